@@ -1,0 +1,46 @@
+"""Typed errors of the associator: each is also a builtin, and says how to mend what it found."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["ConfigError", "GammaError", "PickError", "StationError", "nearest_name"]
+
+
+class GammaError(Exception):
+    """Base of every error this package raises on purpose."""
+
+
+class ConfigError(ValueError, GammaError):
+    """A setting is unknown, out of range, or contradicts another."""
+
+
+class PickError(ValueError, GammaError):
+    """The pick table lacks columns or holds values that cannot be used."""
+
+
+class StationError(ValueError, GammaError):
+    """The station table lacks columns or coordinates, or names a receiver twice."""
+
+
+def nearest_name(name: str, known: Iterable[str]) -> str:
+    """Say which known name an unknown one was probably meant to be.
+
+    Parameters
+    ----------
+    name : str
+        The unknown name.
+    known : iterable of str
+        The names that exist.
+
+    Returns
+    -------
+    str
+        ``" Did you mean 'x'?"`` when a name is close, else the list of known names.
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if close:
+        return f" Did you mean '{close[0]}'?"
+    return f" Known: {', '.join(names)}."

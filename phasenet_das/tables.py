@@ -1,0 +1,452 @@
+"""The pick, event, channel and coverage tables: columns, types, reading and writing.
+
+Names follow PhaseNet and QuakeFlow, so that the tables join theirs. In memory: ``str`` and
+``datetime64[ns, UTC]``; on disk: Parquet with dictionary-encoded strings, or CSV.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from gamma.errors import nearest_name
+from phasenet_das.errors import ChannelGeometryError, TableError
+
+__all__ = [
+    "CHANNEL_COLUMNS",
+    "COVERAGE_COLUMNS",
+    "EVENT_COLUMNS",
+    "PICK_COLUMNS",
+    "atomic_path",
+    "conform",
+    "empty_picks",
+    "make_pick_ids",
+    "read_channels",
+    "read_events",
+    "read_metadata",
+    "read_picks",
+    "write_channels",
+    "write_table",
+]
+
+_TIME = "datetime64[ns, UTC]"
+
+PICK_COLUMNS: dict[str, str] = {
+    "pick_id": "int64",
+    "station_id": "str",
+    "channel_index": "int32",
+    "distance_m": "float64",
+    "phase_time": _TIME,
+    "phase_type": "str",
+    "phase_score": "float32",
+    "phase_amplitude": "float32",
+    "event_index": "int64",
+    "association_score": "float32",
+    "travel_time_residual_s": "float32",
+}
+
+EVENT_COLUMNS: dict[str, str] = {
+    "event_index": "int64",
+    "event_id": "str",
+    "time": _TIME,
+    "time_uncertainty_s": "float64",
+    "longitude": "float64",
+    "latitude": "float64",
+    "depth_km": "float64",
+    "horizontal_uncertainty_km": "float64",
+    "depth_uncertainty_km": "float64",
+    "source_distance_km": "float64",
+    "source_distance_uncertainty_km": "float64",
+    "num_picks": "int64",
+    "num_p_picks": "int64",
+    "num_s_picks": "int64",
+    "num_channels": "int64",
+    "residual_rms_s": "float64",
+    "azimuthal_gap_deg": "float64",
+    "location_quality": "str",
+}
+
+CHANNEL_COLUMNS: dict[str, str] = {
+    "station_id": "str",
+    "channel_index": "int32",
+    "longitude": "float64",
+    "latitude": "float64",
+    "elevation_m": "float64",
+    "distance_m": "float64",
+    "status": "str",
+}
+
+COVERAGE_COLUMNS: dict[str, str] = {
+    "station_id": "str",
+    "start": _TIME,
+    "end": _TIME,
+    "first_channel": "int32",
+    "last_channel": "int32",
+    "num_channels": "int32",
+    "status": "str",
+    "reason": "str",
+    "source": "str",
+}
+
+_PICK_DEFAULTS: dict[str, Any] = {
+    "distance_m": np.nan,
+    "phase_amplitude": np.nan,
+    "event_index": -1,
+    "association_score": np.nan,
+    "travel_time_residual_s": np.nan,
+}
+_METADATA_KEY = b"phasenet_das"
+
+
+def empty_picks() -> pd.DataFrame:
+    """Return a pick table of no rows, with every column of the contract.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns and types of ``PICK_COLUMNS``.
+    """
+    return pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in PICK_COLUMNS.items()})
+
+
+def conform(table: pd.DataFrame, columns: Mapping[str, str], name: str = "table") -> pd.DataFrame:
+    """Check that a table holds the columns of a contract, and give them its types and order.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Any column order; further columns pass through behind those of the contract.
+        Times without a zone are read as UTC, others are converted.
+    columns : mapping of str to str
+        Column name to pandas type, one of the ``*_COLUMNS`` of this module.
+    name : str
+        What to call the table in messages.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A new table; the index is dropped.
+
+    Raises
+    ------
+    TableError
+        A column is missing, or a value does not fit its column's type.
+    """
+    missing = [column for column in columns if column not in table.columns]
+    if missing:
+        hints = " ".join(f"'{column}':{nearest_name(column, map(str, table.columns))}" for column in missing)
+        raise TableError(f"{name}: missing column(s) {', '.join(missing)}. {hints}")
+    extra = [column for column in table.columns if column not in columns]
+    try:
+        typed = {column: _cast(table[column], kind) for column, kind in columns.items()}
+    except (ValueError, TypeError) as error:
+        raise TableError(f"{name}: a value does not fit its column: {error}") from error
+    out = pd.DataFrame(typed)
+    for column in extra:
+        out[column] = table[column].to_numpy() if table[column].dtype == object else table[column].array
+    return out
+
+
+def _cast(column: pd.Series, kind: str) -> pd.Series:
+    column = column.reset_index(drop=True)
+    if kind == _TIME:
+        return pd.to_datetime(column, utc=True, format=None).dt.as_unit("ns")
+    if kind == "str":
+        return column.astype("str")
+    return column.astype(kind)  # type: ignore[call-overload,no-any-return]
+
+
+def make_pick_ids(
+    station_id: str | np.ndarray,
+    channel_index: np.ndarray,
+    phase_type: np.ndarray,
+    peak_sample: np.ndarray,
+) -> np.ndarray:
+    """Hash station, channel, phase and absolute peak sample into stable pick identifiers.
+
+    Parameters
+    ----------
+    station_id : str or numpy.ndarray, shape (n,)
+        Cable or station.
+    channel_index : numpy.ndarray, shape (n,), int
+        Channel number on the interrogator, -1 for a seismometer.
+    phase_type : numpy.ndarray, shape (n,), str
+        ``P`` or ``S``.
+    peak_sample : numpy.ndarray, shape (n,), int64
+        Sample number of the peak, counted from 1970-01-01T00:00:00Z in sampling intervals.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n,), int64
+        Non-negative; equal inputs give equal numbers on every machine.
+    """
+    n = len(channel_index)
+    stations = np.broadcast_to(np.asarray(station_id, dtype=str), (n,))
+    names, station_code = np.unique(stations, return_inverse=True)
+    name_hash = np.array([_hash_name(str(name)) for name in names], dtype=np.uint64)
+    phases, phase_code = np.unique(np.asarray(phase_type, dtype=str), return_inverse=True)
+    phase_hash = np.array([_hash_name(f"phase:{phase}") for phase in phases], dtype=np.uint64)
+    value = _mix(name_hash[station_code] ^ phase_hash[phase_code]) if n else np.empty(0, np.uint64)
+    for part in (channel_index, peak_sample):
+        value = _mix(value ^ np.asarray(part, dtype=np.int64).view(np.uint64))
+    return (value >> np.uint64(1)).astype(np.int64)
+
+
+def _hash_name(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
+
+
+def _mix(value: np.ndarray) -> np.ndarray:
+    """Scramble 64-bit integers (the finaliser of SplitMix64, Steele et al. 2014)."""
+    value = value + np.uint64(0x9E3779B97F4A7C15)
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: np.ndarray = value ^ (value >> np.uint64(31))
+    return mixed
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path` that replaces it only when the block ends well.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        The file to write; its folder is made when missing.
+
+    Yields
+    ------
+    pathlib.Path
+        Where to write.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_table(table: pd.DataFrame, path: str | Path, metadata: Mapping[str, Any] | None = None) -> Path:
+    """Write a table whole or not at all, as Parquet or CSV by the file's ending.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Any table of this module.
+    path : str or pathlib.Path
+        Ends in ``.parquet`` or ``.csv``.
+    metadata : mapping, optional
+        Provenance (see :func:`phasenet_das.provenance.provenance`). Parquet keeps it inside the
+        file; beside a CSV it becomes ``NAME.csv.json``.
+
+    Returns
+    -------
+    pathlib.Path
+        The file written.
+
+    Raises
+    ------
+    TableError
+        The ending is neither ``.parquet`` nor ``.csv``.
+    """
+    path = Path(path)
+    text = json.dumps(dict(metadata or {}), sort_keys=True, default=str)
+    if path.suffix == ".parquet":
+        arrow = pa.Table.from_pandas(table, preserve_index=False)
+        arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), _METADATA_KEY: text.encode()})
+        for position, field in enumerate(arrow.schema):
+            if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
+                encoded = arrow.column(position).cast(pa.string()).dictionary_encode()
+                arrow = arrow.set_column(position, field.name, encoded)
+        with atomic_path(path) as temporary:
+            pq.write_table(arrow, temporary, compression="zstd")
+    elif path.suffix == ".csv":
+        with atomic_path(path) as temporary:
+            table.to_csv(temporary, index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ")
+        if metadata is not None:
+            with atomic_path(path.with_suffix(".csv.json")) as temporary:
+                temporary.write_text(text + "\n")
+    else:
+        raise TableError(f"{path}: expected a name that ends in .parquet or .csv, found '{path.suffix}'.")
+    return path
+
+
+def read_metadata(path: str | Path) -> dict[str, Any]:
+    """Read the provenance that :func:`write_table` stored with a table.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        A Parquet or CSV table.
+
+    Returns
+    -------
+    dict
+        Empty when the file carries none.
+    """
+    path = Path(path)
+    if path.suffix == ".parquet":
+        raw = (pq.read_schema(path).metadata or {}).get(_METADATA_KEY)
+        return dict(json.loads(raw)) if raw else {}
+    sidecar = path.with_suffix(path.suffix + ".json")
+    return dict(json.loads(sidecar.read_text())) if sidecar.exists() else {}
+
+
+def _read(path: str | Path) -> pd.DataFrame:
+    path = Path(path)
+    if not path.exists():
+        raise TableError(f"{path}: no such file.")
+    try:
+        if path.suffix == ".parquet":
+            return pq.read_table(path).to_pandas(strings_to_categorical=False, ignore_metadata=False)
+        return pd.read_csv(path)
+    except (pa.ArrowInvalid, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise TableError(f"{path}: cannot be read as a table ({error}); expected Parquet or CSV.") from error
+
+
+def read_picks(path: str | Path) -> pd.DataFrame:
+    """Read a pick table (Parquet or CSV).
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        A file with at least ``station_id, channel_index, phase_time, phase_type, phase_score``.
+        What else the contract names is filled with "unknown" (NaN, -1); ``pick_id`` must be there
+        or is made from the time in nanoseconds.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns and types of ``PICK_COLUMNS``; further columns pass through.
+
+    Raises
+    ------
+    TableError
+        The file is not a table, a column is missing or a value does not fit.
+    """
+    table = _read(path)
+    for column, value in _PICK_DEFAULTS.items():
+        if column not in table.columns:
+            table[column] = value
+    if "pick_id" not in table.columns:
+        needed = {"station_id", "channel_index", "phase_time", "phase_type"}
+        if needed <= set(table.columns):
+            times = _cast(table["phase_time"], _TIME).astype("int64").to_numpy()
+            table["pick_id"] = make_pick_ids(
+                table["station_id"].astype("str").to_numpy(),
+                table["channel_index"].to_numpy(),
+                table["phase_type"].astype("str").to_numpy(),
+                times,
+            )
+        else:
+            table["pick_id"] = -1  # the missing column is what conform reports
+    return conform(table, PICK_COLUMNS, str(path))
+
+
+def read_events(path: str | Path) -> pd.DataFrame:
+    """Read an event table (Parquet or CSV) as written by this package.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        The file.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns and types of ``EVENT_COLUMNS``; further columns (``magnitude``) pass through.
+
+    Raises
+    ------
+    TableError
+        The file is not a table, a column is missing or a value does not fit.
+    """
+    table = _read(path)
+    if "location_quality" in table.columns:
+        table["location_quality"] = table["location_quality"].fillna("")
+    return conform(table, EVENT_COLUMNS, str(path))
+
+
+def read_channels(path: str | Path, station_id: str | None = None) -> pd.DataFrame:
+    """Read a channel table: one row per receiver, with its coordinates.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        CSV or Parquet with ``channel_index`` (or ``index``), ``longitude``, ``latitude``,
+        ``elevation_m`` and optionally ``station_id``, ``distance_m``, ``status``.
+    station_id : str, optional
+        Name of the cable when the file has no ``station_id`` column.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns and types of ``CHANNEL_COLUMNS``; unknown distance is NaN, ``status`` is ``ok``
+        unless the file says otherwise.
+
+    Raises
+    ------
+    ChannelGeometryError
+        A receiver is named twice, or the file has no station and none was given.
+    TableError
+        A column is missing or a value does not fit.
+    """
+    table = _read(path)
+    if "channel_index" not in table.columns and "index" in table.columns:
+        table = table.rename(columns={"index": "channel_index"})
+    if "station_id" not in table.columns:
+        if station_id is None:
+            raise ChannelGeometryError(
+                f"{path}: no column station_id, and no cable name was given. Add the column, or say "
+                "station_id= (--station-id) when all channels belong to one cable."
+            )
+        table["station_id"] = station_id
+    if "distance_m" not in table.columns:
+        table["distance_m"] = np.nan
+    table["status"] = table["status"].fillna("ok") if "status" in table.columns else "ok"
+    table = conform(table, CHANNEL_COLUMNS, str(path))
+    twice = table.duplicated(["station_id", "channel_index"])
+    if twice.any():
+        row = table.loc[twice].iloc[0]
+        raise ChannelGeometryError(
+            f"{path}: {int(twice.sum())} receiver(s) named twice, first {row.station_id} channel "
+            f"{row.channel_index}. Keep one row for each (station_id, channel_index)."
+        )
+    return table
+
+
+def write_channels(table: pd.DataFrame, path: str | Path) -> Path:
+    """Write a channel table as CSV.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Columns of ``CHANNEL_COLUMNS``.
+    path : str or pathlib.Path
+        Ends in ``.csv``.
+
+    Returns
+    -------
+    pathlib.Path
+        The file written.
+    """
+    return write_table(conform(table, CHANNEL_COLUMNS, "channels"), path)
