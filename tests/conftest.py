@@ -1,0 +1,18 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(os.environ.get("PHASENET_DAS_SHARED", Path(__file__).parents[2] / "shared"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real recordings; tests that need it are skipped, and say so, where it is absent."""
+    if not (SHARED / "data").is_dir():
+        pytest.skip(f"needs the real recordings: no {SHARED / 'data'} (set PHASENET_DAS_SHARED)")
+    return SHARED
