@@ -1,0 +1,363 @@
+"""The catalog as ObsPy objects, and as QuakeML."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from phasenet_das.catalog.codes import station_codes
+from phasenet_das.catalog.quality import describe_event, explain_flags, located
+from phasenet_das.catalog.thinning import thin_picks
+from phasenet_das.tables import CHANNEL_COLUMNS, EVENT_COLUMNS, PICK_COLUMNS, atomic_path, conform
+
+if TYPE_CHECKING:
+    from obspy import UTCDateTime
+    from obspy.core.event import (
+        Arrival,
+        Catalog,
+        Comment,
+        CreationInfo,
+        Event,
+        Magnitude,
+        Origin,
+        Pick,
+        ResourceIdentifier,
+    )
+
+__all__ = ["to_obspy", "write_quakeml"]
+
+_ROOT: Final = "smi:local/phasenet-das"
+_NOT_IN_A_RESOURCE_ID: Final = re.compile(r"[^A-Za-z0-9\-.*()_~'+?=,;/&]")
+_KM_PER_DEGREE: Final = 111.195  # of a great circle on a sphere of 6371 km
+_ELLIPSE: Final = ("ellipse_semi_major_km", "ellipse_semi_minor_km", "ellipse_azimuth_deg")
+
+
+def to_obspy(
+    events: pd.DataFrame,
+    picks: pd.DataFrame,
+    channels: pd.DataFrame | None = None,
+    *,
+    max_picks_per_phase: int = 50,
+    network: str = "XX",
+    method_id: str | None = None,
+    creation_info: Mapping[str, Any] | None = None,
+) -> Catalog:
+    """Make an ObsPy catalog of events, origins and the picks that belong to them.
+
+    Equal arguments give an equal catalog: resource identifiers come from ``event_id`` and ``pick_id``,
+    and no present time is written. An event without longitude and latitude gets its picks and a
+    comment with its time and distance, but no origin, which QuakeML could not express. Magnitudes are
+    there only where the table holds a finite one.
+
+    Parameters
+    ----------
+    events : pandas.DataFrame
+        Event table. Optional columns: ``magnitude``, ``magnitude_type``, ``magnitude_uncertainty``, and
+        ``ellipse_semi_major_km``, ``ellipse_semi_minor_km``, ``ellipse_azimuth_deg`` (clockwise from north).
+    picks : pandas.DataFrame
+        Pick table; rows of no event are left out, the others thinned by
+        :func:`phasenet_das.catalog.thin_picks`. The standard error of a pick is its column
+        ``phase_time_uncertainty_s`` or else the rms residual of its event and phase.
+    channels : pandas.DataFrame, optional
+        Channel table; with it arrivals carry distance and azimuth.
+    max_picks_per_phase : int, optional
+        Most picks to keep for an event and phase on one cable.
+    network : str, optional
+        Network code of the cables (see :func:`phasenet_das.catalog.station_codes`).
+    method_id : str, optional
+        What made the picks, such as the name of the weights.
+    creation_info : mapping, optional
+        Any of ``agency_id``, ``author``, ``version``, ``creation_time``.
+
+    Returns
+    -------
+    obspy.core.event.Catalog
+        Events by time.
+
+    Raises
+    ------
+    ConfigError
+        `max_picks_per_phase` is not positive.
+    TableError
+        A table lacks a column or holds a value that does not fit.
+    ChannelGeometryError
+        A receiver has no station code.
+    """
+    from obspy.core.event import Catalog
+
+    events = conform(events, EVENT_COLUMNS, "events").sort_values("time", kind="stable")
+    kept = _prepare_picks(picks, channels, max_picks_per_phase, network)
+    by_event = dict(iter(kept.groupby("event_index")))
+    info = _creation_info(creation_info)
+    method = None if method_id is None else _resource_id("method", method_id)
+    made = [
+        _event(row, by_event.get(row["event_index"], kept.iloc[:0]), method, info) for row in _records(events)
+    ]
+    return Catalog(events=made, resource_id=_resource_id("catalog"), creation_info=info)
+
+
+def write_quakeml(
+    events: pd.DataFrame,
+    picks: pd.DataFrame,
+    path: str | Path,
+    channels: pd.DataFrame | None = None,
+    *,
+    max_picks_per_phase: int = 50,
+    network: str = "XX",
+    method_id: str | None = None,
+    creation_info: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write the catalog as QuakeML 1.2, whole or not at all, checked against the schema.
+
+    Parameters
+    ----------
+    events, picks, channels, max_picks_per_phase, network, method_id, creation_info
+        As in :func:`to_obspy`.
+    path : str or pathlib.Path
+        The file to write.
+
+    Returns
+    -------
+    pathlib.Path
+        The file written; equal arguments give equal bytes.
+
+    Raises
+    ------
+    ConfigError, TableError, ChannelGeometryError
+        As in :func:`to_obspy`.
+    """
+    catalog = to_obspy(
+        events,
+        picks,
+        channels,
+        max_picks_per_phase=max_picks_per_phase,
+        network=network,
+        method_id=method_id,
+        creation_info=creation_info,
+    )
+    path = Path(path)
+    with atomic_path(path) as temporary:
+        catalog.write(str(temporary), format="QUAKEML", validate=True)
+    return path
+
+
+def _prepare_picks(
+    picks: pd.DataFrame, channels: pd.DataFrame | None, max_picks_per_phase: int, network: str
+) -> pd.DataFrame:
+    """Thin the picks and join station codes, coordinates and the standard error of the time."""
+    picks = conform(picks, PICK_COLUMNS, "picks")
+    picks["_time_error_s"] = _time_errors_s(picks)
+    kept = thin_picks(picks, max_picks_per_phase)
+    receivers = ["station_id", "channel_index"]
+    known = picks[receivers]
+    if channels is not None:
+        channels = conform(channels, CHANNEL_COLUMNS, "channels")
+        known = pd.concat([channels[receivers], known])
+        kept = kept.merge(channels[[*receivers, "longitude", "latitude"]], on=receivers, how="left")
+    else:
+        kept = kept.assign(longitude=np.nan, latitude=np.nan)
+    kept = kept.merge(station_codes(known, network), on=receivers, how="left")
+    return kept.sort_values(["phase_time", "pick_id"], kind="stable")
+
+
+def _time_errors_s(picks: pd.DataFrame) -> pd.Series:
+    """Tell the standard error of each pick: the one it carries, else the rms residual of its event and phase."""
+    residual = picks["travel_time_residual_s"].astype(float)
+    mean_square = (residual**2).groupby([picks["event_index"], picks["phase_type"]]).transform("mean")
+    rms: pd.Series = np.sqrt(mean_square).where(picks["event_index"] >= 0)
+    if "phase_time_uncertainty_s" not in picks.columns:
+        return rms
+    stated: pd.Series = picks["phase_time_uncertainty_s"].astype(float)
+    return stated.fillna(rms)
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
+def _event(
+    row: dict[str, Any], picks: pd.DataFrame, method: ResourceIdentifier | None, info: CreationInfo | None
+) -> Event:
+    from obspy.core.event import Event
+
+    name = str(row["event_id"])
+    event = Event(resource_id=_resource_id("event", name), creation_info=info, comments=_comments(row, name))
+    records = _records(picks)
+    event.picks = [_pick(record, method) for record in records]
+    if located(row):
+        event.origins = [_origin(row, name, records, info)]
+        event.preferred_origin_id = event.origins[0].resource_id.id
+    magnitude = row.get("magnitude", math.nan)
+    if _finite(magnitude):
+        event.magnitudes = [_magnitude(row, name)]
+        event.preferred_magnitude_id = event.magnitudes[0].resource_id.id
+    return event
+
+
+def _pick(record: dict[str, Any], method: ResourceIdentifier | None) -> Pick:
+    from obspy.core.event import Pick, QuantityError, WaveformStreamID
+
+    error = record["_time_error_s"]
+    return Pick(
+        resource_id=_resource_id("pick", record["pick_id"]),
+        time=_utc(record["phase_time"]),
+        time_errors=QuantityError(uncertainty=_rounded(error, 6)) if _finite(error) else None,
+        waveform_id=WaveformStreamID(
+            network_code=record["network_code"],
+            station_code=record["station_code"],
+            location_code=record["location_code"] or None,
+            channel_code=record["channel_code"] or None,
+        ),
+        phase_hint=record["phase_type"],
+        method_id=method,
+        evaluation_mode="automatic",
+    )
+
+
+def _origin(
+    row: dict[str, Any], name: str, records: list[dict[str, Any]], info: CreationInfo | None
+) -> Origin:
+    from obspy.core.event import Origin, OriginQuality, QuantityError
+
+    horizontal_km = row["horizontal_uncertainty_km"]
+    latitude_error = _rounded(horizontal_km / _KM_PER_DEGREE, 7)
+    longitude_error = _rounded(
+        horizontal_km / (_KM_PER_DEGREE * max(math.cos(math.radians(row["latitude"])), 1e-6)), 7
+    )
+    return Origin(
+        resource_id=_resource_id("origin", name),
+        time=_utc(row["time"]),
+        time_errors=QuantityError(uncertainty=_rounded(row["time_uncertainty_s"], 6)),
+        longitude=_rounded(row["longitude"], 7),
+        longitude_errors=QuantityError(uncertainty=longitude_error),
+        latitude=_rounded(row["latitude"], 7),
+        latitude_errors=QuantityError(uncertainty=latitude_error),
+        depth=_rounded(row["depth_km"] * 1000, 2),
+        depth_errors=QuantityError(uncertainty=_rounded(row["depth_uncertainty_km"] * 1000, 2)),
+        depth_type="from location" if _finite(row["depth_km"]) else None,
+        method_id=_resource_id("method", "gamma"),
+        evaluation_mode="automatic",
+        evaluation_status="preliminary",
+        creation_info=info,
+        origin_uncertainty=_origin_uncertainty(row),
+        quality=OriginQuality(
+            associated_phase_count=int(row["num_picks"]),
+            used_phase_count=int(row["num_picks"]),
+            associated_station_count=int(row["num_channels"]),
+            used_station_count=int(row["num_channels"]),
+            standard_error=_rounded(row["residual_rms_s"], 6),
+            azimuthal_gap=_rounded(row["azimuthal_gap_deg"], 3),
+        ),
+        arrivals=[_arrival(record, row, name) for record in records],
+    )
+
+
+def _origin_uncertainty(row: dict[str, Any]) -> Any:  # noqa: ANN401 - ObsPy makes this class at run time
+    from obspy.core.event import OriginUncertainty
+
+    if all(_finite(row.get(column, math.nan)) for column in _ELLIPSE):
+        major, minor, azimuth = (row[column] for column in _ELLIPSE)
+        return OriginUncertainty(
+            max_horizontal_uncertainty=_rounded(major * 1000, 2),
+            min_horizontal_uncertainty=_rounded(minor * 1000, 2),
+            azimuth_max_horizontal_uncertainty=_rounded(azimuth, 3),
+            preferred_description="uncertainty ellipse",
+        )
+    if _finite(row["horizontal_uncertainty_km"]):
+        return OriginUncertainty(
+            horizontal_uncertainty=_rounded(row["horizontal_uncertainty_km"] * 1000, 2),
+            preferred_description="horizontal uncertainty",
+        )
+    return None
+
+
+def _arrival(record: dict[str, Any], row: dict[str, Any], name: str) -> Arrival:
+    from obspy.core.event import Arrival
+    from obspy.geodetics import gps2dist_azimuth
+
+    distance = azimuth = None
+    if _finite(record["longitude"]) and _finite(record["latitude"]):
+        metres, azimuth, _ = gps2dist_azimuth(
+            row["latitude"], row["longitude"], record["latitude"], record["longitude"]
+        )
+        distance = metres / 1000 / _KM_PER_DEGREE
+    return Arrival(
+        resource_id=_resource_id("arrival", f"{name}/{record['pick_id']}"),
+        pick_id=_resource_id("pick", record["pick_id"]),
+        phase=record["phase_type"],
+        distance=_rounded(distance, 7),
+        azimuth=_rounded(azimuth, 4),
+        time_residual=_rounded(record["travel_time_residual_s"], 6),
+        time_weight=_rounded(record["association_score"], 4),
+    )
+
+
+def _magnitude(row: dict[str, Any], name: str) -> Magnitude:
+    from obspy.core.event import Magnitude, QuantityError
+
+    return Magnitude(
+        resource_id=_resource_id("magnitude", name),
+        mag=_rounded(row["magnitude"], 3),
+        mag_errors=QuantityError(uncertainty=_rounded(row.get("magnitude_uncertainty"), 3)),
+        magnitude_type=row.get("magnitude_type"),
+        origin_id=_resource_id("origin", name) if located(row) else None,
+        evaluation_mode="automatic",
+    )
+
+
+def _comments(row: dict[str, Any], name: str) -> list[Comment]:
+    from obspy.core.event import Comment
+
+    texts = []
+    if not located(row):
+        texts.append(f"No origin: {describe_event(row)}")
+    if row["location_quality"]:
+        flags = "; ".join(explain_flags(row["location_quality"]))
+        texts.append(f"location_quality {row['location_quality']}: {flags}")
+    return [
+        Comment(text=text, resource_id=_resource_id("comment", f"{name}/{number}"))
+        for number, text in enumerate(texts)
+    ]
+
+
+def _creation_info(values: Mapping[str, Any] | None) -> CreationInfo | None:
+    from obspy import UTCDateTime
+    from obspy.core.event import CreationInfo
+
+    if values is None:
+        return None
+    fields = dict(values)
+    if "creation_time" in fields:
+        fields["creation_time"] = UTCDateTime(fields["creation_time"])
+    return CreationInfo(**fields)
+
+
+def _resource_id(kind: str, name: object = None) -> ResourceIdentifier:
+    from obspy.core.event import ResourceIdentifier
+
+    if isinstance(name, str) and name.startswith(("smi:", "quakeml:")):
+        return ResourceIdentifier(id=name)
+    tail = "" if name is None else "/" + _NOT_IN_A_RESOURCE_ID.sub("_", str(name))
+    return ResourceIdentifier(id=f"{_ROOT}/{kind}{tail}")
+
+
+def _utc(time: pd.Timestamp) -> UTCDateTime:
+    """Convert a time to the microseconds that QuakeML holds."""
+    from obspy import UTCDateTime
+
+    return UTCDateTime(ns=int(time.as_unit("ns").round("us").value))
+
+
+def _finite(value: Any) -> bool:  # noqa: ANN401
+    return value is not None and math.isfinite(value)
+
+
+def _rounded(value: Any, digits: int) -> float | None:  # noqa: ANN401
+    """Round a number to what its unit deserves; None where it is unknown."""
+    return round(float(value), digits) if _finite(value) else None

@@ -1,0 +1,134 @@
+"""What the flags of ``location_quality`` mean, and an event in one sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+__all__ = ["FLAG_MEANINGS", "describe_event", "explain_flags"]
+
+FLAG_MEANINGS: dict[str, str] = {
+    "at-boundary": (
+        "the location lies on the edge of the volume that was searched, so the true one may lie outside"
+    ),
+    "azimuth-unconstrained": (
+        "the receivers tell how far away the source is but not in which direction, "
+        "so no longitude and latitude are given"
+    ),
+    "depth-unconstrained": "the receivers do not tell the depth",
+    "geometry-unknown": "the receivers have no coordinates: the whole array was taken for one point",
+    "mirror-ambiguous": "the mirror image of this location across the cable fits the picks equally well",
+}
+
+
+def explain_flags(location_quality: str) -> list[str]:
+    """Say in words what the flags of an event mean.
+
+    Parameters
+    ----------
+    location_quality : str
+        Flags joined by ``;``, as in the event table; empty for a location without reservations.
+
+    Returns
+    -------
+    list of str
+        One phrase per flag; a flag without an entry in ``FLAG_MEANINGS`` is given as it is.
+    """
+    flags = [flag.strip() for flag in location_quality.split(";") if flag.strip()]
+    return [FLAG_MEANINGS.get(flag, flag) for flag in flags]
+
+
+def describe_event(event: Mapping[str, Any]) -> str:
+    """Put time, place and their uncertainties into one line of text.
+
+    Parameters
+    ----------
+    event : mapping
+        A row of the event table, as a Series or dict.
+
+    Returns
+    -------
+    str
+        For instance ``2016-03-21 07:37:11.9 UTC ± 1.4 s, 161 ± 9 km from the nearest channel``.
+    """
+    parts = [_time(event)]
+    if located(event):
+        parts.append(f"{event['latitude']:.4f}° N, {event['longitude']:.4f}° E")
+        parts[-1] += plus_minus(event["horizontal_uncertainty_km"], "km")
+        if math.isfinite(event["depth_km"]):
+            parts.append(f"depth {event['depth_km']:.1f}{plus_minus(event['depth_uncertainty_km'], 'km')}")
+    if math.isfinite(event["source_distance_km"]):
+        parts.append(_distance(event))
+    return ", ".join(parts)
+
+
+def located(event: Mapping[str, Any]) -> bool:
+    """Whether an event has a longitude and a latitude.
+
+    Parameters
+    ----------
+    event : mapping
+        A row of the event table.
+
+    Returns
+    -------
+    bool
+        False for what the receivers could not locate.
+    """
+    return math.isfinite(event["longitude"]) and math.isfinite(event["latitude"])
+
+
+def plus_minus(uncertainty: float, unit: str) -> str:
+    """Write an uncertainty with two significant digits, or only the unit when it is unknown.
+
+    Parameters
+    ----------
+    uncertainty : float
+        In `unit`; NaN when unknown.
+    unit : str
+        The unit to write behind it.
+
+    Returns
+    -------
+    str
+        Such as ``" ± 1.4 km"``.
+    """
+    if not math.isfinite(uncertainty):
+        return f" {unit}"
+    return f" ± {uncertainty:.{decimals(uncertainty)}f} {unit}"
+
+
+def decimals(uncertainty: float) -> int:
+    """Count the decimals that an uncertainty leaves meaningful: two significant digits of it.
+
+    Parameters
+    ----------
+    uncertainty : float
+        NaN or zero when unknown.
+
+    Returns
+    -------
+    int
+        From 0 to 4.
+    """
+    if not math.isfinite(uncertainty) or uncertainty <= 0:
+        return 2
+    return int(min(4, max(0, 1 - math.floor(math.log10(uncertainty)))))
+
+
+def _time(event: Mapping[str, Any]) -> str:
+    digits = min(3, decimals(event["time_uncertainty_s"]))
+    time = pd.Timestamp(event["time"]).round(f"{10 ** (9 - digits)}ns")
+    text = f"{time:%Y-%m-%d %H:%M:%S.%f}"[: 19 + (digits + 1 if digits else 0)]
+    return f"{text} UTC{plus_minus(event['time_uncertainty_s'], 's').removesuffix(' s')}" + (
+        " s" if math.isfinite(event["time_uncertainty_s"]) else ""
+    )
+
+
+def _distance(event: Mapping[str, Any]) -> str:
+    uncertainty = event["source_distance_uncertainty_km"]
+    value = f"{event['source_distance_km']:.{decimals(uncertainty)}f}"
+    return f"{value}{plus_minus(uncertainty, 'km')} from the nearest channel"
