@@ -14,6 +14,7 @@ import pandas as pd
 from phasenet_das.catalog.codes import station_codes
 from phasenet_das.catalog.quality import describe_event, explain_flags, located
 from phasenet_das.catalog.thinning import thin_picks
+from phasenet_das.errors import TableError
 from phasenet_das.tables import CHANNEL_COLUMNS, EVENT_COLUMNS, PICK_COLUMNS, atomic_path, conform
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def to_obspy(
         Event table. Optional columns: ``magnitude``, ``magnitude_type``, ``magnitude_uncertainty``, and
         ``ellipse_semi_major_km``, ``ellipse_semi_minor_km``, ``ellipse_azimuth_deg`` (clockwise from north).
     picks : pandas.DataFrame
-        Pick table; rows of no event are left out, the others thinned by
+        Pick table; rows of no event in `events` are left out, the others thinned by
         :func:`phasenet_das.catalog.thin_picks`. The standard error of a pick is its column
         ``phase_time_uncertainty_s`` or else the rms residual of its event and phase.
     channels : pandas.DataFrame, optional
@@ -85,19 +86,24 @@ def to_obspy(
     ConfigError
         `max_picks_per_phase` is not positive.
     TableError
-        A table lacks a column or holds a value that does not fit.
+        A table lacks a column or holds a value that does not fit, or an ``event_id`` is repeated.
     ChannelGeometryError
         A receiver has no station code.
     """
     from obspy.core.event import Catalog
 
     events = conform(events, EVENT_COLUMNS, "events").sort_values("time", kind="stable")
+    twice = events["event_id"].duplicated()
+    if twice.any():
+        raise TableError(f"events: event_id '{events.loc[twice, 'event_id'].iloc[0]}' is given twice.")
     kept = _prepare_picks(picks, channels, max_picks_per_phase, network)
     by_event = dict(iter(kept.groupby("event_index")))
+    total = picks["event_index"].value_counts()
     info = _creation_info(creation_info)
     method = None if method_id is None else _resource_id("method", method_id)
     made = [
-        _event(row, by_event.get(row["event_index"], kept.iloc[:0]), method, info) for row in _records(events)
+        _event(row, by_event.get(row["event_index"], kept.iloc[:0]), method, info, total)
+        for row in _records(events)
     ]
     return Catalog(events=made, resource_id=_resource_id("catalog"), creation_info=info)
 
@@ -167,7 +173,7 @@ def _prepare_picks(
 
 
 def _time_errors_s(picks: pd.DataFrame) -> pd.Series:
-    """Tell the standard error of each pick: the one it carries, else the rms residual of its event and phase."""
+    """Take the standard error a pick carries, else the rms residual of its event and phase."""
     residual = picks["travel_time_residual_s"].astype(float)
     mean_square = (residual**2).groupby([picks["event_index"], picks["phase_type"]]).transform("mean")
     rms: pd.Series = np.sqrt(mean_square).where(picks["event_index"] >= 0)
@@ -182,12 +188,18 @@ def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _event(
-    row: dict[str, Any], picks: pd.DataFrame, method: ResourceIdentifier | None, info: CreationInfo | None
+    row: dict[str, Any],
+    picks: pd.DataFrame,
+    method: ResourceIdentifier | None,
+    info: CreationInfo | None,
+    total: pd.Series,
 ) -> Event:
     from obspy.core.event import Event
 
     name = str(row["event_id"])
-    event = Event(resource_id=_resource_id("event", name), creation_info=info, comments=_comments(row, name))
+    left_out = int(total.get(row["event_index"], 0)) - len(picks)
+    comments = _comments(row, name, left_out)
+    event = Event(resource_id=_resource_id("event", name), creation_info=info, comments=comments)
     records = _records(picks)
     event.picks = [_pick(record, method) for record in records]
     if located(row):
@@ -213,6 +225,7 @@ def _pick(record: dict[str, Any], method: ResourceIdentifier | None) -> Pick:
             station_code=record["station_code"],
             location_code=record["location_code"] or None,
             channel_code=record["channel_code"] or None,
+            resource_uri=_resource_id("receiver", f"{record['station_id']}/{record['channel_index']}"),
         ),
         phase_hint=record["phase_type"],
         method_id=method,
@@ -311,7 +324,7 @@ def _magnitude(row: dict[str, Any], name: str) -> Magnitude:
     )
 
 
-def _comments(row: dict[str, Any], name: str) -> list[Comment]:
+def _comments(row: dict[str, Any], name: str, left_out: int) -> list[Comment]:
     from obspy.core.event import Comment
 
     texts = []
@@ -320,6 +333,8 @@ def _comments(row: dict[str, Any], name: str) -> list[Comment]:
     if row["location_quality"]:
         flags = "; ".join(explain_flags(row["location_quality"]))
         texts.append(f"location_quality {row['location_quality']}: {flags}")
+    if left_out:
+        texts.append(f"{left_out} more picks of neighbouring channels are in the pick table.")
     return [
         Comment(text=text, resource_id=_resource_id("comment", f"{name}/{number}"))
         for number, text in enumerate(texts)
