@@ -1,0 +1,286 @@
+"""The quakeflow_das HDF5 layout: one dataset ``data`` (channel, time) with its metadata as attributes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from phasenet_das.errors import ChannelGeometryError, DataFormatError, SamplingError
+from phasenet_das.io.patch import (
+    check_array,
+    get_channel_index,
+    get_distance_m,
+    get_dt_s,
+    get_station_id,
+    get_times,
+    get_unit,
+    spatial_first,
+)
+from phasenet_das.io.recording import Recording, spacing_m
+from phasenet_das.io.timing import parse_time, sample_times
+
+if TYPE_CHECKING:
+    import h5py
+    from dascore import Patch
+
+__all__ = ["is_quakeflow", "open_quakeflow", "write_quakeflow"]
+
+_LAYOUT = "quakeflow_das HDF5"
+_MARKS = ("begin_time", "start_time", "dt_s", "sampling_rate_hz")
+_READ = {
+    *_MARKS,
+    *(
+        "end_time",
+        "dx_m",
+        "unit",
+        "first_channel",
+        "station_id",
+        "dims",
+        "nt",
+        "nch",
+        "channel_index",
+        "distance_m",
+    ),
+}
+_NOT_ATTRS = {"coords", "history", "data_units"}  # dascore keeps these for itself
+
+
+def is_quakeflow(file: h5py.File, *, marked: bool = True) -> bool:
+    """Say whether an open HDF5 file is of this layout.
+
+    Parameters
+    ----------
+    file : h5py.File
+        Open for reading.
+    marked : bool
+        Ask for at least one of this layout's time attributes; vendors too call their dataset ``data``.
+    """
+    dataset = file.get("data")
+    if dataset is None or getattr(dataset, "ndim", 0) != 2:
+        return False
+    return not marked or any(name in dataset.attrs or name in file.attrs for name in _MARKS)
+
+
+def open_quakeflow(path: Path, file: h5py.File) -> list[Recording]:
+    """Describe a file of the quakeflow_das layout, without loading its data.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+    file : h5py.File
+        The same, open.
+
+    Returns
+    -------
+    list of Recording
+        One.
+
+    Raises
+    ------
+    DataFormatError
+        `data` is no array of real numbers, or its shape contradicts its attributes.
+    SamplingError, ChannelGeometryError
+        Attributes contradict each other or hold unusable values.
+    """
+    dataset = file["data"]
+    attrs = {name: _plain(value) for name, value in {**file.attrs, **dataset.attrs}.items()}
+    label = str(path)
+    dt_s = _interval(attrs, label)
+    found = attrs.get("begin_time", attrs.get("start_time"))
+    start_time = parse_time(found)
+    time_first = _time_is_first(dataset.shape, attrs, dt_s, label)
+    shape = dataset.shape[::-1] if time_first else dataset.shape
+    check_array(np.empty((0 if 0 in shape else 1, 1), dataset.dtype), label)
+    return [
+        Recording(
+            label=label,
+            format=_LAYOUT,
+            shape=shape,
+            dtype=dataset.dtype,
+            load=_loader(path, time_first),
+            start_time=start_time,
+            start_found="" if found is None else repr(str(found)),
+            dt_s=dt_s,
+            channel_index=_channel_index(file, attrs, shape[0]),
+            distance_m=np.asarray(file["distance_m"], dtype=np.float64) if "distance_m" in file else None,
+            dx_m=_spacing(attrs, label),
+            unit=str(attrs.get("unit") or "unknown"),
+            station_id=str(attrs.get("station_id") or ""),
+            attrs=_other_attrs(attrs),
+            warnings=_end_mismatch(attrs, start_time, dt_s, shape[1], label),
+        )
+    ]
+
+
+def _loader(path: Path, time_first: bool) -> Any:  # noqa: ANN401 - Recording.load
+    def load(channels: slice, samples: slice) -> np.ndarray:
+        import h5py
+
+        with h5py.File(path, "r") as file:
+            dataset = file["data"]
+            block = dataset[samples, channels].T if time_first else dataset[channels, samples]
+        array: np.ndarray = block
+        return array
+
+    return load
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - an HDF5 attribute
+    """Turn an HDF5 attribute into a plain Python value."""
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.reshape(-1)[0]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
+def _number(attrs: Mapping[str, Any], name: str, label: str) -> float | None:
+    """Return a numeric attribute, None when it is missing or NaN."""
+    value = attrs.get(name)
+    if value is None or value == "":
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise DataFormatError(f"{label}: attribute {name} is {value!r}, expected a number.") from error
+    return None if np.isnan(number) else number
+
+
+def _interval(attrs: Mapping[str, Any], label: str) -> float | None:
+    dt_s, rate_hz = _number(attrs, "dt_s", label), _number(attrs, "sampling_rate_hz", label)
+    if rate_hz is None:
+        return dt_s
+    if rate_hz <= 0:
+        raise SamplingError(f"{label}: found sampling_rate_hz {rate_hz}, expected a positive number.")
+    if dt_s is None:
+        return 1.0 / rate_hz
+    if abs(dt_s * rate_hz - 1) > 1e-6:
+        raise SamplingError(
+            f"{label}: dt_s {dt_s} and sampling_rate_hz {rate_hz} contradict each other. Correct one of the attributes."
+        )
+    return dt_s
+
+
+def _spacing(attrs: Mapping[str, Any], label: str) -> float | None:
+    dx_m = _number(attrs, "dx_m", label)
+    if dx_m is not None and not (np.isfinite(dx_m) and dx_m >= 0):
+        raise ChannelGeometryError(f"{label}: found dx_m {dx_m}, expected a positive channel spacing in m.")
+    return dx_m or None
+
+
+def _channel_index(file: h5py.File, attrs: Mapping[str, Any], num_channels: int) -> np.ndarray | None:
+    if "channel_index" in file:
+        numbers: np.ndarray = file["channel_index"][:]
+        return numbers
+    first = attrs.get("first_channel")
+    return None if first is None else np.arange(num_channels) + int(first)
+
+
+def _time_is_first(shape: tuple[int, int], attrs: Mapping[str, Any], dt_s: float | None, label: str) -> bool:
+    """Find the order of the axes: from ``dims``, else the stated counts, else begin and end; else the layout's."""
+    if "dims" in attrs:
+        return _time_first_in(attrs["dims"], label)
+    expected = _number(attrs, "nt", label)
+    begin, end = (
+        parse_time(attrs.get("begin_time", attrs.get("start_time"))),
+        parse_time(attrs.get("end_time")),
+    )
+    if expected is None and begin is not None and end is not None and dt_s:
+        expected = float((end - begin).astype(np.int64)) * 1e-9 / dt_s
+    if expected is None:
+        return False
+    misfit = [abs(count - expected) for count in shape]
+    return misfit[0] < misfit[1] and misfit[0] <= 1.5
+
+
+def _time_first_in(dims: Any, label: str) -> bool:  # noqa: ANN401 - an HDF5 attribute
+    parts = [_plain(part) for part in dims] if isinstance(dims, np.ndarray | list | tuple) else [dims]
+    names = re.findall(r"\w+", " ".join(map(str, parts)).lower())
+    if len(names) != 2 or names.count("time") != 1:
+        raise DataFormatError(f"{label}: dims are {dims!r}, expected 'channel,time' or 'time,channel'.")
+    return names[0] == "time"
+
+
+def _end_mismatch(
+    attrs: Mapping[str, Any], start: np.datetime64 | None, dt_s: float | None, num_samples: int, label: str
+) -> tuple[str, ...]:
+    """Compare ``end_time`` with start and samples: it may be that of the last sample or of the next."""
+    end = parse_time(attrs.get("end_time"))
+    if end is None or start is None or not dt_s:
+        return ()
+    spanned = float((end - start).astype(np.int64)) * 1e-9 / dt_s
+    if num_samples - 1.5 <= spanned <= num_samples + 0.5:
+        return ()
+    return (
+        f"{label}: end_time {end} does not agree with the start, dt_s and {num_samples} samples, which end "
+        f"at {sample_times(start, dt_s, 1, num_samples)[0]}; times are counted from the start",
+    )
+
+
+def _other_attrs(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: value
+        for name, value in attrs.items()
+        if name not in _READ | _NOT_ATTRS and isinstance(value, str | int | float) and value != ""
+    }
+
+
+def write_quakeflow(patch: Patch, path: str | Path) -> Path:
+    """Write a Patch in the quakeflow_das HDF5 layout, whole or not at all.
+
+    Parameters
+    ----------
+    patch : dascore.Patch
+        As :func:`phasenet_das.read` makes it.
+    path : str or pathlib.Path
+        The file; its folder is made when missing.
+
+    Returns
+    -------
+    pathlib.Path
+        The file written: dataset ``data`` (channel, time) in the Patch's dtype, attributes
+        ``begin_time``, ``end_time`` (of the sample after the last), ``dt_s``, ``dx_m`` (when known),
+        ``unit``, ``station_id``, ``first_channel``, ``dims`` and the Patch's own text and numbers.
+        Datasets ``channel_index`` and ``distance_m`` are added when ``first_channel`` and ``dx_m``
+        do not tell all.
+
+    Raises
+    ------
+    DataFormatError
+        The Patch has other dims than time and distance or channel.
+    """
+    import h5py
+
+    from phasenet_das.tables import atomic_path
+
+    path = Path(path)
+    array = spatial_first(patch)
+    numbers, distance_m = get_channel_index(patch), get_distance_m(patch)
+    start, dt_s = get_times(patch)[0], get_dt_s(patch)
+    attrs: dict[str, Any] = _other_attrs(dict(patch.attrs.model_dump()))
+    attrs |= {
+        "begin_time": f"{start}+00:00",
+        "end_time": f"{sample_times(start, dt_s, 1, array.shape[1])[0]}+00:00",
+        "dt_s": dt_s,
+        "unit": get_unit(patch),
+        "station_id": get_station_id(patch),
+        "first_channel": int(numbers[0]),
+        "dims": "channel,time",
+    }
+    dx_m = None if np.isnan(distance_m).any() else spacing_m(distance_m)
+    if dx_m is not None:
+        attrs["dx_m"] = dx_m
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        file.create_dataset("data", data=array).attrs.update(attrs)
+        if not np.array_equal(numbers, numbers[0] + np.arange(len(numbers))):
+            file["channel_index"] = numbers
+        if np.isfinite(distance_m).all() and (
+            dx_m is None or not np.allclose(distance_m, numbers * dx_m, atol=1e-9)
+        ):
+            file["distance_m"] = distance_m
+    return path

@@ -1,0 +1,383 @@
+"""What every reader returns: what is known about a recording, and how to load a block of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from phasenet_das.errors import (
+    ChannelGeometryError,
+    ConfigError,
+    DataFormatError,
+    MissingMetadataError,
+    SamplingError,
+    UnitError,
+)
+from phasenet_das.io.patch import UNKNOWN_UNIT, check_channel_index, check_dt, parse_unit
+from phasenet_das.io.timing import believable, parse_time, sample_times
+
+__all__ = ["ChannelRange", "Recording", "Stated", "TimeRange", "join", "resolve", "select"]
+
+ChannelRange: TypeAlias = slice | tuple[int | None, int | None]
+TimeRange: TypeAlias = tuple[Any, Any]
+Loader: TypeAlias = Callable[[slice, slice], np.ndarray]
+
+_DT_TOLERANCE = 1e-6
+_DX_TOLERANCE = 1e-3
+_SAME_SAMPLE = 0.1  # intervals by which two pieces may miss each other and still be contiguous
+_ON_SAMPLE = 1e-3
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One cable over one unbroken span, not loaded yet; None is what the source does not say.
+
+    ``load(channels, samples)`` takes two slices of positions and returns an array (channel, time).
+    ``channel_coords`` are further coordinates along the cable.
+    """
+
+    label: str
+    format: str
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    load: Loader
+    start_time: np.datetime64 | None = None
+    dt_s: float | None = None
+    channel_index: np.ndarray | None = None
+    distance_m: np.ndarray | None = None
+    dx_m: float | None = None
+    unit: str = UNKNOWN_UNIT
+    station_id: str = ""
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    channel_coords: Mapping[str, np.ndarray] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    start_found: str = ""
+
+    @property
+    def end_time(self) -> np.datetime64 | None:
+        """Time of the sample after the last one."""
+        if self.start_time is None or self.dt_s is None:
+            return None
+        end: np.datetime64 = sample_times(self.start_time, self.dt_s, 1, self.shape[1])[0]
+        return end
+
+
+@dataclass(frozen=True)
+class Stated:
+    """What the caller says about a recording, to fill what the source lacks."""
+
+    start_time: Any = None
+    dt_s: float | None = None
+    dx_m: float | None = None
+    unit: str | None = None
+    station_id: str | None = None
+    first_channel: int | None = None
+
+    def __bool__(self) -> bool:
+        return any(value is not None for value in vars(self).values())
+
+
+def resolve(recording: Recording, stated: Stated, *, strict: bool = True) -> Recording:
+    """Join what the source says with what the caller states.
+
+    A statement fills what the source lacks, and otherwise must agree with it: the interval within
+    1e-6, the channel spacing within 1e-3 (relative), the start time within half a sample, units when
+    both can be parsed. A unit text that cannot be parsed counts as lacking. The station is a name,
+    not a measurement: the caller's wins. Without numbers, channels are 0 … n-1; a known spacing
+    places channel k at k times the spacing.
+
+    Parameters
+    ----------
+    recording : Recording
+        From a reader.
+    stated : Stated
+        From the caller.
+    strict : bool
+        Raise when start time or interval remain unknown; otherwise leave them None.
+
+    Returns
+    -------
+    Recording
+        With channel numbers, and start time and interval (if `strict`).
+
+    Raises
+    ------
+    MissingMetadataError
+        Start time or interval are neither in the source nor stated.
+    SamplingError, ChannelGeometryError, UnitError, ConfigError
+        A statement contradicts the source, or a value is unusable.
+    """
+    dt_s = _resolve_dt(recording, stated.dt_s)
+    start_time = _resolve_start(recording, stated.start_time, dt_s)
+    if strict:
+        _require(recording, start_time, dt_s)
+    numbers = _resolve_channels(recording, stated.first_channel)
+    distance_m, dx_m = _resolve_distance(recording, stated.dx_m, numbers)
+    return replace(
+        recording,
+        start_time=start_time,
+        dt_s=dt_s,
+        channel_index=numbers,
+        distance_m=distance_m,
+        dx_m=dx_m,
+        unit=_resolve_unit(recording, stated.unit),
+        station_id=recording.station_id if stated.station_id is None else stated.station_id,
+    )
+
+
+def _require(recording: Recording, start_time: np.datetime64 | None, dt_s: float | None) -> None:
+    if dt_s is None:
+        raise MissingMetadataError(
+            f"{recording.label}: found no sampling interval. State it with dt_s= (--dt-s), in seconds."
+        )
+    if start_time is None:
+        found = recording.start_found or "none"
+        raise MissingMetadataError(
+            f"{recording.label}: no usable start time (found: {found}); expected a UTC time such as "
+            "2024-05-01T12:00:00. State it with start_time= (--start-time)."
+        )
+
+
+def _resolve_dt(recording: Recording, stated: float | None) -> float | None:
+    found = recording.dt_s
+    if stated is not None:
+        check_dt(stated, "dt_s=")
+    if found is None or np.isnan(found) or (found == 0 and stated is not None):
+        return stated
+    check_dt(found, recording.label)
+    if stated is not None and abs(stated / found - 1) > _DT_TOLERANCE:
+        raise SamplingError(
+            f"{recording.label}: dt_s={stated} was stated, but the file says {found}. Leave the statement out; if "
+            "the file is wrong, correct its header."
+        )
+    return found
+
+
+def _resolve_start(recording: Recording, stated: Any, dt_s: float | None) -> np.datetime64 | None:  # noqa: ANN401
+    found = recording.start_time if believable(recording.start_time) else None
+    if stated is None:
+        return found
+    start = parse_time(stated)
+    if start is None:
+        raise ConfigError(
+            f"start_time={stated!r} is not a time; expected ISO 8601 such as '2024-05-01T12:00:00' (UTC)."
+        )
+    if found is None:
+        return start
+    tolerance_ns = 0.5e9 * (dt_s or 0.0)
+    if abs(float((start - found).astype(np.int64))) > tolerance_ns:
+        raise ConfigError(
+            f"{recording.label}: start_time={start} was stated, but the file says {found}. Leave the statement out; "
+            "if the file is wrong, correct its header."
+        )
+    return found
+
+
+def _resolve_channels(recording: Recording, first_channel: int | None) -> np.ndarray:
+    count = recording.shape[0]
+    if recording.channel_index is None:
+        return check_channel_index(np.arange(count) + (first_channel or 0), count)
+    numbers = check_channel_index(recording.channel_index, count)
+    if first_channel is not None and numbers[0] != first_channel:
+        raise ChannelGeometryError(
+            f"{recording.label}: first_channel={first_channel} was stated, but the file's first channel is "
+            f"{numbers[0]}. Leave the statement out; channels= cuts a range."
+        )
+    return numbers
+
+
+def _resolve_distance(
+    recording: Recording, stated: float | None, numbers: np.ndarray
+) -> tuple[np.ndarray | None, float | None]:
+    if stated is not None and not (np.isfinite(stated) and stated > 0):
+        raise ChannelGeometryError(f"dx_m={stated} was stated; expected a positive channel spacing in m.")
+    found = recording.dx_m if recording.distance_m is None else spacing_m(recording.distance_m)
+    if found is not None and stated is not None and abs(stated / abs(found) - 1) > _DX_TOLERANCE:
+        raise ChannelGeometryError(
+            f"{recording.label}: dx_m={stated} was stated, but the file says {found:.6g} m. Leave the statement out."
+        )
+    if recording.distance_m is not None:
+        return recording.distance_m, found
+    dx_m = stated if found is None else found
+    return (None, None) if dx_m is None else (numbers * float(dx_m), float(dx_m))
+
+
+def spacing_m(distance_m: np.ndarray) -> float | None:
+    """Return the typical spacing of channels in m, None for a single channel."""
+    return float(np.median(np.diff(distance_m))) if len(distance_m) > 1 else None
+
+
+def _resolve_unit(recording: Recording, stated: str | None) -> str:
+    if stated is None:
+        return recording.unit
+    found, meant = parse_unit(recording.unit), parse_unit(stated)
+    if found is not None and found != meant:
+        raise UnitError(
+            f"{recording.label}: unit={stated!r} was stated, but the file says {recording.unit!r}. Leave the statement "
+            "out; if the file is wrong, correct its header."
+        )
+    return stated
+
+
+def join(recordings: Sequence[Recording]) -> list[Recording]:
+    """Order resolved recordings of one cable by time, and merge those that follow each other without a gap.
+
+    Parameters
+    ----------
+    recordings : sequence of Recording
+        With start time and interval.
+
+    Returns
+    -------
+    list of Recording
+        By time; between two of them there is a gap.
+
+    Raises
+    ------
+    DataFormatError
+        They differ in channels, so they are not one cable.
+    SamplingError
+        They differ in interval or overlap in time.
+    """
+    ordered = sorted(recordings, key=lambda item: _known(item)[0])
+    groups: list[list[Recording]] = []
+    for item in ordered:
+        if groups and _follows(groups[-1], item):
+            groups[-1].append(item)
+        else:
+            groups.append([item])
+    return [group[0] if len(group) == 1 else _merge(group) for group in groups]
+
+
+def _known(recording: Recording) -> tuple[np.datetime64, float]:
+    if recording.start_time is None or recording.dt_s is None:
+        raise MissingMetadataError(
+            f"{recording.label}: holds several spans, one of them without time. State start_time= for each apart."
+        )
+    return recording.start_time, recording.dt_s
+
+
+def _follows(group: list[Recording], item: Recording) -> bool:
+    """Say whether `item` continues `group`; what cannot be one cable raises."""
+    first = group[0]
+    if not np.array_equal(_array(first.channel_index), _array(item.channel_index)):
+        raise DataFormatError(
+            f"{item.label}: holds several sets of channels ({first.shape[0]} and {item.shape[0]}). Expected one cable; "
+            "write each cable to a file of its own."
+        )
+    (start, dt_s), (next_start, next_dt_s) = _known(first), _known(item)
+    if abs(next_dt_s / dt_s - 1) > _DT_TOLERANCE:
+        raise SamplingError(
+            f"{item.label}: the sampling interval changes from {dt_s} to {next_dt_s} s at {next_start}. Split the file."
+        )
+    count = sum(piece.shape[1] for piece in group)
+    missing = float((next_start - sample_times(start, dt_s, 1, count)[0]).astype(np.int64)) * 1e-9 / dt_s
+    if missing < -_SAME_SAMPLE:
+        raise SamplingError(
+            f"{item.label}: spans overlap by {-missing:.1f} samples at {next_start}. Expected each sample once; remove "
+            "the repeated part."
+        )
+    return missing <= _SAME_SAMPLE
+
+
+def _array(values: np.ndarray | None) -> np.ndarray:
+    return np.empty(0) if values is None else values
+
+
+def _merge(group: list[Recording]) -> Recording:
+    lengths = [item.shape[1] for item in group]
+    edges = np.concatenate([[0], np.cumsum(lengths)])
+
+    def load(channels: slice, samples: slice) -> np.ndarray:
+        blocks = [
+            item.load(channels, slice(max(samples.start - a, 0), min(samples.stop, b) - a))
+            for item, a, b in zip(group, edges[:-1].tolist(), edges[1:].tolist(), strict=True)
+            if a < samples.stop and samples.start < b
+        ]
+        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)
+
+    notes = tuple(dict.fromkeys(note for item in group for note in item.warnings))
+    return replace(group[0], shape=(group[0].shape[0], int(edges[-1])), load=load, warnings=notes)
+
+
+def select(
+    recording: Recording, channels: ChannelRange | None, time: TimeRange | None
+) -> tuple[np.ndarray, slice]:
+    """Turn a range of channel numbers and a range of times into positions.
+
+    Parameters
+    ----------
+    recording : Recording
+        Resolved.
+    channels : slice or (low, high), optional
+        Channel numbers of the interrogator, half open; None is open.
+    time : (start, end), optional
+        Half open; None is open. Clipped to the recording.
+
+    Returns
+    -------
+    rows : numpy.ndarray of int
+        Positions of the channels.
+    samples : slice
+        Positions of the samples.
+
+    Raises
+    ------
+    ConfigError
+        The range is not a range, or holds no sample of the recording.
+    ChannelGeometryError
+        No channel has a number in the range.
+    """
+    return _rows(recording, channels), _samples(recording, time)
+
+
+def _rows(recording: Recording, channels: ChannelRange | None) -> np.ndarray:
+    numbers = _array(recording.channel_index)
+    if channels is None:
+        return np.arange(len(numbers))
+    if isinstance(channels, slice) and channels.step not in (None, 1):
+        raise ConfigError(f"channels={channels}: a step is not supported; expected (first, last + 1).")
+    low, high = (channels.start, channels.stop) if isinstance(channels, slice) else channels
+    inside = np.ones(len(numbers), dtype=bool)
+    if low is not None:
+        inside &= numbers >= low
+    if high is not None:
+        inside &= numbers < high
+    if not inside.any():
+        raise ChannelGeometryError(
+            f"{recording.label}: no channel in [{low}, {high}); the file holds {numbers.min()} to {numbers.max()}."
+        )
+    return np.flatnonzero(inside)
+
+
+def _samples(recording: Recording, time: TimeRange | None) -> slice:
+    count = recording.shape[1]
+    if time is None:
+        return slice(0, count)
+    start, end = (limit if limit is None else _range_limit(limit) for limit in time)
+    first = 0 if start is None else _first_sample(recording, start)
+    last = count if end is None else _first_sample(recording, end)
+    first, last = max(first, 0), min(last, count)
+    if first >= last:
+        raise ConfigError(
+            f"{recording.label}: no sample in [{start}, {end}); the recording runs from {recording.start_time} to "
+            f"{recording.end_time}."
+        )
+    return slice(first, last)
+
+
+def _range_limit(limit: Any) -> np.datetime64:  # noqa: ANN401 - whatever parse_time takes
+    parsed = parse_time(limit)
+    if parsed is None:
+        raise ConfigError(
+            f"time: {limit!r} is not a time; expected ISO 8601 such as '2024-05-01T12:00:00' (UTC)."
+        )
+    return parsed
+
+
+def _first_sample(recording: Recording, limit: np.datetime64) -> int:
+    start, dt_s = _known(recording)
+    return int(np.ceil(float((limit - start).astype(np.int64)) * 1e-9 / dt_s - _ON_SAMPLE))

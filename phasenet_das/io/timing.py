@@ -1,0 +1,140 @@
+"""Times of samples: reading them from text, regular axes, and gaps."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from phasenet_das.errors import SamplingError
+
+__all__ = ["Span", "believable", "parse_time", "regular_spans", "sample_times"]
+
+_ISO_DATE = re.compile(r"^\s*\d{4}-?\d{2}-?\d{2}")
+_FIRST_BELIEVABLE = np.datetime64("1971-01-01T00:00:00", "ns")
+_JITTER_SAMPLES = 0.1  # of a sample: what clocks and rounding may move a time stamp off the regular axis
+_GAP_SAMPLES = 1.5
+
+
+@dataclass(frozen=True)
+class Span:
+    """A run of regular samples: samples ``[first, last)`` of an axis, its start and interval."""
+
+    first: int
+    last: int
+    start_time: np.datetime64
+    dt_s: float
+
+
+def parse_time(value: Any) -> np.datetime64 | None:  # noqa: ANN401 - whatever a file or a caller holds
+    """Read a time as UTC.
+
+    Parameters
+    ----------
+    value : str, bytes, datetime, numpy.datetime64, pandas.Timestamp or obspy.UTCDateTime
+        Text must be ISO 8601; a time without zone is UTC. Bare numbers are not times, since nothing
+        says what they count.
+
+    Returns
+    -------
+    numpy.datetime64 or None
+        In ns; None when the value is not a time.
+    """
+    import pandas as pd
+
+    if isinstance(value, bytes):
+        value = value.decode(errors="replace")
+    nanoseconds = getattr(value, "ns", None)
+    if isinstance(nanoseconds, int):  # obspy.UTCDateTime
+        return np.datetime64(nanoseconds, "ns")
+    if isinstance(value, str) and not _ISO_DATE.match(value):
+        return None
+    if not isinstance(value, str | dt.datetime | np.datetime64):
+        return None
+    try:
+        stamp = pd.Timestamp(value)
+        stamp = stamp.tz_convert(None) if stamp.tzinfo is not None else stamp
+        time: np.datetime64 = stamp.as_unit("ns").to_datetime64()
+    except ValueError:  # not a date, or outside what nanoseconds can count
+        return None
+    return None if np.isnat(time) else time
+
+
+def believable(time: np.datetime64 | None) -> bool:
+    """Say whether a start time can be a recording's: 1970 is what software writes for "not set"."""
+    return time is not None and not np.isnat(time) and bool(time >= _FIRST_BELIEVABLE)
+
+
+def sample_times(start: np.datetime64, dt_s: float, num_samples: int, first: int = 0) -> np.ndarray:
+    """Return the times of samples ``first … first + num_samples - 1``, each rounded to 1 ns on its own.
+
+    Parameters
+    ----------
+    start : numpy.datetime64
+        Time of sample 0.
+    dt_s : float
+        Sampling interval in s, not necessarily whole nanoseconds.
+    num_samples, first : int
+        Which samples.
+
+    Returns
+    -------
+    numpy.ndarray, shape (num_samples,), datetime64[ns]
+    """
+    offsets = np.rint(np.arange(first, first + num_samples) * (dt_s * 1e9))
+    times: np.ndarray = start.astype("datetime64[ns]") + offsets.astype("timedelta64[ns]")
+    return times
+
+
+def regular_spans(times: np.ndarray, label: str) -> list[Span]:
+    """Split an axis of times at its gaps, and fit each run with a start and an interval.
+
+    Parameters
+    ----------
+    times : numpy.ndarray, shape (time,), datetime64
+        Increasing.
+    label : str
+        What to call the source in messages.
+
+    Returns
+    -------
+    list of Span
+        One without gaps. A gap is a step of more than 1.5 intervals.
+
+    Raises
+    ------
+    SamplingError
+        Times stand still, run backwards, are too few to tell the interval, or stray from a regular
+        axis by more than a tenth of an interval.
+    """
+    times = times.astype("datetime64[ns]")
+    if len(times) < 2:
+        raise SamplingError(f"{label}: one sample, so that the sampling interval is unknown. State dt_s=.")
+    steps = np.diff(times).astype(np.float64)
+    if steps.min() <= 0:
+        worst = int(np.argmin(steps))
+        raise SamplingError(
+            f"{label}: time does not increase from sample {worst} ({times[worst]}) to {worst + 1} "
+            f"({times[worst + 1]}); expected increasing times. Sort or split the recording."
+        )
+    typical = float(np.median(steps))
+    edges = np.flatnonzero(steps > _GAP_SAMPLES * typical) + 1
+    bounds = [0, *edges.tolist(), len(times)]
+    return [_fit_span(times, a, b, typical, label) for a, b in itertools.pairwise(bounds)]
+
+
+def _fit_span(times: np.ndarray, first: int, last: int, typical_ns: float, label: str) -> Span:
+    count = last - first
+    offsets = (times[first:last] - times[first]).astype(np.float64)
+    dt_ns = offsets[-1] / (count - 1) if count > 1 else typical_ns
+    strayed = np.abs(offsets - dt_ns * np.arange(count)).max() / dt_ns
+    if strayed > _JITTER_SAMPLES or abs(dt_ns / typical_ns - 1) > _JITTER_SAMPLES:
+        raise SamplingError(
+            f"{label}: irregular sampling: samples {first} to {last - 1} stray up to {strayed:.2f} "
+            f"intervals from a regular axis of {dt_ns * 1e-9:.9g} s. Resample the recording to a regular axis first."
+        )
+    return Span(first, last, times[first], float(dt_ns * 1e-9))

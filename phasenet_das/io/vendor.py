@@ -1,0 +1,202 @@
+"""Files of the instruments, through dascore."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from phasenet_das.errors import DataFormatError
+from phasenet_das.io.arrays import from_patch, patch_attrs
+from phasenet_das.io.patch import unit_text
+from phasenet_das.io.recording import Recording
+from phasenet_das.io.timing import believable
+
+if TYPE_CHECKING:
+    import h5py
+    from dascore import PatchAttrs
+
+__all__ = ["BROKEN_FILE", "open_vendor"]
+
+# What readers let through when a file is cut short or is something else than its first bytes say.
+BROKEN_FILE = (
+    *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, AssertionError),
+    *(struct.error, OverflowError),
+)
+_QUARTER = 0.25
+
+
+def open_vendor(path: Path) -> list[Recording] | None:
+    """Describe a file that dascore reads, loading data only where dascore cannot describe it without.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+
+    Returns
+    -------
+    list of Recording or None
+        One for each unbroken span of each patch of the file; None when dascore does not know the format.
+
+    Raises
+    ------
+    DataFormatError
+        The format is known but the file cannot be read, or is a pickle.
+    """
+    import dascore
+    from dascore.exceptions import UnknownFiberFormatError
+
+    try:
+        name, version = dascore.get_format(path)
+    except UnknownFiberFormatError:
+        return None
+    except BROKEN_FILE as error:
+        raise _unreadable(path, "any known format", error) from error
+    if name.lower() == "pickle":
+        raise DataFormatError(
+            f"{path}: is a pickle, which can run any code when opened. Write it as HDF5 instead."
+        )
+    try:
+        return _open_known(path, name, version)
+    except BROKEN_FILE as error:
+        if isinstance(error, DataFormatError):
+            raise
+        raise _unreadable(path, f"{name} {version}", error) from error
+
+
+def _unreadable(path: Path, name: str, error: Exception) -> DataFormatError:
+    return DataFormatError(
+        f"{path}: cannot be read as {name} ({type(error).__name__}: {error}). The file is probably cut short or "
+        "damaged: copy it again."
+    )
+
+
+def _open_known(path: Path, name: str, version: str) -> list[Recording]:
+    import dascore
+
+    summaries = dascore.scan(path)
+    label = f"{name} {version} (dascore)"
+    if len(summaries) == 1 and _is_regular(summaries[0]):
+        recordings = [_lazy(path, name, version, summaries[0], label)]
+    else:
+        patches = dascore.read(path, file_format=name, file_version=version)
+        recordings = [item for patch in patches for item in from_patch(patch, str(path), label)]
+    if not recordings:
+        raise DataFormatError(
+            f"{path}: found no data in this {name} {version} file. Expected at least one patch."
+        )
+    complete = _COMPLETE.get(name)
+    return (
+        recordings if complete is None or len(recordings) > 1 else [_completed(path, recordings[0], complete)]
+    )
+
+
+def _is_regular(summary: PatchAttrs) -> bool:
+    coords = summary.coords
+    return set(summary.dim_tuple) in ({"time", "distance"}, {"time", "channel"}) and all(
+        coords[dim].step is not None and coords[dim].step > np.zeros((), np.asarray(coords[dim].step).dtype)
+        for dim in summary.dim_tuple
+    )
+
+
+def _lazy(path: Path, name: str, version: str, summary: PatchAttrs, label: str) -> Recording:
+    dim = next(item for item in summary.dim_tuple if item != "time")
+    time, along = summary.coords["time"].to_coord(), summary.coords[dim].to_coord()
+    load = _loader(path, name, version, dim, (along, time))
+    return Recording(
+        label=str(path),
+        format=label,
+        shape=(len(along), len(time)),
+        dtype=load(slice(0, 1), slice(0, 1)).dtype,
+        load=load,
+        start_time=time.min(),
+        start_found=str(time.min()),
+        dt_s=float(time.step / np.timedelta64(1, "ns")) * 1e-9,
+        channel_index=along.values if dim == "channel" else None,
+        distance_m=along.values if dim == "distance" else None,
+        unit=unit_text(summary.data_units),
+        station_id=str(summary.station or ""),
+        attrs=patch_attrs(summary),
+    )
+
+
+def _loader(path: Path, name: str, version: str, dim: str, coords: tuple[Any, Any]) -> Any:  # noqa: ANN401
+    """Return a function that lets dascore cut a block while it reads."""
+    along, time = coords
+
+    def load(channels: slice, samples: slice) -> np.ndarray:
+        import dascore
+
+        ranges: dict[str, Any] = {}
+        if samples != slice(0, len(time)):
+            ranges["time"] = _limits(time, samples)
+        if dim == "distance" and channels != slice(0, len(along)):
+            ranges["distance"] = _limits(along, channels)
+        patch = dascore.read(path, file_format=name, file_version=version, **ranges)[0]
+        array: np.ndarray = patch.transpose(dim, "time").data
+        expected = (channels.stop - channels.start, samples.stop - samples.start)
+        if dim == "channel" and array.shape[0] == len(along):
+            array = array[channels]
+        if array.shape == expected:
+            return array
+        array = dascore.read(path, file_format=name, file_version=version)[0].transpose(dim, "time").data
+        return array[channels, samples]
+
+    return load
+
+
+def _limits(coord: Any, part: slice) -> tuple[Any, Any]:  # noqa: ANN401 - a dascore coordinate
+    """Return the values a quarter of a step outside the first and last position."""
+    margin = coord.step * _QUARTER
+    return coord.min() + coord.step * part.start - margin, coord.min() + coord.step * (part.stop - 1) + margin
+
+
+def _completed(
+    path: Path, recording: Recording, complete: Callable[[h5py.File, Recording], Recording]
+) -> Recording:
+    """Add what dascore leaves out of a format's header."""
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        return complete(file, recording)
+
+
+def _complete_optodas(file: h5py.File, recording: Recording) -> Recording:
+    unit = file["header/unit"][()]
+    text = unit.decode(errors="replace") if isinstance(unit, bytes) else str(unit)
+    return replace(recording, channel_index=file["header/channels"][:], unit=text.strip() or recording.unit)
+
+
+def _complete_terra15(file: h5py.File, recording: Recording) -> Recording:
+    """Take the interval from the first and last GPS time: dascore rounds it to whole nanoseconds."""
+    group = file["data_product"] if "data_product" in file else file[str(file.attrs["data_product"])]
+    times = group["gps_time" if "gps_time" in group else "posix_time"][:]
+    times = times[times > 0]
+    if len(times) != recording.shape[1] or len(times) < 2:
+        return recording
+    return replace(recording, dt_s=float((times[-1] - times[0]) / (len(times) - 1)))
+
+
+def _complete_prodml(file: h5py.File, recording: Recording) -> Recording:
+    """Take number of the first locus, and the start from the time array when its text says 1970."""
+    acquisition = file["Acquisition"]
+    first = int(acquisition.attrs.get("StartLocusIndex", -1))
+    if first >= 0:  # negative numbers would collide with -1, the number of a seismometer
+        recording = replace(recording, channel_index=first + np.arange(recording.shape[0]))
+    if believable(recording.start_time):
+        return recording
+    arrays = [group["RawDataTime"] for group in acquisition.values() if "RawDataTime" in group]
+    start = np.datetime64(int(arrays[0][0]), "us").astype("datetime64[ns]") if arrays else None
+    return replace(recording, start_time=start) if believable(start) else recording
+
+
+_COMPLETE: dict[str, Callable[[Any, Recording], Recording]] = {
+    "OptoDAS": _complete_optodas,
+    "TERRA15": _complete_terra15,
+    "PRODML": _complete_prodml,
+}
