@@ -30,7 +30,7 @@ class Settings(BaseModel):
         try:
             super().__init__(**values)
         except ValidationError as error:
-            raise self.error_type(_describe(error, type(self).__name__)) from None
+            raise self.error_type(_describe(error)) from None
 
     @model_validator(mode="before")
     @classmethod
@@ -43,12 +43,12 @@ class Settings(BaseModel):
         return values
 
 
-def _describe(error: ValidationError, name: str) -> str:
+def _describe(error: ValidationError) -> str:
     """Turn a pydantic report into one line per wrong setting."""
     lines = []
     for item in error.errors():
-        where = ".".join(str(part) for part in item["loc"]) or name
+        where = "".join(f"{part}: " for part in item["loc"])
         message = item["msg"].removeprefix("Value error, ")
         found = f" (found {item['input']!r})" if item["loc"] and not isinstance(item["input"], dict) else ""
-        lines.append(f"{where}: {message}{found}")
+        lines.append(f"{where}{message}{found}")
     return "\n".join(lines)

@@ -164,7 +164,7 @@ def _cast(column: pd.Series, kind: str) -> pd.Series:
         return pd.to_datetime(column, utc=True, format=None).dt.as_unit("ns")
     if kind == "str":
         return column.astype("str")
-    return column.astype(kind)  # type: ignore[call-overload,no-any-return]
+    return column.astype(kind)  # type: ignore[call-overload]
 
 
 def make_pick_ids(

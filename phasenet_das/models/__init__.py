@@ -1,0 +1,23 @@
+"""The networks and their named weights; nothing here opens a recording."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from phasenet_das.models.phasenet import PhaseNet
+    from phasenet_das.models.zoo import Weights, list_weights, load_weights, save_weights
+
+__all__ = ["PhaseNet", "Weights", "list_weights", "load_weights", "save_weights"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - torch is imported only when a network is asked for
+    if name == "PhaseNet":
+        from phasenet_das.models.phasenet import PhaseNet
+
+        return PhaseNet
+    if name in __all__:
+        from phasenet_das.models import zoo
+
+        return getattr(zoo, name)
+    raise AttributeError(f"module 'phasenet_das.models' has no attribute '{name}'")

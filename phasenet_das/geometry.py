@@ -1,0 +1,130 @@
+"""Channel positions from any table: renamed columns, projected coordinates, or none at all."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from gamma.errors import nearest_name
+from phasenet_das.config import GeometrySettings
+from phasenet_das.errors import ChannelGeometryError
+from phasenet_das.tables import CHANNEL_COLUMNS, conform, read_channels
+
+__all__ = ["load_channels", "receivers_of"]
+
+log = logging.getLogger(__name__)
+
+
+def load_channels(settings: GeometrySettings, station_id: str) -> pd.DataFrame | None:
+    """Load the channel table that the settings name.
+
+    Parameters
+    ----------
+    settings : GeometrySettings
+        Path, column names and projection.
+    station_id : str
+        Name of the cable when the file has no ``station_id``.
+
+    Returns
+    -------
+    pandas.DataFrame or None
+        Columns of ``CHANNEL_COLUMNS``; channels without coordinates, and those whose status is
+        not ``ok``, are left out and counted in the log. None when the settings name no file, or
+        when an optional file does not exist.
+
+    Raises
+    ------
+    ChannelGeometryError
+        The file does not exist, lacks columns, or a projection is needed and not given.
+    """
+    if settings.path is None:
+        return None
+    path = Path(settings.path)
+    if not path.exists():
+        if settings.optional:
+            log.warning("%s does not exist: going on without channel positions", path)
+            return None
+        raise ChannelGeometryError(
+            f"{path}: no such file; correct channels.path, or say channels.optional: true."
+        )
+    if not settings.columns and not settings.crs and not settings.skip_rows:
+        table = read_channels(path, station_id)
+    else:
+        table = _read_renamed(path, settings, station_id)
+    return _placed(table, path)
+
+
+def receivers_of(picks: pd.DataFrame) -> pd.DataFrame:
+    """List the receivers of a pick table, for recordings whose positions are unknown.
+
+    Parameters
+    ----------
+    picks : pandas.DataFrame
+        A pick table.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns of ``CHANNEL_COLUMNS``; longitude, latitude and elevation are NaN.
+    """
+    unique = picks[["station_id", "channel_index", "distance_m"]].drop_duplicates(
+        ["station_id", "channel_index"]
+    )
+    unique = unique.sort_values(["station_id", "channel_index"], kind="stable")
+    table = unique.assign(longitude=np.nan, latitude=np.nan, elevation_m=np.nan, status="ok")
+    return conform(table, CHANNEL_COLUMNS, "receivers")
+
+
+def _read_renamed(path: Path, settings: GeometrySettings, station_id: str) -> pd.DataFrame:
+    table = pd.read_csv(path, skiprows=range(1, 1 + settings.skip_rows))
+    absent = [name for name in settings.columns.values() if name not in table.columns]
+    if absent:
+        hint = nearest_name(absent[0], map(str, table.columns))
+        raise ChannelGeometryError(
+            f"{path}: channels.columns names '{absent[0]}', which the file lacks.{hint}"
+        )
+    table = table.rename(columns={theirs: ours for ours, theirs in settings.columns.items()})
+    if "longitude" not in table.columns:
+        table = _unproject(table, path, settings.crs)
+    for name, value in (("station_id", station_id), ("distance_m", np.nan), ("status", "ok")):
+        if name not in table.columns:
+            table[name] = value
+    return conform(table, CHANNEL_COLUMNS, str(path))[list(CHANNEL_COLUMNS)]
+
+
+def _unproject(table: pd.DataFrame, path: Path, crs: str | None) -> pd.DataFrame:
+    if not {"x_m", "y_m"} <= set(table.columns) or crs is None:
+        raise ChannelGeometryError(
+            f"{path}: no column longitude; name the columns in channels.columns, either longitude and "
+            "latitude, or x_m and y_m together with channels.crs (such as EPSG:32611)."
+        )
+    from pyproj import Transformer
+
+    longitude, latitude = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(
+        table["x_m"].to_numpy(), table["y_m"].to_numpy()
+    )
+    unknown = ((table["x_m"] == 0) & (table["y_m"] == 0)).to_numpy()
+    return table.assign(
+        longitude=np.where(unknown, np.nan, longitude), latitude=np.where(unknown, np.nan, latitude)
+    )
+
+
+def _placed(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """Keep the channels that have coordinates and are not marked bad."""
+    located = table["longitude"].notna() & table["latitude"].notna() & table["elevation_m"].notna()
+    good = table["status"].str.lower().isin(["ok", "good"])
+    if not (located & good).any():
+        raise ChannelGeometryError(
+            f"{path}: none of its {len(table)} channels has coordinates and a good status."
+        )
+    if not (located & good).all():
+        log.info(
+            "%s: %d channels without coordinates and %d marked bad are left out",
+            path,
+            int((~located).sum()),
+            int((located & ~good).sum()),
+        )
+    return table[located & good].reset_index(drop=True)

@@ -1,0 +1,185 @@
+"""From the scores of some channels to rows of the pick table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from phasenet_das.picking.filters import TimeGrid
+from phasenet_das.picking.peaks import find_peaks, peak_amplitudes, sub_sample_offset
+from phasenet_das.tables import PICK_COLUMNS, conform, empty_picks, make_pick_ids
+
+__all__ = ["ScoredChannels", "block_picks", "channel_scores", "pick_table"]
+
+_AMPLITUDE_WINDOW_S = 2.0
+
+
+@dataclass(frozen=True)
+class ScoredChannels:
+    """Scores of some channels of a recording.
+
+    Attributes
+    ----------
+    scores : numpy.ndarray, shape (3, group, time), float32
+        Probabilities of N, P and S of each group of stacked channels (one channel when not stacked).
+    grid : TimeGrid
+        Times of the scores.
+    rows : numpy.ndarray, shape (channel,), int64
+        Rows of the channels among the conditioned data.
+    group : numpy.ndarray, shape (channel,), int64
+        Group of each of these channels.
+    missing : numpy.ndarray, shape (channel, time), bool, or None
+        Samples of the scores that rest on no data.
+    """
+
+    scores: np.ndarray
+    grid: TimeGrid
+    rows: np.ndarray
+    group: np.ndarray
+    missing: np.ndarray | None
+
+
+def channel_scores(block: ScoredChannels) -> np.ndarray:
+    """Give every channel the scores of its group; where data is missing, noise.
+
+    Parameters
+    ----------
+    block : ScoredChannels
+        Scores of some groups.
+
+    Returns
+    -------
+    numpy.ndarray, shape (3, channel, time), float32
+        Probabilities of N, P and S.
+    """
+    scores = block.scores[:, block.group]
+    if block.missing is not None:
+        scores = np.where(block.missing, np.array([1, 0, 0], np.float32)[:, None, None], scores)
+    return scores
+
+
+def block_picks(
+    block: ScoredChannels,
+    data: np.ndarray,
+    data_grid: TimeGrid,
+    thresholds: dict[str, float],
+    min_separation: int,
+) -> pd.DataFrame:
+    """Pick the channels of a block.
+
+    Parameters
+    ----------
+    block : ScoredChannels
+        Their scores.
+    data : numpy.ndarray, shape (channel, time), float32
+        The conditioned recording, for amplitudes.
+    data_grid : TimeGrid
+        Its times.
+    thresholds : dict
+        Smallest score of ``P`` and of ``S``.
+    min_separation : int
+        Samples of the scores' grid between picks of one phase.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``row, peak_sample, phase_time_ns, phase_type, phase_score, phase_amplitude``.
+    """
+    parts = [
+        _phase_picks(block, position, phase, thresholds[phase], min_separation)
+        for position, phase in ((1, "P"), (2, "S"))
+    ]
+    picks = pd.concat(parts, ignore_index=True)
+    picks["phase_amplitude"] = _amplitudes(picks, data, data_grid)
+    return picks
+
+
+def _phase_picks(
+    block: ScoredChannels, position: int, phase: str, min_score: float, min_separation: int
+) -> pd.DataFrame:
+    scores = block.scores[position]
+    group, sample = find_peaks(scores, min_score, min_separation)
+    offset = sub_sample_offset(scores, group, sample)
+    peak, channel = _expand(group, block.group)
+    if block.missing is not None:
+        present = ~block.missing[channel, sample[peak]]
+        peak, channel = peak[present], channel[present]
+    return pd.DataFrame(
+        {
+            "row": block.rows[channel],
+            "peak_sample": sample[peak] + block.grid.first_index,
+            "phase_time_ns": block.grid.times_ns(sample[peak] + offset[peak]),
+            "phase_type": phase,
+            "phase_score": scores[group, sample][peak],
+        }
+    )
+
+
+def _expand(peak_group: np.ndarray, channel_group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pair each peak of a group with every channel of that group."""
+    order = np.argsort(channel_group, kind="stable")
+    members = channel_group[order]
+    first = np.searchsorted(members, peak_group, "left")
+    count = np.searchsorted(members, peak_group, "right") - first
+    peak = np.repeat(np.arange(len(peak_group)), count)
+    within = np.arange(len(peak)) - np.repeat(np.cumsum(count) - count, count)
+    return peak, order[np.repeat(first, count) + within]
+
+
+def _amplitudes(picks: pd.DataFrame, data: np.ndarray, grid: TimeGrid) -> np.ndarray:
+    """Peak absolute value in the 2 s after each pick; a P's window ends before the next S."""
+    row = picks["row"].to_numpy()
+    start = np.ceil((picks["phase_time_ns"].to_numpy() - grid.start_ns) / (grid.dt_s * 1e9)).astype(np.int64)
+    end = start + max(1, round(_AMPLITUDE_WINDOW_S / grid.dt_s))
+    stride = grid.num_samples + 2
+    is_p = (picks["phase_type"] == "P").to_numpy()
+    s_keys = np.sort((row * stride + start)[~is_p])
+    if len(s_keys):
+        following = np.searchsorted(s_keys, row * stride + start, "right")
+        next_s = np.append(s_keys, np.iinfo(np.int64).max)[following] - row * stride
+        end = np.where(is_p, np.minimum(end, next_s), end)
+    return peak_amplitudes(data, row, start, end)
+
+
+def pick_table(
+    picks: pd.DataFrame, station_id: str, channel_index: np.ndarray, distance_m: np.ndarray
+) -> pd.DataFrame:
+    """Make the pick table of a recording.
+
+    Parameters
+    ----------
+    picks : pandas.DataFrame
+        Rows of :func:`block_picks`.
+    station_id : str
+        Name of the cable.
+    channel_index, distance_m : numpy.ndarray, shape (channel,)
+        Number and optical distance of each row of the conditioned recording.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``phasenet_das.tables.PICK_COLUMNS``, sorted by time, channel and phase.
+    """
+    if picks.empty:
+        return empty_picks()
+    row = picks["row"].to_numpy()
+    phase = picks["phase_type"].to_numpy(dtype=str)
+    table = pd.DataFrame(
+        {
+            "pick_id": make_pick_ids(station_id, channel_index[row], phase, picks["peak_sample"].to_numpy()),
+            "station_id": station_id,
+            "channel_index": channel_index[row],
+            "distance_m": distance_m[row],
+            "phase_time": picks["phase_time_ns"].to_numpy().astype("datetime64[ns]"),
+            "phase_type": phase,
+            "phase_score": picks["phase_score"].to_numpy(),
+            "phase_amplitude": picks["phase_amplitude"].to_numpy(),
+            "event_index": -1,
+            "association_score": np.nan,
+            "travel_time_residual_s": np.nan,
+        }
+    )
+    table = table.sort_values(["phase_time", "channel_index", "phase_type"], kind="stable")
+    return conform(table, PICK_COLUMNS, "picks")

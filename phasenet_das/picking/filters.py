@@ -1,0 +1,180 @@
+"""Linear-phase filtering and resampling on an absolute grid, the delay removed.
+
+Every filter is a symmetric FIR, so that a sample of the output depends on a bounded span of the
+input (the halo) and a record gives the same numbers whole and in pieces.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from scipy import signal
+
+from phasenet_das.errors import SamplingError
+
+__all__ = ["TimeGrid", "bandpass", "rational_ratio", "resample"]
+
+_ATTENUATION_DB = 70.0
+_TRANSITION = 0.2
+_RATE_TOLERANCE = 1e-3
+_MAX_FACTOR = 4096
+
+
+@dataclass(frozen=True)
+class TimeGrid:
+    """Equally spaced sample times.
+
+    Attributes
+    ----------
+    start_ns : int
+        Time of the first sample, nanoseconds since 1970-01-01T00:00:00Z.
+    dt_s : float
+        Sampling interval, s.
+    num_samples : int
+        Number of samples.
+    """
+
+    start_ns: int
+    dt_s: float
+    num_samples: int
+
+    @property
+    def first_index(self) -> int:
+        """Absolute number of the first sample, counted from 1970 in sampling intervals."""
+        interval = Fraction(self.dt_s).limit_denominator(10**9) * 10**9
+        return round(Fraction(self.start_ns) / interval)
+
+    def times_ns(self, index: np.ndarray) -> np.ndarray:
+        """Give the times of (fractional) sample numbers.
+
+        Parameters
+        ----------
+        index : numpy.ndarray, float or int
+            Samples, the first being 0.
+
+        Returns
+        -------
+        numpy.ndarray, int64
+            Nanoseconds since 1970.
+        """
+        return self.start_ns + np.rint(np.asarray(index, dtype=np.float64) * (self.dt_s * 1e9)).astype(
+            np.int64
+        )
+
+
+def rational_ratio(rate_in_hz: float, rate_out_hz: float) -> tuple[int, int]:
+    """Find the smallest whole factors that bring one sampling rate to another within 0.1 %.
+
+    Parameters
+    ----------
+    rate_in_hz, rate_out_hz : float
+        Sampling rates, Hz.
+
+    Returns
+    -------
+    tuple of int
+        ``(up, down)``. Sample times stay exact: the interval of the output is
+        ``dt * down / up``, which may differ from the rate asked for by the tolerance.
+
+    Raises
+    ------
+    SamplingError
+        The rates differ by a factor beyond 4096.
+    """
+    ratio = rate_out_hz / rate_in_hz
+    for factor in range(1, _MAX_FACTOR + 1):
+        fraction = Fraction(ratio).limit_denominator(factor)
+        if fraction > 0 and abs(float(fraction) / ratio - 1) <= _RATE_TOLERANCE:
+            return fraction.numerator, fraction.denominator
+    raise SamplingError(
+        f"cannot bring {rate_in_hz:g} Hz to {rate_out_hz:g} Hz: the factor is beyond {_MAX_FACTOR}. "
+        "Take the data at its native rate (rate='native') or state the right dt_s."
+    )
+
+
+def resample(data: np.ndarray, grid: TimeGrid, rate_hz: float) -> tuple[np.ndarray, TimeGrid]:
+    """Bring data to another rate by polyphase FIR filtering (Crochiere & Rabiner, 1983).
+
+    Output samples lie on those instants of the absolute input grid whose up-sampled number is a
+    multiple of the decimation factor, so that pieces of a record share one grid. Beyond its ends
+    the record is continued by its first and last sample.
+
+    Parameters
+    ----------
+    data : numpy.ndarray, shape (channel, time), float32
+        Input samples.
+    grid : TimeGrid
+        Their times.
+    rate_hz : float
+        Rate wanted, Hz.
+
+    Returns
+    -------
+    data : numpy.ndarray, shape (channel, time'), float32
+        Output samples.
+    grid : TimeGrid
+        Their times.
+    """
+    up, down = rational_ratio(1 / grid.dt_s, rate_hz)
+    if up == down:
+        return data, grid
+    taps = _lowpass(max(up, down)) * up
+    half = len(taps) // 2
+    edge = -(-half // up)
+    padded = np.pad(data, ((0, 0), (edge, edge)), mode="edge")
+    # The up-sampled number of the first output sample, counted from the first input sample.
+    offset = (-grid.first_index * up) % down
+    shift = offset + half + edge * up
+    lead = -shift % down
+    filtered = signal.upfirdn(
+        np.concatenate([np.zeros(lead), taps]).astype(np.float32), padded, up, down, axis=-1
+    )
+    num_samples = max(0, -(-((grid.num_samples - 1) * up + 1 - offset) // down))
+    first = (shift + lead) // down
+    start_ns = grid.start_ns + round(offset * grid.dt_s * 1e9 / up)
+    out = np.ascontiguousarray(filtered[:, first : first + num_samples], dtype=np.float32)
+    return out, TimeGrid(start_ns, grid.dt_s * down / up, num_samples)
+
+
+def bandpass(data: np.ndarray, dt_s: float, low_hz: float, high_hz: float) -> np.ndarray:
+    """Band-pass with a linear-phase FIR filter, its delay removed.
+
+    Parameters
+    ----------
+    data : numpy.ndarray, shape (channel, time), float32
+        Input samples.
+    dt_s : float
+        Sampling interval, s.
+    low_hz, high_hz : float
+        Corners (half amplitude), Hz.
+
+    Returns
+    -------
+    numpy.ndarray, shape (channel, time), float32
+        Filtered samples.
+
+    Raises
+    ------
+    SamplingError
+        The upper corner lies at or above the Nyquist frequency.
+    """
+    nyquist = 0.5 / dt_s
+    if high_hz >= nyquist:
+        raise SamplingError(
+            f"band {low_hz:g}-{high_hz:g} Hz: expected an upper corner below Nyquist, {nyquist:g} Hz."
+        )
+    width = min(low_hz, nyquist - high_hz) / nyquist
+    count, beta = signal.kaiserord(_ATTENUATION_DB, width)
+    taps = signal.firwin(count | 1, [low_hz, high_hz], window=("kaiser", beta), pass_zero=False, fs=1 / dt_s)
+    half = len(taps) // 2
+    padded = np.pad(data, ((0, 0), (half, half)), mode="edge")
+    return signal.oaconvolve(padded, taps[None].astype(np.float32), mode="valid", axes=-1).astype(np.float32)
+
+
+def _lowpass(factor: int) -> np.ndarray:
+    """Design an anti-alias filter whose stop band begins at the Nyquist frequency of the slower rate."""
+    count, beta = signal.kaiserord(_ATTENUATION_DB, _TRANSITION / factor)
+    taps: np.ndarray = signal.firwin(count | 1, (1 - _TRANSITION / 2) / factor, window=("kaiser", beta))
+    return taps

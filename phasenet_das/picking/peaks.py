@@ -1,0 +1,106 @@
+"""From scores to peaks: vectorised over all channels, by a rule that looks only nearby."""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["find_peaks", "peak_amplitudes", "sub_sample_offset"]
+
+_GATHER_SAMPLES = 4_000_000
+
+
+def find_peaks(scores: np.ndarray, min_score: float, min_separation: int) -> tuple[np.ndarray, np.ndarray]:
+    """Find the samples whose score is the highest within a distance on their channel.
+
+    A local maximum at or above the threshold is kept when no other local maximum within
+    `min_separation` samples is higher (of equals, the earlier stays). Unlike a greedy search this
+    depends only on the scores nearby, so that pieces of a record give the peaks of the whole.
+
+    Parameters
+    ----------
+    scores : numpy.ndarray, shape (channel, time), float32
+        Probabilities of one phase.
+    min_score : float
+        Threshold.
+    min_separation : int
+        Distance, samples.
+
+    Returns
+    -------
+    row, sample : numpy.ndarray, shape (n,), int64
+        Channel row and sample of each peak, sorted by both.
+    """
+    above = np.zeros(scores.shape, dtype=bool)
+    middle = scores[:, 1:-1]
+    above[:, 1:-1] = (middle >= min_score) & (middle > scores[:, :-2]) & (middle >= scores[:, 2:])
+    row, sample = np.nonzero(above)
+    value = scores[row, sample]
+    keep = np.ones(len(row), dtype=bool)
+    for step in range(1, max(len(row), 1)):
+        near = (row[step:] == row[:-step]) & (sample[step:] - sample[:-step] <= min_separation)
+        if not near.any():
+            break
+        later_wins = value[step:] > value[:-step]
+        keep[:-step] &= ~(near & later_wins)
+        keep[step:] &= ~(near & ~later_wins)
+    return row[keep], sample[keep]
+
+
+def sub_sample_offset(scores: np.ndarray, row: np.ndarray, sample: np.ndarray) -> np.ndarray:
+    """Refine peaks by the vertex of the parabola through three samples.
+
+    Parameters
+    ----------
+    scores : numpy.ndarray, shape (channel, time), float32
+        Probabilities of one phase.
+    row, sample : numpy.ndarray, shape (n,), int64
+        Peaks, not on the first or last sample.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n,), float64
+        Offsets within half a sample.
+    """
+    before, at, after = (scores[row, sample + k].astype(np.float64) for k in (-1, 0, 1))
+    curvature = before - 2 * at + after
+    slope = 0.5 * (before - after)
+    offset = np.divide(slope, curvature, out=np.zeros_like(slope), where=curvature < 0)
+    return np.clip(offset, -0.5, 0.5)
+
+
+def peak_amplitudes(data: np.ndarray, row: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """Largest absolute value in a span after each pick, once the span's own mean is removed.
+
+    Parameters
+    ----------
+    data : numpy.ndarray, shape (channel, time), float32
+        Samples.
+    row : numpy.ndarray, shape (n,), int64
+        Channel row of each pick.
+    start, end : numpy.ndarray, shape (n,), int64
+        First sample and the one behind the last; cut at the ends of the record.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n,), float32
+        NaN for an empty span.
+    """
+    out = np.full(len(row), np.nan, dtype=np.float32)
+    if not len(row):
+        return out
+    start = np.clip(start, 0, data.shape[-1])
+    end = np.clip(end, 0, data.shape[-1])
+    width = int((end - start).max(initial=0))
+    if width <= 0:
+        return out
+    size = max(1, _GATHER_SAMPLES // width)
+    for first in range(0, len(row), size):
+        part = slice(first, first + size)
+        index = start[part, None] + np.arange(width)
+        inside = index < end[part, None]
+        values = data[row[part, None], np.minimum(index, data.shape[-1] - 1)]
+        count = inside.sum(axis=1)
+        mean = np.where(inside, values, 0).sum(axis=1) / np.maximum(count, 1)
+        largest = np.where(inside, np.abs(values - mean[:, None]), 0).max(axis=1)
+        out[part] = np.where(count > 0, largest, np.nan)
+    return out

@@ -1,0 +1,122 @@
+"""Where a result comes from: what every written file records about itself."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from phasenet_das.config import config_hash
+
+__all__ = ["file_hash", "git_commit", "package_version", "provenance"]
+
+_HASH_BYTES = 1 << 20
+
+
+def package_version() -> str:
+    """Give the version of the installed package.
+
+    Returns
+    -------
+    str
+        ``unknown`` when it runs without being installed.
+    """
+    try:
+        return version("phasenet-das")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+@cache
+def git_commit() -> str | None:
+    """Give the commit of the source tree.
+
+    Returns
+    -------
+    str or None
+        None outside a checkout.
+    """
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists():
+        return None
+    try:
+        answer = subprocess.run(  # noqa: S603 - a fixed command
+            ["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"],  # noqa: S607
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return answer.stdout.strip()
+
+
+def file_hash(path: str | Path) -> str:
+    """Digest of a file's size and of its first and last mebibyte: quick on large recordings.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        A file.
+
+    Returns
+    -------
+    str
+        16 hexadecimal digits.
+    """
+    path = Path(path)
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        digest.update(file.read(_HASH_BYTES))
+        if size > _HASH_BYTES:
+            file.seek(max(_HASH_BYTES, size - _HASH_BYTES))
+            digest.update(file.read(_HASH_BYTES))
+    return digest.hexdigest()[:16]
+
+
+def provenance(
+    *,
+    settings: BaseModel | None = None,
+    inputs: Iterable[str | Path] = (),
+    **facts: Any,  # noqa: ANN401
+) -> dict[str, Any]:
+    """Collect what a file records about itself.
+
+    Parameters
+    ----------
+    settings : pydantic.BaseModel, optional
+        The settings used; written whole, with their hash.
+    inputs : iterable of str or pathlib.Path
+        Files that went in; those that exist are hashed.
+    **facts
+        Further entries, such as ``weights_id`` or ``amplitude_unit``.
+
+    Returns
+    -------
+    dict
+        Ready for JSON. Holds no time of writing, so that equal runs write equal files.
+    """
+    hashes: Mapping[str, str] = {
+        Path(path).name: file_hash(path) for path in sorted(map(str, inputs)) if Path(path).is_file()
+    }
+    listing = "\n".join(f"{name} {value}" for name, value in sorted(hashes.items()))
+    record: dict[str, Any] = {
+        "package": "phasenet-das",
+        "version": package_version(),
+        "git_commit": git_commit(),
+        "inputs": hashes,
+        "inputs_hash": hashlib.sha256(listing.encode()).hexdigest()[:16],
+        **facts,
+    }
+    if settings is not None:
+        record["settings"] = settings.model_dump(mode="json")
+        record["config_hash"] = config_hash(settings)
+    return record
