@@ -1,0 +1,111 @@
+"""Every setting of the associator: its default, unit and meaning."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from gamma.settings import Settings
+
+__all__ = ["AssociationConfig", "Layer"]
+
+
+def _field(default: Any, unit: str, description: str, **limits: Any) -> Any:  # noqa: ANN401
+    return Field(default, description=description, json_schema_extra={"unit": unit}, **limits)
+
+
+class Layer(Settings):
+    """One layer of a 1-D velocity model, from its top down to the next layer's top."""
+
+    depth_km: float = _field(..., "km", "Depth of the layer's top below sea level (negative: above).")
+    vp_km_s: float = _field(..., "km/s", "P velocity.", gt=0.0)
+    vs_km_s: float = _field(..., "km/s", "S velocity.", gt=0.0)
+
+
+class AssociationConfig(Settings):
+    """Settings of :func:`gamma.associate`.
+
+    ``None`` means "derived from the geometry": the values used are printed in the log and returned in
+    ``result.summary["settings"]``.
+
+    Raises
+    ------
+    ConfigError
+        A key is unknown, a value out of range, or two settings contradict each other.
+    """
+
+    vp_km_s: float = _field(6.0, "km/s", "P velocity of the homogeneous model.", gt=0.0)
+    vp_vs_ratio: float = _field(1.73, "1", "P to S velocity ratio, used when vs_km_s is not given.", gt=1.0)
+    vs_km_s: float | None = _field(None, "km/s", "S velocity of the homogeneous model.", gt=0.0)
+    layers: tuple[Layer, ...] | None = _field(
+        None, "", "1-D layered model, top layer first; replaces the homogeneous one."
+    )
+    velocity_uncertainty: float = _field(
+        0.03,
+        "1",
+        "Relative uncertainty of vp and of vp/vs; carried into origin time, position and distance.",
+        ge=0.0,
+        le=0.5,
+    )
+    pick_uncertainty_s: float = _field(
+        0.1, "s", "Expected standard error of a pick; each event's own scale adapts around it.", gt=0.0
+    )
+    x_range_km: tuple[float, float] | None = _field(
+        None, "km", "Search box, east of the local origin (needs y_range_km too)."
+    )
+    y_range_km: tuple[float, float] | None = _field(None, "km", "Search box, north of the local origin.")
+    depth_range_km: tuple[float, float] = _field((0.0, 30.0), "km", "Search range of depth, positive down.")
+    max_distance_km: float | None = _field(
+        None, "km", "How far outside the receivers an event may lie (the search box's margin).", gt=0.0
+    )
+    min_picks: int | None = _field(None, "picks", "Fewest picks of an event, all phases.", ge=1)
+    min_p_picks: int | None = _field(None, "picks", "Fewest P picks of an event.", ge=0)
+    min_s_picks: int | None = _field(None, "picks", "Fewest S picks of an event.", ge=0)
+    min_stations: int | None = _field(None, "stations", "Fewest receivers with a pick of the event.", ge=1)
+    min_score: float = _field(0.0, "1", "Picks with a lower phase_score are left out.", ge=0.0, le=1.0)
+    min_association_score: float = _field(
+        0.5, "1", "A pick is given to an event when its posterior probability reaches this.", ge=0.0, le=1.0
+    )
+    min_log_odds: float = _field(
+        5.0, "nat", "Least evidence for an event: log odds of 'an event' against 'chance coincidence'."
+    )
+    use_score_weights: bool = _field(
+        False,
+        "",
+        "Weight each pick in the location by its phase_score (only when scores measure time error).",
+    )
+    effective_observations: float | None = _field(
+        None, "observations", "Effective number of independent picks per cable and phase.", gt=0.0
+    )
+    block_s: float = _field(3600.0, "s", "Length of the time blocks in which events are sought.", gt=0.0)
+    max_iterations: int = _field(200, "iterations", "Most EM iterations of one batch of events.", ge=1)
+    use_amplitude: bool = _field(False, "", "Use amplitudes in the association and compute magnitudes.")
+    amplitude_unit: str | None = _field(None, "", "Unit of phase_amplitude; must be 'm/s' for use_amplitude.")
+
+    @property
+    def s_velocity_km_s(self) -> float:
+        """S velocity of the homogeneous model in km/s."""
+        return self.vs_km_s if self.vs_km_s is not None else self.vp_km_s / self.vp_vs_ratio
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.x_range_km is None) != (self.y_range_km is None):
+            raise ValueError("x_range_km and y_range_km go together: give both or neither")
+        for name in ("x_range_km", "y_range_km", "depth_range_km"):
+            limits = getattr(self, name)
+            if limits is not None and not limits[0] < limits[1]:
+                raise ValueError(f"{name}: expected (lower, upper) with lower < upper, found {limits}")
+        if self.s_velocity_km_s >= self.vp_km_s:
+            raise ValueError(f"vs_km_s {self.s_velocity_km_s:g} is not below vp_km_s {self.vp_km_s:g}")
+        if self.layers is not None:
+            tops = [layer.depth_km for layer in self.layers]
+            if not tops or any(b <= a for a, b in pairwise(tops)):
+                raise ValueError(f"layers: depth_km must increase downwards, found {tops}")
+        if self.use_amplitude and self.amplitude_unit != "m/s":
+            raise ValueError(
+                f"use_amplitude needs amplitude_unit 'm/s' (peak ground velocity), "
+                f"found {self.amplitude_unit!r}; the amplitude relation is defined for that unit only. Convert, or set use_amplitude to false"
+            )
+        return self

@@ -1,0 +1,175 @@
+"""Pick tables in, arrays out: checked, in an order that depends on content alone, nothing lost silently."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from gamma.config import AssociationConfig
+from gamma.errors import PickError, nearest_name
+from gamma.receivers import Receivers
+
+__all__ = ["Observations", "load_picks"]
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+
+_NEEDED = ("station_id", "phase_time", "phase_type")
+_PHASES = {"P": 0, "p": 0, "S": 1, "s": 1}
+
+
+@dataclass
+class Observations:
+    """Usable picks, sorted by time, then receiver and phase.
+
+    Attributes
+    ----------
+    time_s : numpy.ndarray, shape (picks,)
+        Seconds after `reference_ns`.
+    slot : numpy.ndarray of int64, shape (picks,)
+        ``2 * receiver + phase`` (0 P, 1 S).
+    score, amplitude : numpy.ndarray, shape (picks,)
+        NaN when the table has none.
+    row : numpy.ndarray of int64, shape (picks,)
+        Row of the pick in the table given.
+    reference_ns : int
+        Zero of `time_s`, nanoseconds since 1970 UTC.
+    num_rows : int
+        Rows of the table given.
+    excluded : dict
+        Reason to rows left out.
+    unknown_receivers : dict
+        Name of a receiver that is not in the station table to its number of picks.
+    """
+
+    time_s: F64
+    slot: I64
+    score: F64
+    amplitude: F64
+    row: I64
+    reference_ns: int
+    num_rows: int
+    excluded: dict[str, I64] = field(default_factory=dict)
+    unknown_receivers: dict[str, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.time_s)
+
+
+def load_picks(picks: pd.DataFrame, receivers: Receivers, config: AssociationConfig) -> Observations:
+    """Check a pick table and turn it into sorted arrays.
+
+    Parameters
+    ----------
+    picks : pandas.DataFrame
+        ``station_id``, ``phase_time`` (naive times are UTC), ``phase_type`` (P or S), optionally
+        ``channel_index``, ``phase_score``, ``phase_amplitude``.
+    receivers : Receivers
+    config : AssociationConfig
+
+    Returns
+    -------
+    Observations
+        Picks of unknown receivers, without a time, of another phase or below ``min_score`` are left
+        out, counted and named.
+
+    Raises
+    ------
+    PickError
+        A column is missing, or a time cannot be read.
+    """
+    missing = [name for name in _NEEDED if name not in picks.columns]
+    if missing:
+        hints = " ".join(f"'{name}':{nearest_name(name, map(str, picks.columns))}" for name in missing)
+        raise PickError(f"picks: missing column(s) {', '.join(missing)}. {hints}")
+    n = len(picks)
+    time_ns, has_time = _times_ns(picks["phase_time"])
+    phase = picks["phase_type"].astype("str").map(_PHASES).fillna(-1).to_numpy(np.int64)
+    receiver, unknown = _match_receivers(picks, receivers)
+    score = _float_column(picks, "phase_score", n)
+    reasons = {
+        "no time": ~has_time,
+        "unknown station": receiver < 0,
+        "phase is neither P nor S": phase < 0,
+        "score below min_score": score < config.min_score,
+    }
+    usable = np.ones(n, dtype=bool)
+    excluded: dict[str, I64] = {}
+    for reason, where in reasons.items():
+        excluded[reason] = np.flatnonzero(where & usable)
+        usable &= ~where
+    rows = np.flatnonzero(usable)
+    amplitude = _float_column(picks, "phase_amplitude", n)
+    slot = 2 * receiver + phase
+    tie = picks["pick_id"].to_numpy()[rows] if "pick_id" in picks.columns else np.zeros(len(rows))
+    keys = (tie, np.nan_to_num(amplitude[rows]), np.nan_to_num(score[rows]), slot[rows], time_ns[rows])
+    rows = rows[np.lexsort(keys)]
+    reference = int(time_ns[rows[0]]) // 10**9 * 10**9 if len(rows) else 0
+    return Observations(
+        time_s=(time_ns[rows] - reference) / 1e9,
+        slot=slot[rows],
+        score=score[rows],
+        amplitude=amplitude[rows],
+        row=rows,
+        reference_ns=reference,
+        num_rows=n,
+        excluded={reason: where for reason, where in excluded.items() if len(where)},
+        unknown_receivers=unknown,
+    )
+
+
+def _times_ns(column: pd.Series) -> tuple[I64, npt.NDArray[np.bool_]]:
+    try:
+        times = pd.to_datetime(column, utc=True, format=None if _is_time(column) else "ISO8601")
+    except (ValueError, TypeError) as error:
+        raise PickError(
+            f"picks: phase_time cannot be read as times ({error}); expected UTC times."
+        ) from error
+    known = times.notna().to_numpy(bool)
+    return times.dt.as_unit("ns").astype("int64").to_numpy(np.int64), known
+
+
+def _is_time(column: pd.Series) -> bool:
+    return pd.api.types.is_datetime64_any_dtype(column.dtype)
+
+
+def _float_column(picks: pd.DataFrame, name: str, n: int) -> F64:
+    if name not in picks.columns:
+        return np.full(n, np.nan)
+    return picks[name].to_numpy(np.float64, na_value=np.nan)
+
+
+def _match_receivers(picks: pd.DataFrame, receivers: Receivers) -> tuple[I64, dict[str, int]]:
+    """Find each pick's receiver, -1 where there is none, and count the picks of unknown receivers."""
+    n = len(picks)
+    codes, names = pd.factorize(picks["station_id"].astype("str"), sort=True)
+    if "channel_index" in picks.columns:
+        channel = picks["channel_index"].fillna(-1).to_numpy(np.int64)
+    else:
+        channel = np.full(n, -1, dtype=np.int64)
+    stations = pd.Index(np.asarray(names, dtype=object))
+    station_of_receiver = stations.get_indexer(pd.Index(receivers.station_id))
+    span = int(max(channel.max(initial=0), receivers.channel_index.max())) + 2
+    keys = np.where(station_of_receiver >= 0, station_of_receiver * span + receivers.channel_index + 1, -1)
+    order = np.argsort(keys, kind="stable")
+    wanted = codes.astype(np.int64) * span + channel + 1
+    place = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
+    receiver = np.where(keys[order][place] == wanted, order[place], -1)
+    receiver[codes < 0] = -1
+    return receiver, _name_unknown(receiver, np.asarray(names, dtype=object)[codes], channel, receivers)
+
+
+def _name_unknown(
+    receiver: I64, station: npt.NDArray[np.object_], channel: I64, receivers: Receivers
+) -> dict[str, int]:
+    """Count picks without a receiver: by station, or by channel when only the channel is unknown."""
+    lost = receiver < 0
+    if not lost.any():
+        return {}
+    known = np.isin(station[lost].astype(str), np.unique(receivers.station_id.astype(str)))
+    labels = pd.Series(station[lost].astype(str))
+    labels = labels.where(~known, labels + " channel " + pd.Series(channel[lost]).astype(str))
+    return {str(name): int(count) for name, count in labels.value_counts().sort_index().items()}

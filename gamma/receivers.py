@@ -1,0 +1,243 @@
+"""The receivers: local Cartesian positions, cables in order, and what their extent can resolve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyproj
+
+from gamma.errors import StationError, nearest_name
+
+__all__ = ["LocalFrame", "Receivers", "load_receivers"]
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+Mode = Literal["point", "vertical", "full"]
+_MIN_CABLE_CHANNELS = 8
+
+
+@dataclass(frozen=True)
+class LocalFrame:
+    """East-north frame in km about a geographic origin, or a plain Cartesian one (no origin).
+
+    Parameters
+    ----------
+    longitude, latitude : float or None
+        Origin in degrees (WGS84); None when the receivers were given in local Cartesian km.
+    """
+
+    longitude: float | None
+    latitude: float | None
+
+    def _crs(self) -> pyproj.Proj:
+        return pyproj.Proj(proj="aeqd", lon_0=self.longitude, lat_0=self.latitude, ellps="WGS84")
+
+    def to_local(self, longitude: F64, latitude: F64) -> tuple[F64, F64]:
+        """Project degrees to km east and north (azimuthal equidistant)."""
+        x_m, y_m = self._crs()(longitude, latitude)
+        return np.asarray(x_m) / 1000.0, np.asarray(y_m) / 1000.0
+
+    def to_geographic(self, x_km: F64, y_km: F64) -> tuple[F64, F64]:
+        """Turn km east and north into degrees; NaN where there is no geographic origin."""
+        x_km, y_km = np.asarray(x_km, np.float64), np.asarray(y_km, np.float64)
+        if self.longitude is None or x_km.size == 0:
+            return np.full(x_km.shape, np.nan), np.full(x_km.shape, np.nan)
+        longitude, latitude = self._crs()(x_km * 1000.0, y_km * 1000.0, inverse=True)
+        return np.asarray(longitude), np.asarray(latitude)
+
+
+@dataclass(frozen=True)
+class Receivers:
+    """All receivers, sorted by (station_id, channel_index).
+
+    Attributes
+    ----------
+    station_id : numpy.ndarray of str, shape (receivers,)
+    channel_index : numpy.ndarray of int64, shape (receivers,)
+        -1 for a seismometer.
+    xyz_km : numpy.ndarray, shape (receivers, 3)
+        East, north, down; zeros when the geometry is unknown.
+    cable : numpy.ndarray of int64, shape (receivers,)
+        Number of the cable, -1 for receivers that stand alone.
+    along_km : numpy.ndarray, shape (receivers,)
+        Position along the cable; NaN for those that stand alone.
+    frame : LocalFrame
+    geometry_known : bool
+    """
+
+    station_id: npt.NDArray[np.object_]
+    channel_index: I64
+    xyz_km: F64
+    cable: I64
+    along_km: F64
+    frame: LocalFrame
+    geometry_known: bool
+
+    def __len__(self) -> int:
+        return len(self.channel_index)
+
+    @property
+    def num_cables(self) -> int:
+        """Number of cables."""
+        return int(self.cable.max(initial=-1)) + 1
+
+    @property
+    def horizontal_aperture_km(self) -> float:
+        """Largest horizontal extent in km, along the longest principal axis."""
+        return float(_principal_extents(self.xyz_km[:, :2])[0])
+
+    def mode(self, resolution_km: float) -> Mode:
+        """Say what the receivers can resolve: everything, range and depth, or range alone.
+
+        Parameters
+        ----------
+        resolution_km : float
+            Extents below this cannot be told from a point.
+
+        Returns
+        -------
+        {"point", "vertical", "full"}
+        """
+        if not self.geometry_known:
+            return "point"
+        if self.horizontal_aperture_km >= resolution_km:
+            return "full"
+        return "vertical" if np.ptp(self.xyz_km[:, 2]) >= resolution_km else "point"
+
+
+def _principal_extents(xy: F64) -> F64:
+    """Ranges of points along their principal axes, largest first."""
+    centred = xy - xy.mean(axis=0)
+    _, axes = np.linalg.eigh(centred.T @ centred)
+    extents: F64 = np.ptp(centred @ axes, axis=0)
+    return np.sort(extents)[::-1]
+
+
+def load_receivers(stations: pd.DataFrame) -> Receivers:
+    """Check a station table and bring it into local Cartesian kilometres.
+
+    Parameters
+    ----------
+    stations : pandas.DataFrame
+        ``station_id``, optionally ``channel_index`` (absent or -1: a seismometer), and either
+        ``longitude, latitude, elevation_m`` (degrees, degrees, m up) or ``x_km, y_km, z_km`` (km east,
+        north, down). Optional ``distance_m``. When no receiver has coordinates the array is a point.
+
+    Returns
+    -------
+    Receivers
+        Sorted, so that the order of the table does not show.
+
+    Raises
+    ------
+    StationError
+        A column is missing, a receiver is named twice, only some have coordinates, or all lie
+        underground by a sign slip.
+    """
+    table = _normalised(stations)
+    _refuse_duplicates(table)
+    xyz, frame, known = _positions(table)
+    cable, along = _cables(table, xyz, known)
+    return Receivers(
+        station_id=table["station_id"].to_numpy(object),
+        channel_index=table["channel_index"].to_numpy(np.int64),
+        xyz_km=xyz,
+        cable=cable,
+        along_km=along,
+        frame=frame,
+        geometry_known=known,
+    )
+
+
+def _normalised(stations: pd.DataFrame) -> pd.DataFrame:
+    if "station_id" not in stations.columns:
+        hint = nearest_name("station_id", map(str, stations.columns))
+        raise StationError(f"stations: missing column station_id.{hint}")
+    if len(stations) == 0:
+        raise StationError("stations: the table has no rows; expected one row per receiver.")
+    table = stations.reset_index(drop=True).copy()
+    table["station_id"] = table["station_id"].astype(str)
+    if "channel_index" not in table.columns:
+        table["channel_index"] = -1
+    table["channel_index"] = table["channel_index"].fillna(-1).astype(np.int64)
+    return table.sort_values(["station_id", "channel_index"], kind="stable", ignore_index=True)
+
+
+def _refuse_duplicates(table: pd.DataFrame) -> None:
+    twice = table.duplicated(["station_id", "channel_index"])
+    if twice.any():
+        row = table.loc[twice].iloc[0]
+        raise StationError(
+            f"stations: {int(twice.sum())} receiver(s) named twice, first {row['station_id']} channel "
+            f"{row['channel_index']}. Keep one row for each (station_id, channel_index)."
+        )
+
+
+def _positions(table: pd.DataFrame) -> tuple[F64, LocalFrame, bool]:
+    if {"x_km", "y_km"} <= set(table.columns):
+        z = table["z_km"] if "z_km" in table.columns else pd.Series(0.0, table.index)
+        xyz = np.column_stack([table["x_km"], table["y_km"], z]).astype(np.float64)
+        known = _coordinates_known(table, xyz)
+        return (xyz if known else np.zeros_like(xyz)), LocalFrame(None, None), known
+    missing = [name for name in ("longitude", "latitude") if name not in table.columns]
+    if missing:
+        raise StationError(
+            f"stations: missing column(s) {', '.join(missing)}; expected longitude, latitude, elevation_m "
+            "(degrees, m up) or x_km, y_km, z_km (km, z down)."
+        )
+    lonlat = table[["longitude", "latitude"]].to_numpy(np.float64)
+    if not _coordinates_known(table, lonlat):
+        return np.zeros((len(table), 3)), LocalFrame(None, None), False
+    if (np.abs(lonlat[:, 0]) > 360.0).any() or (np.abs(lonlat[:, 1]) > 90.0).any():
+        raise StationError("stations: longitude or latitude out of range; expected degrees (WGS84).")
+    frame = LocalFrame(*(float(value) for value in np.round(np.median(lonlat, axis=0), 4)))
+    x, y = frame.to_local(lonlat[:, 0], lonlat[:, 1])
+    return np.column_stack([x, y, -_elevations_km(table)]), frame, True
+
+
+def _elevations_km(table: pd.DataFrame) -> F64:
+    if "elevation_m" not in table.columns:
+        return np.zeros(len(table))
+    elevation: F64 = np.nan_to_num(table["elevation_m"].to_numpy(np.float64)) / 1000.0
+    return elevation
+
+
+def _coordinates_known(table: pd.DataFrame, coordinates: F64) -> bool:
+    finite: npt.NDArray[np.bool_] = np.isfinite(coordinates).all(axis=1)
+    if finite.all() or not finite.any():
+        return bool(finite.all())
+    first = table.loc[int(np.flatnonzero(~finite)[0])]
+    raise StationError(
+        f"stations: {int((~finite).sum())} of {len(table)} receivers have no coordinates (first: "
+        f"{first['station_id']} channel {first['channel_index']}). Give them coordinates, drop them, or leave "
+        "all coordinates out to treat the array as a point."
+    )
+
+
+def _cables(table: pd.DataFrame, xyz: F64, known: bool) -> tuple[I64, F64]:
+    """Give a number to each cable (a station with enough channels) and find each channel's place along them."""
+    codes, names = pd.factorize(table["station_id"], sort=True)
+    is_channel = table["channel_index"].to_numpy() >= 0
+    counts = np.bincount(codes[is_channel], minlength=len(names))
+    is_cable = counts >= _MIN_CABLE_CHANNELS
+    number = np.where(is_cable, np.cumsum(is_cable) - 1, -1)
+    cable = np.where(is_channel, number[codes], -1).astype(np.int64)
+    along = np.full(len(table), np.nan)
+    for index in range(int(is_cable.sum())):
+        rows = np.flatnonzero(cable == index)
+        along[rows] = _along(table.iloc[rows], xyz[rows], known)
+    return cable, along
+
+
+def _along(rows: pd.DataFrame, xyz: F64, known: bool) -> F64:
+    if "distance_m" in rows.columns and rows["distance_m"].notna().all():
+        return rows["distance_m"].to_numpy(np.float64) / 1000.0
+    if known:
+        steps = np.linalg.norm(np.diff(xyz, axis=0), axis=1)
+        return np.concatenate([[0.0], np.cumsum(steps)])
+    # Without distances the channel number is all there is: a metre a channel, only ever used for order.
+    return rows["channel_index"].to_numpy(np.float64) / 1000.0
