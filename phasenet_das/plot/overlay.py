@@ -1,0 +1,88 @@
+"""Picks, and the arrivals that an event predicts, over an image of channel and time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from phasenet_das.plot.style import phase_color
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["draw_moveout", "draw_picks"]
+
+Place = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+def draw_picks(ax: Axes, picks: pd.DataFrame, place: Place, size: float) -> None:
+    """Draw picks as points: filled when kept, hollow when rejected.
+
+    When no pick at all belongs to an event, nothing was told apart and all are drawn filled.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Where to draw.
+    picks : pandas.DataFrame
+        Columns ``channel_index``, ``phase_time``, ``phase_type``, ``event_index``.
+    place : callable
+        Turns channel numbers and times (datetime64[ns]) into x and y.
+    size : float
+        Area of a point, in square points.
+    """
+    kept = (picks["event_index"] >= 0).to_numpy()
+    judged = bool(kept.any())
+    for phase in sorted(picks["phase_type"].unique()):
+        of_phase = (picks["phase_type"] == phase).to_numpy()
+        color = phase_color(str(phase))
+        rejected = picks[of_phase & ~kept]
+        if judged and len(rejected):
+            x, y = place(*_where(rejected))
+            ax.scatter(
+                x, y, s=1.3 * size, facecolors="white", edgecolors=color, linewidths=0.6, alpha=0.75,
+                zorder=3,                label=f"{phase} rejected ({len(rejected):,})",
+            )  # fmt: skip
+        shown = picks[of_phase & kept] if judged else rejected
+        if len(shown):
+            x, y = place(*_where(shown))
+            ax.scatter(x, y, s=2.6 * size, color="#ffffff", linewidths=0, zorder=4)
+            ax.scatter(
+                x, y, s=size, color=color, linewidths=0, zorder=5,
+                label=f"{phase} kept ({len(shown):,})" if judged else f"{phase} picks ({len(shown):,})",
+            )  # fmt: skip
+
+
+def draw_moveout(ax: Axes, picks: pd.DataFrame, place: Place) -> None:
+    """Draw when the located event predicts each phase: the pick time less its residual.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Where to draw.
+    picks : pandas.DataFrame
+        Pick table; picks of no event or without residual are passed over.
+    place : callable
+        As in :func:`draw_picks`.
+    """
+    from matplotlib import patheffects
+
+    residual = picks["travel_time_residual_s"].astype(float)
+    known = picks[(picks["event_index"] >= 0) & residual.notna()]
+    label: str | None = "predicted"
+    for _, group in known.groupby(["event_index", "phase_type"], observed=True):
+        line = group.drop_duplicates("channel_index").sort_values("channel_index")
+        channel, time = _where(line)
+        late = line["travel_time_residual_s"].to_numpy(dtype=np.float64)
+        x, y = place(channel, time - np.round(late * 1e9).astype("timedelta64[ns]"))
+        halo = [patheffects.withStroke(linewidth=2.6, foreground="white")]
+        ax.plot(x, y, color="black", linewidth=1.0, zorder=6, label=label, path_effects=halo)
+        label = None
+
+
+def _where(picks: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    times = picks["phase_time"].dt.tz_localize(None).to_numpy().astype("datetime64[ns]")
+    return picks["channel_index"].to_numpy(), times

@@ -1,0 +1,174 @@
+"""Reduce a record to the pixels of a figure, without losing what stands out."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+__all__ = ["Raster", "channel_bins", "envelope_trace", "rasterise", "reduce_time", "signed_extreme"]
+
+_BLOCK_CHANNELS = 256  # bounds the copies made of a record
+_REFERENCE_PERCENT = 95.0  # robust against single spikes
+
+
+class Raster(NamedTuple):
+    """An image of a record: amplitudes (channel bin, time bin), NaN where there is no data."""
+
+    image: np.ndarray
+    first_channel: float
+    last_channel: float
+    channel_step: float
+
+
+def rasterise(
+    data: np.ndarray, channel_index: np.ndarray, dead: np.ndarray, max_channels: int, max_times: int
+) -> Raster:
+    """Reduce a record to at most `max_channels` by `max_times` pixels, each channel scaled to itself.
+
+    In every pixel the value farthest from zero stays, with its sign: an onset of one sample remains
+    visible and nothing is aliased. Channels are demeaned first and divided by a high percentile of the
+    absolute value of their pixels, so that loud and weak channels look alike.
+
+    Parameters
+    ----------
+    data : numpy.ndarray, shape (channel, time), float
+        The record; NaN and infinity are missing samples.
+    channel_index : numpy.ndarray, shape (channel,), int
+        Channel numbers; numbers that are absent leave a gap.
+    dead : numpy.ndarray, shape (channel,), bool
+        Channels to leave blank.
+    max_channels, max_times : int
+        Pixels across and along.
+
+    Returns
+    -------
+    Raster
+        float32 image in units of each channel's reference amplitude.
+    """
+    pixels = np.full((len(data), min(max_times, data.shape[1])), np.nan, dtype=np.float32)
+    for first in range(0, len(data), _BLOCK_CHANNELS):
+        rows = slice(first, first + _BLOCK_CHANNELS)
+        pixels[rows] = _scaled_pixels(data[rows], pixels.shape[1])
+    pixels[dead] = np.nan
+    bins, step = channel_bins(channel_index, max_channels)
+    order = np.argsort(bins, kind="stable")
+    filled, starts = np.unique(bins[order], return_index=True)
+    image = np.full((int(filled[-1]) + 1, pixels.shape[1]), np.nan, dtype=np.float32)
+    image[filled] = signed_extreme(pixels[order], starts, axis=0)
+    return Raster(image, float(channel_index.min()), float(channel_index.max()), step)
+
+
+def channel_bins(channel_index: np.ndarray, max_bins: int) -> tuple[np.ndarray, float]:
+    """Give each channel a column of the image.
+
+    Parameters
+    ----------
+    channel_index : numpy.ndarray, shape (channel,), int
+        Channel numbers in any order.
+    max_bins : int
+        Most columns.
+
+    Returns
+    -------
+    bins : numpy.ndarray, shape (channel,), int64
+        From 0; equal steps of channel number take equal widths.
+    step : float
+        Smallest difference of two channel numbers.
+    """
+    number = np.asarray(channel_index, dtype=np.int64)
+    unique = np.unique(number)
+    step = int(np.diff(unique).min()) if len(unique) > 1 else 1
+    count = int(unique[-1] - unique[0]) // step + 1
+    return (number - unique[0]) // step * min(max_bins, count) // count, float(step)
+
+
+def signed_extreme(values: np.ndarray, starts: np.ndarray, axis: int) -> np.ndarray:
+    """Take of each group the value farthest from zero.
+
+    Parameters
+    ----------
+    values : numpy.ndarray, float
+        NaN are passed over.
+    starts : numpy.ndarray, shape (group,), int
+        First element of each group along `axis`, increasing from 0.
+    axis : int
+        Along which to reduce.
+
+    Returns
+    -------
+    numpy.ndarray
+        NaN for a group of nothing but NaN.
+    """
+    high = np.fmax.reduceat(values, starts, axis=axis)
+    low = np.fmin.reduceat(values, starts, axis=axis)
+    extreme: np.ndarray = np.where(high >= -low, high, low)
+    return extreme
+
+
+def reduce_time(values: np.ndarray, max_bins: int) -> np.ndarray:
+    """Take the largest value in each of at most `max_bins` equal spans of the last axis.
+
+    Parameters
+    ----------
+    values : numpy.ndarray, shape (..., time), float
+        NaN are passed over.
+    max_bins : int
+        Most spans.
+
+    Returns
+    -------
+    numpy.ndarray, shape (..., bin)
+    """
+    largest: np.ndarray = np.fmax.reduceat(values, _starts(values.shape[-1], max_bins), axis=-1)
+    return largest
+
+
+def envelope_trace(values: np.ndarray, max_points: int) -> tuple[np.ndarray, np.ndarray]:
+    """Thin a trace for a line: lowest and highest sample of each span, in turn.
+
+    Parameters
+    ----------
+    values : numpy.ndarray, shape (trace, time), float
+        The traces.
+    max_points : int
+        Most points to keep of each.
+
+    Returns
+    -------
+    sample : numpy.ndarray, shape (point,), float64
+        Sample numbers.
+    thinned : numpy.ndarray, shape (trace, point)
+        The values there.
+    """
+    count = values.shape[-1]
+    if count <= max_points:
+        return np.arange(count, dtype=np.float64), values
+    starts = _starts(count, max_points // 2)
+    low = np.fmin.reduceat(values, starts, axis=-1)
+    high = np.fmax.reduceat(values, starts, axis=-1)
+    width = np.diff(starts, append=count)
+    sample = np.stack([starts + 0.25 * width, starts + 0.75 * width], axis=-1).ravel()
+    return sample, np.stack([low, high], axis=-1).reshape(*values.shape[:-1], -1)
+
+
+def _scaled_pixels(data: np.ndarray, max_times: int) -> np.ndarray:
+    block = np.array(data, dtype=np.float32)
+    finite = np.isfinite(block)
+    count = np.maximum(finite.sum(axis=1, keepdims=True), 1)
+    if not finite.all():
+        block[~finite] = 0
+    block -= block.sum(axis=1, keepdims=True, dtype=np.float64) / count
+    if not finite.all():
+        block[~finite] = np.nan
+    pixels = signed_extreme(block, _starts(block.shape[1], max_times), axis=1)
+    some = np.isfinite(pixels).any(axis=1)
+    scale = np.full((len(pixels), 1), np.nan)
+    scale[some, 0] = np.nanpercentile(np.abs(pixels[some]), _REFERENCE_PERCENT, axis=1)
+    return pixels / np.where(scale > 0, scale, 1)
+
+
+def _starts(count: int, max_bins: int) -> np.ndarray:
+    bins = min(count, max_bins)
+    return np.array([math.floor(number * count / bins) for number in range(bins)])

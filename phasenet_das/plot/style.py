@@ -1,0 +1,229 @@
+"""Colours and axes that all figures share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axes._secondary_axes import SecondaryAxis
+    from matplotlib.axis import Axis
+    from matplotlib.colors import Colormap
+    from matplotlib.legend import Legend
+
+__all__ = [
+    "PHASE_COLORS",
+    "amplitude_colormap",
+    "date_numbers",
+    "date_ticks",
+    "finish",
+    "heading",
+    "legend",
+    "legend_below",
+    "new_axes",
+    "phase_color",
+    "size_inches",
+]
+
+AnyAxes = TypeVar("AnyAxes", "Axes", "SecondaryAxis")
+
+# Dark blue and bright orange: apart in hue for every kind of colour vision, and in lightness (L* 35, 71).
+PHASE_COLORS: Final = {"P": "#0a4fb4", "S": "#ff9100"}
+OTHER_COLOR: Final = "#7a3e9d"
+INK: Final = "#222222"
+MUTED: Final = "#767676"
+MISSING: Final = "#c9c9c9"
+CABLE: Final = "#333333"
+EVENT: Final = "#c2185b"
+LABEL_SIZE: Final = 9
+TICK_SIZE: Final = 8
+
+
+def phase_color(phase: str) -> str:
+    """Return the colour of a phase.
+
+    Parameters
+    ----------
+    phase : str
+        ``P``, ``S`` or any other.
+
+    Returns
+    -------
+    str
+        As ``#rrggbb``.
+    """
+    return PHASE_COLORS.get(phase, OTHER_COLOR)
+
+
+def new_axes(ax: Axes | None, figsize: tuple[float, float]) -> Axes:
+    """Return the axes given, or those of a new pyplot figure.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes or None
+        Where to draw.
+    figsize : tuple of float
+        Width and height of a new figure, in inches.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    if ax is not None:
+        return ax
+    import matplotlib.pyplot as plt
+
+    made: Axes = plt.subplots(figsize=figsize, layout="constrained")[1]
+    return made
+
+
+def size_inches(ax: Axes) -> tuple[float, float]:
+    """Return the width and height of an axes.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        On any figure.
+
+    Returns
+    -------
+    tuple of float
+        In inches.
+    """
+    figure = ax.get_figure(root=True)
+    dpi = figure.dpi if figure is not None else 100.0
+    box = ax.get_window_extent()
+    return box.width / dpi, box.height / dpi
+
+
+def heading(ax: Axes, text: str) -> None:
+    """Write a heading at the upper left.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        Where to write.
+    text : str
+        Empty for none.
+    """
+    ax.set_title(text, loc="left", fontsize=LABEL_SIZE + 1, color=INK)
+
+
+def date_numbers(moments: np.ndarray) -> np.ndarray:
+    """Turn times into the numbers of a matplotlib date axis.
+
+    Parameters
+    ----------
+    moments : numpy.ndarray, datetime64
+        UTC.
+
+    Returns
+    -------
+    numpy.ndarray, float64
+        Days since 1970.
+    """
+    from matplotlib import dates
+
+    numbers: np.ndarray = dates.date2num(moments)  # type: ignore[no-untyped-call]
+    return numbers
+
+
+def date_ticks(axis: Axis) -> None:
+    """Label an axis of dates with no more than is needed to read it.
+
+    Parameters
+    ----------
+    axis : matplotlib.axis.Axis
+        The x or y axis.
+    """
+    from matplotlib import dates
+
+    locator = dates.AutoDateLocator()  # type: ignore[no-untyped-call]
+    axis.set_major_locator(locator)
+    axis.set_major_formatter(dates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+
+
+def finish(ax: AnyAxes, *, grid: bool = False) -> AnyAxes:
+    """Give an axes the common look: small labels, thin spines.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        What was drawn on.
+    grid : bool, optional
+        Draw faint grid lines, for diagrams without an image.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The same.
+    """
+    ax.tick_params(labelsize=TICK_SIZE, width=0.6, length=3, color=INK, labelcolor=INK)
+    for name in ("xaxis", "yaxis"):
+        axis = getattr(ax, name)
+        axis.label.set(fontsize=LABEL_SIZE, color=INK)
+        axis.get_offset_text().set(fontsize=TICK_SIZE, color=INK)
+    for spine in ax.spines.values():
+        spine.set(linewidth=0.6, edgecolor=INK)
+    if grid:
+        ax.grid(visible=True, linewidth=0.4, color="#dddddd", zorder=0)
+        ax.set_axisbelow(True)
+    return ax
+
+
+def legend(ax: Axes, **options: Any) -> Legend | None:  # noqa: ANN401 - options of Axes.legend
+    """Draw a legend when something has a label.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        What was drawn on.
+    **options
+        Options of ``Axes.legend``.
+
+    Returns
+    -------
+    matplotlib.legend.Legend or None
+        None when nothing has a label.
+    """
+    if not ax.get_legend_handles_labels()[1]:
+        return None
+    box = ax.legend(fontsize=TICK_SIZE, framealpha=0.92, edgecolor="#bbbbbb", borderpad=0.4, **options)
+    box.get_frame().set_linewidth(0.5)
+    return box
+
+
+def legend_below(ax: Axes) -> None:
+    """Draw a legend in one row under the axes, where it hides no data.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        What was drawn on.
+    """
+    lower = -0.46 / max(size_inches(ax)[1], 0.5)  # room for tick labels and the axis label, in inches
+    count = len(ax.get_legend_handles_labels()[1])
+    box = legend(
+        ax, loc="upper center", bbox_to_anchor=(0.5, lower), ncols=max(count, 1), markerscale=1.8,
+        handletextpad=0.3, columnspacing=1.4, frameon=False, borderaxespad=0,
+    )  # fmt: skip
+    if box is not None:
+        box.set_zorder(7)
+
+
+def amplitude_colormap() -> Colormap:
+    """Return the diverging map of a seismic image: near white at zero, muted so that picks stand out.
+
+    Returns
+    -------
+    matplotlib.colors.Colormap
+        Missing data are grey.
+    """
+    from matplotlib.colors import LinearSegmentedColormap
+
+    stops = ["#30363d", "#8d949b", "#f7f6f3", "#b39b85", "#59402b"]
+    colormap = LinearSegmentedColormap.from_list("amplitude", stops)
+    colormap.set_bad(MISSING)
+    return colormap

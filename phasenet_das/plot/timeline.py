@@ -1,0 +1,142 @@
+"""Events, picks and coverage over time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from phasenet_das.plot.style import (
+    EVENT,
+    INK,
+    MISSING,
+    MUTED,
+    TICK_SIZE,
+    date_numbers,
+    date_ticks,
+    finish,
+    legend,
+    new_axes,
+    phase_color,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["timeline"]
+
+_BIN_WIDTHS_S: Final = (
+    0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 600, 1800, 3600, 21600, 86400, 604800,
+)  # fmt: skip
+_STRIP: Final = 0.07  # height of one cable's coverage, as a share of the axes
+
+
+def timeline(
+    events: pd.DataFrame, picks: pd.DataFrame, coverage: pd.DataFrame | None = None, *, ax: Axes | None = None
+) -> Axes:
+    """Draw picks in bins of time, events as marks, and below them what was examined.
+
+    Parameters
+    ----------
+    events : pandas.DataFrame
+        Event table.
+    picks : pandas.DataFrame
+        Pick table.
+    coverage : pandas.DataFrame, optional
+        Coverage table: examined spans are green, others grey, one row per cable.
+    ax : matplotlib.axes.Axes, optional
+        Where to draw; a new figure otherwise.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+    """
+    ax = new_axes(ax, (7.2, 2.8))
+    spans = [picks["phase_time"], events["time"]]
+    if coverage is not None:
+        spans += [coverage["start"], coverage["end"]]
+    moments = pd.concat(spans)
+    if moments.empty:
+        ax.text(0.5, 0.5, "no picks, no events", transform=ax.transAxes, ha="center", color=MUTED)
+        return finish(ax)
+    width_s = _bin_width_s((moments.max() - moments.min()).total_seconds())
+    highest = _draw_counts(ax, picks, moments.min(), moments.max(), width_s)
+    for number, time in enumerate(events["time"]):
+        at = date_numbers(np.array([time.tz_localize(None).to_datetime64()]))[0]
+        ax.axvline(at, color=EVENT, linewidth=0.9, zorder=4, label="event (origin)" if number == 0 else None)
+        ax.plot(
+            at, 1.0, marker="v", color=EVENT, markersize=6, transform=ax.get_xaxis_transform(), clip_on=False
+        )
+    rows = [] if coverage is None else sorted(coverage["station_id"].unique())
+    if coverage is not None:
+        _draw_coverage(ax, coverage, rows)
+    share = _STRIP * len(rows) + (0.03 if rows else 0)
+    ax.set_ylim(-share / (1 - share) * 1.1 * highest, 1.1 * highest)
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 0 else "")
+    ax.set_ylabel(f"Picks per {_duration(width_s)}")
+    ax.set_xlabel("Time (UTC)")
+    date_ticks(ax.xaxis)
+    legend(ax, loc="upper right")
+    return finish(ax)
+
+
+def _bin_width_s(span_s: float) -> float:
+    return next((width for width in _BIN_WIDTHS_S if span_s / width <= 200), _BIN_WIDTHS_S[-1])
+
+
+def _duration(width_s: float) -> str:
+    for unit, seconds in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if width_s >= seconds:
+            number = width_s / seconds
+            return unit if number == 1 else f"{number:g} {unit}s"
+    return f"{width_s:g} s"
+
+
+def _draw_counts(
+    ax: Axes, picks: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp, width_s: float
+) -> float:
+    """Stack the numbers of picks per bin; return the highest."""
+    width = pd.Timedelta(width_s, unit="s")
+    edges = pd.date_range(first.floor(width), last.ceil(width) + width, freq=width).tz_localize(None)
+    below = np.zeros(len(edges) - 1)
+    for phase, group in picks.groupby("phase_type", observed=True):
+        moments = group["phase_time"].dt.tz_localize(None).to_numpy().astype("datetime64[ns]")
+        index = np.searchsorted(edges.to_numpy().astype("datetime64[ns]"), moments, side="right") - 1
+        count = np.bincount(index, minlength=len(below))[: len(below)]
+        ax.stairs(
+            below + count,
+            date_numbers(edges.to_numpy()),
+            baseline=below,
+            fill=True,
+            color=phase_color(str(phase)),
+            label=f"{phase} picks ({len(group):,})",
+            zorder=3,
+        )
+        below = below + count
+    return max(float(below.max()), 1.0)
+
+
+def _draw_coverage(ax: Axes, coverage: pd.DataFrame, rows: list[str]) -> None:
+    transform = ax.get_xaxis_transform()
+    for row, station in enumerate(rows):
+        bottom = 0.01 + _STRIP * row
+        for examined, color in ((True, "#5aae61"), (False, MISSING)):
+            chosen = coverage[
+                (coverage["station_id"] == station) & ((coverage["status"] == "ok") == examined)
+            ]
+            start = date_numbers(chosen["start"].dt.tz_localize(None).to_numpy())
+            length = date_numbers(chosen["end"].dt.tz_localize(None).to_numpy()) - start
+            bars = list(zip(start, length, strict=True))
+            ax.broken_barh(
+                bars,
+                (bottom, 0.8 * _STRIP),
+                facecolor=color,
+                edgecolor=INK,
+                linewidth=0.3,
+                transform=transform,
+            )
+        ax.text(
+            0.005, bottom + 0.4 * _STRIP, f"{station} examined", transform=ax.transAxes, va="center",
+            fontsize=TICK_SIZE - 1, color=INK,
+        )  # fmt: skip
