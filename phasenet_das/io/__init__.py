@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from phasenet_das.io.describe import Description, describe
 from phasenet_das.io.hdf5 import write_quakeflow
 from phasenet_das.io.patch import (
     get_channel_index,
@@ -17,6 +18,8 @@ from phasenet_das.io.patch import (
 from phasenet_das.io.read import read
 
 __all__ = [
+    "Description",
+    "describe",
     "get_channel_index",
     "get_channel_status",
     "get_data",

@@ -1,22 +1,50 @@
-"""Objects already in memory: dascore Patch, xarray and xdas DataArray, DASPy Section."""
+"""Objects already in memory: dascore Patch, xarray and xdas DataArray, DASPy Section; and xdas files."""
 
 from __future__ import annotations
 
+import struct
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phasenet_das.io.patch import check_array, get_dt_s, get_station_id, get_unit, spatial_dim, spatial_first
+from phasenet_das.errors import DataFormatError, MissingPackageError, UnitError
+from phasenet_das.io.patch import (
+    UNKNOWN_UNIT,
+    check_array,
+    get_dt_s,
+    get_station_id,
+    get_unit,
+    spatial_dim,
+    spatial_first,
+)
 from phasenet_das.io.recording import Loader, Recording
-from phasenet_das.io.timing import Span, regular_spans
+from phasenet_das.io.timing import Span, parse_time, regular_spans
 
 if TYPE_CHECKING:
     from dascore import Patch, PatchAttrs
 
-__all__ = ["from_patch", "patch_attrs"]
+__all__ = [
+    "BROKEN_FILE",
+    "daspy_example",
+    "from_dataarray",
+    "from_patch",
+    "from_section",
+    "is_own_patch",
+    "open_xdas",
+    "patch_attrs",
+]
 
-_OWN_ATTRS = {"coords", "dims", "data_units", "unit", "station_id", "dt_s", "path"}
+_OWN_ATTRS = {"coords", "dims", "data_units", "unit", "units", "station_id", "dt_s", "path"}
 _OWN_COORDS = {"time", "distance", "channel", "channel_index", "channel_status"}
+# What readers let through when a file is cut short or is something else than its first bytes say.
+BROKEN_FILE = (
+    *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, AssertionError),
+    *(struct.error, OverflowError),
+)
+_METRE = {"": 1.0, "m": 1.0, "meter": 1.0, "meters": 1.0, "metre": 1.0, "metres": 1.0, "km": 1000.0}
 
 
 def patch_attrs(attrs: PatchAttrs) -> dict[str, Any]:
@@ -26,15 +54,25 @@ def patch_attrs(attrs: PatchAttrs) -> dict[str, Any]:
     }
 
 
-def from_patch(patch: Patch, label: str = "Patch", format: str = "dascore Patch") -> list[Recording]:  # noqa: A002
+def is_own_patch(patch: Patch) -> bool:
+    """Say whether a Patch already has this package's form."""
+    return (
+        patch.dims in (("distance", "time"), ("channel", "time"))
+        and {"channel_index", "channel_status"} <= set(patch.coords.coord_map)
+        and hasattr(patch.attrs, "unit")
+        and hasattr(patch.attrs, "station_id")
+    )
+
+
+def from_patch(patch: Patch, label: str = "Patch", name: str = "dascore Patch") -> list[Recording]:
     """Describe a Patch of either dim order.
 
     Parameters
     ----------
     patch : dascore.Patch
         Dims time and distance or channel.
-    label, format : str
-        Where it came from.
+    label, name : str
+        Where it came from, and what the format is called.
 
     Returns
     -------
@@ -50,26 +88,28 @@ def from_patch(patch: Patch, label: str = "Patch", format: str = "dascore Patch"
     """
     dim = spatial_dim(patch)
     array = check_array(spatial_first(patch), label)
-    names = patch.coords.coord_map
     along = np.asarray(patch.get_array(dim))
     numbers = along if dim == "channel" and along.dtype.kind in "iu" else None
-    if "channel_index" in names:
+    if "channel_index" in patch.coords.coord_map:
         numbers = np.asarray(patch.get_array("channel_index"))
-    return _spans(
-        array,
+    return _recordings(
+        array.shape,
+        array.dtype,
         _patch_spans(patch, label),
+        lambda channels, samples: array[channels, samples],
         label=label,
-        format=format,
+        format=name,
         channel_index=numbers,
         distance_m=along.astype(np.float64) if dim == "distance" else None,
         unit=get_unit(patch),
         station_id=get_station_id(patch),
         attrs=patch_attrs(patch.attrs),
         channel_coords={
-            name: np.asarray(patch.get_array(name))
-            for name, dims in patch.coords.dim_map.items()
-            if dims == (dim,) and name not in _OWN_COORDS
+            key: np.asarray(patch.get_array(key))
+            for key, dims in patch.coords.dim_map.items()
+            if dims == (dim,) and key not in _OWN_COORDS
         },
+        start_believed=is_own_patch(patch),
     )
 
 
@@ -80,13 +120,18 @@ def _patch_spans(patch: Patch, label: str) -> list[Span]:
     return regular_spans(np.asarray(patch.get_array("time")), label)
 
 
-def _spans(array: Any, spans: list[Span], *, loader: Any = None, **known: Any) -> list[Recording]:  # noqa: ANN401
-    make_loader = _array_loader if loader is None else loader
+def _recordings(
+    shape: tuple[int, int],
+    dtype: np.dtype[Any],
+    spans: list[Span],
+    load: Loader,
+    **known: Any,  # noqa: ANN401 - fields of Recording
+) -> list[Recording]:
     return [
         Recording(
-            shape=(array.shape[0], span.last - span.first),
-            dtype=array.dtype,
-            load=make_loader(array, span.first),
+            shape=(shape[0], span.last - span.first),
+            dtype=dtype,
+            load=_shifted(load, span.first),
             start_time=span.start_time,
             start_found=str(span.start_time),
             dt_s=span.dt_s,
@@ -96,5 +141,199 @@ def _spans(array: Any, spans: list[Span], *, loader: Any = None, **known: Any) -
     ]
 
 
-def _array_loader(array: np.ndarray, first: int) -> Loader:
-    return lambda channels, samples: array[channels, samples.start + first : samples.stop + first]
+def _shifted(load: Loader, first: int) -> Loader:
+    return lambda channels, samples: load(channels, slice(samples.start + first, samples.stop + first))
+
+
+def from_dataarray(array: Any, label: str = "DataArray", name: str = "DataArray") -> list[Recording]:  # noqa: ANN401
+    """Describe an xarray or xdas DataArray of either dim order, without loading it.
+
+    Parameters
+    ----------
+    array : xarray.DataArray or xdas.DataArray
+        Dims time and one of distance, channel. A time coordinate of bare numbers counts seconds.
+    label, name : str
+        Where it came from, and what the format is called.
+
+    Returns
+    -------
+    list of Recording
+        One for each unbroken span.
+
+    Raises
+    ------
+    DataFormatError
+        Other dims, or no array of real numbers.
+    SamplingError
+        Time is irregular.
+    UnitError
+        Distance is in a unit other than m or km.
+    """
+    dim = _dataarray_dim(array, label)
+    time_first = str(array.dims[0]) == "time"
+    shape = tuple(array.shape[::-1] if time_first else array.shape)
+    check_array(np.empty((0 if 0 in shape else 1, 1), array.dtype), label)
+    along = _along(array, dim, label)
+    attrs = dict(getattr(array, "attrs", None) or {})
+    numbers = along.get("channel_index", along.get("channel"))
+    return _recordings(
+        shape,
+        array.dtype,
+        _dataarray_spans(array, shape[1], label),
+        _dataarray_loader(array, time_first),
+        label=label,
+        format=name,
+        channel_index=numbers if numbers is not None and numbers.dtype.kind in "iu" else None,
+        distance_m=along.get("distance"),
+        unit=str(attrs.get("unit", attrs.get("units")) or UNKNOWN_UNIT),
+        station_id=str(attrs.get("station_id") or ""),
+        attrs={k: v for k, v in attrs.items() if k not in _OWN_ATTRS and isinstance(v, str | int | float)},
+        channel_coords={k: v for k, v in along.items() if k not in _OWN_COORDS and v.dtype.kind in "iuf"},
+    )
+
+
+def _dataarray_dim(array: Any, label: str) -> str:  # noqa: ANN401
+    names = [str(dim) for dim in array.dims]
+    others = [name for name in names if name != "time"]
+    if len(names) != 2 or len(others) != 1 or others[0] not in ("distance", "channel"):
+        raise DataFormatError(
+            f"{label}: found dims {tuple(names)}, expected time and one of distance, channel. Rename the "
+            "dims first."
+        )
+    return others[0]
+
+
+def _along(array: Any, dim: str, label: str) -> dict[str, np.ndarray]:  # noqa: ANN401
+    """Return the coordinates that run along the cable; distance in m."""
+    out: dict[str, np.ndarray] = {}
+    for key in array.coords:
+        coord = array.coords[key]
+        dims = getattr(coord, "dims", None) or (getattr(coord, "dim", None),)  # xarray, xdas
+        if dims == (dim,):
+            out[str(key)] = np.asarray(coord.values)
+    if "distance" in out:
+        unit = str((getattr(array.coords["distance"], "attrs", None) or {}).get("units", ""))
+        if unit not in _METRE:
+            raise UnitError(
+                f"{label}: distance is in {unit!r}, expected m or km. Convert the coordinate first."
+            )
+        out["distance"] = out["distance"].astype(np.float64) * _METRE[unit]
+    return out
+
+
+def _dataarray_spans(array: Any, num_samples: int, label: str) -> list[Span]:  # noqa: ANN401
+    if "time" not in array.coords:
+        return [Span(0, num_samples, np.datetime64("NaT", "ns"), float("nan"))]
+    times = np.asarray(array.coords["time"].values)
+    if times.dtype.kind in "iuf":  # seconds from an unknown start: a start in 1970 counts as missing
+        times = np.rint(times * 1e9).astype("timedelta64[ns]")
+    if times.dtype.kind == "m":
+        times = np.datetime64(0, "ns") + times
+    return regular_spans(times, label)
+
+
+def _dataarray_loader(array: Any, time_first: bool) -> Loader:  # noqa: ANN401
+    def load(channels: slice, samples: slice) -> np.ndarray:
+        block = array[samples, channels] if time_first else array[channels, samples]
+        values = np.asarray(block.values)
+        return values.T if time_first else values
+
+    return load
+
+
+def open_xdas(path: Path) -> list[Recording]:
+    """Describe a netCDF file as xdas or xarray write it, through xdas.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+
+    Returns
+    -------
+    list of Recording
+        One for each unbroken span.
+
+    Raises
+    ------
+    MissingPackageError
+        xdas is not installed.
+    DataFormatError, SamplingError, UnitError
+        See :func:`from_dataarray`; or the file holds no single array.
+    """
+    xdas = _import("xdas", "xdas", f"{path}: netCDF")
+    try:
+        array = xdas.open_dataarray(str(path))
+    except BROKEN_FILE as error:
+        raise DataFormatError(
+            f"{path}: cannot be read as an xdas DataArray ({error}). Expected one array with dims time and "
+            "distance; write it with DataArray.to_netcdf() of xdas."
+        ) from error
+    return from_dataarray(array, str(path), "xdas netCDF")
+
+
+def daspy_example() -> list[Recording]:
+    """Describe the record that the package daspy-toolbox carries (PoroTomo, M4.3 of 2016-03-21).
+
+    Raises
+    ------
+    MissingPackageError
+        daspy-toolbox is not installed.
+    """
+    daspy = _import("daspy", "daspy-toolbox", "daspy:example")
+    return from_section(daspy.read(), "daspy:example")
+
+
+def from_section(section: Any, label: str = "Section") -> list[Recording]:  # noqa: ANN401 - daspy.Section
+    """Describe a DASPy Section.
+
+    Parameters
+    ----------
+    section : daspy.Section
+        Its data are (channel, time), its unit is the text of ``data_type``.
+    label : str
+        What to call the source.
+
+    Returns
+    -------
+    list of Recording
+        One.
+
+    Raises
+    ------
+    DataFormatError
+        No array of real numbers.
+    """
+    data = check_array(np.asarray(section.data), label)
+    found = getattr(section, "start_time", None)
+    dx_m, rate_hz = getattr(section, "dx", None), getattr(section, "fs", None)
+    scale = getattr(section, "scale", None)
+    unit = str(getattr(section, "data_type", None) or UNKNOWN_UNIT)
+    extra = {
+        "gauge_length": getattr(section, "gauge_length", None),
+        "event_time": getattr(section, "origin_time", None),
+    }
+    return [
+        Recording(
+            label=label,
+            format="DASPy Section",
+            shape=data.shape,
+            dtype=data.dtype,
+            load=lambda channels, samples: data[channels, samples],
+            start_time=parse_time(found),
+            start_found="" if found is None else repr(str(found)),
+            dt_s=1.0 / rate_hz if rate_hz else None,
+            channel_index=np.arange(len(data)) + int(getattr(section, "start_channel", 0) or 0),
+            distance_m=None
+            if not dx_m
+            else float(section.start_distance or 0) + np.arange(len(data)) * float(dx_m),
+            unit=unit if scale in (None, 1) else f"{unit} (scale={scale})",
+            attrs={name: str(value) for name, value in extra.items() if value is not None},
+        )
+    ]
+
+
+def _import(module: str, package: str, what: str) -> Any:  # noqa: ANN401 - a module
+    if find_spec(module) is None:
+        raise MissingPackageError(f"{what} needs the package {package}. Install it: pip install {package}")
+    return import_module(module)

@@ -161,7 +161,8 @@ def _interval(attrs: Mapping[str, Any], label: str) -> float | None:
         return 1.0 / rate_hz
     if abs(dt_s * rate_hz - 1) > 1e-6:
         raise SamplingError(
-            f"{label}: dt_s {dt_s} and sampling_rate_hz {rate_hz} contradict each other. Correct one of the attributes."
+            f"{label}: dt_s {dt_s} and sampling_rate_hz {rate_hz} contradict each other. "
+            "Correct one of the attributes."
         )
     return dt_s
 
@@ -182,7 +183,7 @@ def _channel_index(file: h5py.File, attrs: Mapping[str, Any], num_channels: int)
 
 
 def _time_is_first(shape: tuple[int, int], attrs: Mapping[str, Any], dt_s: float | None, label: str) -> bool:
-    """Find the order of the axes: from ``dims``, else the stated counts, else begin and end; else the layout's."""
+    """Find the order of the axes: from ``dims``, else the counts, else begin and end; else the layout's."""
     if "dims" in attrs:
         return _time_first_in(attrs["dims"], label)
     expected = _number(attrs, "nt", label)
@@ -216,9 +217,9 @@ def _end_mismatch(
     spanned = float((end - start).astype(np.int64)) * 1e-9 / dt_s
     if num_samples - 1.5 <= spanned <= num_samples + 0.5:
         return ()
+    counted = sample_times(start, dt_s, 1, num_samples)[0]
     return (
-        f"{label}: end_time {end} does not agree with the start, dt_s and {num_samples} samples, which end "
-        f"at {sample_times(start, dt_s, 1, num_samples)[0]}; times are counted from the start",
+        f"{label}: end_time is {end}, but start, dt_s and samples give {counted}; times follow the start.",
     )
 
 

@@ -249,8 +249,8 @@ def spatial_dim(patch: Patch) -> str:
     names = [dim for dim in patch.dims if dim != "time"]
     if len(patch.dims) != 2 or len(names) != 1 or names[0] not in _SPATIAL_DIMS:
         raise DataFormatError(
-            f"Patch: found dims {patch.dims}, expected time and one of {', '.join(_SPATIAL_DIMS)}. Rename the "
-            "dim with patch.rename_coords()."
+            f"Patch: found dims {patch.dims}, expected time and one of {', '.join(_SPATIAL_DIMS)}. "
+            "Rename the dim with patch.rename_coords()."
         )
     return names[0]
 
@@ -304,8 +304,9 @@ def get_channel_index(patch: Patch) -> np.ndarray:
         if name in coords:
             return np.asarray(patch.get_array(name)).astype(np.int32)
     raise ChannelGeometryError(
-        "Patch: no coordinate channel_index. Pass a new Patch through phasenet_das.read(); after a spatial "
-        "operation of dascore attach the numbers again with patch.update_coords(channel_index=('distance', …))."
+        "Patch: no coordinate channel_index. Pass a new Patch through phasenet_das.read(); after a "
+        "spatial operation of dascore attach the numbers again with "
+        "patch.update_coords(channel_index=('distance', …))."
     )
 
 

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import os
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phasenet_das.errors import DataFormatError, SamplingError
-from phasenet_das.io.patch import make_patch
-from phasenet_das.io.recording import ChannelRange, Recording, Stated, TimeRange, join, resolve, select
-from phasenet_das.io.timing import sample_times
+from phasenet_das.errors import ConfigError, DataFormatError, SamplingError
+from phasenet_das.io.patch import NONFINITE, OK, make_patch, spatial_dim
+from phasenet_das.io.recording import (
+    ChannelRange,
+    Recording,
+    Stated,
+    TimeRange,
+    cut,
+    end_time,
+    gaps,
+    join,
+    resolve,
+    time_axis,
+    time_limits,
+)
 
 if TYPE_CHECKING:
     from dascore import Patch
 
 __all__ = ["open_source", "read"]
+
+DASPY_EXAMPLE = "daspy:example"
 
 
 def read(
@@ -75,10 +91,27 @@ def read(
         The source needs an optional package.
     """
     stated = Stated(start_time, dt_s, dx_m, unit, station_id, first_channel)
-    recordings = [resolve(item, stated) for item in open_source(source)]
-    recording = _only(join(recordings), time)
-    rows, samples = select(recording, channels, time)
-    return _build(recording, rows, samples)
+    if not stated and channels is None and time is None and _is_ready(source):
+        patch: Patch = source
+        return patch
+    recordings = join([resolve(item, stated) for item in open_source(source)])
+    recording = cut(_one_span(recordings, time), channels, time)
+    for note in recording.warnings:
+        warnings.warn(note, UserWarning, stacklevel=2)
+    return _load(recording)
+
+
+def _is_ready(source: Any) -> bool:  # noqa: ANN401
+    if _package(source) != "dascore":
+        return False
+    from phasenet_das.io.arrays import is_own_patch
+
+    return is_own_patch(source)
+
+
+def _package(source: Any) -> str:  # noqa: ANN401
+    """Name the package that an object is from, without importing it."""
+    return type(source).__module__.split(".", maxsplit=1)[0]
 
 
 def open_source(source: Any) -> list[Recording]:  # noqa: ANN401 - as read
@@ -93,37 +126,109 @@ def open_source(source: Any) -> list[Recording]:  # noqa: ANN401 - as read
     list of Recording
         One for each unbroken span.
     """
-    if isinstance(source, str | Path):
-        return _open_path(Path(source))
-    from dascore import Patch
+    if isinstance(source, str | os.PathLike):
+        return _open_example() if str(source) == DASPY_EXAMPLE else _open_path(Path(source))
+    open_object = _OBJECTS.get((_package(source), type(source).__name__))
+    if open_object is None:
+        raise DataFormatError(
+            f"{type(source).__module__}.{type(source).__name__} is not a source of DAS data. Expected a "
+            "path, a dascore "
+            "Patch, an ObsPy Stream, an xarray or xdas DataArray, or a DASPy Section; for an array use "
+            "make_patch()."
+        )
+    return open_object(source)
 
+
+def _open_example() -> list[Recording]:
+    from phasenet_das.io.arrays import daspy_example
+
+    return daspy_example()
+
+
+def _open_patch(source: Any) -> list[Recording]:  # noqa: ANN401
     from phasenet_das.io.arrays import from_patch
 
-    if isinstance(source, Patch):
-        return from_patch(source)
-    raise DataFormatError(f"{type(source).__name__}: not a source of DAS data.")
+    return from_patch(source)
+
+
+def _open_dataarray(source: Any) -> list[Recording]:  # noqa: ANN401
+    from phasenet_das.io.arrays import from_dataarray
+
+    return from_dataarray(source)
+
+
+def _open_section(source: Any) -> list[Recording]:  # noqa: ANN401
+    from phasenet_das.io.arrays import from_section
+
+    return from_section(source)
+
+
+def _open_stream(source: Any) -> list[Recording]:  # noqa: ANN401
+    from phasenet_das.io.streams import from_stream
+
+    return from_stream(source)
+
+
+_OBJECTS: dict[tuple[str, str], Callable[[Any], list[Recording]]] = {
+    ("dascore", "Patch"): _open_patch,
+    ("daspy", "Section"): _open_section,
+    ("obspy", "Stream"): _open_stream,
+    ("xarray", "DataArray"): _open_dataarray,
+    ("xdas", "DataArray"): _open_dataarray,
+}
 
 
 def _open_path(path: Path) -> list[Recording]:
     import h5py
 
-    from phasenet_das.io.hdf5 import is_quakeflow, open_quakeflow
+    from phasenet_das.io.streams import is_miniseed, open_miniseed
     from phasenet_das.io.vendor import open_vendor
 
     _check_file(path)
-    if h5py.is_hdf5(path):
-        try:
-            with h5py.File(path, "r") as file:
-                if is_quakeflow(file):
-                    return open_quakeflow(path, file)
-        except OSError as error:
-            raise DataFormatError(
-                f"{path}: damaged HDF5 file ({error}). It was probably cut short: copy it again."
-            ) from error
-    found = open_vendor(path)
-    if found is not None:
-        return found
-    raise DataFormatError(f"{path}: not a format of DAS data that can be read.")
+    if is_miniseed(path):
+        return open_miniseed(path)
+    found = _open_own_hdf5(path) if h5py.is_hdf5(path) else None
+    if found is None:
+        found = open_vendor(path)
+    if found is None and h5py.is_hdf5(path):
+        found = _open_plain_hdf5(path)
+    if found is None:
+        raise DataFormatError(
+            f"{path}: not a format of DAS data that can be read. Expected HDF5 with a dataset 'data' "
+            "(channel, time), a "
+            "format of dascore, miniSEED, or xdas netCDF; check that it is the data file and not a table or "
+            "a log."
+        )
+    return found
+
+
+def _open_own_hdf5(path: Path) -> list[Recording] | None:
+    """Open the HDF5 layouts that dascore does not read."""
+    import h5py
+
+    from phasenet_das.io.arrays import open_xdas
+    from phasenet_das.io.hdf5 import is_quakeflow, open_quakeflow
+
+    try:
+        with h5py.File(path, "r") as file:
+            if is_quakeflow(file):
+                return open_quakeflow(path, file)
+            is_netcdf = "_NCProperties" in file.attrs or "Conventions" in file.attrs
+    except OSError as error:
+        raise DataFormatError(
+            f"{path}: damaged HDF5 file ({error}). It was probably cut short: copy it again."
+        ) from error
+    return open_xdas(path) if is_netcdf else None
+
+
+def _open_plain_hdf5(path: Path) -> list[Recording] | None:
+    """Open HDF5 with a dataset ``data`` and no word about time: the caller has to state it."""
+    import h5py
+
+    from phasenet_das.io.hdf5 import is_quakeflow, open_quakeflow
+
+    with h5py.File(path, "r") as file:
+        return open_quakeflow(path, file) if is_quakeflow(file, marked=False) else None
 
 
 def _check_file(path: Path) -> None:
@@ -137,30 +242,52 @@ def _check_file(path: Path) -> None:
         )
 
 
-def _only(recordings: list[Recording], time: TimeRange | None) -> Recording:
-    """Return the one span that a time range asks for; a gap is never bridged."""
-    if len(recordings) == 1:
-        return recordings[0]
-    raise SamplingError("gap")
-
-
-def _build(recording: Recording, rows: np.ndarray, samples: slice) -> Patch:
-    block = slice(int(rows[0]), int(rows[-1]) + 1)
-    data = recording.load(block, samples)
-    if len(data) != len(rows):
-        data = data[rows - rows[0]]
-    assert (
-        recording.start_time is not None
-        and recording.dt_s is not None
-        and recording.channel_index is not None
+def _one_span(recordings: list[Recording], time: TimeRange | None) -> Recording:
+    """Return the one span that a time range falls into; a gap is never bridged."""
+    start, end = (None, None) if time is None else time_limits(time)
+    inside = [
+        item
+        for item in recordings
+        if (start is None or end_time(item) > start) and (end is None or time_axis(item)[0] < end)
+    ]
+    if len(inside) == 1:
+        return inside[0]
+    label = recordings[0].label
+    found = "; ".join(f"{a} to {b}" for a, b in gaps(inside or recordings)[:5])
+    if not inside:
+        raise ConfigError(f"{label}: the time range [{start}, {end}) holds no data. Gaps: {found}.")
+    raise SamplingError(
+        f"{label}: {len(inside) - 1} gap(s) in the recording ({found}). Gaps are never bridged: read each "
+        "span apart, "
+        f"with time=(start, end). {' '.join(recordings[0].warnings)}".rstrip()
     )
-    return make_patch(
+
+
+def _load(recording: Recording) -> Patch:
+    data = recording.load(slice(0, recording.shape[0]), slice(0, recording.shape[1]))
+    start, dt_s = time_axis(recording)
+    patch = make_patch(
         data,
-        start_time=sample_times(recording.start_time, recording.dt_s, 1, samples.start)[0],
-        dt_s=recording.dt_s,
-        channel_index=recording.channel_index[rows],
-        distance_m=None if recording.distance_m is None else recording.distance_m[rows],
+        start_time=start,
+        dt_s=dt_s,
+        channel_index=recording.channel_index,
+        distance_m=recording.distance_m,
         station_id=recording.station_id,
         unit=recording.unit,
         attrs=recording.attrs,
+    )
+    _refuse_if_dead(recording.label, data, np.asarray(patch.get_array("channel_status")))
+    if recording.channel_coords:
+        dim = spatial_dim(patch)
+        patch = patch.update_coords(**{name: (dim, v) for name, v in recording.channel_coords.items()})
+    return patch
+
+
+def _refuse_if_dead(label: str, data: np.ndarray, status: np.ndarray) -> None:
+    if (status == OK).any() or ((status == NONFINITE).any() and np.isfinite(data[status == NONFINITE]).any()):
+        return
+    raise DataFormatError(
+        f"{label}: all {len(status)} channels are dead (constant or not finite). Nothing can be picked here: "
+        "check the "
+        "interrogator, or read another range of channels or time."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -19,7 +20,21 @@ from phasenet_das.errors import (
 from phasenet_das.io.patch import UNKNOWN_UNIT, check_channel_index, check_dt, parse_unit
 from phasenet_das.io.timing import believable, parse_time, sample_times
 
-__all__ = ["ChannelRange", "Recording", "Stated", "TimeRange", "join", "resolve", "select"]
+__all__ = [
+    "ChannelRange",
+    "Recording",
+    "Stated",
+    "TimeRange",
+    "channel_numbers",
+    "cut",
+    "end_time",
+    "gaps",
+    "join",
+    "resolve",
+    "spacing_m",
+    "time_axis",
+    "time_limits",
+]
 
 ChannelRange: TypeAlias = slice | tuple[int | None, int | None]
 TimeRange: TypeAlias = tuple[Any, Any]
@@ -36,7 +51,8 @@ class Recording:
     """One cable over one unbroken span, not loaded yet; None is what the source does not say.
 
     ``load(channels, samples)`` takes two slices of positions and returns an array (channel, time).
-    ``channel_coords`` are further coordinates along the cable.
+    ``channel_coords`` are further coordinates along the cable; ``start_believed`` says that even a
+    start in 1970 was stated by someone.
     """
 
     label: str
@@ -55,14 +71,7 @@ class Recording:
     channel_coords: Mapping[str, np.ndarray] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     start_found: str = ""
-
-    @property
-    def end_time(self) -> np.datetime64 | None:
-        """Time of the sample after the last one."""
-        if self.start_time is None or self.dt_s is None:
-            return None
-        end: np.datetime64 = sample_times(self.start_time, self.dt_s, 1, self.shape[1])[0]
-        return end
+    start_believed: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,7 +140,7 @@ def resolve(recording: Recording, stated: Stated, *, strict: bool = True) -> Rec
 def _require(recording: Recording, start_time: np.datetime64 | None, dt_s: float | None) -> None:
     if dt_s is None:
         raise MissingMetadataError(
-            f"{recording.label}: found no sampling interval. State it with dt_s= (--dt-s), in seconds."
+            f"{recording.label}: found no sampling interval. State it with dt_s=, in seconds."
         )
     if start_time is None:
         found = recording.start_found or "none"
@@ -150,14 +159,15 @@ def _resolve_dt(recording: Recording, stated: float | None) -> float | None:
     check_dt(found, recording.label)
     if stated is not None and abs(stated / found - 1) > _DT_TOLERANCE:
         raise SamplingError(
-            f"{recording.label}: dt_s={stated} was stated, but the file says {found}. Leave the statement out; if "
-            "the file is wrong, correct its header."
+            f"{recording.label}: dt_s={stated} was stated, but the file says {found}. Leave the "
+            "statement out; if the file is wrong, correct its header."
         )
     return found
 
 
 def _resolve_start(recording: Recording, stated: Any, dt_s: float | None) -> np.datetime64 | None:  # noqa: ANN401
-    found = recording.start_time if believable(recording.start_time) else None
+    believed = recording.start_believed or believable(recording.start_time)
+    found = recording.start_time if believed else None
     if stated is None:
         return found
     start = parse_time(stated)
@@ -170,8 +180,8 @@ def _resolve_start(recording: Recording, stated: Any, dt_s: float | None) -> np.
     tolerance_ns = 0.5e9 * (dt_s or 0.0)
     if abs(float((start - found).astype(np.int64))) > tolerance_ns:
         raise ConfigError(
-            f"{recording.label}: start_time={start} was stated, but the file says {found}. Leave the statement out; "
-            "if the file is wrong, correct its header."
+            f"{recording.label}: start_time={start} was stated, but the file says {found}. Leave the "
+            "statement out; if the file is wrong, correct its header."
         )
     return found
 
@@ -197,7 +207,8 @@ def _resolve_distance(
     found = recording.dx_m if recording.distance_m is None else spacing_m(recording.distance_m)
     if found is not None and stated is not None and abs(stated / abs(found) - 1) > _DX_TOLERANCE:
         raise ChannelGeometryError(
-            f"{recording.label}: dx_m={stated} was stated, but the file says {found:.6g} m. Leave the statement out."
+            f"{recording.label}: dx_m={stated} was stated, but the file says {found:.6g} m. "
+            "Leave the statement out."
         )
     if recording.distance_m is not None:
         return recording.distance_m, found
@@ -216,8 +227,8 @@ def _resolve_unit(recording: Recording, stated: str | None) -> str:
     found, meant = parse_unit(recording.unit), parse_unit(stated)
     if found is not None and found != meant:
         raise UnitError(
-            f"{recording.label}: unit={stated!r} was stated, but the file says {recording.unit!r}. Leave the statement "
-            "out; if the file is wrong, correct its header."
+            f"{recording.label}: unit={stated!r} was stated, but the file says {recording.unit!r}. Leave the "
+            "statement out; if the file is wrong, correct its header."
         )
     return stated
 
@@ -242,7 +253,7 @@ def join(recordings: Sequence[Recording]) -> list[Recording]:
     SamplingError
         They differ in interval or overlap in time.
     """
-    ordered = sorted(recordings, key=lambda item: _known(item)[0])
+    ordered = sorted(recordings, key=lambda item: time_axis(item)[0])
     groups: list[list[Recording]] = []
     for item in ordered:
         if groups and _follows(groups[-1], item):
@@ -252,10 +263,12 @@ def join(recordings: Sequence[Recording]) -> list[Recording]:
     return [group[0] if len(group) == 1 else _merge(group) for group in groups]
 
 
-def _known(recording: Recording) -> tuple[np.datetime64, float]:
+def time_axis(recording: Recording) -> tuple[np.datetime64, float]:
+    """Return start time and interval of a resolved recording."""
     if recording.start_time is None or recording.dt_s is None:
         raise MissingMetadataError(
-            f"{recording.label}: holds several spans, one of them without time. State start_time= for each apart."
+            f"{recording.label}: holds several spans, one of them without time. "
+            "Read each apart, with start_time=."
         )
     return recording.start_time, recording.dt_s
 
@@ -263,28 +276,45 @@ def _known(recording: Recording) -> tuple[np.datetime64, float]:
 def _follows(group: list[Recording], item: Recording) -> bool:
     """Say whether `item` continues `group`; what cannot be one cable raises."""
     first = group[0]
-    if not np.array_equal(_array(first.channel_index), _array(item.channel_index)):
+    if not _same_cable(first, item):
         raise DataFormatError(
-            f"{item.label}: holds several sets of channels ({first.shape[0]} and {item.shape[0]}). Expected one cable; "
-            "write each cable to a file of its own."
+            f"{item.label}: holds several sets of channels ({first.shape[0]} and {item.shape[0]}). "
+            "Expected one cable; write each cable to a file of its own."
         )
-    (start, dt_s), (next_start, next_dt_s) = _known(first), _known(item)
+    (start, dt_s), (next_start, next_dt_s) = time_axis(first), time_axis(item)
     if abs(next_dt_s / dt_s - 1) > _DT_TOLERANCE:
         raise SamplingError(
-            f"{item.label}: the sampling interval changes from {dt_s} to {next_dt_s} s at {next_start}. Split the file."
+            f"{item.label}: the sampling interval changes from {dt_s} to {next_dt_s} s at "
+            f"{next_start}. Split the file."
         )
     count = sum(piece.shape[1] for piece in group)
     missing = float((next_start - sample_times(start, dt_s, 1, count)[0]).astype(np.int64)) * 1e-9 / dt_s
     if missing < -_SAME_SAMPLE:
         raise SamplingError(
-            f"{item.label}: spans overlap by {-missing:.1f} samples at {next_start}. Expected each sample once; remove "
-            "the repeated part."
+            f"{item.label}: spans overlap by {-missing:.1f} samples at {next_start}. Expected each "
+            "sample once; remove the repeated part."
         )
     return missing <= _SAME_SAMPLE
 
 
-def _array(values: np.ndarray | None) -> np.ndarray:
-    return np.empty(0) if values is None else values
+def end_time(recording: Recording) -> np.datetime64:
+    """Return the time of the sample after the last one of a resolved recording."""
+    start, dt_s = time_axis(recording)
+    end: np.datetime64 = sample_times(start, dt_s, 1, recording.shape[1])[0]
+    return end
+
+
+def channel_numbers(recording: Recording) -> np.ndarray:
+    """Return the channel numbers of a resolved recording."""
+    return check_channel_index(recording.channel_index, recording.shape[0])
+
+
+def _same_cable(one: Recording, other: Recording) -> bool:
+    if not np.array_equal(channel_numbers(one), channel_numbers(other)):
+        return False
+    if one.distance_m is None or other.distance_m is None:
+        return one.distance_m is other.distance_m
+    return np.allclose(one.distance_m, other.distance_m)
 
 
 def _merge(group: list[Recording]) -> Recording:
@@ -303,10 +333,24 @@ def _merge(group: list[Recording]) -> Recording:
     return replace(group[0], shape=(group[0].shape[0], int(edges[-1])), load=load, warnings=notes)
 
 
-def select(
-    recording: Recording, channels: ChannelRange | None, time: TimeRange | None
-) -> tuple[np.ndarray, slice]:
-    """Turn a range of channel numbers and a range of times into positions.
+def gaps(recordings: list[Recording]) -> list[tuple[np.datetime64, np.datetime64]]:
+    """List the gaps between spans that follow each other in time.
+
+    Parameters
+    ----------
+    recordings : list of Recording
+        As :func:`join` returns them.
+
+    Returns
+    -------
+    list of (start, end)
+        Time of the first missing sample, and of the first sample that is there again.
+    """
+    return [(end_time(one), time_axis(other)[0]) for one, other in itertools.pairwise(recordings)]
+
+
+def cut(recording: Recording, channels: ChannelRange | None, time: TimeRange | None) -> Recording:
+    """Narrow a recording to a range of channel numbers and times, without loading it.
 
     Parameters
     ----------
@@ -319,10 +363,8 @@ def select(
 
     Returns
     -------
-    rows : numpy.ndarray of int
-        Positions of the channels.
-    samples : slice
-        Positions of the samples.
+    Recording
+        Channels keep their numbers and distances.
 
     Raises
     ------
@@ -331,11 +373,35 @@ def select(
     ChannelGeometryError
         No channel has a number in the range.
     """
-    return _rows(recording, channels), _samples(recording, time)
+    rows, samples = _rows(recording, channels), _samples(recording, time)
+    if len(rows) == recording.shape[0] and samples == slice(0, recording.shape[1]):
+        return recording
+    start = recording.start_time
+    if start is not None and recording.dt_s is not None:
+        start = sample_times(start, recording.dt_s, 1, samples.start)[0]
+    return replace(
+        recording,
+        shape=(len(rows), samples.stop - samples.start),
+        load=_cut_loader(recording.load, rows, samples.start),
+        start_time=start,
+        channel_index=channel_numbers(recording)[rows],
+        distance_m=None if recording.distance_m is None else recording.distance_m[rows],
+        channel_coords={name: values[rows] for name, values in recording.channel_coords.items()},
+    )
+
+
+def _cut_loader(load: Loader, rows: np.ndarray, first: int) -> Loader:
+    def load_cut(channels: slice, samples: slice) -> np.ndarray:
+        wanted = rows[channels]
+        lowest = int(wanted.min())
+        block = load(slice(lowest, int(wanted.max()) + 1), slice(samples.start + first, samples.stop + first))
+        return block if len(block) == len(wanted) else block[wanted - lowest]
+
+    return load_cut
 
 
 def _rows(recording: Recording, channels: ChannelRange | None) -> np.ndarray:
-    numbers = _array(recording.channel_index)
+    numbers = channel_numbers(recording)
     if channels is None:
         return np.arange(len(numbers))
     if isinstance(channels, slice) and channels.step not in (None, 1):
@@ -348,7 +414,8 @@ def _rows(recording: Recording, channels: ChannelRange | None) -> np.ndarray:
         inside &= numbers < high
     if not inside.any():
         raise ChannelGeometryError(
-            f"{recording.label}: no channel in [{low}, {high}); the file holds {numbers.min()} to {numbers.max()}."
+            f"{recording.label}: no channel in [{low}, {high}); the file holds {numbers.min()} to "
+            f"{numbers.max()}."
         )
     return np.flatnonzero(inside)
 
@@ -357,27 +424,35 @@ def _samples(recording: Recording, time: TimeRange | None) -> slice:
     count = recording.shape[1]
     if time is None:
         return slice(0, count)
-    start, end = (limit if limit is None else _range_limit(limit) for limit in time)
+    start, end = time_limits(time)
     first = 0 if start is None else _first_sample(recording, start)
     last = count if end is None else _first_sample(recording, end)
     first, last = max(first, 0), min(last, count)
     if first >= last:
         raise ConfigError(
-            f"{recording.label}: no sample in [{start}, {end}); the recording runs from {recording.start_time} to "
-            f"{recording.end_time}."
+            f"{recording.label}: no sample in [{start}, {end}); the recording runs from "
+            f"{recording.start_time} to {end_time(recording)}."
         )
     return slice(first, last)
 
 
-def _range_limit(limit: Any) -> np.datetime64:  # noqa: ANN401 - whatever parse_time takes
-    parsed = parse_time(limit)
-    if parsed is None:
-        raise ConfigError(
-            f"time: {limit!r} is not a time; expected ISO 8601 such as '2024-05-01T12:00:00' (UTC)."
-        )
-    return parsed
+def time_limits(time: TimeRange) -> tuple[np.datetime64 | None, np.datetime64 | None]:
+    """Read the two limits of a time range, None for open ones.
+
+    Raises
+    ------
+    ConfigError
+        A limit is not a time.
+    """
+    start, end = (None if limit is None else parse_time(limit) for limit in time)
+    for limit, parsed in zip(time, (start, end), strict=True):
+        if limit is not None and parsed is None:
+            raise ConfigError(
+                f"time: {limit!r} is not a time; expected ISO 8601 such as '2024-05-01T12:00:00' (UTC)."
+            )
+    return start, end
 
 
 def _first_sample(recording: Recording, limit: np.datetime64) -> int:
-    start, dt_s = _known(recording)
+    start, dt_s = time_axis(recording)
     return int(np.ceil(float((limit - start).astype(np.int64)) * 1e-9 / dt_s - _ON_SAMPLE))

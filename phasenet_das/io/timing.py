@@ -135,6 +135,7 @@ def _fit_span(times: np.ndarray, first: int, last: int, typical_ns: float, label
     if strayed > _JITTER_SAMPLES or abs(dt_ns / typical_ns - 1) > _JITTER_SAMPLES:
         raise SamplingError(
             f"{label}: irregular sampling: samples {first} to {last - 1} stray up to {strayed:.2f} "
-            f"intervals from a regular axis of {dt_ns * 1e-9:.9g} s. Resample the recording to a regular axis first."
+            f"intervals from a regular axis of {dt_ns * 1e-9:.9g} s. Resample the recording to a regular "
+            "axis first."
         )
     return Span(first, last, times[first], float(dt_ns * 1e-9))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,23 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from phasenet_das.errors import DataFormatError
-from phasenet_das.io.arrays import from_patch, patch_attrs
+from phasenet_das.io.arrays import BROKEN_FILE, from_patch, patch_attrs
 from phasenet_das.io.patch import unit_text
 from phasenet_das.io.recording import Recording
 from phasenet_das.io.timing import believable
 
 if TYPE_CHECKING:
     import h5py
-    from dascore import PatchAttrs
+    from dascore import Patch, PatchAttrs
 
-__all__ = ["BROKEN_FILE", "open_vendor"]
+__all__ = ["open_vendor"]
 
-# What readers let through when a file is cut short or is something else than its first bytes say.
-BROKEN_FILE = (
-    *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, AssertionError),
-    *(struct.error, OverflowError),
-)
-_QUARTER = 0.25
+_MARGIN = 0.25
 
 
 def open_vendor(path: Path) -> list[Recording] | None:
@@ -71,8 +65,8 @@ def open_vendor(path: Path) -> list[Recording] | None:
 
 def _unreadable(path: Path, name: str, error: Exception) -> DataFormatError:
     return DataFormatError(
-        f"{path}: cannot be read as {name} ({type(error).__name__}: {error}). The file is probably cut short or "
-        "damaged: copy it again."
+        f"{path}: cannot be read as {name} ({type(error).__name__}: {error}). The file is probably "
+        "cut short or damaged: copy it again."
     )
 
 
@@ -130,29 +124,53 @@ def _loader(path: Path, name: str, version: str, dim: str, coords: tuple[Any, An
     along, time = coords
 
     def load(channels: slice, samples: slice) -> np.ndarray:
-        import dascore
-
         ranges: dict[str, Any] = {}
         if samples != slice(0, len(time)):
             ranges["time"] = _limits(time, samples)
         if dim == "distance" and channels != slice(0, len(along)):
             ranges["distance"] = _limits(along, channels)
-        patch = dascore.read(path, file_format=name, file_version=version, **ranges)[0]
-        array: np.ndarray = patch.transpose(dim, "time").data
-        expected = (channels.stop - channels.start, samples.stop - samples.start)
-        if dim == "channel" and array.shape[0] == len(along):
-            array = array[channels]
-        if array.shape == expected:
+        wanted = (channels.stop - channels.start, samples.stop - samples.start)
+        block = _read_block(path, name, version, ranges) if dim == "distance" else None
+        if block is None or not _is_block(block, wanted, time, samples.start):
+            whole = _read_whole(path, name, version).transpose(dim, "time").data
+            array: np.ndarray = whole[channels, samples]
             return array
-        array = dascore.read(path, file_format=name, file_version=version)[0].transpose(dim, "time").data
-        return array[channels, samples]
+        array = block.transpose(dim, "time").data
+        return array
 
     return load
 
 
+def _read_block(path: Path, name: str, version: str, ranges: dict[str, Any]) -> Patch | None:
+    """Let dascore cut while it reads; None where its reader cannot (Febus cuts time but not distance)."""
+    import dascore
+
+    try:
+        pieces = dascore.read(path, file_format=name, file_version=version, **ranges)
+        return pieces[0] if len(pieces) == 1 else None
+    except BROKEN_FILE:
+        return None
+
+
+def _read_whole(path: Path, name: str, version: str) -> Patch:
+    import dascore
+
+    try:
+        return dascore.read(path, file_format=name, file_version=version)[0]
+    except BROKEN_FILE as error:
+        raise _unreadable(path, f"{name} {version}", error) from error
+
+
+def _is_block(patch: Patch, wanted: tuple[int, int], time: Any, first: int) -> bool:  # noqa: ANN401
+    """Say whether dascore cut what was asked for: number of channels and samples, and start."""
+    shape = patch.transpose("distance", "time").shape
+    missed = patch.get_coord("time").min() - (time.min() + time.step * first)
+    return shape == wanted and abs(missed) < time.step * _MARGIN
+
+
 def _limits(coord: Any, part: slice) -> tuple[Any, Any]:  # noqa: ANN401 - a dascore coordinate
     """Return the values a quarter of a step outside the first and last position."""
-    margin = coord.step * _QUARTER
+    margin = coord.step * _MARGIN
     return coord.min() + coord.step * part.start - margin, coord.min() + coord.step * (part.stop - 1) + margin
 
 

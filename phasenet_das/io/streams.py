@@ -1,0 +1,287 @@
+"""ObsPy Streams and miniSEED files in which every channel of one cable is a trace."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from phasenet_das.errors import DataFormatError, SamplingError
+from phasenet_das.io.recording import Loader, Recording
+
+if TYPE_CHECKING:
+    from obspy import Stream, Trace
+
+__all__ = ["from_stream", "is_miniseed", "open_miniseed"]
+
+_RECORD_START = re.compile(rb"^\d{6}[DRQM][ \x00]|^MS\x03")
+_STATION_NUMBER = re.compile(r"^(\D*)(\d{1,9})$")
+_SAME_SAMPLE = 0.1  # intervals by which trace times may miss a common axis
+_RAGGED_ENDS = 0.05  # share of the span that traces may start later or end earlier than others
+
+_Interval: TypeAlias = tuple[int, int]  # ns since 1970, half open
+_Get: TypeAlias = Callable[[int, int], "Stream"]
+
+
+@dataclass(frozen=True)
+class _Cable:
+    """Traces sorted into channels: ids in order of the channel numbers, and where each has data."""
+
+    ids: list[str]
+    numbers: np.ndarray | None
+    pieces: list[list[_Interval]]
+    dt_ns: float
+    warnings: tuple[str, ...]
+
+
+def is_miniseed(path: Path) -> bool:
+    """Say whether a file starts with a miniSEED record."""
+    with path.open("rb") as file:
+        return _RECORD_START.match(file.read(8)) is not None
+
+
+def open_miniseed(path: Path) -> list[Recording]:
+    """Describe a miniSEED file from its record headers.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file.
+
+    Returns
+    -------
+    list of Recording
+        One for each span over which all channels have data.
+
+    Raises
+    ------
+    DataFormatError
+        The file is cut short, or is not one trace a channel.
+    SamplingError
+        Traces differ in interval, overlap or share no span.
+    """
+    import obspy
+    from obspy.io.mseed import ObsPyMSEEDError
+    from obspy.io.mseed.util import get_record_information
+
+    try:
+        if get_record_information(str(path))["excess_bytes"]:
+            raise DataFormatError(f"{path}: the last miniSEED record is incomplete. Copy the file again.")
+        headers = obspy.read(str(path), format="MSEED", headonly=True)
+    except (ObsPyMSEEDError, OSError, ValueError, KeyError) as error:
+        if isinstance(error, DataFormatError):
+            raise
+        raise DataFormatError(f"{path}: damaged miniSEED file ({error}). Copy it again.") from error
+
+    def get(start_ns: int, end_ns: int) -> Stream:
+        first, last = obspy.UTCDateTime(ns=start_ns), obspy.UTCDateTime(ns=end_ns)
+        return obspy.read(str(path), format="MSEED", starttime=first, endtime=last)
+
+    encoding = headers[0].stats.mseed.encoding
+    dtype = {"FLOAT32": np.float32, "FLOAT64": np.float64}.get(encoding, np.int32)
+    return _open(headers, get, np.dtype(dtype), str(path), "miniSEED")
+
+
+def from_stream(stream: Stream, label: str = "Stream") -> list[Recording]:
+    """Describe a Stream of one-channel traces.
+
+    Parameters
+    ----------
+    stream : obspy.Stream
+        One trace a channel, or several with gaps between them. The digits at the end of the station
+        code are the channel number when all traces have such; ``stats.distance`` is the distance in m
+        when all have one.
+    label : str
+        What to call the source.
+
+    Returns
+    -------
+    list of Recording
+        One for each span over which all channels have data.
+
+    Raises
+    ------
+    DataFormatError
+        No samples, or several components of one station.
+    SamplingError
+        Traces differ in interval, overlap or share no span.
+    """
+    if any(isinstance(trace.data, np.ma.MaskedArray) for trace in stream):
+        stream = stream.split()
+    filled = [trace for trace in stream if trace.stats.npts > 0]
+    if not filled:
+        raise DataFormatError(f"{label}: holds no samples. Expected one trace for each channel.")
+    dtype = np.result_type(*{trace.data.dtype for trace in filled})
+    return _open(filled, lambda _start, _end: filled, dtype, label, "ObsPy Stream")
+
+
+def _open(traces: Iterable[Trace], get: _Get, dtype: np.dtype[Any], label: str, name: str) -> list[Recording]:
+    by_id: dict[str, list[Trace]] = defaultdict(list)
+    for trace in traces:
+        by_id[trace.id].append(trace)
+    cable = _sort(by_id, label)
+    spans = reduce(_overlap, cable.pieces)
+    notes = cable.warnings + _ragged_ends(cable, spans, label)
+    first = [by_id[code][0].stats for code in cable.ids]
+    distances = [stats.get("distance") for stats in first]
+    networks = {stats.network for stats in first}
+    station_id = networks.pop() if len(networks) == 1 else ""
+    return [
+        Recording(
+            label=label,
+            format=name,
+            shape=(len(cable.ids), int((end - start) / cable.dt_ns + _SAME_SAMPLE)),
+            dtype=dtype,
+            load=_loader(get, cable, start, dtype, label),
+            start_time=np.datetime64(start, "ns"),
+            start_found=str(np.datetime64(start, "ns")),
+            dt_s=cable.dt_ns * 1e-9,
+            channel_index=cable.numbers,
+            distance_m=None if None in distances else np.asarray(distances, dtype=np.float64),
+            station_id=station_id,
+            warnings=notes,
+        )
+        for start, end in spans
+    ]
+
+
+def _sort(by_id: dict[str, list[Trace]], label: str) -> _Cable:
+    stations = [code.rsplit(".", 2)[0] for code in by_id]
+    if len(set(stations)) < len(stations):
+        twice = next(code for code in stations if stations.count(code) > 1)
+        raise DataFormatError(
+            f"{label}: station {twice} has several components or locations; expected one trace for each "
+            "channel. "
+            "Keep one with Stream.select(channel=…)."
+        )
+    dt_s = _common_interval([trace for group in by_id.values() for trace in group], label)
+    numbers = _numbers(by_id)
+    order = list(by_id) if numbers is None else sorted(by_id, key=numbers.__getitem__)
+    pieces = [_pieces(by_id[code], dt_s * 1e9, label) for code in order]
+    broken = [code for code, found in zip(order, pieces, strict=True) if len(found) > 1]
+    unnumbered = f"{label}: station codes give no unique numbers; channels are 0 to {len(order) - 1}."
+    return _Cable(
+        ids=order,
+        numbers=None if numbers is None else np.array([numbers[code] for code in order], dtype=np.int32),
+        pieces=pieces,
+        dt_ns=dt_s * 1e9,
+        warnings=(
+            *((unnumbered,) if numbers is None and len(order) > 1 else ()),
+            *((_name_broken(broken, len(order), label),) if broken else ()),
+        ),
+    )
+
+
+def _name_broken(broken: list[str], count: int, label: str) -> str:
+    names = ", ".join(broken[:5]) + (" …" if len(broken) > 5 else "")
+    return f"{label}: gaps in {len(broken)} of {count} traces: {names}."
+
+
+def _common_interval(traces: list[Trace], label: str) -> float:
+    delta = np.array([trace.stats.delta for trace in traces])
+    odd = np.flatnonzero(np.abs(delta / np.median(delta) - 1) > 1e-6)
+    if odd.size:
+        names = ", ".join(f"{traces[k].id} {delta[k]:.9g} s" for k in odd[:3])
+        raise SamplingError(
+            f"{label}: {odd.size} of {len(traces)} traces differ in sampling interval from "
+            f"{np.median(delta):.9g} s "
+            f"({names}). Resample them, or leave them out."
+        )
+    return float(np.median(delta))
+
+
+def _numbers(by_id: dict[str, list[Trace]]) -> dict[str, int] | None:
+    """Read channel numbers off the station codes, None when they are not numbers of one series."""
+    found = {code: _STATION_NUMBER.match(group[0].stats.station) for code, group in by_id.items()}
+    matches = [match for match in found.values() if match is not None]
+    numbers = {int(match[2]) for match in matches}
+    if len(numbers) < len(by_id) or len({match[1] for match in matches}) > 1:
+        return None
+    return {code: int(match[2]) for code, match in found.items() if match is not None}
+
+
+def _pieces(group: list[Trace], dt_ns: float, label: str) -> list[_Interval]:
+    """Return where a channel has data, in time order, with contiguous traces merged."""
+    pieces: list[_Interval] = []
+    for stats in sorted((trace.stats for trace in group), key=lambda item: item.starttime.ns):
+        start = stats.starttime.ns
+        end = start + round(stats.npts * dt_ns)
+        missing = (start - pieces[-1][1]) / dt_ns if pieces else np.inf
+        if missing < -_SAME_SAMPLE:
+            raise SamplingError(
+                f"{label}: traces of {group[0].id} overlap by {-missing:.1f} samples at {stats.starttime}. "
+                "Expected "
+                "each sample once; see Stream.merge()."
+            )
+        if missing <= _SAME_SAMPLE:
+            pieces[-1] = (pieces[-1][0], end)
+        else:
+            pieces.append((start, end))
+    return pieces
+
+
+def _overlap(one: list[_Interval], other: list[_Interval]) -> list[_Interval]:
+    """Intersect two lists of intervals."""
+    both = [(max(a, c), min(b, d)) for a, b in one for c, d in other]
+    return [(start, end) for start, end in both if start < end]
+
+
+def _ragged_ends(cable: _Cable, spans: list[_Interval], label: str) -> tuple[str, ...]:
+    """Say what is left out where traces start late or end early; refuse when it is a lot."""
+    starts = np.array([pieces[0][0] for pieces in cable.pieces])
+    ends = np.array([pieces[-1][1] for pieces in cable.pieces])
+    late, early = cable.ids[int(starts.argmax())], cable.ids[int(ends.argmin())]
+    if not spans:
+        raise SamplingError(
+            f"{label}: no time at which all {len(cable.ids)} traces have data: {late} starts at "
+            f"{np.datetime64(int(starts.max()), 'ns')}, {early} ends at "
+            f"{np.datetime64(int(ends.min()), 'ns')}. Leave out "
+            "the odd traces."
+        )
+    left_out = [spans[0][0] - int(starts.min()), int(ends.max()) - spans[-1][1]]
+    if max(left_out) <= _SAME_SAMPLE * cable.dt_ns:
+        return ()
+    what = (
+        f"{label}: traces differ in span: {left_out[0] * 1e-9:.6g} s at the start (until {late} starts) and "
+        f"{left_out[1] * 1e-9:.6g} s at the end (from where {early} ends)"
+    )
+    if sum(left_out) > _RAGGED_ENDS * int(ends.max() - starts.min()):
+        raise SamplingError(f"{what} are not on all channels. Leave out those traces, or use Stream.trim().")
+    return (f"{what} are left out.",)
+
+
+def _loader(get: _Get, cable: _Cable, origin_ns: int, dtype: np.dtype[Any], label: str) -> Loader:
+    def load(channels: slice, samples: slice) -> np.ndarray:
+        ids = cable.ids[channels]
+        start = origin_ns + round(samples.start * cable.dt_ns)
+        count = samples.stop - samples.start
+        rows = {code: row for row, code in enumerate(ids)}
+        block = np.zeros((len(ids), count), dtype=dtype)
+        for trace in get(start, start + round((count - 1) * cable.dt_ns)):
+            if trace.id in rows:
+                _place(trace, block[rows[trace.id]], start, cable.dt_ns, label)
+        return block
+
+    return load
+
+
+def _place(trace: Trace, row: np.ndarray, start_ns: int, dt_ns: float, label: str) -> None:
+    """Copy the part of a trace that falls into a row which starts at `start_ns`."""
+    exact = (trace.stats.starttime.ns - start_ns) / dt_ns
+    offset = round(exact)
+    first, last = max(offset, 0), min(offset + trace.stats.npts, len(row))
+    if first >= last:
+        return
+    if abs(exact - offset) > _SAME_SAMPLE:
+        raise SamplingError(
+            f"{label}: samples of {trace.id} lie {abs(exact - offset):.2f} intervals beside those of the "
+            "other traces. "
+            "Expected one time axis; interpolate the traces to common times first."
+        )
+    row[first:last] = trace.data[first - offset : last - offset]
