@@ -31,6 +31,7 @@ __all__ = [
     "default_yaml",
     "json_schema",
     "load_config",
+    "write_config",
 ]
 
 
@@ -227,6 +228,27 @@ def load_config(source: str | Path | Mapping[str, Any]) -> Config:
         return Config(**values)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
+
+
+def write_config(config: Config, path: str | Path) -> Path:
+    """Write settings as YAML, each one, so that a result carries what made it.
+
+    Parameters
+    ----------
+    config : Config
+        The settings.
+    path : str or pathlib.Path
+        The file; :func:`load_config` reads it.
+
+    Returns
+    -------
+    pathlib.Path
+        The file written.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+    return path
 
 
 def config_hash(settings: BaseModel) -> str:

@@ -13,7 +13,7 @@ from phasenet_das.config import GeometrySettings
 from phasenet_das.errors import ChannelGeometryError
 from phasenet_das.tables import CHANNEL_COLUMNS, conform, read_channels
 
-__all__ = ["load_channels", "receivers_of"]
+__all__ = ["load_channels", "receivers_of", "within_recording"]
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +76,35 @@ def receivers_of(picks: pd.DataFrame) -> pd.DataFrame:
     unique = unique.sort_values(["station_id", "channel_index"], kind="stable")
     table = unique.assign(longitude=np.nan, latitude=np.nan, elevation_m=np.nan, status="ok")
     return conform(table, CHANNEL_COLUMNS, "receivers")
+
+
+def within_recording(channels: pd.DataFrame, picks: pd.DataFrame) -> pd.DataFrame:
+    """Keep the channels of the stretch of cable that was recorded.
+
+    A table of a whole cable would give the associator an aperture that the recording does not have.
+
+    Parameters
+    ----------
+    channels : pandas.DataFrame
+        Columns of ``CHANNEL_COLUMNS``.
+    picks : pandas.DataFrame
+        A pick table; the stretch reaches from each cable's first channel with a pick to its last.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows of `channels` inside; seismometers and cables of no pick stay whole.
+    """
+    cable = channels.merge(
+        picks.groupby("station_id")["channel_index"].agg(first="min", last="max"),
+        left_on="station_id",
+        right_index=True,
+        how="left",
+    )
+    outside = (cable["channel_index"] < cable["first"]) | (cable["channel_index"] > cable["last"])
+    if outside.any():
+        log.info("%d channels of the table lie outside the recording and are left out", int(outside.sum()))
+    return channels[~outside.to_numpy()].reset_index(drop=True)
 
 
 def _read_renamed(path: Path, settings: GeometrySettings, station_id: str) -> pd.DataFrame:

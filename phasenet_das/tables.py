@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ __all__ = [
     "read_channels",
     "read_events",
     "read_metadata",
+    "read_pick_tables",
     "read_picks",
     "write_channels",
     "write_table",
@@ -360,6 +361,29 @@ def read_picks(path: str | Path) -> pd.DataFrame:
         else:
             table["pick_id"] = -1  # the missing column is what conform reports
     return conform(table, PICK_COLUMNS, str(path))
+
+
+def read_pick_tables(paths: Iterable[str | Path]) -> pd.DataFrame:
+    """Read pick tables into one, each pick once.
+
+    Parameters
+    ----------
+    paths : iterable of str or pathlib.Path
+        Files, as for :func:`read_picks`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns and types of ``PICK_COLUMNS``; picks of equal ``pick_id`` (overlapping files) stay
+        only where they come first.
+
+    Raises
+    ------
+    TableError
+        A file cannot be read or lacks a column.
+    """
+    table = pd.concat([read_picks(path) for path in paths], ignore_index=True)
+    return table.drop_duplicates("pick_id", ignore_index=True)
 
 
 def read_events(path: str | Path) -> pd.DataFrame:

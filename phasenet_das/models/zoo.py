@@ -240,7 +240,7 @@ def _load_seisbench(text: str) -> Weights:
     args = dict(config.get("model_args", {}))
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
         raise WeightsError(
             f"{file}: cannot be read as torch weights ({error}); delete it and try again."
         ) from error

@@ -1,0 +1,43 @@
+# Each target sets up what it needs: on a fresh machine one of these is the only command.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+# The original PhaseNet weights: SeisBench's cache, or the folder of real recordings beside this checkout.
+SEISBENCH_CACHE_ROOT ?= $(firstword $(wildcard ../shared/seisbench_cache) $(HOME)/.seisbench)
+export SEISBENCH_CACHE_ROOT
+CORES ?= 2
+
+.PHONY: demo test lint format bench generated
+.DEFAULT_GOAL := test
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || python3 -m venv $(VENV)
+	$(BIN)/python -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed; say make PYTHON=..."'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: $(INSTALLED)
+	$(BIN)/snakemake --profile profiles/default --cores $(CORES) --configfile configs/brady.yaml
+	@echo "The report: results/brady/report.html   The catalog: results/brady/catalog.csv, catalog.xml"
+
+test: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal
+
+lint: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+
+format: $(INSTALLED)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt Snakefile workflow/rules
+
+# configs/schema.json and configs/default.yaml, from phasenet_das/config.py
+generated: $(INSTALLED)
+	$(BIN)/python -m phasenet_das.config
+
+bench: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run.py

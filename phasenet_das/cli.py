@@ -1,0 +1,301 @@
+"""The command line: parse, call one function, print."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gamma.errors import GammaError
+from phasenet_das.errors import ConfigError, PhaseNetDASError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Seismic arrivals and earthquake catalogs from fibre (DAS).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+weights_app = typer.Typer(help="Name and describe model weights.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(weights_app, name="weights")
+
+Inputs = Annotated[list[str], typer.Argument(help="Files, folders or glob patterns of recordings.")]
+ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML file of settings; flags override it.")]
+StationId = Annotated[str | None, typer.Option(help="Name of the cable.")]
+StartTime = Annotated[str | None, typer.Option(help="Time of the first sample, for files that lack it.")]
+Unit = Annotated[str | None, typer.Option(help="Unit of the samples, for files that lack it.")]
+Interval = Annotated[float | None, typer.Option(help="Sampling interval in s, for files that lack it.")]
+Spacing = Annotated[float | None, typer.Option(help="Channel spacing in m, for files that lack it.")]
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            typer.echo(f"phasenet-das {version('phasenet-das')}")
+        except PackageNotFoundError:
+            typer.echo("phasenet-das (not installed)")
+        raise typer.Exit
+
+
+@app.callback()
+def _common(
+    *,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Say what is done.")] = False,
+    version_: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    del version_
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.getLogger("pint").setLevel(logging.ERROR)  # dascore's own units, redefined on purpose
+    for name in ("phasenet_das", "gamma"):
+        logging.getLogger(name).setLevel(logging.INFO if verbose else logging.WARNING)
+
+
+@app.command()
+def info(
+    inputs: Inputs,
+    *,
+    start_time: StartTime = None,
+    dt_s: Interval = None,
+    dx_m: Spacing = None,
+    unit: Unit = None,
+) -> None:
+    """Say what recordings hold: format, span, gaps, sampling, channels, unit.
+
+    Example: phasenet-das info recording.h5
+    """
+    from phasenet_das import io
+    from phasenet_das.io.inputs import find_recordings
+
+    failed = 0
+    for source in find_recordings(inputs):
+        try:
+            typer.echo(str(io.describe(source, start_time=start_time, dt_s=dt_s, dx_m=dx_m, unit=unit)))
+        except PhaseNetDASError as error:
+            failed += 1
+            typer.echo(f"error: {error}", err=True)
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def pick(
+    inputs: Inputs,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Pick table to write, .parquet or .csv.")],
+    *,
+    config: ConfigFile = None,
+    weights: Annotated[str | None, typer.Option(help="Bundled model, seisbench:NAME, or a folder.")] = None,
+    station_id: StationId = None,
+    min_score: Annotated[float | None, typer.Option(help="Smallest probability of a pick.")] = None,
+    min_score_p: Annotated[float | None, typer.Option(help="The same for P only.")] = None,
+    min_score_s: Annotated[float | None, typer.Option(help="The same for S only.")] = None,
+    rate: Annotated[str | None, typer.Option(help="'native', or Hz: how the network sees the data.")] = None,
+    stack_channels: Annotated[int | None, typer.Option(help="Average this many neighbours.")] = None,
+    common_mode: Annotated[str | None, typer.Option(help="'median': subtract it over channels.")] = None,
+    to_strain_rate: Annotated[bool, typer.Option("--to-strain-rate", help="Differentiate strain.")] = False,
+    start_time: StartTime = None,
+    dt_s: Interval = None,
+    dx_m: Spacing = None,
+    unit: Unit = None,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad recording.")] = False,
+) -> None:
+    """Pick P and S arrivals on every channel of recordings.
+
+    Writes the pick table, and beside it NAME.coverage.csv: what was examined.
+
+    Example: phasenet-das pick recording.h5 -o picks.parquet --station-id BRADY
+    """
+    from phasenet_das.config import DataSettings, PickSettings
+    from phasenet_das.io.inputs import find_recordings
+    from phasenet_das.picking import load_picker, pick_recordings
+    from phasenet_das.provenance import provenance
+    from phasenet_das.tables import write_table
+
+    base = _base_config(config)
+    data = _override(
+        base.data,
+        DataSettings,
+        station_id=station_id,
+        start_time=start_time,
+        dt_s=dt_s,
+        dx_m=dx_m,
+        unit=unit,
+    )
+    settings = _override(
+        base.pick,
+        PickSettings,
+        weights=weights,
+        min_score=min_score,
+        min_score_p=min_score_p,
+        min_score_s=min_score_s,
+        rate=_parse_rate(rate),
+        stack_channels=stack_channels,
+        common_mode=common_mode,
+        to_strain_rate=to_strain_rate or None,
+        device=device,
+    )
+    sources = find_recordings(inputs)
+    picker = load_picker(settings.weights, device=settings.device, sha256=settings.weights_sha256)
+    picks, coverage = pick_recordings(picker, sources, data, settings, strict=strict, progress=True)
+    facts = provenance(settings=settings, inputs=sources, **picks.attrs)
+    write_table(picks, output, facts)
+    write_table(coverage, output.with_suffix(".coverage.csv"), facts)
+    phases = picks["phase_type"].value_counts()
+    typer.echo(
+        f"{len(picks)} picks ({phases.get('P', 0)} P, {phases.get('S', 0)} S) on "
+        f"{picks['channel_index'].nunique()} channels -> {output}"
+    )
+    skipped = int((coverage["status"] == "skipped").sum())
+    if skipped:
+        typer.echo(f"{skipped} of {len(sources)} recordings were left out; see the coverage table.", err=True)
+
+
+@app.command()
+def associate(
+    picks: Annotated[list[Path], typer.Argument(help="Pick tables.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for events, picks and catalog.")],
+    *,
+    channels: Annotated[Path | None, typer.Option(help="Channel table of the cables (CSV).")] = None,
+    stations: Annotated[Path | None, typer.Option(help="Table of seismometers (CSV).")] = None,
+    config: ConfigFile = None,
+    station_id: StationId = None,
+    workers: Annotated[int, typer.Option(help="Processes.", min=1)] = 1,
+) -> None:
+    """Group picks into located events: events, picks, catalog.csv and QuakeML.
+
+    Example: phasenet-das associate picks.parquet --channels channels.csv -o catalog/
+    """
+    import pandas as pd
+
+    from phasenet_das.catalog import associate_picks, write_association, write_catalog
+    from phasenet_das.geometry import load_channels
+    from phasenet_das.provenance import provenance
+    from phasenet_das.tables import read_channels, read_metadata, read_pick_tables
+
+    base = _base_config(config)
+    table = read_pick_tables(picks)
+    cable = station_id or (table["station_id"].iloc[0] if table["station_id"].nunique() == 1 else None)
+    if channels is not None:
+        placed = [read_channels(channels, cable)]
+    else:
+        found = load_channels(base.channels, cable or base.data.station_id)
+        placed = [] if found is None else [found]
+    if stations is not None:
+        placed.append(read_channels(stations))
+    receivers = pd.concat(placed, ignore_index=True) if placed else None
+    result = associate_picks(table, receivers, base.association, workers=workers)
+    origin = {key: read_metadata(picks[0]).get(key) for key in ("weights_id", "amplitude_unit")}
+    facts = provenance(settings=base.association, inputs=picks, **origin)
+    write_association(result, output, facts)
+    write_catalog(result.events, result.picks, output, receivers, base.report, facts)
+    kept = int((result.picks["event_index"] >= 0).sum())
+    typer.echo(f"{len(result.events)} events from {kept} of {len(table)} picks -> {output}")
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="Folder written by 'associate' or the workflow.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write.")],
+    *,
+    format_: Annotated[str, typer.Option("--format", help="quakeml or csv.")] = "quakeml",
+    network: Annotated[str, typer.Option(help="FDSN network code.")] = "XX",
+    max_picks_per_phase: Annotated[int, typer.Option(help="Picks per event and phase.", min=1)] = 40,
+) -> None:
+    """Write a catalog in another format.
+
+    Example: phasenet-das export results/brady --format quakeml -o brady.xml
+    """
+    from phasenet_das.catalog import write_catalog_csv, write_quakeml
+    from phasenet_das.tables import read_events, read_metadata, read_picks
+
+    events, picks = read_events(folder / "events.parquet"), read_picks(folder / "picks.parquet")
+    facts = read_metadata(folder / "events.parquet")
+    if format_ == "csv":
+        write_catalog_csv(events, output, facts)
+    elif format_ == "quakeml":
+        write_quakeml(
+            events,
+            picks,
+            output,
+            max_picks_per_phase=max_picks_per_phase,
+            network=network,
+            method_id=facts.get("weights_id"),
+        )
+    else:
+        raise ConfigError(f"--format {format_}: expected quakeml or csv.")
+    typer.echo(f"{len(events)} events -> {output}")
+
+
+@weights_app.command("list")
+def list_() -> None:
+    """Name the weights at hand.
+
+    Example: phasenet-das weights list
+    """
+    from phasenet_das.models import list_weights
+
+    for name in list_weights() or ["none at hand; seisbench:original can be downloaded"]:
+        typer.echo(name)
+
+
+@weights_app.command()
+def show(name: Annotated[str, typer.Argument(help="Bundled model, seisbench:NAME, or a folder.")]) -> None:
+    """Describe weights: architecture, sampling rate, digest, provenance.
+
+    Example: phasenet-das weights show seisbench:original
+    """
+    from phasenet_das.models import load_weights
+
+    weights = load_weights(name)
+    size = sum(tensor.numel() for tensor in weights.model.parameters())
+    typer.echo(
+        f"{weights.weights_id}\n  architecture   {weights.architecture}, {size:,} parameters\n"
+        f"  sampling rate  {weights.sampling_rate_hz:g} Hz, windows of {weights.window_samples} samples\n"
+        f"  input          components {weights.component_order}, normalisation {weights.normalization}\n"
+        f"  classes        {weights.phases}\n  sha256         {weights.sha256}"
+    )
+    for key, value in weights.provenance.items():
+        typer.echo(f"  {key}: {value}")
+
+
+def _base_config(path: Path | None) -> Any:  # noqa: ANN401 - imported only when needed
+    from phasenet_das.config import Config, load_config
+
+    return Config() if path is None else load_config(path)
+
+
+def _override(base: Any, model: Any, **flags: Any) -> Any:  # noqa: ANN401
+    """Put the flags that were given over the settings of a section."""
+    given = {name: value for name, value in flags.items() if value is not None}
+    return model(**{**base.model_dump(exclude_unset=True), **given})
+
+
+def _parse_rate(text: str | None) -> float | str | None:
+    if text is None or text == "native":
+        return text
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ConfigError(f"--rate {text}: expected 'native' or a number of Hz.") from error
+
+
+def main() -> None:
+    """Run the command line; errors made on purpose are one message on stderr and exit code 1."""
+    try:
+        app()
+    except (PhaseNetDASError, GammaError) as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+rule associate:
+    input:
+        picks=expand(results("picks", "{recording}.parquet"), recording=RECORDINGS),
+        channels=existing(CONFIG.channels.path),
+    output:
+        events=results("events.parquet"),
+        picks=results("picks.parquet"),
+        summary=results("association.json"),
+    params:
+        station_id=CONFIG.data.station_id,
+        channels=CONFIG.channels.model_dump(mode="json"),
+        association=CONFIG.association.model_dump(mode="json"),
+    log:
+        results("logs", "associate.log"),
+    benchmark:
+        results("benchmarks", "associate.tsv")
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/associate.py"
+
+
+rule catalog:
+    input:
+        events=results("events.parquet"),
+        picks=results("picks.parquet"),
+        channels=existing(CONFIG.channels.path),
+    output:
+        csv=report(
+            results("catalog.csv"),
+            caption="../report/catalog.rst",
+            category="Catalog",
+        ),
+        quakeml=results("catalog.xml"),
+    params:
+        station_id=CONFIG.data.station_id,
+        channels=CONFIG.channels.model_dump(mode="json"),
+        report=CONFIG.report.model_dump(mode="json"),
+    log:
+        results("logs", "catalog.log"),
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/catalog.py"

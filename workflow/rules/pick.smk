@@ -1,0 +1,36 @@
+rule settings:
+    output:
+        config=results("config.yaml"),
+    params:
+        settings=CONFIG.model_dump(mode="json"),
+    log:
+        results("logs", "settings.log"),
+    localrule: True
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/settings.py"
+
+
+rule pick:
+    input:
+        recording=lambda wildcards: existing(RECORDINGS[wildcards.recording]),
+    output:
+        picks=results("picks", "{recording}.parquet"),
+        coverage=results("coverage", "{recording}.csv"),
+    params:
+        source=lambda wildcards: RECORDINGS[wildcards.recording],
+        data=CONFIG.data.model_dump(mode="json"),
+        pick=CONFIG.pick.model_dump(mode="json"),
+    log:
+        results("logs", "pick", "{recording}.log"),
+    benchmark:
+        results("benchmarks", "pick", "{recording}.tsv")
+    threads: 2
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/pick.py"

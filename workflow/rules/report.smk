@@ -1,0 +1,27 @@
+rule report:
+    input:
+        events=results("events.parquet"),
+        picks=results("picks.parquet"),
+        summary=results("association.json"),
+        coverage=expand(results("coverage", "{recording}.csv"), recording=RECORDINGS),
+        recordings=[source for name in RECORDINGS for source in existing(RECORDINGS[name])],
+        channels=existing(CONFIG.channels.path),
+    output:
+        html=report(
+            results("report.html"),
+            caption="../report/report.rst",
+            category="Report",
+        ),
+    params:
+        sources=list(RECORDINGS.values()),
+        settings=CONFIG.model_dump(mode="json"),
+    log:
+        results("logs", "report.log"),
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    conda:
+        ENVIRONMENT
+    script:
+        "../scripts/report.py"

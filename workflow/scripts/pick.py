@@ -1,0 +1,16 @@
+"""Pick one recording."""
+
+from phasenet_das.config import DataSettings, PickSettings
+from phasenet_das.joblog import job_log
+from phasenet_das.picking import load_picker, pick_recordings
+from phasenet_das.provenance import provenance
+from phasenet_das.tables import write_table
+
+with job_log(snakemake.log[0]):
+    settings = PickSettings(**snakemake.params.pick)
+    picker = load_picker(settings.weights, device=settings.device, sha256=settings.weights_sha256)
+    source = snakemake.params.source
+    picks, coverage = pick_recordings(picker, [source], DataSettings(**snakemake.params.data), settings)
+    facts = provenance(settings=settings, inputs=[source], **picks.attrs)
+    write_table(picks, snakemake.output.picks, facts)
+    write_table(coverage, snakemake.output.coverage)

@@ -1,0 +1,7 @@
+"""Save the effective settings with the results."""
+
+from phasenet_das.config import load_config, write_config
+from phasenet_das.joblog import job_log
+
+with job_log(snakemake.log[0]):
+    write_config(load_config(snakemake.params.settings), snakemake.output.config)
