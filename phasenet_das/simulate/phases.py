@@ -1,0 +1,404 @@
+"""The phases of an event on every channel: direct, head, converted, reflected, scattered, surface waves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.fft import rfft
+
+from phasenet_das.simulate.config import SimulationConfig
+from phasenet_das.simulate.earth import DelayField, LayeredEarth, Rays
+from phasenet_das.simulate.fields import smooth_series
+from phasenet_das.simulate.geometry import Cable
+from phasenet_das.simulate.seeds import generator
+from phasenet_das.simulate.sources import Event, corner_frequency_hz, moment_n_m, radiation
+from phasenet_das.simulate.waves import Wave, acceleration_spectrum, axial_factor, polarisations
+
+__all__ = ["Arrivals", "PhaseModel"]
+
+_MULTIPATHS = 3
+_HEAD_AMPLITUDE = 0.25
+_MEAN_RADIATION = {"P": 0.52, "S": 0.63}  # rms over the focal sphere (Boore & Boatwright 1984)
+_GEOMETRIC_KM = 100.0  # beyond it body waves turn into guided waves, which spread in two dimensions
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """First arrivals of an event.
+
+    Attributes
+    ----------
+    p_s, s_s : numpy.ndarray, shape (channel,), float64
+        Times after the origin.
+    p_delay_s, s_delay_s : numpy.ndarray, shape (channel,), float64
+        The part of them that the layers do not explain.
+    """
+
+    p_s: np.ndarray
+    s_s: np.ndarray
+    p_delay_s: np.ndarray
+    s_delay_s: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Path:
+    """Geometry of one event: azimuths, distance, and both kinds of rays with their delays added."""
+
+    event: Event
+    azimuth_rad: np.ndarray
+    offset_km: np.ndarray
+    spreading_km: np.ndarray
+    direct: dict[str, Rays]
+    head: dict[str, Rays]
+    delay_s: dict[str, np.ndarray]
+
+    def first(self, phase: str) -> np.ndarray:
+        layers = np.minimum(self.direct[phase].time_s, self.head[phase].time_s)
+        first: np.ndarray = layers + self.delay_s[phase]
+        return first
+
+
+class PhaseModel:
+    """Turns an event into waves.
+
+    Parameters
+    ----------
+    config : SimulationConfig
+        Settings.
+    cable : Cable
+        The cable.
+    seed : int
+        Seed of the simulation.
+    """
+
+    def __init__(self, config: SimulationConfig, cable: Cable, seed: int) -> None:
+        self._config, self._cable, self._seed = config, cable, seed
+        self._earth = LayeredEarth.from_config(config.earth)
+        self._delays = DelayField(config.earth, cable.num_channels, cable.dx_m, seed)
+        self._scatterers = self._draw_scatterers()
+        rng = generator(seed, "kappa")
+        site = smooth_series(rng, cable.num_channels, config.waves.site_length_m / cable.dx_m)
+        self._kappa_s = config.earth.kappa_s * np.exp(0.3 * site)
+
+    def _draw_scatterers(self) -> dict[str, np.ndarray]:
+        rng = generator(self._seed, "scatterers")
+        waves, cable = self._config.waves, self._cable
+        count, length = waves.num_scatterers, cable.num_channels * cable.dx_m
+        speed = waves.slow_speed_m_s * np.exp(waves.slow_speed_spread * rng.standard_normal(count))
+        return {
+            "channel": rng.integers(0, cable.num_channels, count),
+            "aside_m": rng.uniform(0, 0.05, count) * min(length, 5000.0),
+            "speed_m_s": speed,
+            "strength": rng.lognormal(0.0, 0.6, count),
+            "reach_m": speed * rng.uniform(0.3, 1.2, count) * (100.0 / self._config.sampling_rate_hz),
+        }
+
+    def path(self, event: Event) -> _Path:
+        """Find the rays of an event.
+
+        Parameters
+        ----------
+        event : Event
+            The event.
+
+        Returns
+        -------
+        _Path
+            Rays to every channel.
+        """
+        receivers = self._cable.position_km
+        east, north, down = (receivers - event.position_km).T
+        offset = np.hypot(east, north)
+        distance = np.sqrt(offset**2 + down**2)
+        guided = np.minimum(distance, _GEOMETRIC_KM) * np.sqrt(np.maximum(distance / _GEOMETRIC_KM, 1.0))
+        direct = {phase: self._earth.direct(phase, event.position_km, receivers) for phase in "PS"}
+        head = {phase: self._earth.head(phase, event.position_km, receivers) for phase in "PS"}
+        delay = {
+            phase: self._delays(
+                phase,
+                event.position_km,
+                receivers,
+                np.minimum(direct[phase].time_s, head[phase].time_s),
+            )
+            for phase in "PS"
+        }
+        azimuth = np.arctan2(east, north)
+        return _Path(event, azimuth, offset, np.maximum(guided, 0.05), direct, head, delay)
+
+    def arrivals(self, event: Event) -> Arrivals:
+        """Give the first arrivals of an event.
+
+        Parameters
+        ----------
+        event : Event
+            The event.
+
+        Returns
+        -------
+        Arrivals
+            On every channel.
+        """
+        path = self.path(event)
+        return Arrivals(path.first("P"), path.first("S"), path.delay_s["P"], path.delay_s["S"])
+
+    def acceleration(self, phase: str, event: Event, freqs_hz: np.ndarray) -> np.ndarray:
+        """Give the acceleration 1 km from an event, without radiation pattern and attenuation.
+
+        Parameters
+        ----------
+        phase : str
+            ``P`` or ``S``.
+        event : Event
+            The event.
+        freqs_hz : numpy.ndarray, shape (frequency,)
+            Frequencies.
+
+        Returns
+        -------
+        numpy.ndarray, shape (frequency,), complex128
+            Discrete spectrum.
+        """
+        depth = event.position_km[2]
+        moment = float(moment_n_m(event.magnitude))
+        vs = float(self._earth.speed_at("S", depth))
+        corner = corner_frequency_hz(moment, event.stress_drop_mpa, vs, phase)
+        speeds = (
+            float(self._earth.speed_at(phase, depth)),
+            float(self._earth.speed_at(phase, self._cable.middle_km[2])),
+        )
+        rate = self._config.sampling_rate_hz
+        return acceleration_spectrum(freqs_hz, rate, moment, corner, speeds)
+
+    def t_star(self, phase: str, path: _Path) -> np.ndarray:
+        """Give the attenuation time of each channel: along the path, and below the cable.
+
+        Parameters
+        ----------
+        phase : str
+            ``P`` or ``S``.
+        path : _Path
+            Rays of the event.
+
+        Returns
+        -------
+        numpy.ndarray, shape (channel,)
+            Seconds.
+        """
+        earth = self._config.earth
+        quality, share = (earth.q_p, 0.7) if phase == "P" else (earth.q_s, 1.0)
+        t_star: np.ndarray = path.direct[phase].time_s / quality + share * self._kappa_s
+        return t_star
+
+    def waves(self, path: _Path, start_s: float, freqs_hz: np.ndarray) -> list[Wave]:
+        """Build every wave of an event.
+
+        Parameters
+        ----------
+        path : _Path
+            Rays of the event.
+        start_s : float
+            Start of the section after the origin.
+        freqs_hz : numpy.ndarray, shape (frequency,)
+            Frequencies of the section.
+
+        Returns
+        -------
+        list of Wave
+            The first arrivals come first.
+        """
+        found: list[Wave] = []
+        for phase in "PS":
+            spectrum = self.acceleration(phase, path.event, freqs_hz)
+            rng = generator(self._seed, f"waves.{phase}", path.event.index)
+            source = spectrum * self._train(rng, len(freqs_hz), 0.12, 0.5)
+            found += self._body(phase, path, start_s, source)
+            found += self._converted(phase, path, start_s, source)
+            found += self._multipath(phase, path, start_s, spectrum, rng)
+            found += self._scattered(phase, path, start_s, spectrum)
+        return found + self._surface(path, start_s, freqs_hz)
+
+    def _wave(
+        self,
+        phase: str,
+        path: _Path,
+        time_s: np.ndarray,
+        amplitude: np.ndarray,
+        slowness_s_m: np.ndarray,
+        spectrum: np.ndarray,
+    ) -> Wave:
+        near = amplitude / path.spreading_km
+        return Wave(time_s, near, slowness_s_m, self.t_star(phase, path), spectrum)
+
+    def _train(self, rng: np.random.Generator, n_f: int, decay_s: float, energy: float) -> np.ndarray:
+        """Spectrum of a spike followed by a decaying random train of a given energy."""
+        n_t = 2 * (n_f - 1)
+        rate = self._config.sampling_rate_hz
+        decay = decay_s * rate * min(1.0, 100.0 / rate)
+        later = rng.standard_normal(n_t) * np.exp(-np.arange(n_t) / decay)
+        later *= np.sqrt(energy / (later**2).sum())
+        later[0] = 1.0
+        spectrum: np.ndarray = rfft(later)
+        return spectrum
+
+    def _surface_factor(self) -> np.ndarray:
+        """Twice the motion at the free surface."""
+        buried = self._cable.position_km[:, 2] - self._cable.surface_km > 0.05
+        well = self._config.cable.shape == "borehole" and self._config.cable.channels_file is None
+        factor: np.ndarray = np.where(buried & well, 1.0, 2.0)
+        return factor
+
+    def _body(self, phase: str, path: _Path, start_s: float, spectrum: np.ndarray) -> list[Wave]:
+        """Direct waves, head waves, and what the free surface sends down a well."""
+        waves = []
+        for rays, factor in ((path.direct[phase], 1.0), (path.head[phase], _HEAD_AMPLITUDE)):
+            exists = np.isfinite(rays.time_s)
+            if not exists.any():
+                continue
+            time = np.where(exists, rays.time_s, 0.0) + path.delay_s[phase] - start_s
+            size = np.where(exists, factor, 0.0) * self._surface_factor()
+            strain, slowness = self._radiated(phase, path, rays, rays.up_at_receiver)
+            waves.append(self._wave(phase, path, time, size * strain, slowness, spectrum))
+        rays = path.direct[phase]
+        deep = (self._surface_factor() < 2) & rays.up_at_receiver
+        if deep.any():
+            surface = np.full(len(deep), self._cable.surface_km)
+            above = self._earth.thickness(surface, self._cable.position_km[:, 2])
+            time = rays.time_s + 2 * self._earth.vertical_time(phase, above, rays.slowness_s_km)
+            strain, slowness = self._radiated(phase, path, rays, ~rays.up_at_receiver)
+            time = time + path.delay_s[phase] - start_s
+            waves.append(self._wave(phase, path, time, np.where(deep, -0.85 * strain, 0), slowness, spectrum))
+        return waves
+
+    def _radiated(
+        self, phase: str, path: _Path, rays: Rays, up_at_receiver: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Strain rate for unit acceleration with the radiation pattern, and slowness along the fibre."""
+        depth = self._cable.position_km[:, 2]
+        source_speed = float(self._earth.speed_at(phase, path.event.position_km[2]))
+        sine = np.clip(rays.slowness_s_km * source_speed, 0.0, 1.0)
+        takeoff = np.where(rays.up_at_source, np.pi - np.arcsin(sine), np.arcsin(sine))
+        p, sv, sh = radiation(path.event, path.azimuth_rad, takeoff)
+        speed = self._earth.speed_at(phase, depth)
+        sine = np.clip(rays.slowness_s_km * speed, 0.0, 1.0)
+        incidence = np.where(up_at_receiver, np.pi - np.arcsin(sine), np.arcsin(sine))
+        along, to_sv, to_sh = polarisations(path.azimuth_rad, incidence)
+        fibre = self._cable.tangent
+        slowness = (fibre * along).sum(-1) / (1e3 * speed)
+        if phase == "P":
+            return p * axial_factor(fibre, along, along, 1e3 * speed), slowness
+        strain = sv * axial_factor(fibre, along, to_sv, 1e3 * speed)
+        return strain + sh * axial_factor(fibre, along, to_sh, 1e3 * speed), slowness
+
+    def _converted(self, phase: str, path: _Path, start_s: float, spectrum: np.ndarray) -> list[Wave]:
+        """P to S behind P, and S to P before S, at the two strongest interfaces between source and cable."""
+        other = "S" if phase == "P" else "P"
+        earth, rays, depth = self._earth, path.direct[phase], self._cable.position_km[:, 2]
+        vs = earth.speed_km_s["S"]
+        contrast = np.diff(vs) / (0.5 * (vs[1:] + vs[:-1]))
+        between = (earth.top_km[1:] > depth.min()) & (earth.top_km[1:] < path.event.position_km[2])
+        strongest = np.argsort(np.where(between, -contrast, np.inf))[: min(2, int(between.sum()))]
+        waves = []
+        for interface in strongest:
+            top = earth.top_km[interface + 1]
+            above = earth.thickness(depth, np.maximum(depth, top))
+            p = rays.slowness_s_km
+            lag = earth.vertical_time(other, above, p) - earth.vertical_time(phase, above, p)
+            speed = earth.speed_at(other, depth)
+            possible = rays.up_at_receiver & (p * speed < 0.98) & (depth < top)
+            sine = np.clip(p * speed, 0.0, 1.0)
+            along, to_sv, _ = polarisations(path.azimuth_rad, np.pi - np.arcsin(sine))
+            toward = to_sv if other == "S" else along
+            size = self._config.waves.conversion * contrast[interface] * 2 * p * vs[interface + 1]
+            size = np.where(possible, size * _MEAN_RADIATION[phase] * self._surface_factor(), 0.0)
+            strain = axial_factor(self._cable.tangent, along, toward, 1e3 * speed)
+            slowness = (self._cable.tangent * along).sum(-1) / (1e3 * speed)
+            time = np.maximum(rays.time_s + lag + path.delay_s[phase], path.first("P")) - start_s
+            waves.append(self._wave(other, path, time, size * strain, slowness, spectrum))
+        return waves
+
+    def _multipath(
+        self, phase: str, path: _Path, start_s: float, spectrum: np.ndarray, rng: np.random.Generator
+    ) -> list[Wave]:
+        """Body waves from somewhat other directions, each followed by its own random train."""
+        rays, first = path.direct[phase], path.first(phase)
+        room_s = float(np.min(path.first("S") - path.first("P")))
+        where = self._cable.position_km[:, :2] - self._cable.middle_km[:2]
+        length = max(2.0, 2e3 / self._cable.dx_m)
+        energy = self._config.waves.multipath / _MULTIPATHS
+        waves = []
+        for _ in range(_MULTIPATHS):
+            azimuth = path.azimuth_rad + rng.normal(0.0, 0.5)
+            turn = np.stack([np.sin(azimuth), np.cos(azimuth)], -1)
+            turn -= np.stack([np.sin(path.azimuth_rad), np.cos(path.azimuth_rad)], -1)
+            tilt = rays.slowness_s_km * (turn * where).sum(-1)
+            tilt -= tilt.min()
+            tilt *= min(1.0, 0.5 * room_s / max(float(tilt.max()), 1e-9))
+            time = first + tilt + room_s * rng.uniform(0.0, 0.05) - start_s
+            train = self._train(rng, len(spectrum), 0.25 * room_s * rng.uniform(0.5, 2.0), energy)
+            pattern = smooth_series(rng, self._cable.num_channels, length)
+            along = (self._cable.tangent[:, :2] * np.stack([np.sin(azimuth), np.cos(azimuth)], -1)).sum(-1)
+            steep = np.sqrt(np.maximum(1 - along**2, 0.0)) * self._config_borehole()
+            slowness = 1e-3 * (rays.slowness_s_km * along + steep / self._speed(phase))
+            size = _MEAN_RADIATION[phase] * self._surface_factor() * pattern * slowness
+            waves.append(self._wave(phase, path, time, size, slowness, spectrum * (train - 1.0)))
+        return waves
+
+    def _config_borehole(self) -> np.ndarray:
+        """Vertical part of the fibre's direction."""
+        vertical: np.ndarray = np.abs(self._cable.tangent[:, 2])
+        return vertical
+
+    def _speed(self, phase: str) -> np.ndarray:
+        return self._earth.speed_at(phase, self._cable.position_km[:, 2])
+
+    def _scattered(self, phase: str, path: _Path, start_s: float, spectrum: np.ndarray) -> list[Wave]:
+        """Slow waves from strong scatterers beside the cable: hyperbolas, the same for every event."""
+        first, cable = path.first(phase), self._cable
+        share = self._config.waves.scatter_p if phase == "P" else self._config.waves.scatter_s
+        place = cable.dx_m * np.arange(cable.num_channels)
+        waves = []
+        for channel, aside, speed, strength, reach in zip(*self._scatterers.values(), strict=True):
+            ahead = place - place[channel]
+            range_m = np.hypot(ahead, aside) + 1.0
+            size = np.exp(-range_m / reach) * (ahead / range_m) ** 2 / speed
+            size = np.where(range_m < 5 * reach, size, 0.0) * strength * np.sqrt(share)
+            size *= _MEAN_RADIATION[phase] * self._surface_factor()[channel]
+            time = np.maximum(first[channel] + range_m / speed, first) - start_s
+            slowness = ahead / range_m / speed
+            waves.append(self._wave(phase, path, time, size, slowness, spectrum))
+        return waves
+
+    def _surface(self, path: _Path, start_s: float, freqs_hz: np.ndarray) -> list[Wave]:
+        """Dispersed Rayleigh and Love waves of a shallow source, behind S."""
+        depth = path.event.position_km[2] - self._cable.surface_km
+        size = self._config.waves.surface_wave * np.exp(-depth / 0.8)
+        if size < 0.01:
+            return []
+        vs = self._earth.speed_km_s["S"]
+        slowest = float((path.first("S") / np.maximum(path.offset_km, 1e-3)).max())
+        shallow = max(1.05 * slowest, 1.0 / (0.88 * vs[0]))
+        deep = max(1.05 * slowest, 1.0 / (0.88 * vs[min(2, len(vs) - 1)]))
+        dispersion = (shallow - deep) * freqs_hz**2 / (freqs_hz**2 + 1.0)
+        spectrum = self.acceleration("S", path.event, freqs_hz) * np.exp(-freqs_hz / 3.0)
+        toward = np.stack([np.sin(path.azimuth_rad), np.cos(path.azimuth_rad)], -1)
+        cosine = (self._cable.tangent[:, :2] * toward).sum(-1)
+        sine = (self._cable.tangent[:, :2] * toward[:, ::-1] * (1, -1)).sum(-1)
+        waves = []
+        for strain in (cosine**2, sine * cosine):
+            amplitude = 2 * size * np.sqrt(np.maximum(path.offset_km, 0.2)) * strain * 1e-3 * shallow
+            wave = self._wave(
+                "S", path, path.offset_km * deep - start_s, amplitude, 1e-3 * shallow * cosine, spectrum
+            )
+            waves.append(
+                Wave(
+                    wave.time_s,
+                    wave.amplitude,
+                    wave.slowness_s_m,
+                    wave.t_star_s,
+                    spectrum,
+                    path.offset_km,
+                    dispersion,
+                )
+            )
+        return waves
