@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 __all__ = ["open_vendor"]
 
-_MARGIN = 0.25
+# Formats whose dascore reader was found to cut time and distance right; others are read whole and cut here,
+# since not all are (dascore 0.1.24 returns a cut of Febus data one sample late).
+_CUTS_WELL = {"DASDAE", "GDR_DAS", "OptoDAS", "PRODML", "Silixa_H5", "TDMS", "TERRA15"}
+_ROUNDING_S = 1e-9
+_MARGIN = 0.25  # of a step, around the first and last value of a range
 
 
 def open_vendor(path: Path) -> list[Recording] | None:
@@ -75,7 +79,7 @@ def _open_known(path: Path, name: str, version: str) -> list[Recording]:
 
     summaries = dascore.scan(path)
     label = f"{name} {version} (dascore)"
-    if len(summaries) == 1 and _is_regular(summaries[0]):
+    if name in _CUTS_WELL and len(summaries) == 1 and _is_regular(summaries[0]):
         recordings = [_lazy(path, name, version, summaries[0], label)]
     else:
         patches = dascore.read(path, file_format=name, file_version=version)
@@ -124,48 +128,36 @@ def _loader(path: Path, name: str, version: str, dim: str, coords: tuple[Any, An
     along, time = coords
 
     def load(channels: slice, samples: slice) -> np.ndarray:
-        ranges: dict[str, Any] = {}
+        ranges = {} if channels == slice(0, len(along)) else {"distance": _limits(along, channels)}
         if samples != slice(0, len(time)):
             ranges["time"] = _limits(time, samples)
-        if dim == "distance" and channels != slice(0, len(along)):
-            ranges["distance"] = _limits(along, channels)
-        wanted = (channels.stop - channels.start, samples.stop - samples.start)
-        block = _read_block(path, name, version, ranges) if dim == "distance" else None
-        if block is None or not _is_block(block, wanted, time, samples.start):
-            whole = _read_whole(path, name, version).transpose(dim, "time").data
-            array: np.ndarray = whole[channels, samples]
-            return array
-        array = block.transpose(dim, "time").data
-        return array
+        block = _read(path, name, version, ranges)
+        if _is_block(block, dim, channels, time, samples):
+            return _channel_first(block, dim)
+        return _channel_first(_read(path, name, version, {}), dim)[channels, samples]
 
     return load
 
 
-def _read_block(path: Path, name: str, version: str, ranges: dict[str, Any]) -> Patch | None:
-    """Let dascore cut while it reads; None where its reader cannot (Febus cuts time but not distance)."""
+def _channel_first(patch: Patch, dim: str) -> np.ndarray:
+    array: np.ndarray = patch.transpose(dim, "time").data
+    return array
+
+
+def _read(path: Path, name: str, version: str, ranges: dict[str, Any]) -> Patch:
     import dascore
 
     try:
-        pieces = dascore.read(path, file_format=name, file_version=version, **ranges)
-        return pieces[0] if len(pieces) == 1 else None
-    except BROKEN_FILE:
-        return None
-
-
-def _read_whole(path: Path, name: str, version: str) -> Patch:
-    import dascore
-
-    try:
-        return dascore.read(path, file_format=name, file_version=version)[0]
+        return dascore.read(path, file_format=name, file_version=version, **ranges)[0]
     except BROKEN_FILE as error:
         raise _unreadable(path, f"{name} {version}", error) from error
 
 
-def _is_block(patch: Patch, wanted: tuple[int, int], time: Any, first: int) -> bool:  # noqa: ANN401
+def _is_block(patch: Patch, dim: str, channels: slice, time: Any, samples: slice) -> bool:  # noqa: ANN401
     """Say whether dascore cut what was asked for: number of channels and samples, and start."""
-    shape = patch.transpose("distance", "time").shape
-    missed = patch.get_coord("time").min() - (time.min() + time.step * first)
-    return shape == wanted and abs(missed) < time.step * _MARGIN
+    wanted = (channels.stop - channels.start, samples.stop - samples.start)
+    missed = patch.get_coord("time").min() - (time.min() + time.step * samples.start)
+    return patch.transpose(dim, "time").shape == wanted and bool(abs(missed) < time.step * _MARGIN)
 
 
 def _limits(coord: Any, part: slice) -> tuple[Any, Any]:  # noqa: ANN401 - a dascore coordinate
@@ -188,6 +180,16 @@ def _complete_optodas(file: h5py.File, recording: Recording) -> Recording:
     unit = file["header/unit"][()]
     text = unit.decode(errors="replace") if isinstance(unit, bytes) else str(unit)
     return replace(recording, channel_index=file["header/channels"][:], unit=text.strip() or recording.unit)
+
+
+def _complete_febus(file: h5py.File, recording: Recording) -> Recording:
+    """Take the interval from the sampling rate: dascore rounds it to whole nanoseconds."""
+    where = "/".join(str(recording.attrs.get(key, "")) for key in ("group", "source", "zone"))
+    rate_hz = file[where].attrs.get("SamplingRate") if where in file else None
+    if rate_hz is None or recording.dt_s is None:
+        return recording
+    dt_s = 1.0 / float(np.ravel(rate_hz)[0])
+    return replace(recording, dt_s=dt_s) if abs(dt_s - recording.dt_s) < _ROUNDING_S else recording
 
 
 def _complete_terra15(file: h5py.File, recording: Recording) -> Recording:
@@ -214,6 +216,7 @@ def _complete_prodml(file: h5py.File, recording: Recording) -> Recording:
 
 
 _COMPLETE: dict[str, Callable[[Any, Recording], Recording]] = {
+    "febus": _complete_febus,
     "OptoDAS": _complete_optodas,
     "TERRA15": _complete_terra15,
     "PRODML": _complete_prodml,
