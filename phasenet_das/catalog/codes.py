@@ -27,7 +27,7 @@ __all__ = ["station_codes"]
 _CABLE_LETTERS = "DEFGHIJKLMNOPQRSTUVWXYZABC"
 _DIGITS = np.array(list("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
 _MAX_CHANNELS = 36_000 + 36 * 26 * 36 * 36
-_NETWORK = re.compile(r"[A-Z0-9]{1,2}")
+_NETWORK = re.compile(r"[A-Z0-9]{1,8}")
 _STATION = re.compile(r"[A-Z0-9]{1,5}")
 
 
@@ -58,7 +58,7 @@ def station_codes(receivers: pd.DataFrame, network: str = "XX") -> pd.DataFrame:
     """
     if not _NETWORK.fullmatch(network):
         raise ChannelGeometryError(
-            f"network '{network}': expected one or two capital letters or digits, such as 'XX'."
+            f"network '{network}': expected one to eight capital letters or digits, such as 'XX'."
         )
     table = receivers[["station_id", "channel_index"]].drop_duplicates()
     table = table.sort_values(["station_id", "channel_index"]).reset_index(drop=True)

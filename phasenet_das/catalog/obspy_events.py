@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from phasenet_das.catalog.codes import station_codes
-from phasenet_das.catalog.quality import describe_event, explain_flags, located
+from phasenet_das.catalog.quality import describe_event, explain_flags, located, records
 from phasenet_das.catalog.thinning import thin_picks
 from phasenet_das.errors import TableError
 from phasenet_das.tables import CHANNEL_COLUMNS, EVENT_COLUMNS, PICK_COLUMNS, atomic_path, conform
@@ -103,7 +103,7 @@ def to_obspy(
     method = None if method_id is None else _resource_id("method", method_id)
     made = [
         _event(row, by_event.get(row["event_index"], kept.iloc[:0]), method, info, total)
-        for row in _records(events)
+        for row in records(events)
     ]
     return Catalog(events=made, resource_id=_resource_id("catalog"), creation_info=info)
 
@@ -183,10 +183,6 @@ def _time_errors_s(picks: pd.DataFrame) -> pd.Series:
     return stated.fillna(rms)
 
 
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
-
-
 def _event(
     row: dict[str, Any],
     picks: pd.DataFrame,
@@ -200,10 +196,10 @@ def _event(
     left_out = int(total.get(row["event_index"], 0)) - len(picks)
     comments = _comments(row, name, left_out)
     event = Event(resource_id=_resource_id("event", name), creation_info=info, comments=comments)
-    records = _records(picks)
-    event.picks = [_pick(record, method) for record in records]
+    rows = records(picks)
+    event.picks = [_pick(record, method) for record in rows]
     if located(row):
-        event.origins = [_origin(row, name, records, info)]
+        event.origins = [_origin(row, name, rows, info)]
         event.preferred_origin_id = event.origins[0].resource_id.id
     magnitude = row.get("magnitude", math.nan)
     if _finite(magnitude):

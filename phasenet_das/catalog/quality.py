@@ -81,6 +81,22 @@ def located(event: Mapping[str, Any]) -> bool:
     return math.isfinite(event["longitude"]) and math.isfinite(event["latitude"])
 
 
+def records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows of a table as dictionaries.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Any table with text for column names.
+
+    Returns
+    -------
+    list of dict
+        One per row, in order.
+    """
+    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
+
+
 def plus_minus(uncertainty: float, unit: str) -> str:
     """Write an uncertainty with two significant digits, or only the unit when it is unknown.
 

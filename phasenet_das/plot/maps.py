@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from phasenet_das.plot.style import CABLE, EVENT, INK, LABEL_SIZE, MUTED, TICK_SIZE, finish, legend, new_axes
+from phasenet_das.catalog.quality import decimals, plus_minus
+from phasenet_das.plot.style import (
+    CABLE,
+    EVENT,
+    INK,
+    LABEL_SIZE,
+    MUTED,
+    TICK_SIZE,
+    finish,
+    legend,
+    legend_below,
+    new_axes,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,7 +86,7 @@ def map_view(events: pd.DataFrame, channels: pd.DataFrame | None = None, *, ax: 
     if np.isfinite(centre.latitude):
         text = f"(0, 0) = {centre.latitude:.4f}° N, {centre.longitude:.4f}° E"
         ax.set_title(text, loc="left", fontsize=TICK_SIZE)
-    legend(ax, loc="upper right")
+    legend_below(ax)
     finish(ax, grid=True)
     ax.title.set_fontsize(TICK_SIZE)
     return ax
@@ -172,10 +184,10 @@ def _draw_distance(ax: Axes, event: pd.Series, *, labelled: bool) -> None:
         ax.add_patch(band)
     label = "distance of an event, direction unknown" if labelled else None
     ax.add_patch(Circle((0, 0), radius, fill=False, edgecolor=EVENT, linewidth=1.2, label=label, zorder=4))
-    text = f"{radius:.3g} km" if not np.isfinite(spread) else f"{radius:.3g} ± {spread:.2g} km"
+    text = f"{radius:.{decimals(spread)}f}{plus_minus(spread, 'km')}"
     ax.annotate(
-        text, (0, -radius), xytext=(0, 4), textcoords="offset points", ha="center", va="bottom",
-        fontsize=LABEL_SIZE, color=EVENT, zorder=6,
+        text, (0, -radius), ha="center", va="center", fontsize=LABEL_SIZE, color=EVENT, zorder=6,
+        bbox={"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": "none"},
     )  # fmt: skip
 
 

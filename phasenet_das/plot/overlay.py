@@ -13,7 +13,7 @@ from phasenet_das.plot.style import phase_color
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw_moveout", "draw_picks"]
+__all__ = ["Place", "draw_moveout", "draw_picks", "picks_inside"]
 
 Place = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -79,8 +79,36 @@ def draw_moveout(ax: Axes, picks: pd.DataFrame, place: Place) -> None:
         late = line["travel_time_residual_s"].to_numpy(dtype=np.float64)
         x, y = place(channel, time - np.round(late * 1e9).astype("timedelta64[ns]"))
         halo = [patheffects.withStroke(linewidth=2.6, foreground="white")]
-        ax.plot(x, y, color="black", linewidth=1.0, zorder=6, label=label, path_effects=halo)
+        ax.plot(x, y, color="black", linewidth=1.0, zorder=2.5, label=label, path_effects=halo)
         label = None
+
+
+def picks_inside(
+    picks: pd.DataFrame, station_id: str, channel_index: np.ndarray, times: np.ndarray
+) -> pd.DataFrame:
+    """Choose the picks that lie in a record.
+
+    Parameters
+    ----------
+    picks : pandas.DataFrame
+        Pick table.
+    station_id : str
+        Cable of the record; empty when unknown, then picks of every cable are taken.
+    channel_index : numpy.ndarray, shape (channel,), int
+        Channels of the record.
+    times : numpy.ndarray, shape (time,), datetime64[ns]
+        Times of the record.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Some of the rows.
+    """
+    inside = picks["phase_time"].dt.tz_localize(None).between(times[0], times[-1])
+    inside &= picks["channel_index"].between(channel_index.min(), channel_index.max())
+    if station_id:
+        inside &= picks["station_id"] == station_id
+    return picks[inside]
 
 
 def _where(picks: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

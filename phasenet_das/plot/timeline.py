@@ -77,7 +77,7 @@ def timeline(
     ax.set_ylabel(f"Picks per {_duration(width_s)}")
     ax.set_xlabel("Time (UTC)")
     date_ticks(ax.xaxis)
-    legend(ax, loc="upper right")
+    legend(ax, loc="best")
     return finish(ax)
 
 
@@ -138,5 +138,6 @@ def _draw_coverage(ax: Axes, coverage: pd.DataFrame, rows: list[str]) -> None:
             )
         ax.text(
             0.005, bottom + 0.4 * _STRIP, f"{station} examined", transform=ax.transAxes, va="center",
-            fontsize=TICK_SIZE - 1, color=INK,
+            fontsize=TICK_SIZE - 1, color=INK, zorder=6,
+            bbox={"boxstyle": "square,pad=0.15", "facecolor": "white", "edgecolor": "none"},
         )  # fmt: skip

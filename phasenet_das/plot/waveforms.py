@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from phasenet_das.errors import ChannelGeometryError, ConfigError
-from phasenet_das.plot.overlay import Place, draw_moveout, draw_picks
+from phasenet_das.plot.overlay import Place, draw_moveout, draw_picks, picks_inside
 from phasenet_das.plot.raster import channel_bins, envelope_trace, rasterise, reduce_time
 from phasenet_das.plot.style import (
     INK,
@@ -110,7 +110,7 @@ def section(
     shades = np.sign(raster.image) * np.abs(raster.image / clip) ** power
     _draw_image(ax, shades.T, limits, times, time_axis, orientation)
     if picks is not None:
-        shown = _inside(picks, get_station_id(patch), channel_index, times)
+        shown = picks_inside(picks, get_station_id(patch), channel_index, times)
         place = _placer(times, time_axis, orientation)
         draw_picks(ax, shown, place, size=5.0 if len(channel_index) > 150 else 14.0)
         if moveout:
@@ -178,7 +178,7 @@ def record_section(
         ax.plot(seconds - late, line, color=INK, linewidth=0.5, zorder=2)
     if picks is not None:
         channels = pd.Index(get_channel_index(patch)[rows])
-        shown = _inside(picks, "", channels.to_numpy(), times)
+        shown = picks_inside(picks, "", channels.to_numpy(), times)
         shown = shown[shown["channel_index"].isin(channels)]
 
         def place(channel: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -317,17 +317,6 @@ def _placer(times: np.ndarray, time_axis: str, orientation: str) -> Place:
         return (channel, along) if orientation == "time-down" else (along, channel)
 
     return place
-
-
-def _inside(
-    picks: pd.DataFrame, station_id: str, channel_index: np.ndarray, times: np.ndarray
-) -> pd.DataFrame:
-    moment = picks["phase_time"].dt.tz_localize(None)
-    inside = moment.between(times[0], times[-1])
-    inside &= picks["channel_index"].between(channel_index.min(), channel_index.max())
-    if station_id:
-        inside &= picks["station_id"] == station_id
-    return picks[inside]
 
 
 def _label(ax: Axes, times: np.ndarray, time_axis: str, orientation: str) -> None:

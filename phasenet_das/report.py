@@ -1,0 +1,455 @@
+"""One HTML file that tells what was found, to somebody who was not there."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from phasenet_das.catalog.quality import (
+    FLAG_MEANINGS,
+    decimals,
+    describe_event,
+    located,
+    records,
+)
+from phasenet_das.tables import (
+    CHANNEL_COLUMNS,
+    COVERAGE_COLUMNS,
+    EVENT_COLUMNS,
+    PICK_COLUMNS,
+    atomic_path,
+    conform,
+)
+
+if TYPE_CHECKING:
+    from dascore import Patch
+    from matplotlib.axes import Axes
+
+__all__ = ["write_report"]
+
+_MAX_EVENT_ROWS: Final = 200
+_MAX_LISTED: Final = 100
+_DPI: Final = 150
+_MISSING: Final = "\N{EN DASH}"
+_EVENT_TEXT: Final = frozenset({"Time (UTC)", "Position", "Depth", "Distance", "Remarks"})
+
+
+@dataclass(frozen=True)
+class _Plot:
+    """A picture as a data URI, with what it shows."""
+
+    source: str
+    width: int
+    height: int
+    caption: str
+    alternative: str
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table; the columns named in `text` are words, the others numbers."""
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    text: AbstractSet[str]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A chapter of the report: words, plots and tables in that order."""
+
+    title: str
+    text: Sequence[str] = ()
+    plots: Sequence[_Plot] = ()
+    tables: Sequence[_Table] = ()
+    listing: Sequence[str] = ()
+    code: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_report(
+    path: str | Path,
+    *,
+    events: pd.DataFrame,
+    picks: pd.DataFrame,
+    channels: pd.DataFrame | None = None,
+    coverage: pd.DataFrame | None = None,
+    sections: Sequence[tuple[str, Patch]] = (),
+    settings: Mapping[str, Any] | None = None,
+    provenance: Mapping[str, Any] | None = None,
+    left_out: Sequence[tuple[str, str]] = (),
+    title: str = "Earthquake catalog",
+    created: str | None = None,
+) -> Path:
+    """Write a self-contained HTML report of a catalog: no scripts, no network.
+
+    Equal arguments give an equal file.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        The file to write, whole or not at all.
+    events : pandas.DataFrame
+        Event table.
+    picks : pandas.DataFrame
+        Pick table after association; a column ``reason`` says why a pick was rejected.
+    channels : pandas.DataFrame, optional
+        Channel table, for the map.
+    coverage : pandas.DataFrame, optional
+        Coverage table: what was examined and what was skipped.
+    sections : sequence of (str, dascore.Patch), optional
+        Records to draw with their picks, each with a heading.
+    settings : mapping, optional
+        The effective settings; those inside `provenance` when left out.
+    provenance : mapping, optional
+        Versions, weights and hashes of the inputs, as ``phasenet_das.provenance.provenance`` gives them.
+    left_out : sequence of (str, str), optional
+        What was left out, and why.
+    title : str, optional
+        Heading.
+    created : str, optional
+        When the report was made; not written otherwise.
+
+    Returns
+    -------
+    pathlib.Path
+        The file written.
+
+    Raises
+    ------
+    TableError
+        A table lacks a column or holds a value that does not fit.
+    """
+    import jinja2
+    import matplotlib as mpl
+
+    events = conform(events, EVENT_COLUMNS, "events").sort_values("time", kind="stable", ignore_index=True)
+    picks = conform(picks, PICK_COLUMNS, "picks")
+    channels = None if channels is None else conform(channels, CHANNEL_COLUMNS, "channels")
+    coverage = None if coverage is None else conform(coverage, COVERAGE_COLUMNS, "coverage")
+    facts = dict(provenance or {})
+    stored = facts.pop("settings", None)
+    with mpl.rc_context():
+        mpl.rcdefaults()  # a user's own style must not change the report
+        parts = [
+            _events_part(events),
+            *(_section_part(heading, patch, events, picks) for heading, patch in sections),
+            _picks_part(picks),
+            _place_part(events, channels),
+            _time_part(events, picks, coverage),
+            _left_out_part(coverage, left_out),
+            _provenance_part(settings if settings is not None else stored, facts),
+        ]
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("phasenet_das"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    text = environment.get_template("report.html.j2").render(
+        title=title,
+        summary=_summary(events, picks),
+        created=created,
+        headline=_headline(events, picks, coverage),
+        parts=[part for part in parts if part is not None],
+        version=facts.get("version", ""),
+    )
+    path = Path(path)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def _summary(events: pd.DataFrame, picks: pd.DataFrame) -> str:
+    """Say in a sentence or two what was found."""
+    kept = int((picks["event_index"] >= 0).sum())
+    if events.empty:
+        return f"No event was found: none of the {len(picks):,} picks fit together."
+    if len(events) == 1:
+        found = f"One event was found: {describe_event(records(events)[0])}."
+    else:
+        first, last = (f"{time:%Y-%m-%d %H:%M:%S}" for time in (events["time"].min(), events["time"].max()))
+        found = f"{len(events):,} events were found between {first} and {last} UTC."
+    return f"{found} They explain {kept:,} of {len(picks):,} picks.".replace(
+        "They explain", "It explains" if len(events) == 1 else "They explain"
+    )
+
+
+def _headline(
+    events: pd.DataFrame, picks: pd.DataFrame, coverage: pd.DataFrame | None
+) -> list[tuple[str, str]]:
+    """Numbers for the top of the page, each with what it counts."""
+    kept = picks["event_index"] >= 0
+    numbers = [
+        (f"{len(events):,}", "event" if len(events) == 1 else "events"),
+        (f"{sum(located(event) for event in records(events)):,}", "with a position"),
+        (f"{int(kept.sum()):,}", f"of {len(picks):,} picks kept"),
+    ]
+    for phase in ("P", "S"):
+        of_phase = picks["phase_type"] == phase
+        numbers.append((f"{int((kept & of_phase).sum()):,}", f"{phase} kept of {int(of_phase.sum()):,}"))
+    if coverage is not None:
+        examined = coverage[coverage["status"] == "ok"]
+        seconds = (examined["end"] - examined["start"]).dt.total_seconds()
+        hours = float((seconds * examined["num_channels"]).sum()) / 3600
+        numbers.append((_compact(hours), "channel-hours examined"))
+    else:
+        receivers = picks[["station_id", "channel_index"]].drop_duplicates()
+        numbers.append((f"{len(receivers):,}", "channels with picks"))
+    return numbers
+
+
+def _events_part(events: pd.DataFrame) -> _Part:
+    if events.empty:
+        return _Part("Events", text=["No event was found."])
+    shown = events
+    note = ""
+    if len(events) > _MAX_EVENT_ROWS:
+        shown = events.nlargest(_MAX_EVENT_ROWS, "num_picks").sort_values("time")
+        note = f"The {_MAX_EVENT_ROWS} events with most picks of {len(events):,}; the catalog files hold all."
+    table = pd.DataFrame([_event_row(event) for event in records(shown)])
+    table = table.loc[:, (table != _MISSING).any()]
+    flags = sorted({flag for text in shown["location_quality"] for flag in text.split(";") if flag})
+    meanings = [f"{flag}: {FLAG_MEANINGS.get(flag, 'see the documentation')}." for flag in flags]
+    text = (
+        "Uncertainties are one standard deviation. Distance is from the nearest channel to the source; depth is "
+        "below sea level. Residuals are observed less predicted arrival times."
+    )
+    rows = [list(row) for row in table.to_numpy()]
+    return _Part(
+        "Events", [text], tables=[_Table(list(table.columns), rows, _EVENT_TEXT, note)], listing=meanings
+    )
+
+
+def _event_row(event: dict[str, Any]) -> dict[str, str]:
+    position = _MISSING
+    if located(event):
+        position = f"{event['latitude']:.4f}°, {event['longitude']:.4f}°"
+        position += _spread(event["horizontal_uncertainty_km"], "km")
+    return {
+        "#": f"{event['event_index']}",
+        "Time (UTC)": describe_event(event).split(" UTC")[0] + _spread(event["time_uncertainty_s"], "s"),
+        "Position": position,
+        "Depth": _measure(event["depth_km"], event["depth_uncertainty_km"], "km"),
+        "Distance": _measure(event["source_distance_km"], event["source_distance_uncertainty_km"], "km"),
+        "Magnitude": _number(event.get("magnitude", np.nan), 1),
+        "P / S picks": f"{event['num_p_picks']:,} / {event['num_s_picks']:,}",
+        "Channels": f"{event['num_channels']:,}",
+        "Residual rms (s)": _number(event["residual_rms_s"], 3),
+        "Gap (°)": _number(event["azimuthal_gap_deg"], 0),
+        "Remarks": event["location_quality"].replace(";", "\n") or _MISSING,
+    }
+
+
+def _section_part(heading: str, patch: Patch, events: pd.DataFrame, picks: pd.DataFrame) -> _Part:
+    """Show a record with its picks, the predicted arrivals and their residuals along the cable."""
+    from phasenet_das import plot
+    from phasenet_das.io import get_channel_index, get_station_id, get_times, get_unit
+    from phasenet_das.plot.overlay import picks_inside
+
+    times = get_times(patch)
+    inside = picks_inside(picks, get_station_id(patch), get_channel_index(patch), times)
+    kept = inside[inside["event_index"] >= 0]
+    found = events[events["event_index"].isin(kept["event_index"].unique())]
+    text = [f"Event {event['event_index']}: {describe_event(event)}." for event in records(found)]
+    if found.empty:
+        text.append("No event is seen in this record.")
+    plots = [
+        _draw(
+            lambda ax: plot.section(patch, inside, ax=ax, moveout=True, title=get_station_id(patch)),
+            (9.0, 5.8),
+            f"{len(get_channel_index(patch)):,} channels (unit: {get_unit(patch)}), each scaled to itself: "
+            "dark is strong, whatever its sign. Filled points are picks that belong to an event, hollow points "
+            "were rejected; the black line is when the event as located predicts the arrival. Plain grey is "
+            "missing data.",
+            f"Section {heading} with {len(kept)} kept and {len(inside) - len(kept)} rejected picks",
+        )
+    ]
+    if len(kept):
+        plots.append(
+            _draw(
+                lambda ax: plot.residuals(kept, ax=ax),
+                (9.0, 2.6),
+                "How late (above zero) or early each pick is against the prediction. A slow drift along the "
+                "cable is ground that the velocity model does not know.",
+                "Residuals along the cable",
+            )
+        )
+    return _Part(heading, text=text, plots=plots)
+
+
+def _picks_part(picks: pd.DataFrame) -> _Part:
+    """Count kept and rejected picks by phase and by reason."""
+    from phasenet_das import plot
+
+    if picks.empty:
+        return _Part("Picks, kept and rejected", text=["There are no picks."])
+    kept = picks["event_index"] >= 0
+    reason = (
+        picks["reason"].fillna("").astype(str) if "reason" in picks.columns else pd.Series("", picks.index)
+    )
+    fate = reason.where(reason != "", "not part of an event").where(~kept, "kept")
+    counts = pd.crosstab(fate, picks["phase_type"])
+    counts["all"] = counts.sum(axis=1)
+    counts = counts.sort_values("all", ascending=False, kind="stable")
+    counts = counts.loc[sorted(counts.index, key=lambda name: name != "kept")]
+    median = picks["phase_score"].astype(float).groupby(fate).median()
+    header = ["What became of the picks", *(str(name) for name in counts.columns), "share", "median score"]
+    rows = [
+        [
+            str(name) if name == "kept" else f"rejected: {name}",
+            *(f"{count:,}" for count in row),
+            f"{row.iloc[-1] / len(picks):.1%}",
+            f"{median[str(name)]:.2f}",
+        ]
+        for name, row in counts.iterrows()
+    ]
+    histogram = _draw(
+        lambda ax: plot.score_histogram(picks, ax=ax),
+        (9.0, 2.8),
+        "How sure the network was of the picks that were kept (upward) and rejected (downward).",
+        "Histogram of pick scores",
+    )
+    return _Part("Picks, kept and rejected", plots=[histogram], tables=[_Table(header, rows, {header[0]})])
+
+
+def _place_part(events: pd.DataFrame, channels: pd.DataFrame | None) -> _Part | None:
+    from phasenet_das import plot
+
+    if events.empty and channels is None:
+        return None
+    plots = [
+        _draw(
+            lambda ax: plot.map_view(events, channels, ax=ax),
+            (6.4, 6.4),
+            "Receivers and events, in kilometres. An event whose direction is unknown lies somewhere on the "
+            "circle; the band is its uncertainty (one standard deviation).",
+            "Map",
+        )
+    ]
+    if (events["longitude"].notna() & events["depth_km"].notna()).any():
+        plots.append(
+            _draw(
+                lambda ax: plot.depth_section(events, channels, ax=ax),
+                (9.0, 3.6),
+                "Depths, seen towards the north.",
+                "Depth section",
+            )
+        )
+    return _Part("Where", plots=plots)
+
+
+def _time_part(events: pd.DataFrame, picks: pd.DataFrame, coverage: pd.DataFrame | None) -> _Part:
+    from phasenet_das import plot
+
+    caption = "Picks over time, with the origin times of the events."
+    if coverage is not None:
+        caption += " Below, what was examined (green) and what was not (grey)."
+    drawn = _draw(lambda ax: plot.timeline(events, picks, coverage, ax=ax), (9.0, 3.0), caption, "Timeline")
+    if coverage is None:
+        return _Part("When", plots=[drawn])
+    rows = []
+    for (station, status), group in coverage.groupby(["station_id", "status"], observed=True):
+        seconds = float((group["end"] - group["start"]).dt.total_seconds().sum())
+        rows.append([str(station), str(status), f"{len(group):,}", _duration(seconds), _span(group)])
+    table = _Table(
+        ["Cable or station", "Status", "Spans", "Duration", "Channels"], rows, {"Cable or station", "Status"}
+    )
+    return _Part("When", plots=[drawn], tables=[table])
+
+
+def _left_out_part(coverage: pd.DataFrame | None, left_out: Sequence[tuple[str, str]]) -> _Part:
+    rows = [[what, why] for what, why in left_out]
+    if coverage is not None:
+        rows += [
+            [
+                f"{span['station_id']}, {_clock(span['start'])} to {_clock(span['end'])} ({span['source']})",
+                span["reason"] or span["status"],
+            ]
+            for span in records(coverage[coverage["status"] != "ok"])
+        ]
+    if not rows:
+        return _Part("Left out", text=["Nothing was left out."])
+    note = f"{len(rows) - _MAX_LISTED:,} more are in the coverage table." if len(rows) > _MAX_LISTED else ""
+    return _Part("Left out", tables=[_Table(["What", "Why"], rows[:_MAX_LISTED], {"What", "Why"}, note)])
+
+
+def _provenance_part(settings: Mapping[str, Any] | None, facts: Mapping[str, Any]) -> _Part | None:
+    """Everything that is needed to make the same catalog again."""
+    import yaml
+
+    if not settings and not facts:
+        return None
+    plain = [
+        [str(name).replace("_", " "), _MISSING if value is None else str(value)]
+        for name, value in facts.items()
+        if not isinstance(value, Mapping | list | tuple)
+    ]
+    inputs = facts.get("inputs") or {}
+    tables = [_Table(["Made with", "Value"], plain, {"Made with", "Value"})] if plain else []
+    if isinstance(inputs, Mapping) and inputs:
+        rows = [[str(name), str(value)] for name, value in sorted(inputs.items())]
+        tables.append(_Table(["Input file", "Hash"], rows, {"Input file", "Hash"}))
+    code = {}
+    if settings:
+        code["Settings"] = yaml.safe_dump(dict(settings), sort_keys=False, allow_unicode=True)
+    other = {
+        str(name): value
+        for name, value in facts.items()
+        if isinstance(value, Mapping | list | tuple) and name != "inputs"
+    }
+    if other:
+        code["Further facts"] = yaml.safe_dump(other, sort_keys=False, allow_unicode=True)
+    return _Part("How it was made", tables=tables, code=code)
+
+
+def _draw(draw: Callable[[Axes], object], size: tuple[float, float], caption: str, alternative: str) -> _Plot:
+    """Draw on a figure of its own, which pyplot does not know, and keep it as PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    draw(figure.add_subplot())
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", metadata={"Software": None})
+    source = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return _Plot(source, round(size[0] * 96), round(size[1] * 96), caption, alternative)
+
+
+def _measure(value: float, uncertainty: float, unit: str) -> str:
+    if not np.isfinite(value):
+        return _MISSING
+    return f"{value:.{decimals(uncertainty)}f}{_spread(uncertainty, unit) or f' {unit}'}"
+
+
+def _spread(uncertainty: float, unit: str) -> str:
+    return f" ± {uncertainty:.{decimals(uncertainty)}f} {unit}" if np.isfinite(uncertainty) else ""
+
+
+def _number(value: float, digits: int) -> str:
+    return f"{value:.{digits}f}" if np.isfinite(value) else _MISSING
+
+
+def _compact(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.3g} s"
+
+
+def _clock(time: pd.Timestamp) -> str:
+    return f"{time:%Y-%m-%d %H:%M:%S}"
+
+
+def _span(coverage: pd.DataFrame) -> str:
+    return f"{coverage['first_channel'].min()} to {coverage['last_channel'].max()}"
