@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
@@ -74,7 +75,7 @@ class EarthConfig(_Section):
     vs_km_s: tuple[float, ...] = _field((1.1, 1.95, 2.7, 3.2, 3.5, 3.85, 4.5), "km/s", "S velocity of each.")
     q_p: float = _field(400.0, "", "Quality factor of P along the path.", gt=0)
     q_s: float = _field(250.0, "", "Quality factor of S along the path.", gt=0)
-    kappa_s: float = _field(0.012, "s", "Mean attenuation time of the ground below the cable.", ge=0)
+    kappa_s: float = _field(0.02, "s", "Mean attenuation time of the ground below the cable.", ge=0)
     path_delay: float = _field(
         0.012, "", "Standard deviation of the path delay as a share of the travel time.", ge=0, le=0.05
     )
@@ -89,7 +90,7 @@ class EarthConfig(_Section):
                 f"layer_top_km, vp_km_s and vs_km_s must be equally long, found {len(tops)}, {len(vp)}, "
                 f"{len(vs)}. Give one value for each layer."
             )
-        if any(b <= a for a, b in zip(tops, tops[1:], strict=False)):
+        if any(lower <= upper for upper, lower in pairwise(tops)):
             raise ValueError(f"layer_top_km must grow downwards, found {tops}.")
         if any(s <= 0 or p < 1.2 * s for p, s in zip(vp, vs, strict=True)):
             raise ValueError("every layer needs vs_km_s > 0 and vp_km_s of at least 1.2 times vs_km_s.")
@@ -154,16 +155,16 @@ class WaveConfig(_Section):
     """How waves are scattered, converted, amplified and felt by the fibre."""
 
     slow_speed_m_s: float = _field(
-        600.0, "m/s", "Median speed of the waves scattered near the cable (surface or tube waves).", gt=0
+        450.0, "m/s", "Median speed of the waves scattered near the cable (surface or tube waves).", gt=0
     )
     slow_speed_spread: float = _field(
         0.35, "", "Spread of that speed, as a standard deviation of its log.", ge=0
     )
     scatter_p: float = _field(
-        0.02, "", "Energy that P leaves in slow scattered waves (of acceleration, to its own).", ge=0
+        0.08, "", "Energy that P leaves in slow scattered waves (of acceleration, to its own).", ge=0
     )
-    scatter_s: float = _field(0.04, "", "The same for S.", ge=0)
-    multipath: float = _field(0.8, "", "Energy in later body-wave arrivals, to that of the first.", ge=0)
+    scatter_s: float = _field(0.08, "", "The same for S.", ge=0)
+    multipath: float = _field(2.5, "", "Energy in later body-wave arrivals, to that of the first.", ge=0)
     conversion: float = _field(0.5, "", "Amplitude of converted phases, to the wave they come from.", ge=0)
     coda_q: float = _field(120.0, "", "Quality factor of the coda.", gt=0)
     num_scatterers: int = _field(8, "", "Strong scatterers beside the cable.", ge=0)

@@ -29,6 +29,7 @@ __all__ = ["NoiseModel"]
 _STRIDE = 8192
 _FADE = 1024
 _BLOCK = _STRIDE + _FADE
+_KEEP_CHANNELS = 2000
 
 
 class NoiseModel:
@@ -56,6 +57,7 @@ class NoiseModel:
         self._population = population
         self._power = (population.astype(np.float64) ** 2).sum(axis=0)
         self._real = RealNoise.open(config, seed) if self._noise.real_noise_dir is not None else None
+        self._kept: dict[int, np.ndarray] = {}
         ramp = np.sin(0.5 * np.pi * (np.arange(_FADE) + 0.5) / _FADE)
         self._window = np.concatenate([ramp, np.ones(_STRIDE - _FADE), ramp[::-1]]).astype(np.float32)
 
@@ -63,7 +65,7 @@ class NoiseModel:
         noise, n, dx = self._noise, self._cable.num_channels, self._cable.dx_m
         rng = generator(self._seed, "channels")
         level = noise.level_smooth_dex * smooth_series(rng, n, 150.0 / dx)
-        level += noise.level_rough_dex * smooth_series(rng, n, 0.3 * self._cable.gauge_length_m / dx)
+        level += noise.level_rough_dex * rng.standard_normal(n)
         self._level = (10.0**level).astype(np.float32)
         patch = noise.ambient_patch_dex * smooth_series(rng, n, 80.0 / dx)
         self._ambient_level = np.where(self._cable.coupled, 10.0**patch, 0.02).astype(np.float32)
@@ -100,6 +102,18 @@ class NoiseModel:
             spectrum = np.sqrt(spectrum**2 + swell**2)
         return spectrum
 
+    def _whole_block(self, block: int) -> np.ndarray:
+        """Noise of one block on all channels; the last two are kept, since files share blocks."""
+        if block not in self._kept:
+            while len(self._kept) > 1 or (self._kept and self._cable.num_channels > _KEEP_CHANNELS):
+                self._kept.pop(next(iter(self._kept)))
+            data = np.zeros((self._cable.num_channels, _BLOCK), np.float32)
+            for patch in self._patches:
+                data[patch.channels] += self._block(block, patch)
+            data += self._common(block)
+            self._kept[block] = data
+        return self._kept[block]
+
     def _block(self, block: int, patch: CrossFade) -> np.ndarray:
         """Noise of one block and patch, shape (channel, time)."""
         noise = self._noise
@@ -123,7 +137,7 @@ class NoiseModel:
     def _common(self, block: int) -> np.ndarray:
         """Common-mode noise: what shakes the interrogator or its laser, the same on all channels."""
         rng = generator(self._seed, "common", block)
-        shape = self._unit_rms(self._optical_shape() ** 0.3 * (1 + (8.0 / np.maximum(self._freqs, 0.5))))
+        shape = self._unit_rms(self._optical_shape() ** 0.3 * (1 + 3.0 / np.maximum(self._freqs, 1.0)))
         coefficient = complex_normal(rng, (len(self._freqs),)) * shape * (_BLOCK / np.sqrt(2 * len(shape)))
         series: np.ndarray = irfft(coefficient, _BLOCK) * self._noise.common_mode * self._noise.optical_rms
         bursts = rng.poisson(0.25)
@@ -154,9 +168,7 @@ class NoiseModel:
             )
             window = self._window[inside]
             number = block + 1  # block -1 lies before the recording
-            for patch in self._patches:
-                out[patch.channels, target] += self._block(number, patch)[:, inside] * window
-            out[:, target] += self._common(number)[inside] * window
+            out[:, target] += self._whole_block(number)[:, inside] * window
         self._fade(out, start_sample)
         self._spikes(out, start_sample)
 

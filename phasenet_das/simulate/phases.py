@@ -17,8 +17,13 @@ from phasenet_das.simulate.waves import Wave, acceleration_spectrum, axial_facto
 
 __all__ = ["Arrivals", "PhaseModel"]
 
-_MULTIPATHS = 3
+_MULTIPATHS = 6
+_MULTIPATH_SHARE = {"P": 2.0, "S": 0.7}  # much of the coda of P is P turned into S
+_FORWARD_S = 4.0
+_DEEPER_S = 20.0  # longer paths run deeper, where less is lost
 _HEAD_AMPLITUDE = 0.25
+_REFLECTED = 0.35  # the weathered ground swallows most of what the surface would send down
+_S_TO_P = 0.15  # precursors of S are seldom seen; P along the fibre would make too much of them
 _MEAN_RADIATION = {"P": 0.52, "S": 0.63}  # rms over the focal sphere (Boore & Boatwright 1984)
 _GEOMETRIC_KM = 100.0  # beyond it body waves turn into guided waves, which spread in two dimensions
 
@@ -91,7 +96,7 @@ class PhaseModel:
             "aside_m": rng.uniform(0, 0.05, count) * min(length, 5000.0),
             "speed_m_s": speed,
             "strength": rng.lognormal(0.0, 0.6, count),
-            "reach_m": speed * rng.uniform(0.3, 1.2, count) * (100.0 / self._config.sampling_rate_hz),
+            "reach_m": speed * rng.uniform(0.1, 0.5, count) * (100.0 / self._config.sampling_rate_hz),
         }
 
     def path(self, event: Event) -> _Path:
@@ -187,7 +192,8 @@ class PhaseModel:
         """
         earth = self._config.earth
         quality, share = (earth.q_p, 0.7) if phase == "P" else (earth.q_s, 1.0)
-        t_star: np.ndarray = path.direct[phase].time_s / quality + share * self._kappa_s
+        time = path.direct[phase].time_s
+        t_star: np.ndarray = time / (quality * (1 + time / _DEEPER_S)) + share * self._kappa_s
         return t_star
 
     def waves(self, path: _Path, start_s: float, freqs_hz: np.ndarray) -> list[Wave]:
@@ -211,7 +217,9 @@ class PhaseModel:
         for phase in "PS":
             spectrum = self.acceleration(phase, path.event, freqs_hz)
             rng = generator(self._seed, f"waves.{phase}", path.event.index)
-            source = spectrum * self._train(rng, len(freqs_hz), 0.12, 0.5)
+            lag = float(np.median(path.first("S") - path.first("P")))
+            sharp = 1 / np.sqrt(1 + lag / _FORWARD_S)  # forward scattering blurs the onset of long paths
+            source = spectrum * (sharp + self._train(rng, len(freqs_hz), 0.05 * lag, 2.5 - sharp**2))
             found += self._body(phase, path, start_s, source)
             found += self._converted(phase, path, start_s, source)
             found += self._multipath(phase, path, start_s, spectrum, rng)
@@ -231,14 +239,12 @@ class PhaseModel:
         return Wave(time_s, near, slowness_s_m, self.t_star(phase, path), spectrum)
 
     def _train(self, rng: np.random.Generator, n_f: int, decay_s: float, energy: float) -> np.ndarray:
-        """Spectrum of a spike followed by a decaying random train of a given energy."""
+        """Spectrum of a random train that swells and decays, of a given energy (to that of a spike)."""
         n_t = 2 * (n_f - 1)
-        rate = self._config.sampling_rate_hz
-        decay = decay_s * rate * min(1.0, 100.0 / rate)
-        later = rng.standard_normal(n_t) * np.exp(-np.arange(n_t) / decay)
-        later *= np.sqrt(energy / (later**2).sum())
-        later[0] = 1.0
-        spectrum: np.ndarray = rfft(later)
+        after = (np.arange(n_t) + 1.0) / self._config.sampling_rate_hz
+        decay = max(decay_s, 6.0 / self._config.sampling_rate_hz)
+        series = rng.standard_normal(n_t) * np.exp(-after / decay) * (1 - np.exp(-after / (0.15 * decay)))
+        spectrum: np.ndarray = rfft(series * np.sqrt(energy / (series**2).sum()))
         return spectrum
 
     def _surface_factor(self) -> np.ndarray:
@@ -267,7 +273,9 @@ class PhaseModel:
             time = rays.time_s + 2 * self._earth.vertical_time(phase, above, rays.slowness_s_km)
             strain, slowness = self._radiated(phase, path, rays, ~rays.up_at_receiver)
             time = time + path.delay_s[phase] - start_s
-            waves.append(self._wave(phase, path, time, np.where(deep, -0.85 * strain, 0), slowness, spectrum))
+            waves.append(
+                self._wave(phase, path, time, np.where(deep, -_REFLECTED * strain, 0), slowness, spectrum)
+            )
         return waves
 
     def _radiated(
@@ -310,6 +318,7 @@ class PhaseModel:
             along, to_sv, _ = polarisations(path.azimuth_rad, np.pi - np.arcsin(sine))
             toward = to_sv if other == "S" else along
             size = self._config.waves.conversion * contrast[interface] * 2 * p * vs[interface + 1]
+            size *= 1.0 if phase == "P" else _S_TO_P
             size = np.where(possible, size * _MEAN_RADIATION[phase] * self._surface_factor(), 0.0)
             strain = axial_factor(self._cable.tangent, along, toward, 1e3 * speed)
             slowness = (self._cable.tangent * along).sum(-1) / (1e3 * speed)
@@ -323,31 +332,32 @@ class PhaseModel:
         """Body waves from somewhat other directions, each followed by its own random train."""
         rays, first = path.direct[phase], path.first(phase)
         room_s = float(np.min(path.first("S") - path.first("P")))
-        where = self._cable.position_km[:, :2] - self._cable.middle_km[:2]
-        length = max(2.0, 2e3 / self._cable.dx_m)
-        energy = self._config.waves.multipath / _MULTIPATHS
+        slowness = self._slowness_vector(phase, path, rays)
+        where = self._cable.position_km - self._cable.middle_km
+        energy = self._config.waves.multipath * _MULTIPATH_SHARE[phase] / _MULTIPATHS
+        length = max(2.0, 4 * self._config.waves.site_length_m / self._cable.dx_m)
         waves = []
-        for _ in range(_MULTIPATHS):
-            azimuth = path.azimuth_rad + rng.normal(0.0, 0.5)
-            turn = np.stack([np.sin(azimuth), np.cos(azimuth)], -1)
-            turn -= np.stack([np.sin(path.azimuth_rad), np.cos(path.azimuth_rad)], -1)
-            tilt = rays.slowness_s_km * (turn * where).sum(-1)
+        for number in range(_MULTIPATHS):
+            turned = np.einsum("ij,jk->ik", slowness, _rotation(rng, 0.45))
+            if number % 4 == 3:
+                turned = turned * (1.0, 1.0, -1.0)  # scattered above a buried channel
+            tilt = ((turned - slowness) * where).sum(-1)
             tilt -= tilt.min()
             tilt *= min(1.0, 0.5 * room_s / max(float(tilt.max()), 1e-9))
             time = first + tilt + room_s * rng.uniform(0.0, 0.05) - start_s
-            train = self._train(rng, len(spectrum), 0.25 * room_s * rng.uniform(0.5, 2.0), energy)
+            train = self._train(rng, len(spectrum), room_s * rng.uniform(0.3, 1.2), energy)
             pattern = smooth_series(rng, self._cable.num_channels, length)
-            along = (self._cable.tangent[:, :2] * np.stack([np.sin(azimuth), np.cos(azimuth)], -1)).sum(-1)
-            steep = np.sqrt(np.maximum(1 - along**2, 0.0)) * self._config_borehole()
-            slowness = 1e-3 * (rays.slowness_s_km * along + steep / self._speed(phase))
-            size = _MEAN_RADIATION[phase] * self._surface_factor() * pattern * slowness
-            waves.append(self._wave(phase, path, time, size, slowness, spectrum * (train - 1.0)))
+            along = 1e-3 * (self._cable.tangent * turned).sum(-1)
+            size = _MEAN_RADIATION[phase] * self._surface_factor() * pattern * np.abs(along)
+            waves.append(self._wave(phase, path, time, size, along, spectrum * train))
         return waves
 
-    def _config_borehole(self) -> np.ndarray:
-        """Vertical part of the fibre's direction."""
-        vertical: np.ndarray = np.abs(self._cable.tangent[:, 2])
-        return vertical
+    def _slowness_vector(self, phase: str, path: _Path, rays: Rays) -> np.ndarray:
+        """Slowness of a ray at each channel in s/km (east, north, down)."""
+        p = rays.slowness_s_km
+        vertical = np.sqrt(np.maximum(self._speed(phase) ** -2.0 - p**2, 0.0))
+        down = np.where(rays.up_at_receiver, -vertical, vertical)
+        return np.stack([p * np.sin(path.azimuth_rad), p * np.cos(path.azimuth_rad), down], axis=-1)
 
     def _speed(self, phase: str) -> np.ndarray:
         return self._earth.speed_at(phase, self._cable.position_km[:, 2])
@@ -402,3 +412,13 @@ class PhaseModel:
                 )
             )
         return waves
+
+
+def _rotation(rng: np.random.Generator, spread_rad: float) -> np.ndarray:
+    """Draw a rotation about a random axis (Rodrigues), shape (3, 3)."""
+    axis = rng.standard_normal(3)
+    x, y, z = axis / np.linalg.norm(axis)
+    angle = rng.normal(0.0, spread_rad)
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    rotation: np.ndarray = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
+    return rotation

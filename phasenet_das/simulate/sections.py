@@ -213,8 +213,9 @@ class EventModel:
             ("P", arrivals.p_s, earth.q_p, waves.scatter_p, 0.52),
             ("S", arrivals.s_s, earth.q_s, waves.scatter_s, 0.63),
         ):
-            t_star = float(np.median(time)) / quality + earth.kappa_s
-            per_sample = share / (rate * (0.3 * lag + 0.5 * 100 / rate))
+            travel = float(np.median(time))
+            t_star = travel / (quality * (1 + travel / 20.0)) + earth.kappa_s
+            per_sample = share / (rate * (0.5 * lag + 10.0 / rate))
             spectrum = np.abs(self._phases.acceleration(phase, event, freqs_hz))
             spectra[phase] = np.sqrt(per_sample) * mean * spectrum * np.exp(-np.pi * freqs_hz * t_star)
         return spectra
@@ -226,12 +227,12 @@ class EventModel:
         )
         begun = after > 0
         np.maximum(after, 0, out=after)
-        rise = 1 - np.exp(after * np.float32(-30.0 * rate / 100.0 / max(1.0, rate / 100.0)))
+        rise = 1 - np.exp(after * np.float32(-1.0 / (0.01 * lag_s + 3.0 / rate)))
         if phase == "P":
-            decay = np.exp(after * np.float32(-1.0 / (0.8 * lag_s + 0.3)))
+            decay = np.exp(after * np.float32(-1.0 / (1.2 * lag_s)))
         else:
             decay = np.exp(after * np.float32(-np.pi * hertz / self._config.waves.coda_q))
-            decay *= (1 + after / np.float32(lag_s + 0.2)) ** np.float32(-1.2)
+            decay *= (1 + after / np.float32(lag_s)) ** np.float32(-1.2)
         envelope: np.ndarray = np.where(begun, rise * decay, np.float32(0))
         return envelope
 

@@ -281,7 +281,8 @@ def event_table(recording: Recording, picks: pd.DataFrame) -> tuple[pd.DataFrame
 
 def _event_id(stamp: pd.Timestamp, position: np.ndarray) -> str:
     text = f"{stamp.isoformat()} {position[0]:.4f} {position[1]:.4f} {position[2]:.4f}"
-    return f"ev{stamp.strftime('%Y%m%dT%H%M%S')}{stamp.microsecond // 1000:03d}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
+    digest = hashlib.sha256(text.encode()).hexdigest()[:6]
+    return f"ev{stamp.strftime('%Y%m%dT%H%M%S')}{stamp.microsecond // 1000:03d}-{digest}"
 
 
 def _gap_deg(channels_km: np.ndarray, source_km: np.ndarray) -> float:
