@@ -103,8 +103,8 @@ class SourceConfig(_Section):
     events_per_hour: float = _field(
         180.0, "1/h", "Local earthquakes; the number is this times the length.", ge=0
     )
-    magnitude_min: float = _field(0.3, "", "Smallest magnitude.")
-    magnitude_max: float = _field(3.5, "", "Largest magnitude.")
+    magnitude_min: float = _field(1.2, "", "Smallest magnitude.")
+    magnitude_max: float = _field(4.0, "", "Largest magnitude.")
     b_value: float = _field(1.0, "", "Slope of the Gutenberg-Richter distribution.", gt=0)
     distance_min_km: float = _field(
         1.0, "km", "Smallest epicentral distance from the middle of the cable.", ge=0
@@ -132,8 +132,8 @@ class SourceConfig(_Section):
     distant_per_hour: float = _field(6.0, "1/h", "Distant earthquakes.", ge=0)
     distant_min_km: float = _field(90.0, "km", "Nearest distant earthquake.", gt=0)
     distant_max_km: float = _field(220.0, "km", "Farthest distant earthquake.", gt=0)
-    distant_magnitude_min: float = _field(3.0, "", "Smallest magnitude of a distant earthquake.")
-    distant_magnitude_max: float = _field(5.0, "", "Largest magnitude of a distant earthquake.")
+    distant_magnitude_min: float = _field(3.3, "", "Smallest magnitude of a distant earthquake.")
+    distant_magnitude_max: float = _field(5.3, "", "Largest magnitude of a distant earthquake.")
 
     @model_validator(mode="after")
     def _check_ranges(self) -> Self:
@@ -185,7 +185,7 @@ class WaveConfig(_Section):
 class NoiseConfig(_Section):
     """What the fibre records without any event."""
 
-    optical_rms: float = _field(1.5e-8, "1/s", "Median optical noise (strain rate, whole band).", ge=0)
+    optical_rms: float = _field(8.0e-9, "1/s", "Median optical noise (strain rate, whole band).", ge=0)
     optical_slope: float = _field(
         1.0, "", "Growth of its amplitude with frequency: 1 for white phase noise seen as strain rate."
     )
@@ -198,7 +198,7 @@ class NoiseConfig(_Section):
         0.0, "m", "Length along which optical noise is shared (pulse, overlapping gauges).", ge=0
     )
     common_mode: float = _field(0.1, "", "Common-mode noise: its rms, to the median optical noise.", ge=0)
-    ambient_rms: float = _field(1.0e-8, "1/s", "Median rms of ambient ground motion.", ge=0)
+    ambient_rms: float = _field(8.0e-9, "1/s", "Median rms of ambient ground motion.", ge=0)
     ambient_low_hz: float = _field(2.0, "Hz", "Lower corner of the ambient noise.", gt=0)
     ambient_high_hz: float = _field(14.0, "Hz", "Upper corner of the ambient noise.", gt=0)
     ambient_speed_m_s: float = _field(500.0, "m/s", "Median speed of ambient waves.", gt=0)

@@ -1,0 +1,327 @@
+"""Fibre sections made of real seismometer records: real wave shapes, exact arrivals, made on the fly.
+
+The part of a record from P on and the part from S on are moved along separately drawn smooth moveouts; what
+lies between is stretched or squeezed well before S, so that nothing is cut. The components are mixed with
+weights that vary smoothly along the cable, time is stretched as a whole, and noise of many kinds is added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
+from scipy.signal import lfilter
+
+from gamma.settings import Settings
+from phasenet_das.errors import ConfigError
+from phasenet_das.simulate.fields import smooth_series
+from phasenet_das.simulate.realnoise import load_noise
+from phasenet_das.simulate.records import Record, load_records
+from phasenet_das.simulate.section_noise import SectionNoise
+from phasenet_das.simulate.seeds import generator
+
+__all__ = ["RecordSectionConfig", "RecordSections", "Section", "from_records"]
+
+_OVERSAMPLING = 4
+
+
+def _field(default: Any, unit: str, description: str, **limits: Any) -> Any:  # noqa: ANN401 - any setting
+    return Field(default, description=description, json_schema_extra={"unit": unit}, **limits)
+
+
+class RecordSectionConfig(Settings):
+    """How sections are made of records."""
+
+    error_type: ClassVar[type[ValueError]] = ConfigError
+
+    num_channels: int = _field(128, "", "Channels of a section.", ge=4)
+    num_samples: int = _field(1536, "", "Samples of a section.", ge=64)
+    dt_s: float = _field(0.01, "s", "Sampling interval of a section.", gt=0)
+    lag_min_s: float = _field(0.5, "s", "Shortest S-P time.", gt=0)
+    lag_max_s: float = _field(30.0, "s", "Longest S-P time.", gt=0)
+    max_stretch: float = _field(4.0, "", "Most a record is stretched or squeezed in time.", ge=1)
+    moveout: float = _field(0.8, "", "Largest P moveout along the section, to the S-P time.", ge=0)
+    roughness: float = _field(0.03, "", "Departure from a smooth moveout, to the S-P time.", ge=0, le=0.1)
+    jitter_samples: float = _field(0.7, "", "Standard deviation of each channel's own delay.", ge=0)
+    coupling_dex: float = _field(0.08, "", "Largest scatter of log10 amplitude between channels.", ge=0)
+    scatterers: int = _field(3, "", "Most slow scattered waves in a section.", ge=0)
+    coda: float = _field(0.6, "", "Share of events with a coda of local waves.", ge=0, le=1)
+    second_event: float = _field(0.15, "", "Share of sections with two events.", ge=0, le=1)
+    noise_only: float = _field(0.08, "", "Share of sections without an event.", ge=0, le=1)
+    snr_min_db: float = _field(-8.0, "dB", "Smallest ratio of event to noise (rms).")
+    snr_max_db: float = _field(35.0, "dB", "Largest ratio of event to noise (rms).")
+    dead: float = _field(0.02, "", "Largest share of dead channels.", ge=0, lt=1)
+    traffic: float = _field(0.15, "", "Share of sections with vehicles.", ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _check_ranges(self) -> Self:
+        if self.lag_min_s > self.lag_max_s or self.snr_min_db > self.snr_max_db:
+            raise ValueError("lag_min_s must not exceed lag_max_s, nor snr_min_db exceed snr_max_db.")
+        return self
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section with exact arrivals.
+
+    Attributes
+    ----------
+    data : numpy.ndarray, shape (channel, time), float32
+        Median rms of one; dead channels are zero.
+    p_sample, s_sample : numpy.ndarray, shape (event, channel), float64
+        Arrivals in samples; NaN where the channel is dead or the arrival outside the section.
+    records : tuple of int
+        Which record each event was made of.
+    snr_db : tuple of float
+        Ratio of each event to the noise (rms over all channels, from P to one S-P time after S).
+    dt_s : float
+        Sampling interval.
+    """
+
+    data: np.ndarray
+    p_sample: np.ndarray
+    s_sample: np.ndarray
+    records: tuple[int, ...]
+    snr_db: tuple[float, ...]
+    dt_s: float
+
+
+def from_records(
+    records: Any,  # noqa: ANN401 - see load_records
+    config: RecordSectionConfig | None = None,
+    *,
+    seed: int,
+    rows: Sequence[int] | None = None,
+    noise_dir: str | Path | None = None,
+) -> RecordSections:
+    """Make an endless supply of fibre sections of labelled seismometer records.
+
+    Parameters
+    ----------
+    records : path, sequence or dataset
+        See :func:`phasenet_das.simulate.load_records`.
+    config : RecordSectionConfig, optional
+        Settings.
+    seed : int
+        Seed of everything that is drawn.
+    rows : sequence of int, optional
+        Which records to use: keep those that are held out for scoring out of it.
+    noise_dir : str or pathlib.Path, optional
+        Folder of real recordings to mix in.
+
+    Returns
+    -------
+    RecordSections
+        ``sections[i]`` is the same section in any process; iterating counts up from 0.
+
+    Raises
+    ------
+    ConfigError
+        There are no records, or a setting is out of range.
+    """
+    config = RecordSectionConfig() if config is None else config
+    noise = [] if noise_dir is None else load_noise(noise_dir, 1.0 / config.dt_s)
+    return RecordSections(load_records(records, rows), config, seed, noise)
+
+
+class RecordSections:
+    """Sections made of records, by number.
+
+    Parameters
+    ----------
+    records : list of Record
+        The records.
+    config : RecordSectionConfig
+        Settings.
+    seed : int
+        Seed.
+    real_noise : list of numpy.ndarray, each of shape (channel, time), float32
+        Real recordings at the sampling rate of the sections; may be empty.
+    """
+
+    def __init__(
+        self, records: list[Record], config: RecordSectionConfig, seed: int, real_noise: list[np.ndarray]
+    ) -> None:
+        if not records:
+            raise ConfigError("no records: expected at least one labelled three-component record.")
+        self.records, self.config, self.seed = records, config, seed
+        self._noise = SectionNoise(config.num_channels, config.num_samples, config.dt_s, seed, real_noise)
+
+    def __iter__(self) -> Iterator[Section]:
+        """Yield sections 0, 1, 2 and so on without end."""
+        index = 0
+        while True:
+            yield self[index]
+            index += 1
+
+    def __getitem__(self, index: int) -> Section:
+        """Make one section.
+
+        Parameters
+        ----------
+        index : int
+            Its number, 0 or more.
+
+        Returns
+        -------
+        Section
+            Always the same for the same records, settings and seed.
+        """
+        config = self.config
+        rng = generator(self.seed, "section", index)
+        count = 0 if rng.random() < config.noise_only else 1 + int(rng.random() < config.second_event)
+        data = self._noise.draw(rng, vehicles=rng.random() < config.traffic)
+        arrivals, chosen, ratios = [], [], []
+        for _ in range(count):
+            row = int(rng.integers(len(self.records)))
+            ratio = float(rng.uniform(config.snr_min_db, config.snr_max_db))
+            event, p, s = _spread(self.records[row], config, rng)
+            if rng.random() < config.coda:
+                event += np.float32(rng.uniform(0.2, 1.0)) * self._noise.diffuse(rng) * _past_rms(event, rng)
+            data += event * np.float32(10 ** (ratio / 20))
+            arrivals.append((p, s))
+            chosen.append(row)
+            ratios.append(ratio)
+        dead = rng.random(config.num_channels) < rng.uniform(0, config.dead)
+        data *= 10 ** (rng.uniform(0, config.coupling_dex) * rng.standard_normal((len(data), 1))).astype(
+            np.float32
+        )
+        data[dead] = 0.0
+        data /= max(float(np.median(data.std(axis=1))), 1e-12)
+        times = np.array(arrivals, float).reshape(count, 2, config.num_channels)
+        times[(times < 0) | (times >= config.num_samples) | dead] = np.nan
+        return Section(data, times[:, 0], times[:, 1], tuple(chosen), tuple(ratios), config.dt_s)
+
+
+def _spread(
+    record: Record, config: RecordSectionConfig, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Make the noise-free section of one record, of unit rms while it shakes, and its arrivals."""
+    own_lag_s = (record.s_sample - record.p_sample) * record.dt_s
+    low = max(config.lag_min_s, own_lag_s / config.max_stretch)
+    high = min(config.lag_max_s, own_lag_s * config.max_stretch)
+    wanted = float(np.exp(rng.uniform(*np.log(np.sort([low, high])))))
+    traces, factor = _stretch(record, wanted / own_lag_s * record.dt_s / config.dt_s, rng)
+    lag = (record.s_sample - record.p_sample) * factor
+    p, s = _moveouts(lag, config, rng)
+    source = _source_samples(p, s, lag, config.num_samples)
+    weights_p, weights_s = _mixing(traces, config.num_channels, rng)
+    behind = np.arange(config.num_samples, dtype=np.float32) - s[:, None].astype(np.float32)
+    to_s = np.clip(behind / np.float32(0.04 * lag + 2) + 1, 0, 1)
+    data = np.zeros(source.shape, np.float32)
+    source += record.p_sample * factor
+    position = np.clip(source * _OVERSAMPLING, 0, traces.shape[1] - 2)
+    base = position.astype(np.int32)
+    part = (position - base).astype(np.float32)
+    for trace, from_p, from_s in zip(traces, weights_p, weights_s, strict=True):
+        if not trace.any():
+            continue
+        value = trace[base]
+        value += part * (trace[base + 1] - value)
+        data += value * (from_p[:, None] + (from_s - from_p)[:, None] * to_s)
+    _scatter(data, config, rng)
+    shaking = (behind > -lag) & (behind < lag)
+    rms = np.sqrt((data**2)[shaking].mean()) if shaking.any() else data.std()
+    return data / max(float(rms), 1e-20), p, s
+
+
+def _stretch(record: Record, factor: float, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+    """Stretch a record in time through its spectrum, and tilt it from velocity toward acceleration.
+
+    A fibre feels strain rate, which goes with acceleration over apparent speed. The half-way powers of
+    ``i f`` are causal filters, so the onset stays where it is.
+    """
+    length = record.data.shape[1]
+    fade = np.minimum(1.0, np.minimum(np.arange(length), np.arange(length)[::-1]) / (0.02 * length))
+    size = next_fast_len(length + length // 16, real=True)
+    spectrum = rfft(record.data * fade.astype(np.float32), size, axis=1)
+    stretched = max(64, round(size * factor))
+    exact = stretched / size
+    hertz = rfftfreq(size)
+    hertz[0] = hertz[1]
+    spectrum *= (1j * hertz / hertz[-1]) ** rng.choice([0.0, 0.5, 1.0])
+    highest = 0.5 * min(1.0, exact)
+    spectrum *= np.clip((highest - hertz) / (0.1 * highest), 0, 1)
+    traces = irfft(spectrum, stretched * _OVERSAMPLING, axis=1).astype(np.float32)
+    return traces[:, : int(length * exact * _OVERSAMPLING)], exact
+
+
+def _moveouts(
+    lag: float, config: RecordSectionConfig, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw arrivals along the section: a hyperbola, smooth departures, and each channel's own delay."""
+    n, samples = config.num_channels, config.num_samples
+    x = np.linspace(-0.5, 0.5, n)
+    curve = np.hypot(x - rng.uniform(-1.2, 1.2), np.exp(rng.uniform(-3, 1)))
+    curve = (curve - curve.mean()) / max(float(np.ptp(curve)), 1e-9)
+    most = min(config.moveout * lag, 0.8 * samples)
+    moveout = curve * most * rng.random() ** 1.5
+    rough = rng.uniform(0, config.roughness) * lag
+    first = moveout + rough * smooth_series(rng, n, n * rng.uniform(0.03, 0.4))
+    lags = lag + rng.uniform(0.5, 0.9) * moveout + rough * smooth_series(rng, n, n * rng.uniform(0.03, 0.4))
+    lags = np.clip(lags, 0.65 * lag, 1.5 * lag)
+    own = rng.uniform(0, config.jitter_samples) * rng.standard_normal(n)
+    start = rng.uniform(-0.7 * min(lag, 0.8 * samples), 0.92 * samples)
+    p = start + first + own
+    return p, p + lags
+
+
+def _source_samples(p: np.ndarray, s: np.ndarray, lag: float, num_samples: int) -> np.ndarray:
+    """Give, for each sample of the section, the sample of the record after its P, shape (channel, time).
+
+    Rigid from before P until half-way to S and from shortly before S on; stretched between.
+    """
+    after_p = np.arange(num_samples) - p[:, None]
+    lags = (s - p)[:, None]
+    rigid = 0.5 * np.minimum(lags, lag)
+    guard = 0.05 * lag
+    pace = (lag - guard - rigid) / (lags - guard - rigid)
+    between = rigid + (after_p - rigid) * pace
+    behind_s = after_p - lags + lag
+    return np.where(after_p < rigid, after_p, np.where(after_p < lags - guard, between, behind_s))
+
+
+def _mixing(traces: np.ndarray, n: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draw smooth weights of the components (3, channel): mostly vertical for P, horizontal for S."""
+    length = n * rng.uniform(0.05, 1.0)
+    drawn = smooth_series(rng, n, length, rows=6).reshape(2, 3, n)
+    mean_p = np.array([0.0, 0.0, 1.0])[:, None]
+    for_p = mean_p + np.array([0.35, 0.35, 0.25])[:, None] * drawn[0]
+    mean_s = np.array([*rng.standard_normal(2), 0.0])[:, None]
+    for_s = mean_s + np.array([0.6, 0.6, 0.3])[:, None] * drawn[1]
+    for_p *= 10 ** rng.uniform(-0.4, 0.4)
+    live = traces.any(axis=1)
+    if not live[:2].any():
+        for_s[2] = 1.0 + 0.4 * drawn[1, 2]
+    if not live[2]:
+        for_p[:2] += rng.standard_normal((2, 1))
+    return for_p.astype(np.float32), for_s.astype(np.float32)
+
+
+def _past_rms(data: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Give the rms of the recent past, which what shakes the ground leaves behind as local waves."""
+    memory = rng.uniform(10.0, 80.0)
+    power = lfilter([1 / memory], [1.0, 1 / memory - 1.0], data**2, axis=1)
+    rms: np.ndarray = np.sqrt(np.maximum(power, 0.0)).astype(np.float32)
+    return rms
+
+
+def _scatter(data: np.ndarray, config: RecordSectionConfig, rng: np.random.Generator) -> None:
+    """Add slow waves that start where the section meets a scatterer, later than what excites them."""
+    n, samples = data.shape
+    total = np.zeros_like(data)
+    for _ in range(int(rng.integers(0, config.scatterers + 1))):
+        place, pace = int(rng.integers(n)), rng.uniform(0.5, 4.0)
+        away = np.abs(np.arange(n) - place)
+        weight = rng.uniform(0.2, 1.0) * np.exp(-away / rng.uniform(0.05, 0.3) / n)
+        near = np.flatnonzero((weight > 0.03) & (away > 0))
+        delay = np.maximum(1, np.rint(pace * away[near])).astype(np.int64)
+        column = np.arange(samples) - delay[:, None]
+        wave = np.where(column >= 0, data[place][np.maximum(column, 0)], np.float32(0))
+        total[near] += weight[near, None].astype(np.float32) * wave
+    data += total
