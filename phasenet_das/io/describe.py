@@ -142,7 +142,10 @@ def describe(
     spans = _cut_spans(spans, channels, time)
     first, status, sampled = spans[0], *_judge(spans)
     numbers = channel_numbers(first)
-    notes = dict.fromkeys([*missing, *(note for item in spans for note in item.warnings), *sampled])
+    gap_notes = [first.gap_note] if len(spans) > 1 and first.gap_note else []
+    notes = dict.fromkeys(
+        [*missing, *(note for item in spans for note in item.warnings), *gap_notes, *sampled]
+    )
     distance_m = first.distance_m
     return Description(
         path=first.label,

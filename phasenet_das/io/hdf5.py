@@ -224,10 +224,9 @@ def _end_mismatch(
 
 
 def _other_attrs(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    plain = {name: _plain(value) for name, value in attrs.items() if name not in _READ | _NOT_ATTRS}
     return {
-        name: value
-        for name, value in attrs.items()
-        if name not in _READ | _NOT_ATTRS and isinstance(value, str | int | float) and value != ""
+        name: value for name, value in plain.items() if isinstance(value, str | int | float) and value != ""
     }
 
 

@@ -259,7 +259,7 @@ def _one_span(recordings: list[Recording], time: TimeRange | None) -> Recording:
     raise SamplingError(
         f"{label}: {len(inside) - 1} gap(s) in the recording ({found}). Gaps are never bridged: read each "
         "span apart, "
-        f"with time=(start, end). {' '.join(recordings[0].warnings)}".rstrip()
+        f"with time=(start, end). {recordings[0].gap_note}".rstrip()
     )
 
 

@@ -51,8 +51,8 @@ class Recording:
     """One cable over one unbroken span, not loaded yet; None is what the source does not say.
 
     ``load(channels, samples)`` takes two slices of positions and returns an array (channel, time).
-    ``channel_coords`` are further coordinates along the cable; ``start_believed`` says that even a
-    start in 1970 was stated by someone.
+    ``channel_coords`` are further coordinates along the cable, ``gap_note`` names channels with gaps,
+    and ``start_believed`` says that even a start in 1970 was stated by someone.
     """
 
     label: str
@@ -70,6 +70,7 @@ class Recording:
     attrs: Mapping[str, Any] = field(default_factory=dict)
     channel_coords: Mapping[str, np.ndarray] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    gap_note: str = ""
     start_found: str = ""
     start_believed: bool = False
 

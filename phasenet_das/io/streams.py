@@ -38,6 +38,7 @@ class _Cable:
     pieces: list[list[_Interval]]
     dt_ns: float
     warnings: tuple[str, ...]
+    gap_note: str
 
 
 def is_miniseed(path: Path) -> bool:
@@ -146,6 +147,7 @@ def _open(traces: Iterable[Trace], get: _Get, dtype: np.dtype[Any], label: str, 
             distance_m=None if None in distances else np.asarray(distances, dtype=np.float64),
             station_id=station_id,
             warnings=notes,
+            gap_note=cable.gap_note,
         )
         for start, end in spans
     ]
@@ -171,16 +173,14 @@ def _sort(by_id: dict[str, list[Trace]], label: str) -> _Cable:
         numbers=None if numbers is None else np.array([numbers[code] for code in order], dtype=np.int32),
         pieces=pieces,
         dt_ns=dt_s * 1e9,
-        warnings=(
-            *((unnumbered,) if numbers is None and len(order) > 1 else ()),
-            *((_name_broken(broken, len(order), label),) if broken else ()),
-        ),
+        warnings=(unnumbered,) if numbers is None and len(order) > 1 else (),
+        gap_note=_name_broken(broken, len(order)) if broken else "",
     )
 
 
-def _name_broken(broken: list[str], count: int, label: str) -> str:
+def _name_broken(broken: list[str], count: int) -> str:
     names = ", ".join(broken[:5]) + (" …" if len(broken) > 5 else "")
-    return f"{label}: gaps in {len(broken)} of {count} traces: {names}."
+    return f"Gaps are in {len(broken)} of {count} traces: {names}."
 
 
 def _common_interval(traces: list[Trace], label: str) -> float:

@@ -25,6 +25,7 @@ __all__ = ["open_vendor"]
 # since not all are (dascore 0.1.24 returns a cut of Febus data one sample late).
 _CUTS_WELL = {"DASDAE", "GDR_DAS", "OptoDAS", "PRODML", "Silixa_H5", "TDMS", "TERRA15"}
 _ROUNDING_S = 1e-9
+_BLOCK_JITTER = 0.1  # by which the time stamps of blocks may vary
 _MARGIN = 0.25  # of a step, around the first and last value of a range
 
 
@@ -183,13 +184,25 @@ def _complete_optodas(file: h5py.File, recording: Recording) -> Recording:
 
 
 def _complete_febus(file: h5py.File, recording: Recording) -> Recording:
-    """Take the interval from the sampling rate: dascore rounds it to whole nanoseconds."""
-    where = "/".join(str(recording.attrs.get(key, "")) for key in ("group", "source", "zone"))
-    rate_hz = file[where].attrs.get("SamplingRate") if where in file else None
-    if rate_hz is None or recording.dt_s is None:
+    """Take the interval from the sampling rate (dascore rounds it), and compare it with the block stamps."""
+    group, source, zone = (str(recording.attrs.get(key, "")) for key in ("group", "source", "zone"))
+    found = file[f"{group}/{source}/{zone}"].attrs.get("SamplingRate")
+    if recording.dt_s is None or found is None:
         return recording
-    dt_s = 1.0 / float(np.ravel(rate_hz)[0])
-    return replace(recording, dt_s=dt_s) if abs(dt_s - recording.dt_s) < _ROUNDING_S else recording
+    stated = 1.0 / float(np.ravel(found)[0])
+    dt_s = stated if abs(stated - recording.dt_s) < _ROUNDING_S else recording.dt_s
+    recording = replace(recording, dt_s=dt_s)
+    stamps = np.ravel(file[f"{group}/{source}/time"][:])
+    kept_s = recording.shape[1] * dt_s / len(stamps)
+    apart_s = float(np.median(np.diff(stamps))) if len(stamps) > 1 else kept_s
+    if abs(apart_s / kept_s - 1) < _BLOCK_JITTER:
+        return recording
+    note = (
+        f"{recording.label}: block time stamps are {apart_s:.3g} s apart, but dascore keeps {kept_s:.3g} s "
+        "of each "
+        "block. The header contradicts itself: check times against another reader before trusting them."
+    )
+    return replace(recording, warnings=(*recording.warnings, note))
 
 
 def _complete_terra15(file: h5py.File, recording: Recording) -> Recording:
