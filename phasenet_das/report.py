@@ -18,6 +18,7 @@ from phasenet_das.catalog.quality import (
     decimals,
     describe_event,
     located,
+    plus_minus,
     records,
 )
 from phasenet_das.tables import (
@@ -39,6 +40,7 @@ _MAX_EVENT_ROWS: Final = 200
 _MAX_LISTED: Final = 100
 _DPI: Final = 150
 _MISSING: Final = "\N{EN DASH}"
+_JOINED: Final = "\N{NO-BREAK SPACE}"
 _EVENT_TEXT: Final = frozenset({"Time (UTC)", "Position", "Depth", "Distance", "Remarks"})
 
 
@@ -217,23 +219,22 @@ def _events_part(events: pd.DataFrame) -> _Part:
     flags = sorted({flag for text in shown["location_quality"] for flag in text.split(";") if flag})
     meanings = [f"{flag}: {FLAG_MEANINGS.get(flag, 'see the documentation')}." for flag in flags]
     text = (
-        "Uncertainties are one standard deviation. Distance is from the nearest channel to the source; depth is "
-        "below sea level. Residuals are observed less predicted arrival times."
+        "Uncertainties are one standard deviation. Distance is from the nearest channel to the source; depth "
+        "is below sea level. Residuals are observed less predicted arrival times."
     )
     rows = [list(row) for row in table.to_numpy()]
-    return _Part(
-        "Events", [text], tables=[_Table(list(table.columns), rows, _EVENT_TEXT, note)], listing=meanings
-    )
+    made = _Table(list(table.columns), rows, _EVENT_TEXT, note)
+    return _Part("Events", [text], tables=[made], listing=meanings)
 
 
 def _event_row(event: dict[str, Any]) -> dict[str, str]:
     position = _MISSING
     if located(event):
         position = f"{event['latitude']:.4f}°, {event['longitude']:.4f}°"
-        position += _spread(event["horizontal_uncertainty_km"], "km")
+        position += f" {_spread(event['horizontal_uncertainty_km'], 'km')}"
     return {
         "#": f"{event['event_index']}",
-        "Time (UTC)": describe_event(event).split(" UTC")[0] + _spread(event["time_uncertainty_s"], "s"),
+        "Time (UTC)": f"{_event_time(event)} {_spread(event['time_uncertainty_s'], 's')}",
         "Position": position,
         "Depth": _measure(event["depth_km"], event["depth_uncertainty_km"], "km"),
         "Distance": _measure(event["source_distance_km"], event["source_distance_uncertainty_km"], "km"),
@@ -264,7 +265,7 @@ def _section_part(heading: str, patch: Patch, events: pd.DataFrame, picks: pd.Da
             lambda ax: plot.section(patch, inside, ax=ax, moveout=True, title=get_station_id(patch)),
             (9.0, 5.8),
             f"{len(get_channel_index(patch)):,} channels (unit: {get_unit(patch)}), each scaled to itself: "
-            "dark is strong, whatever its sign. Filled points are picks that belong to an event, hollow points "
+            "dark is strong, whatever its sign. Filled points are picks that belong to an event, hollow ones "
             "were rejected; the black line is when the event as located predicts the arrival. Plain grey is "
             "missing data.",
             f"Section {heading} with {len(kept)} kept and {len(inside) - len(kept)} rejected picks",
@@ -422,14 +423,19 @@ def _draw(draw: Callable[[Axes], object], size: tuple[float, float], caption: st
     return _Plot(source, round(size[0] * 96), round(size[1] * 96), caption, alternative)
 
 
+def _event_time(event: dict[str, Any]) -> str:
+    return describe_event(event).split(" UTC")[0].replace(" ", _JOINED)
+
+
 def _measure(value: float, uncertainty: float, unit: str) -> str:
     if not np.isfinite(value):
         return _MISSING
-    return f"{value:.{decimals(uncertainty)}f}{_spread(uncertainty, unit) or f' {unit}'}"
+    return f"{value:.{decimals(uncertainty)}f}{_JOINED}{_spread(uncertainty, unit) or unit}"
 
 
 def _spread(uncertainty: float, unit: str) -> str:
-    return f" ± {uncertainty:.{decimals(uncertainty)}f} {unit}" if np.isfinite(uncertainty) else ""
+    """Write an uncertainty that a line break does not tear apart."""
+    return plus_minus(uncertainty, unit)[1:].replace(" ", _JOINED) if np.isfinite(uncertainty) else ""
 
 
 def _number(value: float, digits: int) -> str:

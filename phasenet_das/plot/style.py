@@ -196,7 +196,7 @@ def legend(ax: Axes, **options: Any) -> Legend | None:  # noqa: ANN401 - options
 
 
 def legend_below(ax: Axes) -> None:
-    """Draw a legend in one row under the axes, where it hides no data.
+    """Draw a legend under the axes, where it hides no data, in as few rows as fit.
 
     Parameters
     ----------
@@ -204,9 +204,12 @@ def legend_below(ax: Axes) -> None:
         What was drawn on.
     """
     lower = -0.46 / max(size_inches(ax)[1], 0.5)  # room for tick labels and the axis label, in inches
-    count = len(ax.get_legend_handles_labels()[1])
+    longest = max((len(label) for label in ax.get_legend_handles_labels()[1]), default=1)
+    figure = ax.get_figure(root=True)
+    width = figure.get_figwidth() if figure is not None else 6.0
+    columns = max(int(width / (0.06 * longest + 0.45)), 1)  # inches of a letter, of a handle
     box = legend(
-        ax, loc="upper center", bbox_to_anchor=(0.5, lower), ncols=max(count, 1), markerscale=1.8,
+        ax, loc="upper center", bbox_to_anchor=(0.5, lower), ncols=columns, markerscale=1.8,
         handletextpad=0.3, columnspacing=1.4, frameon=False, borderaxespad=0,
     )  # fmt: skip
     if box is not None:

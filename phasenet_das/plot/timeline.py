@@ -137,7 +137,6 @@ def _draw_coverage(ax: Axes, coverage: pd.DataFrame, rows: list[str]) -> None:
                 transform=transform,
             )
         ax.text(
-            0.005, bottom + 0.4 * _STRIP, f"{station} examined", transform=ax.transAxes, va="center",
-            fontsize=TICK_SIZE - 1, color=INK, zorder=6,
-            bbox={"boxstyle": "square,pad=0.15", "facecolor": "white", "edgecolor": "none"},
+            -0.008, bottom + 0.4 * _STRIP, station, transform=ax.transAxes, ha="right", va="center",
+            fontsize=TICK_SIZE - 1, color=INK,
         )  # fmt: skip

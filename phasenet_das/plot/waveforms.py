@@ -20,7 +20,6 @@ from phasenet_das.plot.style import (
     date_ticks,
     finish,
     heading,
-    legend,
     legend_below,
     new_axes,
     phase_color,
@@ -175,7 +174,7 @@ def record_section(
         delay = distance / reduction_velocity_km_s
     lines = distance[rows, None] + traces / np.where(largest > 0, largest, 1) * 1.5 * spacing
     for line, late in zip(lines, delay[rows], strict=True):
-        ax.plot(seconds - late, line, color=INK, linewidth=0.5, zorder=2)
+        ax.plot(seconds - late, line, color=INK, linewidth=0.4, zorder=2)
     if picks is not None:
         channels = pd.Index(get_channel_index(patch)[rows])
         shown = picks_inside(picks, "", channels.to_numpy(), times)
@@ -186,7 +185,7 @@ def record_section(
             return (time - times[0]) / np.timedelta64(1, "s") - delay[row], distance[row]
 
         draw_picks(ax, shown, place, size=16.0)
-        legend(ax, loc="best")
+        legend_below(ax)
     ax.set_ylabel("Distance from the source (km)" if given else "Distance along the fibre (km)")
     reduced = (
         ""

@@ -1,0 +1,160 @@
+"""QuakeML: valid, equal on reading back, the same bytes twice, and no origin without coordinates."""
+
+from __future__ import annotations
+
+import numpy as np
+import obspy
+import pandas as pd
+import pytest
+from obspy.geodetics import gps2dist_azimuth
+from obspy.io.quakeml.core import _validate
+
+from phasenet_das.catalog import thin_picks, to_obspy, write_quakeml
+from phasenet_das.errors import TableError
+
+
+@pytest.fixture
+def catalog(events, picks, channels, tmp_path):
+    """What comes back from a written file."""
+    path = write_quakeml(events, picks, tmp_path / "catalog.xml", channels, method_id="seisbench:original")
+    return obspy.read_events(str(path))
+
+
+def microseconds(time: pd.Timestamp) -> int:
+    return (time.value + 500) // 1000
+
+
+def test_the_file_follows_the_schema(events, picks, tmp_path):
+    path = write_quakeml(events, picks, tmp_path / "catalog.xml")
+    assert _validate(str(path))
+
+
+def test_two_writes_are_equal_byte_for_byte(events, picks, channels, tmp_path):
+    order = np.random.default_rng(0).permutation(len(picks))
+    shuffled = picks.iloc[order]
+    first = write_quakeml(events, picks, tmp_path / "1.xml", channels, creation_info={"author": "us"})
+    second = write_quakeml(
+        events[::-1], shuffled, tmp_path / "2.xml", channels, creation_info={"author": "us"}
+    )
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_what_is_read_back_is_what_was_made(catalog, events, picks, channels):
+    made = to_obspy(events, picks, channels, method_id="seisbench:original")
+    assert [event.resource_id.id for event in catalog] == [event.resource_id.id for event in made]
+    assert str(catalog[0].origins[0]) == str(made[0].origins[0])
+    assert catalog[0].origins[0].arrivals == made[0].origins[0].arrivals
+    for read, written in zip(catalog, made, strict=True):
+        assert read.picks == written.picks
+        assert read.comments == written.comments
+
+
+def test_the_origin_holds_the_event(catalog, events):
+    origin, row = catalog[0].preferred_origin(), events.iloc[0]
+    assert origin.time.ns // 1000 == microseconds(row.time)
+    assert origin.time_errors.uncertainty == pytest.approx(row.time_uncertainty_s)
+    assert (origin.longitude, origin.latitude) == (row.longitude, row.latitude)
+    assert origin.depth == pytest.approx(1000 * row.depth_km)
+    assert origin.depth_errors.uncertainty == pytest.approx(1000 * row.depth_uncertainty_km)
+    assert origin.origin_uncertainty.horizontal_uncertainty == pytest.approx(1500)
+    assert origin.latitude_errors.uncertainty == pytest.approx(1.5 / 111.195, rel=1e-4)
+    assert origin.quality.azimuthal_gap == row.azimuthal_gap_deg
+    assert origin.evaluation_mode == "automatic"
+
+
+def test_arrivals_are_linked_to_picks(catalog, picks, channels):
+    by_id = picks.set_index(picks["pick_id"].astype(str))
+    place = channels.set_index(["station_id", "channel_index"])
+    arrivals = catalog[0].preferred_origin().arrivals
+    assert len(arrivals) == len(catalog[0].picks) == len(thin_picks(picks[picks["event_index"] == 0]))
+    for arrival in arrivals:
+        pick, row = arrival.pick_id.get_referred_object(), by_id.loc[arrival.pick_id.id.split("/")[-1]]
+        receiver = place.loc[(row.station_id, row.channel_index)]
+        metres = gps2dist_azimuth(35.7, -117.5, receiver.latitude, receiver.longitude)[0]
+        assert pick.time.ns // 1000 == microseconds(row.phase_time)
+        assert arrival.phase == pick.phase_hint == row.phase_type
+        assert arrival.time_residual == pytest.approx(row.travel_time_residual_s, abs=1e-6)
+        assert arrival.time_weight == pytest.approx(row.association_score, abs=1e-4)
+        assert arrival.distance * 111_195 == pytest.approx(metres, abs=0.02)
+
+
+def test_picks_name_their_receiver_and_method(catalog):
+    streams = {pick.waveform_id.get_seed_string() for pick in catalog[0].picks}
+    assert "CI.CCC.." in {stream.replace("None", "") for stream in streams}
+    fibre = [pick for pick in catalog[0].picks if pick.waveform_id.station_code.startswith("D")]
+    number = fibre[0].waveform_id.station_code[1:]
+    assert fibre[0].waveform_id.network_code == "XX"
+    assert fibre[0].waveform_id.resource_uri.id.endswith(f"/CABLE/{number}")
+    assert {pick.evaluation_mode for pick in fibre} == {"automatic"}
+    assert {pick.method_id.id for pick in fibre} == {"smi:local/phasenet-das/method/seisbench_original"}
+
+
+def test_the_pick_error_is_the_scatter_unless_the_pick_has_its_own(events, picks):
+    chosen = (picks["event_index"] == 0) & (picks["phase_type"] == "P")
+    rms = float(np.sqrt((picks.loc[chosen, "travel_time_residual_s"].astype(float) ** 2).mean()))
+    errors = {p.time_errors.uncertainty for p in to_obspy(events, picks)[0].picks if p.phase_hint == "P"}
+    assert errors == {round(rms, 6)}
+    stated = to_obspy(events, picks.assign(phase_time_uncertainty_s=0.02))
+    assert {pick.time_errors.uncertainty for pick in stated[0].picks} == {0.02}
+
+
+def test_an_event_of_unknown_direction_has_picks_and_a_comment_but_no_origin(catalog):
+    event = catalog[1]
+    assert event.origins == []
+    assert event.preferred_origin_id is None
+    assert len(event.picks) == 102
+    assert event.comments[0].text == (
+        "No origin: 2020-01-01 00:01:00.00 UTC ± 0.12 s, 161.2 ± 9.1 km from the nearest channel"
+    )
+    assert "not in which direction" in event.comments[1].text
+
+
+def test_what_was_thinned_is_said(catalog):
+    assert catalog[0].comments[-1].text.startswith("300 more picks")
+
+
+def test_an_unknown_depth_is_left_out(events, picks, tmp_path):
+    shallow = events.assign(depth_km=np.nan, depth_uncertainty_km=np.nan)
+    path = write_quakeml(shallow, picks, tmp_path / "catalog.xml")
+    origin = obspy.read_events(str(path))[0].origins[0]
+    assert origin.depth is None
+    assert not origin.depth_errors
+
+
+def test_magnitudes_are_absent_unless_finite(events, picks):
+    assert all(not event.magnitudes for event in to_obspy(events, picks))
+    sized = to_obspy(events.assign(magnitude=[np.nan, 2.34], magnitude_type="Ml"), picks)
+    assert sized[0].magnitudes == []
+    assert (sized[1].preferred_magnitude().mag, sized[1].magnitudes[0].magnitude_type) == (2.34, "Ml")
+
+
+def test_the_ellipse_is_kept(events, picks, tmp_path):
+    ellipse = {"ellipse_semi_major_km": 2.0, "ellipse_semi_minor_km": 0.5, "ellipse_azimuth_deg": 30.0}
+    path = write_quakeml(events.assign(**ellipse), picks, tmp_path / "catalog.xml")
+    uncertainty = obspy.read_events(str(path))[0].origins[0].origin_uncertainty
+    assert uncertainty.max_horizontal_uncertainty == 2000
+    assert uncertainty.min_horizontal_uncertainty == 500
+    assert uncertainty.azimuth_max_horizontal_uncertainty == 30
+
+
+def test_creation_info_is_what_was_given(events, picks, tmp_path):
+    info = {"agency_id": "XYZ", "creation_time": "2021-02-03T04:05:06Z"}
+    path = write_quakeml(events, picks, tmp_path / "catalog.xml", creation_info=info)
+    read = obspy.read_events(str(path))
+    assert read.creation_info.agency_id == read[0].creation_info.agency_id == "XYZ"
+    assert read.creation_info.creation_time == obspy.UTCDateTime(2021, 2, 3, 4, 5, 6)
+
+
+def test_no_events_make_an_empty_catalog(events, picks, tmp_path):
+    path = write_quakeml(events.iloc[:0], picks, tmp_path / "catalog.xml")
+    assert len(obspy.read_events(str(path))) == 0
+
+
+def test_a_repeated_event_id_is_refused(events, picks):
+    with pytest.raises(TableError, match="ev-same"):
+        to_obspy(events.assign(event_id="ev-same"), picks)
+
+
+def test_a_missing_column_is_named(events, picks):
+    with pytest.raises(TableError, match="event_id"):
+        to_obspy(events.drop(columns="event_id"), picks)

@@ -1,0 +1,36 @@
+"""An event in words."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from phasenet_das.catalog import FLAG_MEANINGS, describe_event, explain_flags
+
+
+def test_a_located_event_has_time_place_and_distance(events):
+    assert describe_event(events.iloc[0].to_dict()) == (
+        "2020-01-01 00:00:10.12 UTC ± 0.12 s, 35.7000° N, -117.5000° E ± 1.5 km, depth 8.2 ± 2.5 km, "
+        "12.0 ± 9.1 km from the nearest channel"
+    )
+
+
+@pytest.mark.parametrize(
+    ("time", "uncertainty", "text"),
+    [
+        ("2020-12-31T23:59:59.96Z", 1.4, "2021-01-01 00:00:00.0 UTC ± 1.4 s"),
+        ("2020-12-31T23:59:59.96Z", 14.0, "2021-01-01 00:00:00 UTC ± 14 s"),
+        ("2020-01-01T00:00:00.123456Z", 0.00012, "2020-01-01 00:00:00.123 UTC ± 0.0001 s"),
+        ("2020-01-01T00:00:00.123456Z", np.nan, "2020-01-01 00:00:00.12 UTC"),
+    ],
+)
+def test_the_time_has_the_digits_that_its_uncertainty_leaves(events, time, uncertainty, text):
+    event = events.iloc[1].to_dict() | {"time": time, "time_uncertainty_s": uncertainty}
+    assert describe_event(event).startswith(text + ", 161.2")
+
+
+def test_every_flag_is_explained_and_an_unknown_one_is_kept():
+    flags = sorted(FLAG_MEANINGS)
+    assert explain_flags(";".join(flags)) == [FLAG_MEANINGS[flag] for flag in flags]
+    assert explain_flags("new-flag") == ["new-flag"]
+    assert explain_flags("") == []
