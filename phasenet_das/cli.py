@@ -23,11 +23,15 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-weights_app = typer.Typer(help="Name and describe model weights.", no_args_is_help=True, rich_markup_mode=None)
+weights_app = typer.Typer(
+    help="Name and describe model weights.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(weights_app, name="weights")
 
 Inputs = Annotated[list[str], typer.Argument(help="Files, folders or glob patterns of recordings.")]
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="YAML file of settings; flags override it.")]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="YAML file of settings; flags override it.")
+]
 StationId = Annotated[str | None, typer.Option(help="Name of the cable.")]
 StartTime = Annotated[str | None, typer.Option(help="Time of the first sample, for files that lack it.")]
 Unit = Annotated[str | None, typer.Option(help="Unit of the samples, for files that lack it.")]
@@ -53,7 +57,9 @@ def _common(
     ] = False,
 ) -> None:
     del version_
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.basicConfig(
+        level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
     logging.getLogger("pint").setLevel(logging.ERROR)  # dascore's own units, redefined on purpose
     for name in ("phasenet_das", "gamma"):
         logging.getLogger(name).setLevel(logging.INFO if verbose else logging.WARNING)
@@ -116,7 +122,7 @@ def pick(
     """
     from phasenet_das.config import DataSettings, PickSettings
     from phasenet_das.io.inputs import find_recordings
-    from phasenet_das.picking import load_picker, pick_recordings
+    from phasenet_das.picking import load_picker, pick_facts, pick_recordings
     from phasenet_das.provenance import provenance
     from phasenet_das.tables import write_table
 
@@ -146,7 +152,7 @@ def pick(
     sources = find_recordings(inputs)
     picker = load_picker(settings.weights, device=settings.device, sha256=settings.weights_sha256)
     picks, coverage = pick_recordings(picker, sources, data, settings, strict=strict, progress=True)
-    facts = provenance(settings=settings, inputs=sources, **picks.attrs)
+    facts = provenance(settings=settings, inputs=sources, **pick_facts(picks))
     write_table(picks, output, facts)
     write_table(coverage, output.with_suffix(".coverage.csv"), facts)
     phases = picks["phase_type"].value_counts()

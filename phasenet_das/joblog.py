@@ -29,8 +29,10 @@ def job_log(path: str | Path) -> Iterator[None]:
         A typed error of this package reached the block's end; it was logged without a traceback.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    handlers = [logging.FileHandler(path, mode="w"), logging.StreamHandler(sys.stderr)]
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", handlers=handlers, force=True)
+    handlers: list[logging.Handler] = [logging.FileHandler(path, mode="w"), logging.StreamHandler(sys.stderr)]
+    logging.basicConfig(
+        level=logging.WARNING, format="%(levelname)s %(message)s", handlers=handlers, force=True
+    )
     logging.captureWarnings(True)
     logging.getLogger("pint").setLevel(logging.ERROR)  # dascore's own units, redefined on purpose
     for name in ("phasenet_das", "gamma"):
@@ -38,5 +40,5 @@ def job_log(path: str | Path) -> Iterator[None]:
     try:
         yield
     except (PhaseNetDASError, GammaError) as error:
-        logging.getLogger(__name__).error("%s: %s", type(error).__name__, error)  # noqa: TRY400
+        logging.getLogger(__name__).error("%s: %s", type(error).__name__, error)
         raise SystemExit(1) from None

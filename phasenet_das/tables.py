@@ -33,6 +33,7 @@ __all__ = [
     "empty_picks",
     "make_pick_ids",
     "read_channels",
+    "read_coverage",
     "read_events",
     "read_metadata",
     "read_pick_tables",
@@ -312,6 +313,11 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     return dict(json.loads(sidecar.read_text())) if sidecar.exists() else {}
 
 
+def _text(column: pd.Series, empty: str = "") -> pd.Series:
+    """Fill the holes of a column of words, which CSV reads as NaN."""
+    return column.astype("object").where(column.notna(), empty).astype("str")
+
+
 def _read(path: str | Path) -> pd.DataFrame:
     path = Path(path)
     if not path.exists():
@@ -406,8 +412,32 @@ def read_events(path: str | Path) -> pd.DataFrame:
     """
     table = _read(path)
     if "location_quality" in table.columns:
-        table["location_quality"] = table["location_quality"].fillna("")
+        table["location_quality"] = _text(table["location_quality"])
     return conform(table, EVENT_COLUMNS, str(path))
+
+
+def read_coverage(path: str | Path) -> pd.DataFrame:
+    """Read a coverage table (Parquet or CSV): what was examined, and what was left out and why.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        The file.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns and types of ``COVERAGE_COLUMNS``; times are NaT for what could not be read.
+
+    Raises
+    ------
+    TableError
+        The file is not a table, a column is missing or a value does not fit.
+    """
+    table = _read(path)
+    if "reason" in table.columns:
+        table["reason"] = _text(table["reason"])
+    return conform(table, COVERAGE_COLUMNS, str(path))
 
 
 def read_channels(path: str | Path, station_id: str | None = None) -> pd.DataFrame:
@@ -446,7 +476,7 @@ def read_channels(path: str | Path, station_id: str | None = None) -> pd.DataFra
         table["station_id"] = station_id
     if "distance_m" not in table.columns:
         table["distance_m"] = np.nan
-    table["status"] = table["status"].fillna("ok") if "status" in table.columns else "ok"
+    table["status"] = _text(table["status"], "ok") if "status" in table.columns else "ok"
     table = conform(table, CHANNEL_COLUMNS, str(path))
     twice = table.duplicated(["station_id", "channel_index"])
     if twice.any():

@@ -58,7 +58,9 @@ def associate_picks(
     import gamma
 
     receivers = receivers_of(picks) if channels is None else within_recording(channels, picks)
-    result = gamma.associate(picks, receivers, settings or gamma.AssociationConfig(), explain=True, workers=workers)
+    result = gamma.associate(
+        picks, receivers, settings or gamma.AssociationConfig(), explain=True, workers=workers
+    )
     kept = int((result.picks["event_index"] >= 0).sum())
     log.info("%d events from %d of %d picks", len(result.events), kept, len(picks))
     return result
@@ -128,6 +130,8 @@ def write_catalog(
         max_picks_per_phase=choice.max_picks_per_phase,
         network=choice.network_code,
         method_id=facts.get("weights_id"),
-        creation_info={"agency_id": "phasenet-das", "version": str(facts.get("version", ""))} if facts else None,
+        creation_info={"agency_id": "phasenet-das", "version": str(facts.get("version", ""))}
+        if facts
+        else None,
     )
     return folder

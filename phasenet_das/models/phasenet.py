@@ -114,7 +114,7 @@ class PhaseNet(nn.Module):
             for layers in branch:
                 for i in range(0, len(layers), 2):  # type: ignore[arg-type]
                     fold = fuse_conv_bn_eval(layers[i], layers[i + 1], transpose=transposed and i == 0)  # type: ignore[index]
-                    layers[i], layers[i + 1] = fold, nn.Identity()  # type: ignore[index, operator]
+                    layers[i], layers[i + 1] = fold, nn.Identity()  # type: ignore[operator]
         return model
 
 

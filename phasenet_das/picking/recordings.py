@@ -18,7 +18,7 @@ from phasenet_das.tables import COVERAGE_COLUMNS, conform, empty_picks
 if TYPE_CHECKING:
     import dascore
 
-__all__ = ["pick_recordings", "read_recording"]
+__all__ = ["pick_facts", "pick_recordings", "read_recording"]
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +110,22 @@ def pick_recordings(
     picks = pd.concat(full, ignore_index=True) if full else empty_picks()
     picks.attrs = {"amplitude_unit": _one_unit(units), "weights_id": picker.weights.weights_id}
     return picks, conform(pd.DataFrame(rows), COVERAGE_COLUMNS, "coverage")
+
+
+def pick_facts(picks: pd.DataFrame) -> dict[str, str]:
+    """Give what a pick table records about itself, for its file's metadata.
+
+    Parameters
+    ----------
+    picks : pandas.DataFrame
+        As returned by :func:`pick_recordings`.
+
+    Returns
+    -------
+    dict
+        ``amplitude_unit`` and ``weights_id``.
+    """
+    return {name: str(picks.attrs[name]) for name in ("amplitude_unit", "weights_id")}
 
 
 def _one_unit(units: set[str]) -> str:

@@ -126,7 +126,9 @@ def test_an_incomplete_folder_is_refused(tmp_path: Path) -> None:
         load_weights(tmp_path)
 
 
-def test_an_unknown_name_is_refused_with_the_known_ones(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_an_unknown_name_is_refused_with_the_known_ones(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("SEISBENCH_CACHE_ROOT", str(tmp_path))
     with pytest.raises(WeightsError, match="seisbench:original"):
         load_weights("seisbensh:original")
@@ -141,7 +143,9 @@ def test_the_wrong_digest_is_refused(shared: Path, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.shared
-def test_a_truncated_download_is_refused(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_truncated_download_is_refused(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cache = tmp_path / "models" / "v3" / "phasenet"
     cache.mkdir(parents=True)
     for file in (shared / "seisbench_cache" / "models" / "v3" / "phasenet").iterdir():

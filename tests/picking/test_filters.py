@@ -59,7 +59,8 @@ def test_an_impulse_stays_where_it_is() -> None:
 
 @settings(max_examples=30, deadline=None)
 @given(
-    cut=st.integers(400, 1600), rates=st.sampled_from([(250.0, 100.0), (200.0, 100.0), (50.0, 100.0), (120.0, 100.0)])
+    cut=st.integers(400, 1600),
+    rates=st.sampled_from([(250.0, 100.0), (200.0, 100.0), (50.0, 100.0), (120.0, 100.0)]),
 )
 def test_pieces_lie_on_the_grid_of_the_whole(cut: int, rates: tuple[float, float]) -> None:
     rate_in, rate_out = rates

@@ -13,7 +13,9 @@ def _brute_force(scores: np.ndarray, min_score: float, separation: int) -> set[t
     found = set()
     for row, trace in enumerate(scores):
         local = [
-            i for i in range(1, len(trace) - 1) if trace[i] >= min_score and trace[i - 1] < trace[i] >= trace[i + 1]
+            i
+            for i in range(1, len(trace) - 1)
+            if trace[i] >= min_score and trace[i - 1] < trace[i] >= trace[i + 1]
         ]
         for i in local:
             near = [j for j in local if j != i and abs(j - i) <= separation]

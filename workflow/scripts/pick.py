@@ -2,7 +2,7 @@
 
 from phasenet_das.config import DataSettings, PickSettings
 from phasenet_das.joblog import job_log
-from phasenet_das.picking import load_picker, pick_recordings
+from phasenet_das.picking import load_picker, pick_facts, pick_recordings
 from phasenet_das.provenance import provenance
 from phasenet_das.tables import write_table
 
@@ -11,6 +11,6 @@ with job_log(snakemake.log[0]):
     picker = load_picker(settings.weights, device=settings.device, sha256=settings.weights_sha256)
     source = snakemake.params.source
     picks, coverage = pick_recordings(picker, [source], DataSettings(**snakemake.params.data), settings)
-    facts = provenance(settings=settings, inputs=[source], **picks.attrs)
+    facts = provenance(settings=settings, inputs=[source], **pick_facts(picks))
     write_table(picks, snakemake.output.picks, facts)
     write_table(coverage, snakemake.output.coverage)

@@ -1,0 +1,180 @@
+"""The command line: what it prints, and how it fails."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from phasenet_das import io
+from phasenet_das.cli import main
+from phasenet_das.models import PhaseNet, save_weights
+from phasenet_das.tables import read_coverage, read_metadata, read_picks
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a small recording, a channel table and small weights."""
+    folder = tmp_path_factory.mktemp("cli")
+    rng = np.random.default_rng(0)
+    data = rng.standard_normal((20, 2000)).astype(np.float32)
+    patch = io.make_patch(
+        data,
+        start_time="2024-01-01T00:00:00",
+        dt_s=0.01,
+        channel_index=np.arange(20),
+        distance_m=np.arange(20) * 10.0,
+        station_id="C",
+        unit="strain / s",
+    )
+    io.write_quakeflow(patch, folder / "record.h5")
+    torch.manual_seed(1)
+    model = PhaseNet(in_channels=1, filters=4, window_samples=300)
+    with torch.no_grad():
+        model.out.weight.mul_(12)
+    save_weights(
+        folder / "weights",
+        model,
+        architecture="phasenet",
+        model_args={"in_channels": 1, "filters": 4, "window_samples": 300},
+        sampling_rate_hz=100.0,
+        phases="NPS",
+        component_order="1",
+        normalization="std",
+        window_samples=300,
+        provenance={"license": "MIT", "note": "random, for tests"},
+    )
+    return folder
+
+
+@dataclass
+class Answer:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Answer]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run the command line in this process, as ``phasenet-das ARGUMENTS`` in a folder would."""
+
+    def call(*arguments: str | Path, cwd: Path) -> Answer:
+        monkeypatch.chdir(cwd)
+        monkeypatch.setattr(sys, "argv", ["phasenet-das", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as stop:
+            code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        captured = capsys.readouterr()
+        return Answer(code, captured.out, captured.err)
+
+    return call
+
+
+def test_runs_as_a_module(workplace: Path) -> None:
+    command = [sys.executable, "-m", "phasenet_das.cli", "info", "none.h5"]
+    answer = subprocess.run(command, capture_output=True, text=True, cwd=workplace, check=False)  # noqa: S603
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("error: no recording found")
+
+
+def test_info_says_what_a_file_holds(run: Run, workplace: Path) -> None:
+    answer = run("info", "record.h5", cwd=workplace)
+    assert answer.returncode == 0, answer.stderr
+    for expected in ("2024-01-01T00:00:00", "100 Hz", "20", "strain / s"):
+        assert expected in answer.stdout
+
+
+def test_pick_then_export(run: Run, workplace: Path) -> None:
+    answer = run(
+        "pick", "record.h5", "-o", "picks.parquet", "--weights", "weights", "--station-id", "C", cwd=workplace
+    )
+    assert answer.returncode == 0, answer.stderr
+    picks = read_picks(workplace / "picks.parquet")
+    assert f"{len(picks)} picks" in answer.stdout
+    assert len(picks) > 10
+    facts = read_metadata(workplace / "picks.parquet")
+    assert facts["weights_id"].startswith("weights@")
+    assert facts["amplitude_unit"] == "strain / s"
+    assert set(facts["inputs"]) == {"record.h5"}
+    coverage = read_coverage(workplace / "picks.coverage.csv")
+    assert coverage["status"].tolist() == ["examined"]
+    assert coverage["num_channels"].tolist() == [20]
+    assert (coverage["end"] - coverage["start"]).dt.total_seconds().tolist() == [20.0]
+
+
+def test_a_bad_file_among_good_ones_is_named_and_the_run_goes_on(run: Run, workplace: Path) -> None:
+    (workplace / "broken.h5").write_bytes((workplace / "record.h5").read_bytes()[:2000])
+    arguments = (
+        "pick",
+        "record.h5",
+        "broken.h5",
+        "-o",
+        "two.csv",
+        "--weights",
+        "weights",
+        "--station-id",
+        "C",
+    )
+    answer = run(*arguments, cwd=workplace)
+    assert answer.returncode == 0, answer.stderr
+    assert "1 of 2 recordings were left out" in answer.stderr
+    coverage = read_coverage(workplace / "two.coverage.csv").set_index("source")
+    assert coverage.loc["broken.h5", "status"] == "skipped"
+    assert "broken.h5" in coverage.loc["broken.h5", "reason"]
+    strict = run(*arguments, "--strict", cwd=workplace)
+    assert strict.returncode == 1
+    assert "broken.h5" in strict.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("pick", "record.h5", "-o", "p.parquet", "--weights", "nothing"),
+            "neither a bundled model nor a folder",
+        ),
+        (("pick", "none.h5", "-o", "p.parquet"), "no recording found"),
+        (("pick", "record.h5", "-o", "p.parquet", "--weights", "weights", "--rate", "fast"), "--rate fast"),
+        (("pick", "record.h5", "-o", "p.parquet", "--weights", "weights", "--min-score", "3"), "less than 1"),
+        (("pick", "record.h5", "-o", "p.txt", "--weights", "weights"), ".parquet or .csv"),
+        (("associate", "none.parquet", "-o", "out"), "no such file"),
+        (("weights", "show", "nothing"), "neither a bundled model"),
+    ],
+)
+def test_errors_are_one_message_without_a_traceback(
+    run: Run, workplace: Path, arguments: tuple, message: str
+) -> None:
+    answer = run(*arguments, cwd=workplace)
+    assert answer.returncode != 0
+    assert message in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_weights_are_listed_and_described(run: Run, workplace: Path) -> None:
+    assert run("weights", "list", cwd=workplace).returncode == 0
+    answer = run("weights", "show", "weights", cwd=workplace)
+    assert "random, for tests" in answer.stdout
+    assert "100 Hz" in answer.stdout
+
+
+@pytest.mark.parametrize("command", ["info", "pick", "associate", "export"])
+def test_each_command_shows_an_example(run: Run, workplace: Path, command: str) -> None:
+    answer = run(command, "--help", cwd=workplace)
+    assert answer.returncode == 0
+    assert f"Example: phasenet-das {command} " in " ".join(answer.stdout.split())
+
+
+def test_help_fits_a_screen(run: Run, workplace: Path) -> None:
+    answer = run("--help", cwd=workplace)
+    assert len(answer.stdout.splitlines()) <= 40

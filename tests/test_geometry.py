@@ -1,0 +1,97 @@
+"""Channel positions come from any table, and nothing about them is guessed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from phasenet_das.config import GeometrySettings
+from phasenet_das.errors import ChannelGeometryError
+from phasenet_das.geometry import load_channels, receivers_of, within_recording
+
+UTM = "Channel,X,Y,Z\nnumber,m,m,m\n1,0,0,0\n2,328547.35,4408419.22,1246.3\n3,328548.35,4408419.22,1246.4\n"
+COLUMNS = {"channel_index": "Channel", "x_m": "X", "y_m": "Y", "elevation_m": "Z"}
+
+
+@pytest.fixture
+def utm_file(tmp_path: Path) -> str:
+    path = tmp_path / "utm.csv"
+    path.write_text(UTM)
+    return str(path)
+
+
+def test_projected_coordinates_become_longitude_and_latitude(utm_file: str) -> None:
+    settings = GeometrySettings(path=utm_file, columns=COLUMNS, crs="EPSG:32611", skip_rows=1)
+    channels = load_channels(settings, "BRADY")
+    assert channels is not None
+    assert channels["channel_index"].tolist() == [2, 3]  # channel 1 has no coordinates
+    assert channels["longitude"][0] == pytest.approx(-119.0029, abs=1e-3)
+    assert channels["latitude"][0] == pytest.approx(39.8085, abs=1e-3)
+    assert channels["station_id"].eq("BRADY").all()
+    metres_apart = np.diff(channels["longitude"])[0] * 111_195 * np.cos(np.radians(39.8))
+    assert metres_apart == pytest.approx(1.0, abs=0.02)
+
+
+def test_a_missing_projection_or_column_is_named(utm_file: str) -> None:
+    with pytest.raises(ChannelGeometryError, match=r"channels\.crs"):
+        load_channels(GeometrySettings(path=utm_file, columns=COLUMNS, skip_rows=1), "B")
+    wrong = {**COLUMNS, "channel_index": "Chanel"}
+    with pytest.raises(ChannelGeometryError, match="Did you mean 'Channel'"):
+        load_channels(GeometrySettings(path=utm_file, columns=wrong, crs="EPSG:32611", skip_rows=1), "B")
+
+
+def test_an_absent_file_is_an_error_unless_it_is_optional(caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(ChannelGeometryError, match="no such file"):
+        load_channels(GeometrySettings(path="nowhere.csv"), "B")
+    assert load_channels(GeometrySettings(path="nowhere.csv", optional=True), "B") is None
+    assert "going on without" in caplog.text
+    assert load_channels(GeometrySettings(), "B") is None
+
+
+def test_bad_channels_are_left_out_and_all_bad_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "channels.csv"
+    head = "channel_index,status,latitude,longitude,elevation_m\n"
+    path.write_text(head + "0,bad,,,\n1,good,35.7,-117.5,700\n2,bad,35.7,-117.5,700\n")
+    channels = load_channels(GeometrySettings(path=str(path)), "C")
+    assert channels is not None
+    assert channels["channel_index"].tolist() == [1]
+    path.write_text(head + "0,bad,,,\n")
+    with pytest.raises(ChannelGeometryError, match="none of its 1 channels"):
+        load_channels(GeometrySettings(path=str(path)), "C")
+
+
+def _picks() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "station_id": ["A", "A", "B", "A"],
+            "channel_index": [5, 3, -1, 5],
+            "distance_m": [50.0, 30.0, np.nan, 50.0],
+        }
+    )
+
+
+def test_receivers_without_positions_are_those_of_the_picks() -> None:
+    receivers = receivers_of(_picks())
+    assert receivers[["station_id", "channel_index"]].to_numpy().tolist() == [["A", 3], ["A", 5], ["B", -1]]
+    assert receivers[["longitude", "latitude", "elevation_m"]].isna().all(axis=None)
+
+
+def test_channels_outside_the_recording_do_not_widen_the_aperture() -> None:
+    channels = receivers_of(_picks())
+    more = pd.concat([channels, channels.assign(channel_index=99, station_id="A").head(1)], ignore_index=True)
+    other = channels.assign(station_id="C")
+    kept = within_recording(pd.concat([more, other], ignore_index=True), _picks())
+    assert kept["channel_index"].tolist() == [3, 5, -1, 3, 5, -1]
+
+
+@pytest.mark.shared
+def test_the_ridgecrest_cable(shared: Path) -> None:
+    path = shared / "data" / "geometry" / "ridgecrest_das_100km_south.csv"
+    columns = {"channel_index": "channel", "elevation_m": "elevation"}
+    channels = load_channels(GeometrySettings(path=str(path), columns=columns), "RIDGE")
+    assert channels is not None
+    assert 5000 < len(channels) < 10_000
+    assert channels["latitude"].between(34.9, 35.7).all()

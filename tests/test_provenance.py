@@ -1,0 +1,41 @@
+"""Files record what made them, and equal runs record equal things."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from phasenet_das.config import PickSettings
+from phasenet_das.provenance import file_hash, provenance
+
+
+def test_equal_inputs_give_equal_records(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.h5", tmp_path / "b.h5"
+    first.write_bytes(b"1" * 3_000_000)
+    second.write_bytes(b"2")
+    record = provenance(settings=PickSettings(), inputs=[second, first], weights_id="x@1")
+    assert record == provenance(settings=PickSettings(), inputs=[first, second], weights_id="x@1")
+    assert json.loads(json.dumps(record)) == record
+    assert set(record["inputs"]) == {"a.h5", "b.h5"}
+    assert record["weights_id"] == "x@1"
+    assert record["settings"]["min_score"] == 0.3
+    other = provenance(settings=PickSettings(min_score=0.4), inputs=[first, second])
+    assert other["config_hash"] != record["config_hash"]
+
+
+def test_the_hash_sees_length_head_and_tail(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    content = bytearray(3_000_000)
+    hashes = set()
+    for change in (None, 0, len(content) - 1):
+        if change is not None:
+            content[change] ^= 1
+        path.write_bytes(content)
+        hashes.add(file_hash(path))
+    path.write_bytes(content + b"0")
+    hashes.add(file_hash(path))
+    assert len(hashes) == 4
+
+
+def test_what_is_no_file_is_not_hashed() -> None:
+    assert provenance(inputs=["daspy:example"])["inputs"] == {}

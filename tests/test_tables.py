@@ -1,0 +1,168 @@
+"""Tables keep their contract on the way to disk and back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from phasenet_das import tables
+from phasenet_das.errors import ChannelGeometryError, TableError
+
+
+def _picks(n: int = 20) -> pd.DataFrame:
+    rng = np.random.default_rng(1)
+    channel = rng.integers(0, 50, n)
+    phase = np.where(rng.random(n) < 0.5, "P", "S")
+    sample = 1_700_000_000_00 + np.arange(n)
+    table = pd.DataFrame(
+        {
+            "pick_id": tables.make_pick_ids("BRADY", channel, phase, sample),
+            "station_id": "BRADY",
+            "channel_index": channel,
+            "distance_m": channel * 4.0,
+            "phase_time": pd.to_datetime(sample * 10_000_000 + 123_456, utc=True),
+            "phase_type": phase,
+            "phase_score": rng.random(n),
+            "phase_amplitude": rng.random(n) * 1e-9,
+            "event_index": rng.integers(-1, 3, n),
+            "association_score": rng.random(n),
+            "travel_time_residual_s": rng.standard_normal(n),
+            "note": "kept",
+        }
+    )
+    return tables.conform(table, tables.PICK_COLUMNS)
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_picks_survive_a_round_trip(tmp_path: Path, ending: str) -> None:
+    picks = _picks()
+    path = tables.write_table(picks, tmp_path / f"picks.{ending}", {"weights_id": "x@1"})
+    back = tables.read_picks(path)
+    exact = [name for name, kind in tables.PICK_COLUMNS.items() if kind != "float32"]
+    times = pd.Timedelta("1us" if ending == "csv" else "0ns")
+    assert ((back["phase_time"] - picks["phase_time"]).abs() <= times).all()
+    for name in exact:
+        if name != "phase_time":
+            assert back[name].equals(picks[name]), name
+    np.testing.assert_allclose(back["phase_score"], picks["phase_score"], rtol=1e-6)
+    assert back["note"].eq("kept").all()
+    assert {n: str(k) for n, k in back[list(tables.PICK_COLUMNS)].dtypes.items()} == tables.PICK_COLUMNS
+    assert tables.read_metadata(path) == {"weights_id": "x@1"}
+
+
+def test_strings_are_dictionary_encoded_on_disk(tmp_path: Path) -> None:
+    import pyarrow.parquet as pq
+
+    path = tables.write_table(_picks(), tmp_path / "picks.parquet")
+    assert str(pq.read_schema(path).field("phase_type").type).startswith("dictionary")
+
+
+def test_equal_tables_give_equal_files(tmp_path: Path) -> None:
+    first = tables.write_table(_picks(), tmp_path / "a.parquet", {"a": 1}).read_bytes()
+    assert first == tables.write_table(_picks(), tmp_path / "b.parquet", {"a": 1}).read_bytes()
+
+
+@given(
+    channel=st.integers(-1, 10**6),
+    sample=st.integers(0, 2**50),
+    phase=st.sampled_from("PS"),
+    station=st.text(min_size=1, max_size=8),
+)
+def test_pick_ids_are_stable_and_tell_everything_apart(
+    channel: int, sample: int, phase: str, station: str
+) -> None:
+    other_phase = "S" if phase == "P" else "P"
+    ids = tables.make_pick_ids(
+        np.array([station, station, station, station, station + "x"]),
+        np.array([channel, channel + 1, channel, channel, channel]),
+        np.array([phase, phase, other_phase, phase, phase]),
+        np.array([sample, sample, sample, sample + 1, sample]),
+    )
+    assert len(set(ids.tolist())) == 5
+    assert (ids >= 0).all()
+    assert (
+        ids[0] == tables.make_pick_ids(station, np.array([channel]), np.array([phase]), np.array([sample]))[0]
+    )
+
+
+def test_pick_ids_are_the_same_on_every_machine() -> None:
+    ids = tables.make_pick_ids("BRADY", np.arange(3), np.array(["P", "S", "P"]), np.arange(3) + 10**12)
+    assert ids.tolist() == [2444802779895271916, 5934869731968805443, 5781067855645208524]
+
+
+def test_a_missing_column_is_named_with_the_nearest(tmp_path: Path) -> None:
+    table = _picks().rename(columns={"phase_time": "phase_tme"})
+    path = tmp_path / "picks.csv"
+    table.to_csv(path, index=False)
+    with pytest.raises(TableError, match=r"missing column\(s\) phase_time.*Did you mean 'phase_tme'"):
+        tables.read_picks(path)
+
+
+def test_times_without_a_zone_are_utc_and_others_are_converted(tmp_path: Path) -> None:
+    path = tmp_path / "picks.csv"
+    head = "station_id,channel_index,phase_time,phase_type,phase_score\n"
+    path.write_text(head + "A,1,2024-01-01T00:00:00.5,P,0.9\n")
+    assert tables.read_picks(path)["phase_time"][0] == pd.Timestamp("2024-01-01T00:00:00.5Z")
+    path.write_text(head + "A,1,2024-01-01T01:00:00+01:00,P,0.9\n")
+    picks = tables.read_picks(path)
+    assert picks["phase_time"][0] == pd.Timestamp("2024-01-01T00:00:00Z")
+    assert picks["event_index"][0] == -1
+    assert np.isnan(picks["distance_m"][0])
+
+
+@pytest.mark.parametrize("content", [b"", b"\x00\x01garbage", b"PAR1 but not really"])
+def test_what_is_no_table_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "picks.parquet"
+    path.write_bytes(content)
+    with pytest.raises(TableError, match="cannot be read"):
+        tables.read_picks(path)
+
+
+def test_a_value_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
+    table = _picks().astype({"phase_score": object})
+    table.loc[3, "phase_score"] = "high"
+    path = tmp_path / "picks.csv"
+    table.to_csv(path, index=False)
+    with pytest.raises(TableError, match="does not fit"):
+        tables.read_picks(path)
+
+
+def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "table.csv"
+
+    def write_half() -> None:
+        with tables.atomic_path(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        write_half()
+    assert list(path.parent.iterdir()) == []
+
+
+def test_overlapping_files_give_each_pick_once(tmp_path: Path) -> None:
+    picks = _picks()
+    first = tables.write_table(picks.iloc[:12], tmp_path / "a.parquet")
+    second = tables.write_table(picks.iloc[8:], tmp_path / "b.parquet")
+    both = tables.read_pick_tables([first, second])
+    assert sorted(both["pick_id"]) == sorted(picks["pick_id"])
+
+
+def test_channels_accept_the_index_column_and_refuse_doubles(tmp_path: Path) -> None:
+    path = tmp_path / "das_info.csv"
+    path.write_text("index,longitude,latitude,elevation_m\n1,-117.5,35.7,700\n2,-117.4,35.7,710\n")
+    channels = tables.read_channels(path, "CABLE")
+    assert channels["channel_index"].tolist() == [1, 2]
+    assert channels["status"].tolist() == ["ok", "ok"]
+    with pytest.raises(ChannelGeometryError, match="station_id"):
+        tables.read_channels(path)
+    path.write_text("index,longitude,latitude,elevation_m\n1,-117.5,35.7,700\n1,-117.4,35.7,710\n")
+    with pytest.raises(ChannelGeometryError, match="twice"):
+        tables.read_channels(path, "CABLE")
+    back = tables.read_channels(tables.write_channels(channels, tmp_path / "out.csv"))
+    pd.testing.assert_frame_equal(back, channels)
