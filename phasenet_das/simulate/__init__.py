@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from phasenet_das.simulate.config import SimulationConfig
+    from phasenet_das.simulate.record_sections import RecordSectionConfig, Section, from_records
+    from phasenet_das.simulate.records import Record, load_records
     from phasenet_das.simulate.scenarios import SCENARIOS, scenario
     from phasenet_das.simulate.stream import Recording
     from phasenet_das.simulate.truth import measure_snr_db
@@ -13,9 +15,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SCENARIOS",
+    "Record",
+    "RecordSectionConfig",
     "Recording",
+    "Section",
     "SimulationConfig",
     "SimulationResult",
+    "from_records",
+    "load_records",
     "measure_snr_db",
     "scenario",
     "simulate",
@@ -23,7 +30,12 @@ __all__ = [
 
 _HOMES = {
     "SCENARIOS": "scenarios",
+    "Record": "records",
+    "RecordSectionConfig": "record_sections",
     "Recording": "stream",
+    "Section": "record_sections",
+    "from_records": "record_sections",
+    "load_records": "records",
     "SimulationConfig": "config",
     "SimulationResult": "write",
     "measure_snr_db": "truth",

@@ -17,7 +17,16 @@ from scipy.fft import irfft, irfft2, next_fast_len, rfft
 
 from phasenet_das.simulate.seeds import generator
 
-__all__ = ["CrossFade", "WavePopulation", "complex_normal", "patches", "smooth_series", "wave_field"]
+__all__ = [
+    "CrossFade",
+    "WavePopulation",
+    "complex_normal",
+    "num_wavenumbers",
+    "patches",
+    "share",
+    "smooth_series",
+    "wave_field",
+]
 
 _PATCH = 1024
 _OVERLAP = 64
@@ -223,3 +232,25 @@ def wave_field(
         irfft2(coefficient * (scale * spectrum).astype(np.float32), (n_k, num_samples))
         for spectrum in spectra
     ]
+
+
+def share(data: np.ndarray, width: int) -> np.ndarray:
+    """Average over neighbouring channels, keeping the variance.
+
+    Parameters
+    ----------
+    data : numpy.ndarray, shape (channel, time), float32
+        Independent channels; the first and the last count as neighbours.
+    width : int
+        Channels averaged.
+
+    Returns
+    -------
+    numpy.ndarray, shape (channel, time), float32
+        Correlated as ``1 - distance / width``.
+    """
+    total = data.copy()
+    for shift in range(1, width):
+        total += np.roll(data, shift, axis=0)
+    total /= np.float32(np.sqrt(width))
+    return total

@@ -16,6 +16,7 @@ from phasenet_das.simulate.fields import (
     complex_normal,
     num_wavenumbers,
     patches,
+    share,
     smooth_series,
     wave_field,
 )
@@ -124,7 +125,7 @@ class NoiseModel:
         coefficient *= (self._optical * (_BLOCK / np.sqrt(2 * len(self._freqs)))).astype(np.float32)
         data = irfft(coefficient, _BLOCK, axis=1)
         if noise.optical_length_m > self._cable.dx_m:
-            data = _share(data, round(noise.optical_length_m / self._cable.dx_m))
+            data = share(data, round(noise.optical_length_m / self._cable.dx_m))
         data *= np.float32(noise.optical_rms) * self._level[channels, None]
         if noise.ambient_rms > 0 or noise.swell_rms > 0:
             rng = generator(self._seed, "ambient", block, patch.index)
@@ -215,12 +216,3 @@ class NoiseModel:
             Changed in place.
         """
         out *= self._live
-
-
-def _share(data: np.ndarray, width: int) -> np.ndarray:
-    """Average over neighbouring channels (the two ends count as neighbours), keeping the variance."""
-    total = data.copy()
-    for shift in range(1, width):
-        total += np.roll(data, shift, axis=0)
-    total /= np.float32(np.sqrt(width))
-    return total

@@ -226,7 +226,7 @@ def _spread(
         data += value * (from_p[:, None] + (from_s - from_p)[:, None] * to_s)
     _scatter(data, config, rng)
     shaking = (behind > -lag) & (behind < lag)
-    rms = np.sqrt((data**2)[shaking].mean()) if shaking.any() else data.std()
+    rms = float(np.sqrt(np.mean(np.square(data[shaking])))) if shaking.any() else float(data.std())
     return data / max(float(rms), 1e-20), p, s
 
 
@@ -295,7 +295,7 @@ def _mixing(traces: np.ndarray, n: int, rng: np.random.Generator) -> tuple[np.nd
     mean_s = np.array([*rng.standard_normal(2), 0.0])[:, None]
     for_s = mean_s + np.array([0.6, 0.6, 0.3])[:, None] * drawn[1]
     for_p *= 10 ** rng.uniform(-0.4, 0.4)
-    live = traces.any(axis=1)
+    live: np.ndarray = np.abs(traces).max(axis=1) > 0
     if not live[:2].any():
         for_s[2] = 1.0 + 0.4 * drawn[1, 2]
     if not live[2]:

@@ -45,8 +45,8 @@ class Record:
             raise SamplingError(f"record '{self.name}': the sampling interval is {self.dt_s} s.")
         if not 0 <= self.p_sample < self.s_sample < self.data.shape[1]:
             raise DataFormatError(
-                f"record '{self.name}': P at sample {self.p_sample} and S at {self.s_sample} must lie in this "
-                f"order within its {self.data.shape[1]} samples."
+                f"record '{self.name}': P at sample {self.p_sample} and S at {self.s_sample} must lie in "
+                f"this order within its {self.data.shape[1]} samples."
             )
         if not np.isfinite(self.data).all() or not self.data.any():
             raise DataFormatError(f"record '{self.name}': the data are not finite, or all zero.")
@@ -58,8 +58,8 @@ def load_records(source: Any, rows: Sequence[int] | None = None) -> list[Record]
     Parameters
     ----------
     source : path, sequence or dataset
-        An HDF5 file with ``data`` (record, component E/N/Z, time; attribute ``dt_s``), ``itp`` and ``its``; or
-        a sequence of :class:`Record`; or a sequence of pairs of an ObsPy ``Stream`` and its picks
+        An HDF5 file with ``data`` (record, component E/N/Z, time; attribute ``dt_s``), ``itp`` and ``its``;
+        or a sequence of :class:`Record`; or a sequence of pairs of an ObsPy ``Stream`` and its picks
         ``{"P": UTCDateTime, "S": UTCDateTime}``; or a SeisBench ``WaveformDataset`` (its component order must
         be ``ENZ``).
     rows : sequence of int, optional

@@ -20,7 +20,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     "easy": {
         "cable": {"num_slack_loops": 0, "num_bends": 2},
         "sources": {
-            "magnitude_min": 1.2,
+            "magnitude_min": 1.5,
             "events_per_hour": 120.0,
             "overlap_fraction": 0.0,
             "distance_max_km": 20.0,
@@ -39,7 +39,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
     "swarm": {
         "sources": {
             "events_per_hour": 480.0,
-            "magnitude_min": -0.2,
+            "magnitude_min": 0.6,
             "swarm_fraction": 0.9,
             "num_swarms": 3,
             "overlap_fraction": 0.3,
@@ -57,7 +57,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
             "common_mode": 0.3,
         },
         "traffic": {"vehicles_per_hour": 240.0, "num_machines": 6},
-        "sources": {"magnitude_min": 0.8},
+        "sources": {"magnitude_min": 1.6},
         "waves": {"slow_speed_m_s": 400.0},
     },
     "borehole": {
@@ -75,10 +75,10 @@ SCENARIOS: dict[str, dict[str, Any]] = {
         "earth": {**_WELL_EARTH, "kappa_s": 0.0008, "site_delay_s": 0.0008, "delay_length_km": 0.4},
         "sources": {
             "events_per_hour": 900.0,
-            "magnitude_min": -1.6,
-            "magnitude_max": 1.5,
+            "magnitude_min": -0.6,
+            "magnitude_max": 2.0,
             "distance_min_km": 0.1,
-            "distance_max_km": 3.0,
+            "distance_max_km": 2.0,
             "depth_min_km": 0.4,
             "depth_max_km": 3.5,
             "swarm_radius_km": 0.15,
@@ -96,7 +96,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
             "max_coda_s": 4.0,
         },
         "noise": {
-            "optical_rms": 3e-8,
+            "optical_rms": 1e-8,
             "level_smooth_dex": 0.2,
             "level_rough_dex": 0.35,
             "flicker_hz": 3.0,
@@ -129,7 +129,8 @@ SCENARIOS: dict[str, dict[str, Any]] = {
             "site_delay_s": 0.05,
         },
         "sources": {
-            "magnitude_min": 1.0,
+            "magnitude_min": 2.0,
+            "magnitude_max": 4.5,
             "distance_max_km": 60.0,
             "depth_min_km": 4.0,
             "blasts_per_hour": 0.0,
@@ -152,7 +153,7 @@ SCENARIOS: dict[str, dict[str, Any]] = {
         "earth": {"kappa_s": 0.045, "path_delay": 0.025, "site_delay_s": 0.05},
         "sources": {
             "events_per_hour": 360.0,
-            "magnitude_min": 0.0,
+            "magnitude_min": 1.2,
             "overlap_fraction": 0.4,
             "depth_min_km": 0.5,
             "blasts_per_hour": 18.0,

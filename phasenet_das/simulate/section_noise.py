@@ -11,6 +11,7 @@ from phasenet_das.simulate.fields import (
     WavePopulation,
     complex_normal,
     num_wavenumbers,
+    share,
     smooth_series,
     wave_field,
 )
@@ -102,7 +103,7 @@ class SectionNoise:
         coefficient *= (self._coloured(rng) * scale).astype(np.float32)
         data: np.ndarray = irfft(coefficient, samples, axis=1)
         width = int(rng.integers(1, 8)) if rng.random() < 0.5 else 1
-        data = sum(np.roll(data, shift, axis=0) for shift in range(width)) / np.float32(np.sqrt(width))
+        data = share(data, width)
         smooth = rng.uniform(0, 0.4) * smooth_series(rng, n, n * rng.uniform(0.03, 0.3))
         level = 10 ** (smooth + rng.uniform(0, 0.4) * rng.random() * rng.standard_normal(n))
         return data * level[:, None].astype(np.float32)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from phasenet_das.simulate.sections import EventSection
 from phasenet_das.simulate.stream import Recording
-from phasenet_das.tables import EVENT_COLUMNS, PICK_COLUMNS, conform, make_pick_ids
+from phasenet_das.tables import EVENT_COLUMNS, PICK_COLUMNS, conform, empty_picks, make_pick_ids
 
 __all__ = ["SNR_WINDOW_S", "event_table", "measure_snr_db", "pick_table", "snr_db"]
 
@@ -24,9 +24,9 @@ def snr_db(signal_power: np.ndarray, noise_power: np.ndarray) -> np.ndarray:
 
     ``10 log10(signal power / noise power)``. The *noise power* is the variance of the record in the window
     ``[t - W, t)`` before the pick, with whatever is in it: noise, other events, and for S the P coda of the
-    same event. The *signal power* is what the event adds after the pick: the variance of its noise-free motion
-    in ``[t, t + W)`` less that in ``[t - W, t)``, not less than 0. ``W`` is ``SNR_WINDOW_S`` or the channel's
-    S-P time, whichever is shorter. No filter is applied. Values are bounded to -60 and 120 dB.
+    same event. The *signal power* is what the event adds after the pick: the variance of its noise-free
+    motion in ``[t, t + W)`` less that in ``[t - W, t)``, not less than 0. ``W`` is ``SNR_WINDOW_S`` or the
+    channel's S-P time, whichever is shorter. No filter is applied. Values are bounded to -60 and 120 dB.
 
     Parameters
     ----------
@@ -122,8 +122,7 @@ def pick_table(recording: Recording, start_sample: int, num_samples: int, data: 
     ]
     parts = [part for part in parts if len(part)]
     if not parts:
-        empty = pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in PICK_COLUMNS.items()})
-        return empty.assign(snr_db=np.float32([]), source_type=pd.Series([], dtype="str"))
+        return empty_picks().assign(snr_db=np.empty(0, np.float32), source_type=pd.Series([], dtype="str"))
     return conform(pd.concat(parts, ignore_index=True), PICK_COLUMNS, "truth picks")
 
 

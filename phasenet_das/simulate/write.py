@@ -16,6 +16,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
+from phasenet_das.errors import ConfigError
 from phasenet_das.simulate.config import SimulationConfig
 from phasenet_das.simulate.faults import Faults
 from phasenet_das.simulate.stream import Recording
@@ -82,7 +83,7 @@ def simulate(
     Raises
     ------
     ConfigError
-        A setting is out of range.
+        A setting is out of range, or the folder holds files of another recording.
     ChannelGeometryError
         The channels file cannot be used.
     """
@@ -90,6 +91,7 @@ def simulate(
     recording = Recording(config, seed)
     faults = Faults.plan(config, seed)
     spans = _file_spans(config)
+    _refuse_others(folder / "data", recording, faults)
     parts = folder / ".truth"
     parts.mkdir(parents=True, exist_ok=True)
     (folder / "data").mkdir(exist_ok=True)
@@ -106,6 +108,31 @@ def simulate(
 def _file_spans(config: SimulationConfig) -> list[tuple[int, int]]:
     step, total = config.samples_per_file, config.num_samples
     return [(start, min(step, total - start)) for start in range(0, total, step)]
+
+
+def _refuse_others(folder: Path, recording: Recording, faults: Faults) -> None:
+    """Files of another simulation must not slip in among these."""
+    planned = {
+        _file_name(recording, faults, low)
+        for start, num in _file_spans(recording.config)
+        for low, _ in faults.recorded(start, start + num)
+    }
+    others = sorted(path.name for path in folder.glob("*.h5") if path.name not in planned)
+    if others:
+        raise ConfigError(
+            f"{folder}: {len(others)} file(s) of another recording, first {others[0]}. Give an empty folder."
+        )
+
+
+def _stamp(recording: Recording, faults: Faults, sample: int) -> pd.Timestamp:
+    """Time of a sample as the recording's own clock has it."""
+    seconds = sample / recording.config.sampling_rate_hz + faults.clock_error_s(sample)
+    return start_time(recording) + pd.Timedelta(round(seconds * 1e9), "ns")
+
+
+def _file_name(recording: Recording, faults: Faults, sample: int) -> str:
+    stamp = _stamp(recording, faults, sample)
+    return f"{recording.cable.station_id}_{stamp.strftime('%Y%m%dT%H%M%S')}_{stamp.microsecond:06d}.h5"
 
 
 def _write_parallel(
@@ -147,12 +174,10 @@ def _write_file(
         faults.apply_to_picks(picks, start_time(recording)), folder / ".truth" / f"{number:06d}.parquet"
     )
     for low, high in faults.recorded(start, start + num):
-        stamp = start_time(recording) + pd.Timedelta(round(low / rate * 1e9), "ns")
-        stamp += pd.Timedelta(round(faults.clock_error_s(low) * 1e9), "ns")
-        name = f"{recording.cable.station_id}_{stamp.strftime('%Y%m%dT%H%M%S')}_{stamp.microsecond:06d}.h5"
+        path = folder / "data" / _file_name(recording, faults, low)
         stated = 2 * rate if faults.has_wrong_metadata(number) else rate
         part = data[:, low - start + halo : high - start + halo]
-        write_prodml(folder / "data" / name, part, stamp, rate, recording, stated_rate_hz=stated)
+        write_prodml(path, part, _stamp(recording, faults, low), rate, recording, stated_rate_hz=stated)
 
 
 def _write_truth(recording: Recording, faults: Faults, folder: Path, num_files: int) -> SimulationResult:
@@ -250,7 +275,7 @@ def write_prodml(
 
 def _acquisition_attributes(
     recording: Recording, identity: str, first: str, rate_hz: float
-) -> dict[str, str | float | int | np.ndarray]:
+) -> dict[str, object]:
     cable = recording.cable
     return {
         "AcquisitionId": identity,
