@@ -141,8 +141,7 @@ def locate_step(
     events = len(theta)
     hessian, slope = normal_equations(event, weight, residual_s, gradient, events)
     step = _damped_step(hessian, slope, theta, geometry, damping)
-    trial = theta + step
-    trial[:, 1:] = np.clip(trial[:, 1:], geometry.lower_km, geometry.upper_km)
+    trial = _inside(theta, theta + step, geometry)
     slot = geometry.slot[pick]
     time, new_gradient = geometry.travel_time.times_and_gradients(
         trial[event, 1:], geometry.slot_xyz_km[slot], slot & 1
@@ -162,6 +161,17 @@ def locate_step(
         np.where(kept[:, None], new_gradient, gradient),
         shift,
     )
+
+
+def _inside(theta: F64, trial: F64, geometry: Geometry) -> F64:
+    """Keep steps inside the box; one that would leave it goes half way to the edge.
+
+    Sources exactly at the depth of all receivers would feel no pull in depth, and stay.
+    """
+    place, aim = theta[:, 1:], trial[:, 1:]
+    aim = np.where(aim < geometry.lower_km, 0.5 * (place + geometry.lower_km), aim)
+    aim = np.where(aim > geometry.upper_km, 0.5 * (place + geometry.upper_km), aim)
+    return np.column_stack([trial[:, 0], aim])
 
 
 def _damped_step(hessian: F64, slope: F64, theta: F64, geometry: Geometry, damping: Damping) -> F64:

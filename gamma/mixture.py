@@ -10,7 +10,7 @@ the same bound (Dempster et al. 1977; Lange et al. 1989 for t).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import lgamma, log, pi
 
 import numpy as np
@@ -30,6 +30,7 @@ __all__ = [
     "expect",
     "find_pairs",
     "fit",
+    "reach_of",
 ]
 
 F64 = npt.NDArray[np.float64]
@@ -37,10 +38,12 @@ I64 = npt.NDArray[np.int64]
 
 DEGREES_OF_FREEDOM = 5.0
 _LOG_NORM = lgamma(3.0) - lgamma(2.5) - 0.5 * log(DEGREES_OF_FREEDOM * pi)
-_PRIOR_OBSERVATIONS = 4.0
+PRIOR_OBSERVATIONS = 4.0
 _MIN_COUNT = 0.5
 _REACH_SIGMA = 6.0
 _REFRESH = 12
+_REFRESHES = 3
+_TOLERANCE = 0.01
 _MERGE_OVERLAP = 0.15
 
 
@@ -57,11 +60,14 @@ class Problem:
     slot_weight : numpy.ndarray, shape (slots,)
     slot_group : numpy.ndarray of int64, shape (slots,)
         Residuals of one group (phase of one cable, or of all seismometers) share a scale.
+    num_groups : int
     travel_time : TravelTimeModel
     lower_km, upper_km : numpy.ndarray, shape (3,)
         Search box; equal limits fix a coordinate.
     sigma_s : float
         Expected scale of residuals, the centre of its prior.
+    max_sigma_s : float
+        Largest scale; one so wide that two events fit under it would swallow both.
     """
 
     time_s: F64
@@ -71,15 +77,12 @@ class Problem:
     slot_xyz_km: F64
     slot_weight: F64
     slot_group: I64
+    num_groups: int
     travel_time: TravelTimeModel
     lower_km: F64
     upper_km: F64
     sigma_s: float
-
-    @property
-    def num_groups(self) -> int:
-        """Number of residual groups."""
-        return int(self.slot_group.max(initial=-1)) + 1
+    max_sigma_s: float
 
     @property
     def num_free(self) -> int:
@@ -157,7 +160,7 @@ class Expectation:
 
 @dataclass
 class Fit:
-    """Result of a fit: events, pairs, posteriors and the log of the bound."""
+    """Result of a fit: events, pairs, posteriors, the log of the bound, and which first guess became which event."""
 
     components: Components
     pairs: Pairs
@@ -165,6 +168,7 @@ class Fit:
     converged: bool
     n_iter: int
     trace: list[Trace] = field(default_factory=list)
+    index: I64 = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 def find_pairs(problem: Problem, components: Components, reach_s: F64) -> Pairs:
@@ -250,13 +254,11 @@ def _log_prior(problem: Problem, components: Components) -> float:
     count = components.count
     prior = -count.sum() - 0.5 * problem.num_free * np.log(count).sum()
     variance = components.sigma_s**2
-    scale = -0.5 * _PRIOR_OBSERVATIONS * (np.log(variance) + problem.sigma_s**2 / variance)
+    scale = -0.5 * PRIOR_OBSERVATIONS * (np.log(variance) + problem.sigma_s**2 / variance)
     return float(prior + scale.sum())
 
 
-def fit(
-    problem: Problem, components: Components, *, max_iterations: int, reach_s: float, tolerance: float = 1e-3
-) -> Fit:
+def fit(problem: Problem, components: Components, *, max_iterations: int, reach_s: float) -> Fit:
     """Fit the mixture from first guesses.
 
     Parameters
@@ -267,62 +269,76 @@ def fit(
     max_iterations : int
     reach_s : float
         Half width of the first windows about predicted arrivals.
-    tolerance : float
-        Converged when no location moves further than this share of its standard error and the bound rises by
-        less than this per event.
 
     Returns
     -------
     Fit
-        Its `trace` holds the bound after each iteration. It never falls from one line to the next
+        Converged when no location moves by a hundredth of its standard error, and no scale or count by as
+        much of itself. Its `trace` holds the bound after each iteration. It never falls from one line to the next
         unless the line names a change (death, merge, reach).
     """
     trace: list[Trace] = []
-    reach = np.full(components.sigma_s.shape, reach_s)
-    pairs = find_pairs(problem, components, reach)
+    index = np.arange(len(components))
+    pairs = find_pairs(problem, components, np.full(components.sigma_s.shape, reach_s))
     current = expect(problem, components, pairs)
     damping = Damping.start(len(components))
     trace.append(Trace(current.bound, "start"))
     converged = len(components) == 0
-    iteration = since_change = 0
+    iteration = age = refreshed = 0
     while not converged and iteration < max_iterations:
-        iteration += 1
-        since_change += 1
-        stepped, current, shift = _maximise(problem, components, pairs, current, damping)
-        rise = current.bound - trace[-1].bound
-        components = stepped
+        iteration, age = iteration + 1, age + 1
+        components, current, settled = _maximise(problem, components, pairs, current, damping)
         trace.append(Trace(current.bound))
-        settled = float(shift.max(initial=0.0)) < tolerance and rise < tolerance * max(len(components), 1)
-        if not settled and since_change < _REFRESH:
+        if not settled and age < _REFRESH:
             continue
+        age = 0
         keep, change = _survivors(problem, components, pairs, current, settled)
-        reach = np.minimum(_reach(problem, components), reach_s)
-        new_pairs = find_pairs(problem, components.take(keep), reach[keep])
-        if keep.all() and _same(new_pairs, pairs):
+        reach = np.minimum(reach_of(problem, components), reach_s)
+        new_pairs = _nearest_only(problem, components.take(keep), reach[keep])
+        if keep.all() and (_same(new_pairs, pairs) or (settled and refreshed >= _REFRESHES)):
             converged = settled
-            since_change = 0
             continue
-        components, damping, pairs = components.take(keep), damping.take(keep), new_pairs
+        refreshed = refreshed + settled if keep.all() else 0
+        components, damping, pairs, index = components.take(keep), damping.take(keep), new_pairs, index[keep]
         current = expect(problem, components, pairs)
         trace.append(Trace(current.bound, change or "reach"))
-        since_change = 0
         converged = len(components) == 0
-    return Fit(components, pairs, current, converged, iteration, trace)
+    return Fit(components, pairs, current, converged, iteration, trace, index)
 
 
 def _same(a: Pairs, b: Pairs) -> bool:
     return np.array_equal(a.pick, b.pick) and np.array_equal(a.event, b.event)
 
 
-def _reach(problem: Problem, components: Components) -> F64:
-    """Windows that hold all but a sliver of the residual density."""
+def _nearest_only(problem: Problem, components: Components, reach_s: F64) -> Pairs:
+    """Pairs within reach, of each event's picks on one slot only the one nearest to the prediction."""
+    pairs = find_pairs(problem, components, reach_s)
+    if len(pairs.pick) == 0:
+        return pairs
+    slot = problem.slot[pairs.pick]
+    time = problem.travel_time.times(
+        components.theta[pairs.event, 1:], problem.slot_xyz_km[slot], slot & 1
+    )
+    late = np.abs(problem.time_s[pairs.pick] - components.theta[pairs.event, 0] - time)
+    seat = pairs.event * len(problem.slot_weight) + slot
+    first = np.flatnonzero(np.concatenate([[True], seat[1:] != seat[:-1]]))
+    run = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(seat))))
+    keep = late <= np.minimum.reduceat(late, first)[run]
+    return Pairs(pairs.pick[keep], pairs.event[keep])
+
+
+def reach_of(problem: Problem, components: Components) -> F64:
+    """Windows (s) about predicted arrivals that hold all but a sliver of the residual density."""
     return np.maximum(_REACH_SIGMA * components.sigma_s, 4.0 * problem.sigma_s)
 
 
 def _maximise(
     problem: Problem, components: Components, pairs: Pairs, now: Expectation, damping: Damping
-) -> tuple[Components, Expectation, F64]:
-    """M-step: counts, locations, then scales, each raising the same bound (Meng & Rubin 1993)."""
+) -> tuple[Components, Expectation, bool]:
+    """M-step: counts, locations, then scales, each raising the same bound (Meng & Rubin 1993).
+
+    Also says whether nothing moved by more than the tolerance.
+    """
     events = len(components)
     group = problem.slot_group[problem.slot[pairs.pick]]
     claim = problem.weight[pairs.pick] * now.posterior
@@ -337,9 +353,15 @@ def _maximise(
     size = events * problem.num_groups
     square = np.bincount(cell, claim * now.robust * residual**2, minlength=size)
     number = np.bincount(cell, claim, minlength=size)
-    variance = (square + _PRIOR_OBSERVATIONS * problem.sigma_s**2) / (number + _PRIOR_OBSERVATIONS)
-    updated = Components(theta, count, np.sqrt(variance).reshape(components.sigma_s.shape))
-    return updated, _posterior(problem, updated, pairs, residual, gradient), shift
+    variance = (square + PRIOR_OBSERVATIONS * problem.sigma_s**2) / (number + PRIOR_OBSERVATIONS)
+    scale = np.minimum(np.sqrt(variance), problem.max_sigma_s).reshape(components.sigma_s.shape)
+    updated = Components(theta, count, scale)
+    drift = max(
+        float(shift.max(initial=0.0)),
+        float(np.abs(np.log(updated.sigma_s / components.sigma_s)).max(initial=0.0)),
+        float(np.abs(np.log(count / components.count)).max(initial=0.0)),
+    )
+    return updated, _posterior(problem, updated, pairs, residual, gradient), drift < _TOLERANCE
 
 
 def _survivors(
@@ -375,8 +397,3 @@ def _repeated(
     repeated = np.zeros(events, dtype=bool)
     repeated[a[smaller & heavy]] = True
     return repeated
-
-
-def with_noise(problem: Problem, noise: F64) -> Problem:
-    """Give the picks other rates of false picks."""
-    return replace(problem, noise=noise)

@@ -31,12 +31,15 @@ class SeedGrid:
         Width of the origin-time window in which picks of one event fall together.
     separation_s : float
         Seeds of one round are further apart than this.
+    spacing_km : float
+        Horizontal distance of neighbouring nodes.
     """
 
     nodes_km: F64
     travel_time_s: F64
     window_s: float
     separation_s: float
+    spacing_km: float
 
     @property
     def reach_s(self) -> float:

@@ -48,10 +48,13 @@ class SeedPicks:
         Median time of the picks in the run.
     slot : numpy.ndarray of int64, shape (seeds,)
         ``2 * cell + phase``.
+    members : numpy.ndarray of int64, shape (picks,)
+        Seed pick that each pick given belongs to, -1 for none.
     """
 
     time_s: F64
     slot: I64
+    members: I64
 
 
 def make_cells(receivers: Receivers, cell_km: float) -> CableCells:
@@ -112,7 +115,7 @@ def make_seed_picks(time_s: F64, slot: I64, cells: CableCells, gap_s: float) -> 
     order = np.lexsort((time_s, cell_slot))
     t, s = time_s[order], cell_slot[order]
     if len(t) == 0:
-        return SeedPicks(t, s)
+        return SeedPicks(t, s, order)
     alone = cells.size[s >> 1] == 1
     starts_run = np.ones(len(t), dtype=bool)
     starts_run[1:] = (s[1:] != s[:-1]) | (t[1:] - t[:-1] > gap_s) | alone[1:]
@@ -123,4 +126,8 @@ def make_seed_picks(time_s: F64, slot: I64, cells: CableCells, gap_s: float) -> 
     middle = first[good] + (count[good] - 1) // 2
     times, slots = t[middle], s[middle]
     by_time = np.lexsort((slots, times))
-    return SeedPicks(times[by_time], slots[by_time])
+    number = np.full(len(first), -1, dtype=np.int64)
+    number[np.flatnonzero(good)[by_time]] = np.arange(len(by_time))
+    members = np.empty(len(order), dtype=np.int64)
+    members[order] = np.repeat(number, count)
+    return SeedPicks(times[by_time], slots[by_time], members)

@@ -8,7 +8,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["HomogeneousModel", "TravelTimeModel"]
+from gamma.config import AssociationConfig
+
+__all__ = ["HomogeneousModel", "TravelTimeModel", "make_model"]
 
 F64 = npt.NDArray[np.float64]
 
@@ -76,3 +78,19 @@ class HomogeneousModel:
         distance = np.sqrt(np.einsum("...i,...i->...", offset, offset))
         gradient = offset * (slowness / np.maximum(distance, 1e-9))[..., None]
         return distance * slowness, gradient
+
+
+def make_model(config: AssociationConfig, receiver_km: F64) -> TravelTimeModel:
+    """Make the velocity model that the settings ask for.
+
+    Parameters
+    ----------
+    config : AssociationConfig
+    receiver_km : numpy.ndarray, shape (receivers, 3)
+
+    Returns
+    -------
+    TravelTimeModel
+    """
+    del receiver_km
+    return HomogeneousModel(config.vp_km_s, config.s_velocity_km_s)

@@ -7,15 +7,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from gamma.correlation import CableOrder, Correlation, correlated_sum
 from gamma.locate import normal_equations
-from gamma.mixture import DEGREES_OF_FREEDOM, Components, Fit, Problem
+from gamma.mixture import DEGREES_OF_FREEDOM, PRIOR_OBSERVATIONS, Components, Fit, Problem
 
-__all__ = ["Location", "describe_locations", "log_odds"]
+__all__ = ["Location", "azimuthal_gaps", "describe_locations", "ellipses", "log_odds"]
 
 F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
 
-_HORIZONTAL_68 = -2.0 * np.log(1.0 - 0.6827)  # chi-square of two degrees of freedom
-_EVENT_RATE_S = 1.0 / 60.0
+CHI_SQUARE_68 = -2.0 * float(np.log(1.0 - 0.6827))  # of two degrees of freedom
+_EVENT_INTERVAL_S = 60.0
+_MIN_CURVATURE = 0.15
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,26 @@ class Location:
     distance_km: F64
     distance_uncertainty_km: F64
 
+    @classmethod
+    def concatenate(cls, parts: list[Location]) -> Location:
+        """Join the locations of several batches."""
+        return cls(
+            np.concatenate([np.zeros((0, 4, 4)), *(part.covariance for part in parts)]),
+            np.concatenate([np.zeros(0), *(part.distance_km for part in parts)]),
+            np.concatenate([np.zeros(0), *(part.distance_uncertainty_km for part in parts)]),
+        )
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """Weights of the location, one per pair unless said otherwise."""
+
+    group: I64
+    claim: F64  # share of an independent observation
+    weight: F64  # claim x robust / sigma^2
+    hessian: F64  # (events, 4, 4)
+    curvature: F64  # (events,): Hessian of the t likelihood over that of the reweighted squares
+
 
 def _free(problem: Problem) -> npt.NDArray[np.bool_]:
     return np.concatenate([[True], problem.upper_km > problem.lower_km])
@@ -43,49 +66,121 @@ def _inverse(hessian: F64, free: npt.NDArray[np.bool_]) -> F64:
     """Invert the free part of each matrix, zero elsewhere."""
     index = np.flatnonzero(free)
     part = hessian[:, index[:, None], index]
-    trace = np.einsum("kii->k", part)[:, None, None]
-    inverse = np.linalg.pinv(part + 1e-12 * trace * np.eye(len(index)), hermitian=True)
+    size = np.maximum(np.einsum("kii->ki", part), 1e-30)
+    scale = 1.0 / np.sqrt(size)
+    scaled = part * scale[:, :, None] * scale[:, None, :] + 1e-9 * np.eye(len(index))
+    inverse = np.linalg.pinv(scaled, hermitian=True) * scale[:, :, None] * scale[:, None, :]
     out = np.zeros_like(hessian)
     out[:, index[:, None], index] = inverse
     return out
 
 
-def pick_covariance(problem: Problem, fit: Fit) -> tuple[F64, F64, F64]:
-    """Covariance of locations from pick errors, with the weights used and their row sums.
+def _weights(problem: Problem, fit: Fit) -> _Weights:
+    pairs, now, events = fit.pairs, fit.expectation, len(fit.components)
+    group = problem.slot_group[problem.slot[pairs.pick]]
+    sigma = fit.components.sigma_s[pairs.event, group]
+    claim = problem.weight[pairs.pick] * now.posterior
+    weight = claim * now.robust / sigma**2
+    hessian, _ = normal_equations(pairs.event, weight, now.residual_s, now.gradient, events)
+    square = (now.residual_s / sigma) ** 2
+    bend = now.robust * (DEGREES_OF_FREEDOM - square) / (DEGREES_OF_FREEDOM + square)
+    bend -= (1.0 - now.posterior) * now.robust**2 * square  # the posterior falls with the residual too
+    exact = np.bincount(pairs.event, claim * bend / sigma**2, minlength=events)
+    curvature = exact / np.maximum(np.bincount(pairs.event, weight, minlength=events), 1e-30)
+    return _Weights(group, claim, weight, hessian, np.clip(curvature, _MIN_CURVATURE, 1.0))
+
+
+def _variances(problem: Problem, fit: Fit, weights: _Weights) -> F64:
+    """Variance of robustly weighted residuals by event and group (s^2), drawn towards the scale expected."""
+    pairs, now, events = fit.pairs, fit.expectation, len(fit.components)
+    cell = pairs.event * problem.num_groups + weights.group
+    inner = weights.claim * now.posterior * now.robust**2
+    size = events * problem.num_groups
+    number = np.bincount(cell, inner, minlength=size).reshape(events, -1)
+    square = np.bincount(cell, inner * now.residual_s**2, minlength=size).reshape(events, -1)
+    spent = problem.num_free * number / np.maximum(number.sum(axis=1, keepdims=True), 1e-9)
+    prior = PRIOR_OBSERVATIONS
+    variance: F64 = (square + prior * problem.sigma_s**2) / np.maximum(number + prior - spent, 1.0)
+    return variance
+
+
+def pick_covariance(
+    problem: Problem, fit: Fit, order: CableOrder | None = None, correlation: Correlation | None = None
+) -> F64:
+    """Covariance of locations from pick errors (Huber's sandwich, with errors correlated along cables).
+
+    Parameters
+    ----------
+    problem : Problem
+    fit : Fit
+    order, correlation : optional
+        Without them each pick's weight alone says how independent it is.
 
     Returns
     -------
-    covariance : numpy.ndarray, shape (events, 4, 4)
-    weight : numpy.ndarray, shape (pairs,)
-        Weights of the location (1/s^2).
-    hessian : numpy.ndarray, shape (events, 4, 4)
+    numpy.ndarray, shape (events, 4, 4)
     """
-    pairs, now = fit.pairs, fit.expectation
-    group = problem.slot_group[problem.slot[pairs.pick]]
-    sigma = fit.components.sigma_s[pairs.event, group]
-    weight = problem.weight[pairs.pick] * now.posterior * now.robust / sigma**2
-    hessian, _ = normal_equations(pairs.event, weight, now.residual_s, now.gradient, len(fit.components))
-    # Fisher information of a t location is (nu + 1) / (nu + 3) / sigma^2, the mean of the robust weight.
-    scale = (DEGREES_OF_FREEDOM + 1.0) / (DEGREES_OF_FREEDOM + 3.0)
-    information = hessian * scale
-    return _inverse(information, _free(problem)), weight, hessian
+    weights = _weights(problem, fit)
+    inverse = _inverse(weights.hessian, _free(problem)) / weights.curvature[:, None, None]
+    variance = _variances(problem, fit, weights)[fit.pairs.event, weights.group]
+    row = np.sqrt(variance) * weights.weight
+    share = problem.weight[fit.pairs.pick]
+    alone = np.ones(len(share), dtype=bool)
+    scatter = np.zeros_like(weights.hessian)
+    if order is not None and correlation is not None:
+        alone = weights.group < 2
+        scatter += _cable_scatter(problem, fit, weights.group, row, order, correlation)
+    values = np.where(alone, row**2 / np.maximum(share, 1e-30), 0.0)
+    scatter += normal_equations(
+        fit.pairs.event, values, fit.expectation.residual_s, fit.expectation.gradient, len(fit.components)
+    )[0]
+    covariance: F64 = inverse @ scatter @ inverse
+    return covariance
 
 
-def velocity_covariance(problem: Problem, fit: Fit, weight: F64, hessian: F64, relative: float) -> F64:
+def _cable_scatter(
+    problem: Problem, fit: Fit, group: I64, row: F64, order: CableOrder, correlation: Correlation
+) -> F64:
+    """Scatter of the normal equations' right-hand side from correlated errors along cables."""
+    pairs = fit.pairs
+    out = np.zeros((len(fit.components), 4, 4))
+    rank = order.rank[problem.slot[pairs.pick] >> 1]
+    columns = np.column_stack([np.ones(len(row)), fit.expectation.gradient]) * row[:, None]
+    bounds = np.searchsorted(pairs.event, np.arange(len(out) + 1))
+    for event, (lo, hi) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+        for cable_group in np.unique(group[lo:hi]):
+            if cable_group < 2:
+                continue
+            mine = lo + np.flatnonzero(group[lo:hi] == cable_group)
+            values = np.zeros((int(order.length[cable_group // 2 - 1]), 4))
+            np.add.at(values, rank[mine], columns[mine])
+            out[event] += correlated_sum(values, correlation.lags[cable_group - 2])
+    return out
+
+
+def velocity_covariance(problem: Problem, fit: Fit, relative: float) -> F64:
     """Covariance of locations from independent relative errors of vp and of vp/vs."""
+    weights = _weights(problem, fit)
     pairs, now = fit.pairs, fit.expectation
     time = problem.time_s[pairs.pick] - fit.components.theta[pairs.event, 0] - now.residual_s
     shear = (problem.slot[pairs.pick] & 1) == 1
-    inverse = _inverse(hessian, _free(problem))
-    out = np.zeros_like(hessian)
+    inverse = _inverse(weights.hessian, _free(problem))
+    out = np.zeros_like(inverse)
     for change in (-time, np.where(shear, time, 0.0)):
-        _, slope = normal_equations(pairs.event, weight, -change, now.gradient, len(fit.components))
+        _, slope = normal_equations(pairs.event, weights.weight, -change, now.gradient, len(out))
         moved = np.einsum("kij,kj->ki", inverse, slope) * relative
         out += moved[:, :, None] * moved[:, None, :]
     return out
 
 
-def describe_locations(problem: Problem, fit: Fit, receiver_km: F64, relative_velocity: float) -> Location:
+def describe_locations(
+    problem: Problem,
+    fit: Fit,
+    receiver_km: F64,
+    relative_velocity: float,
+    order: CableOrder,
+    correlation: Correlation,
+) -> Location:
     """Uncertainty of every event's time, place and distance.
 
     Parameters
@@ -95,19 +190,21 @@ def describe_locations(problem: Problem, fit: Fit, receiver_km: F64, relative_ve
     receiver_km : numpy.ndarray, shape (receivers, 3)
     relative_velocity : float
         Relative standard error of vp and of vp/vs.
+    order : CableOrder
+    correlation : Correlation
 
     Returns
     -------
     Location
     """
-    covariance, weight, hessian = pick_covariance(problem, fit)
-    covariance = covariance + velocity_covariance(problem, fit, weight, hessian, relative_velocity)
-    distance, direction = nearest_receiver(fit.components, receiver_km)
+    covariance = pick_covariance(problem, fit, order, correlation)
+    covariance = covariance + velocity_covariance(problem, fit, relative_velocity)
+    distance, direction = _nearest_receiver(fit.components, receiver_km)
     spread = np.einsum("ki,kij,kj->k", direction, covariance[:, 1:, 1:], direction)
     return Location(covariance, distance, np.sqrt(np.maximum(spread, 0.0)))
 
 
-def nearest_receiver(components: Components, receiver_km: F64) -> tuple[F64, F64]:
+def _nearest_receiver(components: Components, receiver_km: F64) -> tuple[F64, F64]:
     """Distance to the nearest receiver (km) and the unit vector from it to the event."""
     distance = np.empty(len(components))
     direction = np.zeros((len(components), 3))
@@ -136,9 +233,50 @@ def log_odds(problem: Problem, fit: Fit) -> F64:
     gain = np.bincount(pairs.event, -problem.weight[pairs.pick] * np.log(without), minlength=len(components))
     free = _free(problem)
     index = np.flatnonzero(free)
-    covariance, _, _ = pick_covariance(problem, fit)
     sides = (problem.upper_km - problem.lower_km)[free[1:]]
-    widths = np.concatenate([[1.0 / _EVENT_RATE_S], sides])
-    part = covariance[:, index[:, None], index] * (2.0 * np.pi / np.outer(widths, widths))
-    _, logdet = np.linalg.slogdet(part + 1e-18 * np.eye(len(index)))
-    return np.asarray(gain - components.count + 0.5 * np.minimum(logdet, 0.0))
+    widths = np.concatenate([[_EVENT_INTERVAL_S], sides])
+    part = pick_covariance(problem, fit)[:, index[:, None], index]
+    part = part * (2.0 * np.pi / np.outer(widths, widths))
+    # A location no better known than the box gains nothing more from its volume.
+    values = np.clip(np.linalg.eigvalsh(part), 1e-18, 1.0) if len(part) else np.ones((0, 1))
+    return np.asarray(gain - components.count + 0.5 * np.log(values).sum(axis=1))
+
+
+def ellipses(covariance: F64) -> tuple[F64, F64, F64]:
+    """68 % horizontal ellipses: semi-axes (km) and azimuth of the major one (degrees from north, 0-180)."""
+    if len(covariance) == 0:
+        return np.empty(0), np.empty(0), np.empty(0)
+    values, vectors = np.linalg.eigh(covariance[:, 1:3, 1:3])
+    axes = np.sqrt(np.maximum(values, 0.0) * CHI_SQUARE_68)
+    azimuth = np.rad2deg(np.arctan2(vectors[:, 0, 1], vectors[:, 1, 1])) % 180.0
+    return axes[:, 1], axes[:, 0], azimuth
+
+
+def azimuthal_gaps(event: I64, receiver: I64, theta: F64, receiver_km: F64) -> F64:
+    """Largest azimuth range (degrees) without a receiver that picked the event.
+
+    Parameters
+    ----------
+    event, receiver : numpy.ndarray of int64, shape (picks,)
+        Of the picks given to events.
+    theta : numpy.ndarray, shape (events, 4)
+    receiver_km : numpy.ndarray, shape (receivers, 3)
+
+    Returns
+    -------
+    numpy.ndarray, shape (events,)
+        360 for a single azimuth, NaN for events without picks.
+    """
+    offset = receiver_km[receiver, :2] - theta[event, 1:3]
+    azimuth = np.rad2deg(np.arctan2(offset[:, 0], offset[:, 1])) % 360.0
+    order = np.lexsort((azimuth, event))
+    event, azimuth = event[order], azimuth[order]
+    gap = np.full(len(theta), np.nan)
+    if len(event) == 0:
+        return gap
+    first = np.flatnonzero(np.concatenate([[True], event[1:] != event[:-1]]))
+    last = np.append(first[1:], len(event)) - 1
+    step = np.concatenate([np.diff(azimuth), [0.0]])
+    step[last] = azimuth[first] + 360.0 - azimuth[last]
+    gap[event[first]] = np.maximum.reduceat(step, first)
+    return gap

@@ -1,0 +1,142 @@
+"""How far residuals hang together along a cable, and how many independent observations that leaves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from gamma.receivers import Receivers
+
+__all__ = ["CableOrder", "Correlation", "cable_order", "correlated_sum", "estimate_correlation"]
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+
+_MAX_RESIDUAL = 4.0
+_MIN_PAIRS = 200.0
+
+
+@dataclass(frozen=True)
+class CableOrder:
+    """Place of each receiver in its cable's order.
+
+    Attributes
+    ----------
+    rank : numpy.ndarray of int64, shape (receivers,)
+        -1 for receivers that stand alone.
+    length : numpy.ndarray of int64, shape (cables,)
+        Number of channels.
+    """
+
+    rank: I64
+    length: I64
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Autocorrelation of residuals by channel lag.
+
+    Attributes
+    ----------
+    lags : tuple of numpy.ndarray
+        For group ``2 * cable + phase``: correlation at lags 0, 1, 2, ... until it has died away.
+    independent_share : numpy.ndarray, shape (groups,)
+        Independent observations per pick.
+    """
+
+    lags: tuple[F64, ...]
+    independent_share: F64
+
+
+def cable_order(receivers: Receivers) -> CableOrder:
+    """Rank the channels of every cable by their place along it."""
+    rank = np.full(len(receivers), -1, dtype=np.int64)
+    length = np.zeros(receivers.num_cables, dtype=np.int64)
+    for index in range(receivers.num_cables):
+        rows = np.flatnonzero(receivers.cable == index)
+        rank[rows[np.argsort(receivers.along_km[rows], kind="stable")]] = np.arange(len(rows))
+        length[index] = len(rows)
+    return CableOrder(rank, length)
+
+
+def estimate_correlation(
+    receivers: Receivers, order: CableOrder, event: I64, slot: I64, residual: F64, default: F64
+) -> Correlation:
+    """Estimate the autocorrelation of residuals along each cable, pooled over events.
+
+    Parameters
+    ----------
+    receivers : Receivers
+    order : CableOrder
+    event, slot : numpy.ndarray of int64, shape (picks,)
+        Of the picks given to events.
+    residual : numpy.ndarray, shape (picks,)
+        Over the event's scale.
+    default : numpy.ndarray, shape (groups,)
+        Independent share where there are too few picks to tell.
+
+    Returns
+    -------
+    Correlation
+    """
+    lags: list[F64] = []
+    share = default.copy()
+    cable = receivers.cable[slot >> 1]
+    for group in range(2 * receivers.num_cables):
+        mine = (cable == group // 2) & ((slot & 1) == group % 2) & (np.abs(residual) < _MAX_RESIDUAL)
+        channels = int(order.length[group // 2])
+        rho, density = _autocorrelation(event[mine], order.rank[slot[mine] >> 1], residual[mine], channels)
+        if len(rho) > 1:
+            share[group] = 1.0 / (1.0 + 2.0 * density * float(rho[1:].sum()))
+        lags.append(rho)
+    return Correlation(tuple(lags), share)
+
+
+def _autocorrelation(event: I64, rank: I64, residual: F64, channels: int) -> tuple[F64, float]:
+    """Pooled autocorrelation up to where it first vanishes, and the share of channels with a pick."""
+    names, row = np.unique(event, return_inverse=True)
+    size = 1 << int(np.ceil(np.log2(max(2 * channels, 2))))
+    power, cover = np.zeros(size // 2 + 1), np.zeros(size // 2 + 1)
+    for index in range(len(names)):
+        mine = row == index
+        values, mask = np.zeros(size), np.zeros(size)
+        values[rank[mine]] = residual[mine]
+        mask[rank[mine]] = 1.0
+        power += np.abs(np.fft.rfft(values)) ** 2
+        cover += np.abs(np.fft.rfft(mask)) ** 2
+    product, pairs = np.fft.irfft(power, size)[: channels // 2], np.fft.irfft(cover, size)[: channels // 2]
+    if len(product) < 2 or pairs[0] < _MIN_PAIRS or product[0] <= 0.0:
+        return np.ones(1), 1.0
+    enough = pairs >= 0.2 * pairs[0]
+    rho = np.where(enough, product / np.maximum(pairs, 1.0), 0.0)
+    rho /= rho[0]
+    gone = np.flatnonzero(rho <= 0.02)
+    end = int(gone[0]) if len(gone) else len(rho)
+    return rho[:end], float(pairs[0] / (len(names) * channels))
+
+
+def correlated_sum(values: F64, rho: F64) -> F64:
+    """Quadratic form of channel-ordered vectors with a Toeplitz correlation.
+
+    Parameters
+    ----------
+    values : numpy.ndarray, shape (channels, n)
+    rho : numpy.ndarray, shape (lags,)
+
+    Returns
+    -------
+    numpy.ndarray, shape (n, n)
+        ``values.T @ T @ values`` with ``T[i, j] = rho[|i - j|]``.
+    """
+    channels = len(values)
+    rho = rho[:channels]
+    size = 1 << int(np.ceil(np.log2(2 * channels)))
+    spectrum = np.fft.rfft(values, size, axis=0)
+    kernel = np.zeros(size)
+    kernel[: len(rho)] = rho
+    kernel[size - len(rho) + 1 :] += rho[:0:-1]
+    smooth = np.fft.irfft(spectrum * np.fft.rfft(kernel)[:, None], size, axis=0)[:channels]
+    out: F64 = values.T @ smooth
+    return out

@@ -1,0 +1,82 @@
+"""What became of every pick, and why."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gamma.final import Assigned, Final
+from gamma.observations import Observations
+from gamma.segments import SeedPicks
+from gamma.setup import Setup, describe_setup
+
+__all__ = ["explain_picks", "summarise"]
+
+I64 = npt.NDArray[np.int64]
+
+_REASONS = [
+    "",
+    "no event explains it",
+    "no event explains it, and it lines up with no neighbouring channels",
+    "as probable as noise: its association score is below min_association_score",
+    "another pick of this receiver and phase fits the event better",
+]
+
+
+def explain_picks(final: Final, assigned: Assigned, seeds: SeedPicks) -> tuple[list[str], I64]:
+    """Give every usable pick a reason; the first, empty one is for picks with an event.
+
+    Returns
+    -------
+    reasons : list of str
+    codes : numpy.ndarray of int64, shape (picks,)
+    """
+    codes = np.where(assigned.event >= 0, 0, 1)
+    codes[(codes == 1) & (seeds.members < 0)] = 2
+    claim = np.bincount(final.pick, final.posterior, minlength=len(codes))
+    codes[(codes > 0) & (claim > 0.1)] = 3
+    codes[(codes > 0) & assigned.duplicate] = 4
+    return _REASONS, codes
+
+
+def summarise(
+    setup: Setup,
+    observations: Observations,
+    final: Final,
+    assigned: Assigned,
+    history: list[dict[str, Any]],
+    *,
+    explain: bool,
+) -> dict[str, Any]:
+    """Count what was used, left out and dropped, and list the settings in use.
+
+    Returns
+    -------
+    dict
+        With `explain`, ``rounds`` holds seeds, events, drops and the bound of every fit.
+    """
+    settings = describe_setup(setup)
+    shares = final.correlation.independent_share
+    settings["effective_observations_per_100_channels"] = [round(100.0 * float(share), 2) for share in shares]
+    summary: dict[str, Any] = {
+        "picks": observations.num_rows,
+        "picks_used": len(observations),
+        "picks_associated": int((assigned.event >= 0).sum()),
+        "events": len(final.components),
+        "converged": final.converged,
+        "left_out": {text: len(where) for text, where in observations.excluded.items()},
+        "unknown_receivers": observations.unknown_receivers,
+        "seeds": [entry["seeds"] for entry in history],
+        "events_dropped": _add([entry["dropped"] for entry in history] + [dict(final.dropped)]),
+        "settings": settings,
+    }
+    if explain:
+        summary["rounds"] = [*history, {"events": len(final.components), "bounds": final.bounds}]
+    return summary
+
+
+def _add(counts: list[dict[str, int]]) -> dict[str, int]:
+    names = sorted({name for entry in counts for name in entry})
+    return {name: sum(entry.get(name, 0) for entry in counts) for name in names}

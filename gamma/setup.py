@@ -1,0 +1,202 @@
+"""What follows from stations and settings: search box, seed grid, cells, windows, thresholds."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from gamma.config import AssociationConfig
+from gamma.receivers import Mode, Receivers
+from gamma.seeds import SeedGrid
+from gamma.segments import CableCells, make_cells
+from gamma.traveltime import TravelTimeModel, make_model
+
+__all__ = ["Setup", "describe_setup", "make_setup"]
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+
+logger = logging.getLogger("gamma")
+
+_TARGET_NODES = 1500
+_POINT_REACH_KM = 300.0
+_MARGIN_KM = 50.0
+_MIN_EFFECTIVE_PICKS = 5.0
+_MAX_SIGMA_RATIO = 6.0
+_SEED_DEPTHS = (0.15, 0.5)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Everything derived from stations and settings.
+
+    Attributes
+    ----------
+    config : AssociationConfig
+    receivers : Receivers
+        Flattened to a line or a point when they cannot resolve more.
+    mode : {"full", "vertical", "point"}
+        What their extent can resolve.
+    model : TravelTimeModel
+    cells : CableCells
+    grid : SeedGrid
+    lower_km, upper_km : numpy.ndarray, shape (3,)
+        Search box; equal limits fix a coordinate.
+    min_effective_picks : float
+        Fewest independent picks of an event (a cable's picks count by their effective number).
+    min_p_picks, min_s_picks : int
+        Fewest picks of a phase.
+    """
+
+    config: AssociationConfig
+    receivers: Receivers
+    mode: Mode
+    model: TravelTimeModel
+    cells: CableCells
+    grid: SeedGrid
+    lower_km: F64
+    upper_km: F64
+    min_effective_picks: float
+    min_p_picks: int
+    min_s_picks: int
+
+    @property
+    def resolution_km(self) -> float:
+        """Extents below this are lost in the pick errors."""
+        return 3.0 * self.model.slowest_km_s[1] * self.config.pick_uncertainty_s
+
+    @property
+    def max_sigma_s(self) -> float:
+        """Largest scale of an event's residuals: pick errors, and half the longest path's velocity error."""
+        config = self.config
+        velocity = 0.5 * config.velocity_uncertainty * self.grid.reach_s
+        return float(np.hypot(_MAX_SIGMA_RATIO * config.pick_uncertainty_s, velocity))
+
+    @property
+    def reach_s(self) -> float:
+        """How long after its origin an event can be picked, windows included."""
+        return self.grid.reach_s + 2.0 * self.grid.window_s
+
+
+def make_setup(receivers: Receivers, config: AssociationConfig) -> Setup:
+    """Derive search box, grid and cells from the receivers' extent and the velocities.
+
+    Parameters
+    ----------
+    receivers : Receivers
+    config : AssociationConfig
+
+    Returns
+    -------
+    Setup
+    """
+    model = make_model(config, receivers.xyz_km)
+    slowest = model.slowest_km_s[1]
+    mode = receivers.mode(3.0 * slowest * config.pick_uncertainty_s)
+    receivers = _flatten(receivers, mode)
+    lower, upper = _search_box(receivers, config, mode)
+    cells = make_cells(receivers, 1.5 * slowest * config.pick_uncertainty_s)
+    both = 1 if mode == "point" else 0
+    setup = Setup(
+        config=config,
+        receivers=receivers,
+        mode=mode,
+        model=model,
+        cells=cells,
+        grid=_seed_grid(receivers, cells, model, lower, upper, config),
+        lower_km=lower,
+        upper_km=upper,
+        min_effective_picks=_MIN_EFFECTIVE_PICKS if config.min_picks is None else 0.0,
+        min_p_picks=both if config.min_p_picks is None else config.min_p_picks,
+        min_s_picks=both if config.min_s_picks is None else config.min_s_picks,
+    )
+    logger.info("settings used: %s", describe_setup(setup))
+    return setup
+
+
+def _flatten(receivers: Receivers, mode: Mode) -> Receivers:
+    """Drop the coordinates that cannot be resolved."""
+    if mode == "full":
+        return receivers
+    flat = receivers.xyz_km.copy()
+    flat[:, :2] = 0.0
+    flat[:, 2] = flat[:, 2] if mode == "vertical" else 0.0
+    return replace(receivers, xyz_km=flat)
+
+
+def describe_setup(setup: Setup) -> dict[str, Any]:
+    """List the settings in use, those derived from the geometry among them."""
+    cables = setup.cells.size > 1
+    return {
+        "geometry": setup.mode if setup.receivers.geometry_known else "unknown (a point)",
+        "receivers": len(setup.receivers),
+        "cables": setup.receivers.num_cables,
+        "aperture_km": round(setup.receivers.horizontal_aperture_km, 3),
+        "resolution_km": round(setup.resolution_km, 3),
+        "search_box_lower_km": [round(float(value), 3) for value in setup.lower_km],
+        "search_box_upper_km": [round(float(value), 3) for value in setup.upper_km],
+        "seed_nodes": len(setup.grid.nodes_km),
+        "seed_spacing_km": round(setup.grid.spacing_km, 3),
+        "seed_window_s": round(setup.grid.window_s, 3),
+        "seed_separation_s": round(setup.grid.separation_s, 3),
+        "longest_travel_time_s": round(setup.grid.reach_s, 3),
+        "cable_cells": int(cables.sum()),
+        "channels_per_cell": int(np.median(setup.cells.size[cables])) if cables.any() else 0,
+        "max_residual_scale_s": round(setup.max_sigma_s, 3),
+        "min_effective_picks": setup.min_effective_picks,
+        "min_picks": setup.config.min_picks or 0,
+        "min_p_picks": setup.min_p_picks,
+        "min_s_picks": setup.min_s_picks,
+        "min_stations": setup.config.min_stations or 0,
+        "min_log_odds": setup.config.min_log_odds,
+        "min_association_score": setup.config.min_association_score,
+    }
+
+
+def _search_box(receivers: Receivers, config: AssociationConfig, mode: Mode) -> tuple[F64, F64]:
+    lower, upper = np.zeros(3), np.zeros(3)
+    lower[2], upper[2] = config.depth_range_km
+    if mode != "full":
+        upper[0] = config.max_distance_km or _POINT_REACH_KM
+        if mode == "point":
+            lower[2] = upper[2] = 0.0
+        return lower, upper
+    margin = config.max_distance_km or max(_MARGIN_KM, receivers.horizontal_aperture_km)
+    lower[:2] = receivers.xyz_km[:, :2].min(axis=0) - margin
+    upper[:2] = receivers.xyz_km[:, :2].max(axis=0) + margin
+    if config.x_range_km is not None and config.y_range_km is not None:
+        (lower[0], upper[0]), (lower[1], upper[1]) = config.x_range_km, config.y_range_km
+    return lower, upper
+
+
+def _seed_grid(
+    receivers: Receivers,
+    cells: CableCells,
+    model: TravelTimeModel,
+    lower: F64,
+    upper: F64,
+    config: AssociationConfig,
+) -> SeedGrid:
+    sides = upper - lower
+    depths = lower[2] + float(sides[2]) * np.array(_SEED_DEPTHS if sides[2] > 0 else (0.0,))
+    area = float(sides[0] * sides[1])
+    spacing = max(float(sides[0]) / 120.0, 1.0)
+    if area > 0:
+        spacing = float(np.sqrt(area * len(depths) / _TARGET_NODES))
+    axes = [
+        low + np.arange(spacing / 2.0, max(side, spacing), spacing)
+        for side, low in zip(sides, lower, strict=True)
+    ]
+    axes = [
+        axis if side > 0 else lower[i : i + 1] for i, (axis, side) in enumerate(zip(axes, sides, strict=True))
+    ]
+    nodes = np.stack(np.meshgrid(axes[0], axes[1], depths, indexing="ij"), axis=-1).reshape(-1, 3)
+    place = np.repeat(receivers.xyz_km[cells.representative], 2, axis=0)
+    phase = np.arange(len(place)) & 1
+    table = model.times(nodes[:, None, :], place[None], np.broadcast_to(phase, (len(nodes), len(phase))))
+    window = spacing / model.slowest_km_s[1] + 2.0 * config.pick_uncertainty_s
+    return SeedGrid(nodes, table, float(window), float(max(3.0 * window, 5.0)), spacing)

@@ -1,0 +1,100 @@
+"""Which events stand: evidence, enough picks, and picks of their own."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from gamma.mixture import Fit, Problem
+from gamma.setup import Setup
+from gamma.uncertainty import log_odds
+
+__all__ = ["failures", "weakest"]
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+
+def failures(setup: Setup, problem: Problem, fitted: Fit, *, counted: bool) -> tuple[F64, dict[str, Mask]]:
+    """Test every event.
+
+    Parameters
+    ----------
+    setup : Setup
+    problem : Problem
+    fitted : Fit
+    counted : bool
+        Whether the problem holds the picks one by one, so that plain numbers mean something.
+
+    Returns
+    -------
+    odds : numpy.ndarray, shape (events,)
+        Log odds of each event.
+    failed : dict of str to numpy.ndarray of bool, shape (events,)
+        Test to the events that fail it.
+    """
+    config, pairs = setup.config, fitted.pairs
+    events = len(fitted.components)
+    own = fitted.expectation.posterior >= config.min_association_score
+    if setup.mode == "point":
+        own &= ~_contested(setup, fitted)
+    phase = problem.slot[pairs.pick] & 1
+    weight = problem.weight[pairs.pick]
+    number = np.stack([_count(pairs.event, own & (phase == k), events) for k in (0, 1)])
+    effective = np.stack([_count(pairs.event, own & (phase == k), events, weight) for k in (0, 1)])
+    odds = log_odds(problem, fitted)
+    failed = {
+        "too little evidence": odds < config.min_log_odds,
+        "too few independent picks": effective.sum(axis=0) < setup.min_effective_picks,
+    }
+    if counted:
+        failed["too few picks"] = number.sum(axis=0) < (config.min_picks or 0)
+        failed["too few stations"] = _stations(problem, fitted, own) < (config.min_stations or 0)
+    for k, name, asked, needed in (
+        (0, "too few P picks", config.min_p_picks, setup.min_p_picks),
+        (1, "too few S picks", config.min_s_picks, setup.min_s_picks),
+    ):
+        if asked is None or counted:
+            failed[name] = (effective if asked is None else number)[k] < needed
+    return odds, failed
+
+
+def _count(event: I64, where: Mask, events: int, weight: F64 | None = None) -> F64:
+    chosen = None if weight is None else weight[where]
+    return np.bincount(event[where], chosen, minlength=events).astype(np.float64)
+
+
+def _stations(problem: Problem, fitted: Fit, own: Mask) -> F64:
+    receivers = len(problem.slot_weight) // 2
+    seats = np.unique(fitted.pairs.event[own] * receivers + (problem.slot[fitted.pairs.pick[own]] >> 1))
+    return np.bincount(seats // max(receivers, 1), minlength=len(fitted.components)).astype(np.float64)
+
+
+def _contested(setup: Setup, fitted: Fit) -> Mask:
+    """Pairs whose pick a larger event explains too, as far as a point array can tell arrivals apart.
+
+    Without moveout, picks of one phase that scatter or are mislabelled near another event's arrival look
+    like an event of their own; a real one has picks of both phases that no larger event explains.
+    """
+    pairs, count = fitted.pairs, fitted.components.count
+    near = np.abs(fitted.expectation.residual_s) <= setup.grid.window_s
+    rank = np.empty(len(count), dtype=np.int64)
+    rank[np.lexsort((fitted.components.theta[:, 0], -count))] = np.arange(len(count))
+    best = np.full(int(pairs.pick.max(initial=-1)) + 1, len(count))
+    np.minimum.at(best, pairs.pick[near], rank[pairs.event[near]])
+    contested: Mask = best[pairs.pick] < rank[pairs.event]
+    return contested
+
+
+def weakest(time_s: F64, odds: F64, failed: Mask, reach_s: float) -> Mask:
+    """Of the events that fail, those with the least evidence among failing ones they may share picks with.
+
+    Dropping one frees its picks for the others, which may then stand.
+    """
+    order = np.lexsort((time_s, odds))
+    drop = np.zeros(len(odds), dtype=bool)
+    for event in order[failed[order]]:
+        if not (np.abs(time_s[drop] - time_s[event]) < reach_s).any():
+            drop[event] = True
+    return drop
