@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from phasenet_das.io.describe import Description, describe
+from phasenet_das.io.description import Description, describe
 from phasenet_das.io.hdf5 import write_quakeflow
 from phasenet_das.io.patch import (
     get_channel_index,

@@ -93,7 +93,8 @@ def open_quakeflow(path: Path, file: h5py.File) -> list[Recording]:
     dt_s = _interval(attrs, label)
     found = attrs.get("begin_time", attrs.get("start_time"))
     start_time = parse_time(found)
-    time_first = _time_is_first(dataset.shape, attrs, dt_s, label)
+    usable_dt_s = dt_s if dt_s is not None and np.isfinite(dt_s) and dt_s > 0 else None
+    time_first = _time_is_first(dataset.shape, attrs, usable_dt_s, label)
     shape = dataset.shape[::-1] if time_first else dataset.shape
     check_array(np.empty((0 if 0 in shape else 1, 1), dataset.dtype), label)
     return [
@@ -112,7 +113,7 @@ def open_quakeflow(path: Path, file: h5py.File) -> list[Recording]:
             unit=str(attrs.get("unit") or "unknown"),
             station_id=str(attrs.get("station_id") or ""),
             attrs=_other_attrs(attrs),
-            warnings=_end_mismatch(attrs, start_time, dt_s, shape[1], label),
+            warnings=_end_mismatch(attrs, start_time, usable_dt_s, shape[1], label),
         )
     ]
 
