@@ -196,7 +196,7 @@ def _headline(
         of_phase = picks["phase_type"] == phase
         numbers.append((f"{int((kept & of_phase).sum()):,}", f"{phase} kept of {int(of_phase.sum()):,}"))
     if coverage is not None:
-        examined = coverage[coverage["status"] == "ok"]
+        examined = coverage[coverage["status"] == "examined"]
         seconds = (examined["end"] - examined["start"]).dt.total_seconds()
         hours = float((seconds * examined["num_channels"]).sum()) / 3600
         numbers.append((_compact(hours), "channel-hours examined"))
@@ -357,7 +357,8 @@ def _time_part(events: pd.DataFrame, picks: pd.DataFrame, coverage: pd.DataFrame
     rows = []
     for (station, status), group in coverage.groupby(["station_id", "status"], observed=True):
         seconds = float((group["end"] - group["start"]).dt.total_seconds().sum())
-        rows.append([str(station), str(status), f"{len(group):,}", _duration(seconds), _span(group)])
+        length = _duration(seconds) if seconds else _MISSING
+        rows.append([str(station), str(status), f"{len(group):,}", length, _span(group)])
     table = _Table(
         ["Cable or station", "Status", "Spans", "Duration", "Channels"], rows, {"Cable or station", "Status"}
     )
@@ -368,11 +369,8 @@ def _left_out_part(coverage: pd.DataFrame | None, left_out: Sequence[tuple[str, 
     rows = [[what, why] for what, why in left_out]
     if coverage is not None:
         rows += [
-            [
-                f"{span['station_id']}, {_clock(span['start'])} to {_clock(span['end'])} ({span['source']})",
-                span["reason"] or span["status"],
-            ]
-            for span in records(coverage[coverage["status"] != "ok"])
+            [_span_name(span), span["reason"] or span["status"]]
+            for span in records(coverage[(coverage["status"] != "examined") | (coverage["reason"] != "")])
         ]
     if not rows:
         return _Part("Left out", text=["Nothing was left out."])
@@ -453,9 +451,18 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.3g} s"
 
 
+def _span_name(span: dict[str, Any]) -> str:
+    """Name a span of the coverage table by its file, cable and time, as far as they are known."""
+    parts = [Path(span["source"]).name, span["station_id"]]
+    if not pd.isna(span["start"]):
+        parts.append(f"{_clock(span['start'])} to {_clock(span['end'])} UTC")
+    return ", ".join(part for part in parts if part)
+
+
 def _clock(time: pd.Timestamp) -> str:
     return f"{time:%Y-%m-%d %H:%M:%S}"
 
 
 def _span(coverage: pd.DataFrame) -> str:
-    return f"{coverage['first_channel'].min()} to {coverage['last_channel'].max()}"
+    known = coverage[coverage["num_channels"] > 0]
+    return f"{known['first_channel'].min()} to {known['last_channel'].max()}" if len(known) else _MISSING

@@ -182,7 +182,7 @@ def _draw_distance(ax: Axes, event: pd.Series, *, labelled: bool) -> None:
             (0, 0), radius + spread, 0, 360, width=radius + spread - inner, color=EVENT, alpha=0.18, lw=0
         )
         ax.add_patch(band)
-    label = "distance of an event, direction unknown" if labelled else None
+    label = "direction unknown" if labelled else None
     ax.add_patch(Circle((0, 0), radius, fill=False, edgecolor=EVENT, linewidth=1.2, label=label, zorder=4))
     text = f"{radius:.{decimals(spread)}f}{plus_minus(spread, 'km')}"
     ax.annotate(

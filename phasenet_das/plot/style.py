@@ -227,6 +227,4 @@ def amplitude_colormap() -> Colormap:
     from matplotlib.colors import LinearSegmentedColormap
 
     stops = ["#30363d", "#8d949b", "#f7f6f3", "#b39b85", "#59402b"]
-    colormap = LinearSegmentedColormap.from_list("amplitude", stops)
-    colormap.set_bad(MISSING)
-    return colormap
+    return LinearSegmentedColormap.from_list("amplitude", stops).with_extremes(bad=MISSING)

@@ -44,7 +44,8 @@ def timeline(
     picks : pandas.DataFrame
         Pick table.
     coverage : pandas.DataFrame, optional
-        Coverage table: examined spans are green, others grey, one row per cable.
+        Coverage table: examined spans are green, others grey, one row per cable; spans of unknown
+        time are not drawn.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure otherwise.
 
@@ -55,6 +56,7 @@ def timeline(
     ax = new_axes(ax, (7.2, 2.8))
     spans = [picks["phase_time"], events["time"]]
     if coverage is not None:
+        coverage = coverage[coverage["start"].notna() & coverage["end"].notna()]
         spans += [coverage["start"], coverage["end"]]
     moments = pd.concat(spans)
     if moments.empty:
@@ -62,12 +64,8 @@ def timeline(
         return finish(ax)
     width_s = _bin_width_s((moments.max() - moments.min()).total_seconds())
     highest = _draw_counts(ax, picks, moments.min(), moments.max(), width_s)
-    for number, time in enumerate(events["time"]):
-        at = date_numbers(np.array([time.tz_localize(None).to_datetime64()]))[0]
-        ax.axvline(at, color=EVENT, linewidth=0.9, zorder=4, label="event (origin)" if number == 0 else None)
-        ax.plot(
-            at, 1.0, marker="v", color=EVENT, markersize=6, transform=ax.get_xaxis_transform(), clip_on=False
-        )
+    if len(events):
+        _draw_events(ax, date_numbers(events["time"].dt.tz_localize(None).to_numpy()))
     rows = [] if coverage is None else sorted(coverage["station_id"].unique())
     if coverage is not None:
         _draw_coverage(ax, coverage, rows)
@@ -117,13 +115,20 @@ def _draw_counts(
     return max(float(below.max()), 1.0)
 
 
+def _draw_events(ax: Axes, times: np.ndarray) -> None:
+    transform = ax.get_xaxis_transform()
+    label = f"events ({len(times):,}, origin times)"
+    ax.vlines(times, 0, 1, color=EVENT, linewidth=0.9, zorder=4, label=label, transform=transform)
+    ax.plot(times, np.ones(len(times)), "v", color=EVENT, markersize=6, transform=transform, clip_on=False)
+
+
 def _draw_coverage(ax: Axes, coverage: pd.DataFrame, rows: list[str]) -> None:
     transform = ax.get_xaxis_transform()
     for row, station in enumerate(rows):
         bottom = 0.01 + _STRIP * row
         for examined, color in ((True, "#5aae61"), (False, MISSING)):
             chosen = coverage[
-                (coverage["station_id"] == station) & ((coverage["status"] == "ok") == examined)
+                (coverage["station_id"] == station) & ((coverage["status"] == "examined") == examined)
             ]
             start = date_numbers(chosen["start"].dt.tz_localize(None).to_numpy())
             length = date_numbers(chosen["end"].dt.tz_localize(None).to_numpy()) - start
