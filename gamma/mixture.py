@@ -294,7 +294,7 @@ def fit(problem: Problem, components: Components, *, max_iterations: int, reach_
         age = 0
         keep, change = _survivors(problem, components, pairs, current, settled)
         reach = np.minimum(reach_of(problem, components), reach_s)
-        new_pairs = _nearest_only(problem, components.take(keep), reach[keep])
+        new_pairs = _nearest_only(problem, components.take(keep), reach[keep], everywhere=settled)
         if keep.all() and (_same(new_pairs, pairs) or (settled and refreshed >= _REFRESHES)):
             converged = settled
             continue
@@ -310,8 +310,12 @@ def _same(a: Pairs, b: Pairs) -> bool:
     return np.array_equal(a.pick, b.pick) and np.array_equal(a.event, b.event)
 
 
-def _nearest_only(problem: Problem, components: Components, reach_s: F64) -> Pairs:
-    """Pairs within reach, of each event's picks on one slot only the one nearest to the prediction."""
+def _nearest_only(problem: Problem, components: Components, reach_s: F64, *, everywhere: bool) -> Pairs:
+    """Pairs within reach, of each event's picks on one slot only the one nearest to the prediction.
+
+    Before locations have settled this is done on cables alone, where two events a second apart would else
+    be taken for one with a wide scale; a seismometer's nearest pick may still be a false one.
+    """
     pairs = find_pairs(problem, components, reach_s)
     if len(pairs.pick) == 0:
         return pairs
@@ -324,6 +328,8 @@ def _nearest_only(problem: Problem, components: Components, reach_s: F64) -> Pai
     first = np.flatnonzero(np.concatenate([[True], seat[1:] != seat[:-1]]))
     run = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(seat))))
     keep = late <= np.minimum.reduceat(late, first)[run]
+    if not everywhere:
+        keep |= problem.slot_group[slot] < 2
     return Pairs(pairs.pick[keep], pairs.event[keep])
 
 

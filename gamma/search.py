@@ -16,7 +16,7 @@ from gamma.relocate import search_alternatives
 from gamma.seeds import Seeds, find_seeds
 from gamma.segments import SeedPicks
 from gamma.setup import Setup
-from gamma.support import failures, weakest
+from gamma.support import failures, halves, weakest
 
 __all__ = ["Batch", "BatchFit", "fit_batch", "search"]
 
@@ -27,6 +27,8 @@ _ROUNDS = 6
 _ATTEMPTS = 12
 _JUMP_GAIN = 1.0
 _MIN_SEED_PICKS = 5.0
+_EARLY_ROUNDS = 3
+HALF = "P and S of one event in two places; sought again"
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,8 @@ class Batch:
         The batch's own events; the others are neighbours.
     fresh : numpy.ndarray of bool, shape (events,)
         Not fitted before.
+    early : bool
+        Whether a later round can find again what is dropped now.
     """
 
     problem: Problem
@@ -50,6 +54,7 @@ class Batch:
     components: Components
     core: npt.NDArray[np.bool_]
     fresh: npt.NDArray[np.bool_]
+    early: bool
 
 
 @dataclass(frozen=True)
@@ -85,7 +90,7 @@ def search(runner: Runner, picks: PickSet) -> tuple[Components, PickSet, list[di
     found = _no_events(picks)
     left = np.ones(len(picks), dtype=bool)
     history: list[dict[str, Any]] = []
-    for _ in range(_ROUNDS):
+    for number in range(_ROUNDS):
         seeds = _seed_all(runner, picks, left)
         if len(seeds.count) == 0:
             break
@@ -93,11 +98,12 @@ def search(runner: Runner, picks: PickSet) -> tuple[Components, PickSet, list[di
         joined = found.joined(_as_components(setup, picks, seeds))
         fresh = np.arange(len(joined)) >= before
         order = np.lexsort((fresh, joined.theta[:, 1], joined.theta[:, 0]))
-        found, claim, report = _fit_all(runner, picks, joined.take(order), fresh[order])
+        early = number < _EARLY_ROUNDS
+        found, claim, report = _fit_all(runner, picks, joined.take(order), fresh[order], early=early)
         history.append({"seeds": len(seeds.count), "events": len(found), **report})
         left = claim < 0.5
         picks = with_noise(picks, 1.0 - claim)
-        if len(found) <= before:
+        if len(found) <= before and HALF not in report["dropped"]:
             break
     return found, picks, history
 
@@ -135,7 +141,7 @@ def _seed_block(setup: Setup, task: tuple[SeedPicks, float, float]) -> Seeds:
 
 
 def _fit_all(
-    runner: Runner, picks: PickSet, components: Components, fresh: npt.NDArray[np.bool_]
+    runner: Runner, picks: PickSet, components: Components, fresh: npt.NDArray[np.bool_], *, early: bool
 ) -> tuple[Components, F64, dict[str, Any]]:
     """Fit all events in batches; also how much of each pick they explain."""
     reach = runner.setup.reach_s
@@ -144,7 +150,7 @@ def _fit_all(
         chosen = components.take(span.member)
         window = runner.setup.grid.window_s
         problem, pick = picks.between(chosen.theta[0, 0] - 2.0 * window, chosen.theta[-1, 0] + reach + window)
-        tasks.append(Batch(problem, pick, chosen, span.core, fresh[span.member]))
+        tasks.append(Batch(problem, pick, chosen, span.core, fresh[span.member], early))
     parts: list[BatchFit] = list(runner.map(fit_batch, tasks))
     joined = _no_events(picks)
     claim = np.zeros(len(picks))
@@ -176,9 +182,13 @@ def fit_batch(setup: Setup, batch: Batch) -> BatchFit:
             continue
         odds, failed = failures(setup, problem, fitted, counted=False)
         failing = np.any(list(failed.values()), axis=0)
-        if not failing.any():
+        if failing.any():
+            stands = ~weakest(components.theta[:, 0], odds, failing, setup.reach_s)
+        elif batch.early:
+            failed = {HALF: halves(problem, fitted, setup.reach_s)}
+            stands = ~failed[HALF]
+        if stands.all():
             break
-        stands = ~weakest(components.theta[:, 0], odds, failing, setup.reach_s)
         dropped.update({name: int((mask & ~stands & core).sum()) for name, mask in failed.items()})
         components, core, fresh = components.take(stands), core[stands], fresh[stands]
     return _own_part(batch, fitted, stands, core, bounds, dropped)

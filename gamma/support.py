@@ -9,11 +9,13 @@ from gamma.mixture import Fit, Problem
 from gamma.setup import Setup
 from gamma.uncertainty import log_odds
 
-__all__ = ["failures", "weakest"]
+__all__ = ["failures", "halves", "weakest"]
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
+
+_HALF_SHARE = 0.1
 
 
 def failures(setup: Setup, problem: Problem, fitted: Fit, *, counted: bool) -> tuple[F64, dict[str, Mask]]:
@@ -85,6 +87,22 @@ def _contested(setup: Setup, fitted: Fit) -> Mask:
     np.minimum.at(best, pairs.pick[near], rank[pairs.event[near]])
     contested: Mask = best[pairs.pick] < rank[pairs.event]
     return contested
+
+
+def halves(problem: Problem, fitted: Fit, reach_s: float) -> Mask:
+    """Events of P alone that have one of S alone beside them, and the other way round: one event in two places."""
+    pairs, events = fitted.pairs, len(fitted.components)
+    claim = problem.weight[pairs.pick] * fitted.expectation.posterior
+    shear = (problem.slot[pairs.pick] & 1) == 1
+    total = np.maximum(np.bincount(pairs.event, claim, minlength=events), 1e-9)
+    s_share = np.bincount(pairs.event[shear], claim[shear], minlength=events) / total
+    time = fitted.components.theta[:, 0]
+    p_only, s_only = s_share < _HALF_SHARE, s_share > 1.0 - _HALF_SHARE
+    out = np.zeros(events, dtype=bool)
+    for one, other in ((p_only, s_only), (s_only, p_only)):
+        near = np.searchsorted(np.sort(time[other]), time[:, None] + np.array([-reach_s, reach_s]))
+        out |= one & (near[:, 1] > near[:, 0])
+    return out
 
 
 def weakest(time_s: F64, odds: F64, failed: Mask, reach_s: float) -> Mask:

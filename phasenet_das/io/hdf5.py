@@ -185,13 +185,17 @@ def _channel_index(file: h5py.File, attrs: Mapping[str, Any], num_channels: int)
 
 def _time_is_first(shape: tuple[int, int], attrs: Mapping[str, Any], dt_s: float | None, label: str) -> bool:
     """Find the order of the axes: from ``dims``, else the counts, else begin and end; else the layout's."""
+    expected, channels = _number(attrs, "nt", label), _number(attrs, "nch", label)
     if "dims" in attrs:
-        return _time_first_in(attrs["dims"], label)
-    expected = _number(attrs, "nt", label)
-    begin, end = (
-        parse_time(attrs.get("begin_time", attrs.get("start_time"))),
-        parse_time(attrs.get("end_time")),
-    )
+        time_first = _time_first_in(attrs["dims"], label)
+        if expected != channels and shape == ((channels, expected) if time_first else (expected, channels)):
+            raise DataFormatError(
+                f"{label}: dims are {attrs['dims']!r}, but shape {shape}, nt and nch say the reverse. Correct the "
+                "attribute that is wrong."
+            )
+        return time_first
+    begin = parse_time(attrs.get("begin_time", attrs.get("start_time")))
+    end = parse_time(attrs.get("end_time"))
     if expected is None and begin is not None and end is not None and dt_s:
         expected = float((end - begin).astype(np.int64)) * 1e-9 / dt_s
     if expected is None:

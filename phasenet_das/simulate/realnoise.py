@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from scipy.signal import resample_poly
 
-from phasenet_das.errors import ConfigError
+from phasenet_das.errors import ConfigError, MissingMetadataError
 from phasenet_das.simulate.config import SimulationConfig
 from phasenet_das.simulate.seeds import generator
 
@@ -42,7 +42,10 @@ def load_noise(folder: str | Path, sampling_rate_hz: float) -> list[np.ndarray]:
     for path in sorted(Path(folder).iterdir()):
         if path.suffix.lower() not in _ENDINGS:
             continue
-        patch = io.read(path, start_time="1970-01-01", unit="unknown")
+        try:
+            patch = io.read(path)
+        except MissingMetadataError:  # when it was recorded does not matter here
+            patch = io.read(path, start_time="1970-01-01")
         data = _resample(io.get_data(patch), 1.0 / io.get_dt_s(patch), sampling_rate_hz)
         data = data - data.mean(axis=1, keepdims=True)
         rms = data.std(axis=1)

@@ -45,6 +45,9 @@ class RecordSectionConfig(Settings):
     lag_min_s: float = _field(0.5, "s", "Shortest S-P time.", gt=0)
     lag_max_s: float = _field(30.0, "s", "Longest S-P time.", gt=0)
     max_stretch: float = _field(4.0, "", "Most a record is stretched or squeezed in time.", ge=1)
+    tilt: float = _field(
+        1.0, "", "Largest power of frequency by which velocity is turned toward acceleration.", ge=0, le=2
+    )
     moveout: float = _field(0.8, "", "Largest P moveout along the section, to the S-P time.", ge=0)
     roughness: float = _field(0.03, "", "Departure from a smooth moveout, to the S-P time.", ge=0, le=0.1)
     jitter_samples: float = _field(0.7, "", "Standard deviation of each channel's own delay.", ge=0)
@@ -206,7 +209,7 @@ def _spread(
     low = max(config.lag_min_s, own_lag_s / config.max_stretch)
     high = min(config.lag_max_s, own_lag_s * config.max_stretch)
     wanted = float(np.exp(rng.uniform(*np.log(np.sort([low, high])))))
-    traces, factor = _stretch(record, wanted / own_lag_s * record.dt_s / config.dt_s, rng)
+    traces, factor = _stretch(record, wanted / own_lag_s * record.dt_s / config.dt_s, config.tilt, rng)
     lag = (record.s_sample - record.p_sample) * factor
     p, s = _moveouts(lag, config, rng)
     source = _source_samples(p, s, lag, config.num_samples)
@@ -230,10 +233,12 @@ def _spread(
     return data / max(float(rms), 1e-20), p, s
 
 
-def _stretch(record: Record, factor: float, rng: np.random.Generator) -> tuple[np.ndarray, float]:
+def _stretch(
+    record: Record, factor: float, tilt: float, rng: np.random.Generator
+) -> tuple[np.ndarray, float]:
     """Stretch a record in time through its spectrum, and tilt it from velocity toward acceleration.
 
-    A fibre feels strain rate, which goes with acceleration over apparent speed. The half-way powers of
+    A fibre feels strain rate, which goes with acceleration over apparent speed. All powers of
     ``i f`` are causal filters, so the onset stays where it is.
     """
     length = record.data.shape[1]
@@ -244,7 +249,7 @@ def _stretch(record: Record, factor: float, rng: np.random.Generator) -> tuple[n
     exact = stretched / size
     hertz = rfftfreq(size)
     hertz[0] = hertz[1]
-    spectrum *= (1j * hertz / hertz[-1]) ** rng.choice([0.0, 0.5, 1.0])
+    spectrum *= (1j * hertz / hertz[-1]) ** rng.uniform(0.0, tilt)
     highest = 0.5 * min(1.0, exact)
     spectrum *= np.clip((highest - hertz) / (0.1 * highest), 0, 1)
     traces = irfft(spectrum, stretched * _OVERSAMPLING, axis=1).astype(np.float32)

@@ -142,6 +142,12 @@ def test_dims_that_name_no_time_are_refused(tmp_path: Path):
         read(h5(tmp_path, dims="x,y"))
 
 
+@pytest.mark.parametrize(("dims", "nt", "nch"), [("channel,time", 7, 60), ("time,channel", 60, 7)])
+def test_dims_against_the_counts_are_refused(tmp_path: Path, dims: str, nt: int, nch: int):
+    with pytest.raises(DataFormatError, match="say the reverse"):
+        read(h5(tmp_path, dims=dims, nt=nt, nch=nch))
+
+
 def test_an_attribute_of_the_wrong_kind_is_named(tmp_path: Path):
     with pytest.raises(DataFormatError, match="attribute dt_s is 'fast'"):
         read(h5(tmp_path, dt_s="fast"))
@@ -438,6 +444,18 @@ def test_a_foreign_patch_that_starts_in_1970_is_not_believed():
     with pytest.raises(MissingMetadataError, match="1970-01-01"):
         read(raw_patch(times))
     assert get_times(read(raw_patch(times), start_time=START))[0] == START
+
+
+@pytest.mark.parametrize("time_first", [True, False])
+def test_a_gap_in_an_xdas_array_is_named(time_first: bool):
+    xdas = pytest.importorskip("xdas")
+    values = START + np.array([0, 76, 400, 556], "m8[ms]")
+    time = {"tie_indices": [0, 19, 20, 59], "tie_values": values}
+    array = xdas.DataArray(waves().T.copy(), {"time": time, "distance": np.arange(7.0)})
+    array = array if time_first else array.transpose("distance", "time")
+    with pytest.raises(SamplingError, match=r"1 gap\(s\)"):
+        read(array)
+    np.testing.assert_array_equal(read(array, time=(values[2], None)).data, waves()[:, 20:])
 
 
 def test_a_dataarray_with_seconds_from_nowhere_needs_a_start():
