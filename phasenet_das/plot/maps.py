@@ -20,6 +20,7 @@ from phasenet_das.plot.style import (
     legend_below,
     new_axes,
 )
+from phasenet_das.tables import CHANNEL_COLUMNS, conform
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -154,7 +155,7 @@ def depth_section(
 
 def _with_coordinates(channels: pd.DataFrame | None) -> pd.DataFrame:
     if channels is None:
-        return pd.DataFrame({"longitude": [], "latitude": []})
+        return conform(pd.DataFrame(columns=list(CHANNEL_COLUMNS)), CHANNEL_COLUMNS)
     return channels[channels["longitude"].notna() & channels["latitude"].notna()]
 
 

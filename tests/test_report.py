@@ -1,0 +1,248 @@
+"""The report: complete, self-contained, the same twice, and honest about what it lacks."""
+
+from __future__ import annotations
+
+import base64
+import io
+from html.parser import HTMLParser
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from phasenet_das.errors import TableError
+from phasenet_das.io import make_patch
+from phasenet_das.report import write_report
+from phasenet_das.tables import CHANNEL_COLUMNS, COVERAGE_COLUMNS, EVENT_COLUMNS, PICK_COLUMNS, conform
+
+mpl.use("Agg")
+START = pd.Timestamp("2020-01-01T00:00:00Z")
+
+
+class Page(HTMLParser):
+    """Text, images and tables of a page, and everything that it would load."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.images, self.loaded, self.words, self.open = [], [], [], []
+        self.feed(path.read_text(encoding="utf-8"))
+        self.text = " ".join(" ".join(self.words).replace("\N{NO-BREAK SPACE}", " ").split())
+
+    def handle_starttag(self, tag, attrs):
+        found = dict(attrs)
+        if tag == "img":
+            self.images.append(found)
+        self.loaded += [found[name] for name in ("src", "href", "data", "srcset") if name in found]
+        if tag not in {"img", "meta", "link", "br"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.words.append(data)
+
+
+@pytest.fixture(scope="module")
+def events():
+    table = {
+        "event_index": [0, 1],
+        "event_id": ["ev0", "ev1"],
+        "time": [START + pd.Timedelta("1s"), START + pd.Timedelta("30s")],
+        "time_uncertainty_s": [0.12, 1.4],
+        "longitude": [-117.5, np.nan],
+        "latitude": [35.7, np.nan],
+        "depth_km": [8.25, np.nan],
+        "horizontal_uncertainty_km": [1.5, np.nan],
+        "depth_uncertainty_km": [2.5, np.nan],
+        "source_distance_km": [12.0, 161.2],
+        "source_distance_uncertainty_km": [1.5, 9.1],
+        "num_picks": 80,
+        "num_p_picks": 40,
+        "num_s_picks": 40,
+        "num_channels": 40,
+        "residual_rms_s": 0.05,
+        "azimuthal_gap_deg": [210.0, np.nan],
+        "location_quality": ["", "azimuth-unconstrained"],
+    }
+    return conform(pd.DataFrame(table), EVENT_COLUMNS)
+
+
+@pytest.fixture(scope="module")
+def picks():
+    rng = np.random.default_rng(3)
+    rows = [(c, phase, event) for event in (0, 1, -1) for phase in ("P", "S") for c in range(40)]
+    table = pd.DataFrame(rows, columns=["channel_index", "phase_type", "event_index"])
+    table["event_index"] = table["event_index"].astype("int64")
+    seconds = 4.0 + 29 * table["event_index"].clip(0) + np.where(table["phase_type"] == "S", 3.0, 0.0)
+    kept = table["event_index"] >= 0
+    table = table.assign(
+        pick_id=np.arange(len(table)),
+        station_id="CABLE",
+        distance_m=np.nan,
+        phase_time=START + pd.to_timedelta(seconds + np.where(kept, 0, 11), unit="s"),
+        phase_score=rng.uniform(0.3, 1, len(table)),
+        phase_amplitude=1.0,
+        association_score=np.where(kept, 0.9, np.nan),
+        travel_time_residual_s=np.where(kept, rng.normal(0, 0.05, len(table)), np.nan),
+        reason=np.where(kept, "", np.where(table["phase_type"] == "P", "fits no event", "score below 0.5")),
+    )
+    return conform(table, PICK_COLUMNS)
+
+
+@pytest.fixture(scope="module")
+def arguments(events, picks):
+    noise = np.random.default_rng(0).normal(size=(40, 2000)).astype(np.float32)
+    channels = pd.DataFrame({"station_id": "CABLE", "channel_index": np.arange(40)}).assign(
+        longitude=-117.6 + 1e-3 * np.arange(40),
+        latitude=35.6,
+        elevation_m=600.0,
+        distance_m=np.nan,
+        status="ok",
+    )
+    coverage = pd.DataFrame(
+        {
+            "station_id": "CABLE",
+            "start": [START, pd.NaT],
+            "end": [START + pd.Timedelta("90s"), pd.NaT],
+            "first_channel": [0, -1],
+            "last_channel": [39, -1],
+            "num_channels": [40, 0],
+            "status": ["examined", "skipped"],
+            "reason": ["", "truncated: expected 10 bytes, found 3"],
+            "source": ["/some/folder/a.h5", "/some/folder/b.h5"],
+        }
+    )
+    return {
+        "events": events,
+        "picks": picks,
+        "channels": conform(channels, CHANNEL_COLUMNS),
+        "coverage": conform(coverage, COVERAGE_COLUMNS),
+        "sections": [("First 20 s", make_patch(noise, start_time=START, dt_s=0.01, station_id="CABLE"))],
+        "provenance": {
+            "version": "9.8.7",
+            "git_commit": None,
+            "inputs": {"a.h5": "0123456789abcdef"},
+            "settings": {"pick": {"min_score": 0.31}},
+        },
+        "left_out": [("channels 7 and 8", "dead")],
+    }
+
+
+@pytest.fixture(scope="module")
+def report(arguments, tmp_path_factory):
+    return write_report(
+        tmp_path_factory.mktemp("report") / "report.html", title="A <cable> & more", **arguments
+    )
+
+
+@pytest.fixture(scope="module")
+def page(report):
+    return Page(report)
+
+
+def test_nothing_is_loaded_from_elsewhere(page, report):
+    assert page.open == []
+    assert page.loaded
+    assert all(target.startswith(("data:image/png;base64,", "#")) for target in page.loaded)
+    text = report.read_text(encoding="utf-8")
+    assert not any(word in text for word in ("<script", "@import", "url(", "http:", "https:"))
+
+
+def test_equal_inputs_give_equal_bytes(report, arguments, tmp_path):
+    again = write_report(tmp_path / "again.html", title="A <cable> & more", **arguments)
+    assert again.read_bytes() == report.read_bytes()
+
+
+def test_a_users_style_does_not_change_the_report_nor_the_other_way(report, arguments, tmp_path):
+    with mpl.rc_context({"font.size": 30, "axes.facecolor": "red"}):
+        styled = write_report(tmp_path / "styled.html", title="A <cable> & more", **arguments)
+        assert mpl.rcParams["font.size"] == 30
+    assert styled.read_bytes() == report.read_bytes()
+    assert plt.get_fignums() == []
+
+
+def test_every_figure_is_an_image_with_words_for_it(page):
+    assert len(page.images) == 6  # section, residuals, scores, map, depths, timeline
+    for image in page.images:
+        assert image["alt"]
+        picture = Image.open(io.BytesIO(base64.b64decode(image["src"].split(",")[1])))
+        assert picture.width >= int(image["width"])
+        assert picture.getextrema() != ((255, 255),) * len(picture.getbands())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "2 events were found between 2020-01-01 00:00:01 and 2020-01-01 00:00:30 UTC.",
+        "They explain 160 of 240 picks.",
+        "2020-01-01 00:00:01.00 ± 0.12 s",
+        "35.7000°, -117.5000° ± 1.5 km",
+        "8.2 ± 2.5 km",
+        "161.2 ± 9.1 km",
+        "azimuth-unconstrained: the receivers tell how far away the source is but not in which direction",
+        "kept 80 80 160 66.7%",
+        "rejected: fits no event 40 0 40 16.7%",
+        "rejected: score below 0.5 0 40 40 16.7%",
+        "channels 7 and 8 dead",
+        "b.h5, CABLE truncated: expected 10 bytes, found 3",
+        "CABLE examined 1 90 s 0 to 39",
+        "min_score: 0.31",
+        "version 9.8.7",
+        "a.h5 0123456789abcdef",
+    ],
+)
+def test_the_page_says(page, words):
+    assert words in page.text
+
+
+def test_a_section_names_only_the_events_it_shows(page):
+    chapter = page.text.split("First 20 s")[2]
+    assert "Event 0: 2020-01-01 00:00:01.00 UTC ± 0.12 s" in chapter
+    assert "Event 1:" not in page.text
+
+
+def test_text_is_escaped(page, report):
+    assert page.text.startswith("A <cable> & more")
+    assert "<cable>" not in report.read_text(encoding="utf-8")
+
+
+def test_the_magnitude_is_there_only_when_known(page, arguments, tmp_path):
+    assert "Magnitude" not in page.text
+    sized = arguments | {"events": arguments["events"].assign(magnitude=[np.nan, 2.34]), "sections": []}
+    assert "Magnitude" in Page(write_report(tmp_path / "sized.html", **sized)).text
+
+
+def test_time_of_writing_is_written_only_when_given(events, picks, tmp_path):
+    path = write_report(tmp_path / "dated.html", events=events, picks=picks, created="Made on 1 May")
+    assert "Made on 1 May" in Page(path).text
+
+
+def test_nothing_found_is_said(events, picks, tmp_path):
+    path = write_report(tmp_path / "empty.html", events=events.iloc[:0], picks=picks.assign(event_index=-1))
+    text = Page(path).text
+    assert "No event was found: none of the 240 picks fit together." in text
+    assert "Nothing was left out." in text
+
+
+def test_no_picks_at_all_is_said(events, picks, tmp_path):
+    path = write_report(tmp_path / "empty.html", events=events.iloc[:0], picks=picks.iloc[:0])
+    assert "There are no picks." in Page(path).text
+
+
+def test_many_events_are_cut_and_counted(events, picks, tmp_path):
+    many = pd.concat([events.iloc[:1]] * 250, ignore_index=True)
+    many = many.assign(event_index=np.arange(250), event_id=[f"ev{i}" for i in range(250)])
+    path = write_report(tmp_path / "many.html", events=many, picks=picks)
+    assert "The 200 events with most picks of 250" in Page(path).text
+    assert path.read_text(encoding="utf-8").count("35.7000°") == 200
+
+
+def test_a_missing_column_is_named(events, picks, tmp_path):
+    with pytest.raises(TableError, match="phase_score"):
+        write_report(tmp_path / "report.html", events=events, picks=picks.drop(columns="phase_score"))
+    assert list(tmp_path.iterdir()) == []
