@@ -190,8 +190,8 @@ def _time_is_first(shape: tuple[int, int], attrs: Mapping[str, Any], dt_s: float
         time_first = _time_first_in(attrs["dims"], label)
         if expected != channels and shape == ((channels, expected) if time_first else (expected, channels)):
             raise DataFormatError(
-                f"{label}: dims are {attrs['dims']!r}, but shape {shape}, nt and nch say the reverse. Correct "
-                "the attribute that is wrong."
+                f"{label}: dims are {attrs['dims']!r}, but shape {shape}, nt and nch say the reverse. "
+                "Correct the attribute that is wrong."
             )
         return time_first
     begin = parse_time(attrs.get("begin_time", attrs.get("start_time")))
