@@ -16,6 +16,10 @@ I64 = npt.NDArray[np.int64]
 
 _MAX_RESIDUAL = 4.0
 _MIN_PAIRS = 200.0
+_ABSORBED_MODES = 2.0
+_LIFTS = 4
+_MAX_LIFT = 0.15
+_VANISHED = 0.02
 
 
 @dataclass(frozen=True)
@@ -111,10 +115,24 @@ def _autocorrelation(event: I64, rank: I64, residual: F64, channels: int) -> tup
         return np.ones(1), 1.0
     enough = pairs >= 0.2 * pairs[0]
     rho = np.where(enough, product / np.maximum(pairs, 1.0), 0.0)
-    rho /= rho[0]
-    gone = np.flatnonzero(rho <= 0.02)
-    end = int(gone[0]) if len(gone) else len(rho)
-    return rho[:end], float(pairs[0] / (len(names) * channels))
+    return _undo_fit(rho / rho[0], channels), float(pairs[0] / (len(names) * channels))
+
+
+def _undo_fit(rho: F64, channels: int) -> F64:
+    """Give back what locating took from the autocorrelation, and cut it where it first vanishes.
+
+    A location absorbs some two smooth modes of each phase's residuals. Each lowers the autocorrelation at
+    every lag by the sum over lags divided by the number of channels.
+    """
+    lift = 0.0
+    for _ in range(_LIFTS):
+        lifted = (rho + lift) / (1.0 + lift)
+        gone = np.flatnonzero(lifted <= _VANISHED)
+        end = min(int(gone[0]) if len(gone) else len(rho), max(channels // 6, 2))
+        total = 1.0 + 2.0 * float(lifted[1:end].sum())
+        lift = min(_ABSORBED_MODES * total / channels, _MAX_LIFT)
+    kept: F64 = lifted[:end]
+    return kept
 
 
 def correlated_sum(values: F64, rho: F64) -> F64:

@@ -136,7 +136,7 @@ def locate_step(
     gradient : numpy.ndarray, shape (pairs, 3)
         At the new locations.
     shift : numpy.ndarray, shape (events,)
-        How far the step went, in standard errors of the location (0 where refused at high damping).
+        Length of the step, taken or refused, in standard errors of the location.
     """
     events = len(theta)
     hessian, slope = normal_equations(event, weight, residual_s, gradient, events)
@@ -151,9 +151,8 @@ def locate_step(
     new_cost = np.bincount(event, weight * new_residual**2, minlength=events)
     better = new_cost <= old_cost
     damping.update(better)
-    moved = np.where(better[:, None], trial - theta, 0.0)
+    moved = trial - theta
     shift = np.sqrt(np.maximum(np.einsum("ki,kij,kj->k", moved, hessian, moved), 0.0))
-    shift = np.where(better | (damping.value > 1e6), shift, 1.0)
     kept = better[event]
     return (
         np.where(better[:, None], trial, theta),

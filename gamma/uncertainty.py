@@ -91,7 +91,7 @@ def _weights(problem: Problem, fit: Fit) -> _Weights:
 
 
 def _variances(problem: Problem, fit: Fit, weights: _Weights) -> F64:
-    """Variance of robustly weighted residuals by event and group (s^2), drawn towards the scale expected."""
+    """Variance of robustly weighted residuals by event and group (s^2), drawn towards that of all events."""
     pairs, now, events = fit.pairs, fit.expectation, len(fit.components)
     cell = pairs.event * problem.num_groups + weights.group
     inner = weights.claim * now.posterior * now.robust**2
@@ -100,7 +100,8 @@ def _variances(problem: Problem, fit: Fit, weights: _Weights) -> F64:
     square = np.bincount(cell, inner * now.residual_s**2, minlength=size).reshape(events, -1)
     spent = problem.num_free * number / np.maximum(number.sum(axis=1, keepdims=True), 1e-9)
     prior = PRIOR_OBSERVATIONS
-    variance: F64 = (square + prior * problem.sigma_s**2) / np.maximum(number + prior - spent, 1.0)
+    common = (square.sum(axis=0) + prior * problem.sigma_s**2) / (number.sum(axis=0) + prior)
+    variance: F64 = (square + prior * common) / np.maximum(number + prior - spent, 1.0)
     return variance
 
 
