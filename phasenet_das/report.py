@@ -15,6 +15,7 @@ import pandas as pd
 
 from phasenet_das.catalog.quality import (
     FLAG_MEANINGS,
+    coordinates,
     decimals,
     describe_event,
     located,
@@ -230,7 +231,7 @@ def _events_part(events: pd.DataFrame) -> _Part:
 def _event_row(event: dict[str, Any]) -> dict[str, str]:
     position = _MISSING
     if located(event):
-        position = f"{event['latitude']:.4f}°, {event['longitude']:.4f}°"
+        position = coordinates(event["longitude"], event["latitude"])
         position += f" {_spread(event['horizontal_uncertainty_km'], 'km')}"
     return {
         "#": f"{event['event_index']}",

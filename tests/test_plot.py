@@ -194,7 +194,7 @@ def test_kept_rejected_and_foreign_picks(ax, orientation):
         [make_picks([0, 0, -1]), make_picks([0], station_id="OTHER"), make_picks([0], seconds=99)]
     )
     plot.section(make_record(), table, ax=ax, orientation=orientation)
-    assert labels(ax) == ["P rejected (1)", "P kept (2)"]
+    assert labels(ax) == ["P kept (2)", "P rejected (1)"]
     kept = offsets(ax, "P kept (2)")
     np.testing.assert_allclose(kept if orientation == "time-down" else kept[:, ::-1], [[100, 3], [101, 3]])
 

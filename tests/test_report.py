@@ -181,7 +181,7 @@ def test_every_figure_is_an_image_with_words_for_it(page):
         "2 events were found between 2020-01-01 00:00:01 and 2020-01-01 00:00:30 UTC.",
         "They explain 160 of 240 picks.",
         "2020-01-01 00:00:01.00 ± 0.12 s",
-        "35.7000°, -117.5000° ± 1.5 km",
+        "35.7000° N, 117.5000° W ± 1.5 km",
         "8.2 ± 2.5 km",
         "161.2 ± 9.1 km",
         "azimuth-unconstrained: the receivers tell how far away the source is but not in which direction",

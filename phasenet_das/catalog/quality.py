@@ -56,13 +56,29 @@ def describe_event(event: Mapping[str, Any]) -> str:
     """
     parts = [_time(event)]
     if located(event):
-        parts.append(f"{event['latitude']:.4f}° N, {event['longitude']:.4f}° E")
+        parts.append(coordinates(event["longitude"], event["latitude"]))
         parts[-1] += plus_minus(event["horizontal_uncertainty_km"], "km")
         if math.isfinite(event["depth_km"]):
             parts.append(f"depth {event['depth_km']:.1f}{plus_minus(event['depth_uncertainty_km'], 'km')}")
     if math.isfinite(event["source_distance_km"]):
         parts.append(_distance(event))
     return ", ".join(parts)
+
+
+def coordinates(longitude: float, latitude: float) -> str:
+    """Write a position as people do.
+
+    Parameters
+    ----------
+    longitude, latitude : float
+        In degrees, east and north positive.
+
+    Returns
+    -------
+    str
+        For instance ``39.8095° N, 119.0015° W``.
+    """
+    return f"{abs(latitude):.4f}° {'NS'[latitude < 0]}, {abs(longitude):.4f}° {'EW'[longitude < 0]}"
 
 
 def located(event: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from phasenet_das.catalog.quality import decimals, plus_minus
+from phasenet_das.catalog.quality import coordinates, decimals, plus_minus
 from phasenet_das.plot.style import (
     CABLE,
     EVENT,
@@ -85,7 +85,7 @@ def map_view(events: pd.DataFrame, channels: pd.DataFrame | None = None, *, ax: 
     ax.set_aspect("equal")
     ax.set(xlabel="East of the receivers (km)", ylabel="North of the receivers (km)")
     if np.isfinite(centre.latitude):
-        text = f"(0, 0) = {centre.latitude:.4f}° N, {centre.longitude:.4f}° E"
+        text = f"(0, 0) = {coordinates(centre.longitude, centre.latitude)}"
         ax.set_title(text, loc="left", fontsize=TICK_SIZE)
     legend_below(ax)
     finish(ax, grid=True)

@@ -39,20 +39,18 @@ def draw_picks(ax: Axes, picks: pd.DataFrame, place: Place, size: float) -> None
     for phase in sorted(picks["phase_type"].unique()):
         of_phase = (picks["phase_type"] == phase).to_numpy()
         color = phase_color(str(phase))
-        rejected = picks[of_phase & ~kept]
-        if judged and len(rejected):
-            x, y = place(*_where(rejected))
+        filled, hollow = picks[of_phase & (kept | (not judged))], picks[of_phase & ~kept & judged]
+        word = "kept" if judged else "picks"
+        if len(filled):
+            x, y = place(*_where(filled))
+            ax.scatter(x, y, s=2.6 * size, color="white", linewidths=0, zorder=4)
+            label = f"{phase} {word} ({len(filled):,})"
+            ax.scatter(x, y, s=size, color=color, linewidths=0, zorder=5, label=label)
+        if len(hollow):
+            x, y = place(*_where(hollow))
             ax.scatter(
-                x, y, s=1.3 * size, facecolors="white", edgecolors=color, linewidths=0.6, alpha=0.75,
-                zorder=3,                label=f"{phase} rejected ({len(rejected):,})",
-            )  # fmt: skip
-        shown = picks[of_phase & kept] if judged else rejected
-        if len(shown):
-            x, y = place(*_where(shown))
-            ax.scatter(x, y, s=2.6 * size, color="#ffffff", linewidths=0, zorder=4)
-            ax.scatter(
-                x, y, s=size, color=color, linewidths=0, zorder=5,
-                label=f"{phase} kept ({len(shown):,})" if judged else f"{phase} picks ({len(shown):,})",
+                x, y, s=1.3 * size, facecolors="white", edgecolors=color, linewidths=0.6, alpha=0.75, zorder=3,
+                label=f"{phase} rejected ({len(hollow):,})",
             )  # fmt: skip
 
 
