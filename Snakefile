@@ -8,8 +8,9 @@ min_version("9.20")
 
 # Jobs find the package of this checkout even when it is not installed in their environment.
 sys.path.insert(0, workflow.basedir)
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    filter(None, [workflow.basedir, os.environ.get("PYTHONPATH")])
+inherited = os.getenv("PYTHONPATH")
+os.environ.update(
+    PYTHONPATH=os.pathsep.join([workflow.basedir] + ([inherited] if inherited else []))
 )
 
 if not workflow.configfiles:

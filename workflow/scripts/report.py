@@ -6,11 +6,12 @@ from phasenet_das.config import load_config
 from phasenet_das.joblog import job_log
 from phasenet_das.run_report import write_run_report
 
-with job_log(snakemake.log[0]):
-    write_run_report(
-        load_config(snakemake.params.settings),
-        snakemake.params.sources,
-        snakemake.input.coverage,
-        Path(snakemake.input.events).parent,
-        snakemake.output.html,
-    )
+if __name__ == "__main__":  # worker processes import this file
+    with job_log(snakemake.log[0]):
+        write_run_report(
+            load_config(snakemake.params.settings),
+            snakemake.params.sources,
+            snakemake.input.coverage,
+            Path(snakemake.input.events).parent,
+            snakemake.output.html,
+        )
