@@ -220,8 +220,9 @@ def _events_part(events: pd.DataFrame) -> _Part:
     flags = sorted({flag for text in shown["location_quality"] for flag in text.split(";") if flag})
     meanings = [f"{flag}: {FLAG_MEANINGS.get(flag, 'see the documentation')}." for flag in flags]
     text = (
-        "Uncertainties are one standard deviation. Distance is from the nearest channel to the source; depth "
-        "is below sea level. Residuals are observed less predicted arrival times."
+        "Uncertainties are one standard deviation; of a position, the long half-axis of the 68 % ellipse. "
+        "Distance is from the nearest channel to the source; depth is below sea level. Residuals are "
+        "observed less predicted arrival times."
     )
     rows = [list(row) for row in table.to_numpy()]
     made = _Table(list(table.columns), rows, _EVENT_TEXT, note)

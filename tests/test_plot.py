@@ -359,10 +359,18 @@ def test_a_located_event_lies_where_it_is_across_the_date_line(ax):
 
 
 def test_the_ellipse_points_along_its_azimuth(ax):
-    axes = {"ellipse_semi_major_km": 4.0, "ellipse_semi_minor_km": 1.0, "ellipse_azimuth_deg": 30.0}
+    axes = {"ellipse_major_km": 4.0, "ellipse_minor_km": 1.0, "ellipse_azimuth_deg": 30.0}
     plot.map_view(make_events(longitude=-179.9, latitude=-20.1, **axes), make_channels(), ax=ax)
     ellipse = next(c for c in ax.collections if isinstance(c, EllipseCollection))
     assert np.rad2deg(ellipse._angles) == pytest.approx([60])
+
+
+def test_the_mirror_image_is_joined_to_its_event(ax):
+    mirror = {"mirror_longitude": [-179.9], "mirror_latitude": [-20.3]}
+    plot.map_view(make_events(longitude=-179.9, latitude=-20.1, **mirror), make_channels(), ax=ax)
+    start, end = ax.lines[0].get_xydata()
+    assert np.hypot(*(end - start)) == pytest.approx(0.2 * 110.7, rel=2e-3)
+    assert ax.get_ylim()[0] < end[1]
 
 
 def test_a_map_without_coordinates_says_so(ax):

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from phasenet_das.catalog.codes import station_codes
-from phasenet_das.catalog.quality import describe_event, explain_flags, located, records
+from phasenet_das.catalog.quality import coordinates, describe_event, explain_flags, located, records
 from phasenet_das.catalog.thinning import thin_picks
 from phasenet_das.errors import TableError
 from phasenet_das.tables import CHANNEL_COLUMNS, EVENT_COLUMNS, PICK_COLUMNS, atomic_path, conform
@@ -36,7 +36,8 @@ __all__ = ["to_obspy", "write_quakeml"]
 _ROOT: Final = "smi:local/phasenet-das"
 _NOT_IN_A_RESOURCE_ID: Final = re.compile(r"[^A-Za-z0-9\-.*()_~'+?=,;/&]")
 _KM_PER_DEGREE: Final = 111.195  # of a great circle on a sphere of 6371 km
-_ELLIPSE: Final = ("ellipse_semi_major_km", "ellipse_semi_minor_km", "ellipse_azimuth_deg")
+_ELLIPSE_SIGMA: Final = math.sqrt(-2 * math.log(1 - 0.6827))  # half-axis of the 68 % ellipse in sigma
+_ELLIPSE: Final = ("ellipse_major_km", "ellipse_minor_km", "ellipse_azimuth_deg")
 
 
 def to_obspy(
@@ -59,8 +60,9 @@ def to_obspy(
     Parameters
     ----------
     events : pandas.DataFrame
-        Event table. Optional columns: ``magnitude``, ``magnitude_type``, ``magnitude_uncertainty``, and
-        ``ellipse_semi_major_km``, ``ellipse_semi_minor_km``, ``ellipse_azimuth_deg`` (clockwise from north).
+        Event table. Optional columns: ``magnitude``, ``magnitude_type``, ``magnitude_uncertainty``; the
+        half-axes ``ellipse_major_km`` and ``ellipse_minor_km`` of the 68 % ellipse and its
+        ``ellipse_azimuth_deg`` (clockwise from north); ``mirror_longitude``, ``mirror_latitude``.
     picks : pandas.DataFrame
         Pick table; rows of no event in `events` are left out, the others thinned by
         :func:`phasenet_das.catalog.thin_picks`. The standard error of a pick is its column
@@ -234,19 +236,16 @@ def _origin(
 ) -> Origin:
     from obspy.core.event import Origin, OriginQuality, QuantityError
 
-    horizontal_km = row["horizontal_uncertainty_km"]
-    latitude_error = _rounded(horizontal_km / _KM_PER_DEGREE, 7)
-    longitude_error = _rounded(
-        horizontal_km / (_KM_PER_DEGREE * max(math.cos(math.radians(row["latitude"])), 1e-6)), 7
-    )
+    east_km, north_km = _position_errors_km(row)
+    km_per_degree_east = _KM_PER_DEGREE * max(math.cos(math.radians(row["latitude"])), 1e-6)
     return Origin(
         resource_id=_resource_id("origin", name),
         time=_utc(row["time"]),
         time_errors=QuantityError(uncertainty=_rounded(row["time_uncertainty_s"], 6)),
         longitude=_rounded(row["longitude"], 7),
-        longitude_errors=QuantityError(uncertainty=longitude_error),
+        longitude_errors=QuantityError(uncertainty=_rounded(east_km / km_per_degree_east, 7)),
         latitude=_rounded(row["latitude"], 7),
-        latitude_errors=QuantityError(uncertainty=latitude_error),
+        latitude_errors=QuantityError(uncertainty=_rounded(north_km / _KM_PER_DEGREE, 7)),
         depth=_rounded(row["depth_km"] * 1000, 2),
         depth_errors=QuantityError(uncertainty=_rounded(row["depth_uncertainty_km"] * 1000, 2)),
         depth_type="from location" if _finite(row["depth_km"]) else None,
@@ -267,16 +266,32 @@ def _origin(
     )
 
 
+def _position_errors_km(row: dict[str, Any]) -> tuple[float, float]:
+    """Give the standard errors to east and north, or the horizontal uncertainty as their bound."""
+    if not _has_ellipse(row):
+        return row["horizontal_uncertainty_km"], row["horizontal_uncertainty_km"]
+    major, minor, azimuth = (row[column] for column in _ELLIPSE)
+    sine, cosine = math.sin(math.radians(azimuth)), math.cos(math.radians(azimuth))
+    return math.hypot(major * sine, minor * cosine) / _ELLIPSE_SIGMA, (
+        math.hypot(major * cosine, minor * sine) / _ELLIPSE_SIGMA
+    )
+
+
+def _has_ellipse(row: dict[str, Any]) -> bool:
+    return all(_finite(row.get(column)) for column in _ELLIPSE)
+
+
 def _origin_uncertainty(row: dict[str, Any]) -> Any:  # noqa: ANN401 - ObsPy makes this class at run time
     from obspy.core.event import OriginUncertainty
 
-    if all(_finite(row.get(column, math.nan)) for column in _ELLIPSE):
+    if _has_ellipse(row):
         major, minor, azimuth = (row[column] for column in _ELLIPSE)
         return OriginUncertainty(
             max_horizontal_uncertainty=_rounded(major * 1000, 2),
             min_horizontal_uncertainty=_rounded(minor * 1000, 2),
             azimuth_max_horizontal_uncertainty=_rounded(azimuth, 3),
             preferred_description="uncertainty ellipse",
+            confidence_level=68.27,
         )
     if _finite(row["horizontal_uncertainty_km"]):
         return OriginUncertainty(
@@ -329,6 +344,9 @@ def _comments(row: dict[str, Any], name: str, left_out: int) -> list[Comment]:
     if row["location_quality"]:
         flags = "; ".join(explain_flags(row["location_quality"]))
         texts.append(f"location_quality {row['location_quality']}: {flags}")
+    if _finite(row.get("mirror_longitude")) and _finite(row.get("mirror_latitude")):
+        mirror = coordinates(row["mirror_longitude"], row["mirror_latitude"])
+        texts.append(f"Mirror image across the cable, which fits as well: {mirror}")
     if left_out:
         texts.append(f"{left_out} more picks of neighbouring channels are in the pick table.")
     return [

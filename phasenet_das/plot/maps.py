@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["depth_section", "map_view"]
 
-_ELLIPSE: Final = ["ellipse_semi_major_km", "ellipse_semi_minor_km", "ellipse_azimuth_deg"]
+_ELLIPSE: Final = ["ellipse_major_km", "ellipse_minor_km", "ellipse_azimuth_deg"]
 _SMALL: Final = 0.03  # a cable shorter than this share of the map is drawn as a square
 
 
@@ -49,15 +49,16 @@ class _Centre(NamedTuple):
 def map_view(events: pd.DataFrame, channels: pd.DataFrame | None = None, *, ax: Axes | None = None) -> Axes:
     """Draw cables, seismometers and events on a plane in km around the receivers.
 
-    Located events carry their error ellipse (or the circle of ``horizontal_uncertainty_km``). An event
+    Located events carry their error ellipse (or the circle of ``horizontal_uncertainty_km``), and a
+    dotted line to their mirror image across the cable where that fits as well. An event
     whose direction is unknown is a circle around the receivers at its distance, with a band for the
     uncertainty.
 
     Parameters
     ----------
     events : pandas.DataFrame
-        Event table, optionally with ``ellipse_semi_major_km``, ``ellipse_semi_minor_km`` and
-        ``ellipse_azimuth_deg`` (clockwise from north).
+        Event table, optionally with the half-axes ``ellipse_major_km`` and ``ellipse_minor_km``, with
+        ``ellipse_azimuth_deg`` (clockwise from north), ``mirror_longitude`` and ``mirror_latitude``.
     channels : pandas.DataFrame, optional
         Channel table; without coordinates the receivers are one point at the centre.
     ax : matplotlib.axes.Axes, optional
@@ -77,6 +78,7 @@ def map_view(events: pd.DataFrame, channels: pd.DataFrame | None = None, *, ax: 
         _draw_distance(ax, event, labelled=number == 0)
     if len(located):
         _draw_located(ax, located, centre)
+        _draw_mirrors(ax, located, centre)
     half_width = _frame(ax, known, located, unlocated, centre)
     if len(known):
         _draw_receivers(ax, known, centre, half_width)
@@ -225,6 +227,26 @@ def _draw_located(ax: Axes, located: pd.DataFrame, centre: _Centre) -> None:
             )  # fmt: skip
 
 
+def _draw_mirrors(ax: Axes, located: pd.DataFrame, centre: _Centre) -> None:
+    """Draw the image across the cable that fits an event's picks as well, and join the two."""
+    mirrors = _mirrors(located)
+    if mirrors.empty:
+        return
+    east, north = centre.project(mirrors["longitude"], mirrors["latitude"])
+    own = located.loc[mirrors.index]
+    own_east, own_north = centre.project(own["longitude"], own["latitude"])
+    ax.plot([own_east, east], [own_north, north], ":", color=EVENT, linewidth=0.6, zorder=3)
+    ax.scatter(east, north, s=14, marker="D", facecolor="white", edgecolor=EVENT, linewidths=0.7, zorder=4,
+               label="their mirror images")  # fmt: skip
+
+
+def _mirrors(located: pd.DataFrame) -> pd.DataFrame:
+    if "mirror_longitude" not in located.columns or "mirror_latitude" not in located.columns:
+        return located.iloc[:0][["longitude", "latitude"]]
+    names = {"mirror_longitude": "longitude", "mirror_latitude": "latitude"}
+    return located[list(names)].dropna().rename(columns=names)
+
+
 def _draw_receivers(ax: Axes, known: pd.DataFrame, centre: _Centre, half_width: float) -> None:
     cables = known[known["channel_index"] != -1]
     for station, group in cables.groupby("station_id", observed=True):
@@ -248,7 +270,8 @@ def _frame(
     ax: Axes, known: pd.DataFrame, located: pd.DataFrame, unlocated: pd.DataFrame, centre: _Centre
 ) -> float:
     """Set square limits around receivers, events and circles; return half their width in km."""
-    points = pd.concat([known[["longitude", "latitude"]], located[["longitude", "latitude"]]])
+    places = ["longitude", "latitude"]
+    points = pd.concat([known[places], located[places], _mirrors(located)])
     if len(points):
         east, north = centre.project(points["longitude"], points["latitude"])
     else:

@@ -49,8 +49,8 @@ def draw_picks(ax: Axes, picks: pd.DataFrame, place: Place, size: float) -> None
         if len(hollow):
             x, y = place(*_where(hollow))
             ax.scatter(
-                x, y, s=1.3 * size, facecolors="white", edgecolors=color, linewidths=0.6, alpha=0.75, zorder=3,
-                label=f"{phase} rejected ({len(hollow):,})",
+                x, y, s=1.3 * size, facecolors="white", edgecolors=color, linewidths=0.6, alpha=0.75,
+                zorder=3, label=f"{phase} rejected ({len(hollow):,})",
             )  # fmt: skip
 
 

@@ -129,12 +129,24 @@ def test_magnitudes_are_absent_unless_finite(events, picks):
 
 
 def test_the_ellipse_is_kept(events, picks, tmp_path):
-    ellipse = {"ellipse_semi_major_km": 2.0, "ellipse_semi_minor_km": 0.5, "ellipse_azimuth_deg": 30.0}
+    ellipse = {"ellipse_major_km": 2.0, "ellipse_minor_km": 0.5, "ellipse_azimuth_deg": 30.0}
     path = write_quakeml(events.assign(**ellipse), picks, tmp_path / "catalog.xml")
-    uncertainty = obspy.read_events(str(path))[0].origins[0].origin_uncertainty
+    origin = obspy.read_events(str(path))[0].origins[0]
+    uncertainty = origin.origin_uncertainty
+    north_km = origin.latitude_errors.uncertainty * 111.195
+    east_km = origin.longitude_errors.uncertainty * 111.195 * np.cos(np.deg2rad(35.7))
+    assert north_km**2 + east_km**2 == pytest.approx((2.0**2 + 0.5**2) / 2.2958, rel=1e-4)
+    assert north_km > east_km
     assert uncertainty.max_horizontal_uncertainty == 2000
     assert uncertainty.min_horizontal_uncertainty == 500
     assert uncertainty.azimuth_max_horizontal_uncertainty == 30
+
+
+def test_the_mirror_image_is_told(events, picks):
+    ambiguous = events.assign(mirror_longitude=[-117.6, np.nan], mirror_latitude=[35.3, np.nan])
+    made = to_obspy(ambiguous, picks)
+    assert any(text.endswith("35.3000° N, 117.6000° W") for text in (c.text for c in made[0].comments))
+    assert not any("Mirror" in comment.text for comment in made[1].comments)
 
 
 def test_creation_info_is_what_was_given(events, picks, tmp_path):
