@@ -1,7 +1,8 @@
 """Measure the association on made and shared cases: `python benchmarks/association.py [CASE...]`.
 
-Each case runs in a process of its own, on one thread; the table gives events, precision and recall, errors beside
-those of least squares on the true assignment, coverage of the 68 % ellipses, CPU-seconds and peak memory.
+Each case runs in a process of its own, on one thread; the table gives events, precision and recall, errors
+beside those of least squares on the true assignment, how often the 68 % ellipses hold the truth, CPU-seconds
+and peak memory.
 """
 
 from __future__ import annotations
@@ -51,12 +52,12 @@ def shared_case(name: str) -> Case:
 
 
 def ridgecrest() -> pd.DataFrame:
-    """The stations of the shared network case."""
+    """Give the stations of the shared network case."""
     return shared_case("scale_10k").stations
 
 
 def noisy(seed: int, vscale: float = 1.0) -> Case:
-    """The noisy network case: 50 events 10 s apart, 0.4 s noise, 40 % false picks."""
+    """Make the noisy network case: 50 events 10 s apart, 0.4 s noise, 40 % false picks."""
     return network_case(
         seed,
         num_events=50,
@@ -221,12 +222,13 @@ def markdown(rows: list[tuple[str, int, dict[str, float]]]) -> str:
     )
     lines = [head, "|---|" + "---|" * (head.count("|") - 2)]
     for name, seed, r in rows:
-        lines.append(
-            f"| {name} | {seed} | {r['picks']:.0f} | {r['true']:.0f} | {r['found']:.0f} | {r['precision']:.3f} "
-            f"| {r['recall']:.3f} | {r['error_km']:.3f} | {r.get('reference_km', float('nan')):.3f} "
-            f"| {r['stated_km']:.3f} | {r['coverage']:.2f} | {r['pick_precision']:.4f} "
-            f"| {r['pick_recall']:.4f} | {r['cpu_s']:.1f} | {r['peak_mb']:.0f} |"
-        )
+        cells = [name, f"{seed}", *(f"{r[key]:.0f}" for key in ("picks", "true", "found"))]
+        cells += [
+            f"{r.get(key, float('nan')):.3f}" for key in ("precision", "recall", "error_km", "reference_km")
+        ]
+        cells += [f"{r['stated_km']:.3f}", f"{r['coverage']:.2f}", f"{r['pick_precision']:.4f}"]
+        cells += [f"{r['pick_recall']:.4f}", f"{r['cpu_s']:.1f}", f"{r['peak_mb']:.0f}"]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

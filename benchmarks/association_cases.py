@@ -1,7 +1,7 @@
 """Made association cases with known truth: a seismic network, a fibre-optic cable, and both together.
 
-The recipes are those of the shared cases (``bench/association/README.md``), with seed, number of events, spacing,
-noise, share of false picks and velocity error as arguments.
+The recipes are those of the shared cases (``bench/association/README.md``), with seed, number of events,
+spacing, noise, share of false picks and velocity error as arguments.
 """
 
 from __future__ import annotations
@@ -166,7 +166,9 @@ def _disc_events(rng: np.random.Generator, num_events: int, span_s: float) -> pd
     )
 
 
-def _correlated(rng: np.random.Generator, shape: tuple[int, int, int], noise_s: float, width: int) -> np.ndarray:
+def _correlated(
+    rng: np.random.Generator, shape: tuple[int, int, int], noise_s: float, width: int
+) -> np.ndarray:
     """Draw noise with a moving-average correlation of `width` channels along axis 1."""
     white = rng.normal(size=(shape[0], shape[1] + width - 1, shape[2]))
     total = np.cumsum(np.concatenate([np.zeros((shape[0], 1, shape[2])), white], axis=1), axis=1)

@@ -6,12 +6,10 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
-from gamma.blocks import Runner, open_runner
-from gamma.catalog import Mirrors, events_table, picks_table
+from gamma.blocks import open_runner
+from gamma.catalog import events_table, picks_table
 from gamma.config import AssociationConfig
 from gamma.explain import explain_picks, summarise
 from gamma.final import assign, finish
@@ -23,8 +21,6 @@ from gamma.search import search
 from gamma.setup import make_setup
 
 __all__ = ["AssociationResult", "associate"]
-
-F64 = npt.NDArray[np.float64]
 
 logger = logging.getLogger("gamma")
 
@@ -97,7 +93,7 @@ def associate(
     with open_runner(setup, workers) as runner:
         found, thinned, history = search(runner, thinned)
         final = finish(runner, every, found)
-        mirrors = _mirrors(runner, thinned, final.components.theta, found, final.member)
+        mirrors = find_mirrors(runner, thinned, found, final.components.theta, final.member)
     assigned = assign(setup, final)
     events = events_table(setup, observations, final, assigned, mirrors)
     reasons, codes = explain_picks(final, assigned, seeds)
@@ -109,13 +105,3 @@ def associate(
             config.max_iterations,
         )
     return AssociationResult(events, picks_table(picks, observations, assigned, reasons, codes), summary)
-
-
-def _mirrors(
-    runner: Runner,
-    thinned: Any,
-    theta: F64,
-    found: Any,
-    member: npt.NDArray[np.int64],  # noqa: ANN401
-) -> Mirrors:
-    return find_mirrors(runner, thinned, found, theta, member)

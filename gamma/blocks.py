@@ -1,7 +1,7 @@
 """The record in parts: time blocks for seeds, batches of events for fits, run here or in processes.
 
-Blocks lie on an absolute grid and see every pick an origin in them can have; batches are cut from the list of all
-events and carry their neighbours along. Neither depends on the number of workers.
+Blocks lie on an absolute grid and see every pick an origin in them can have; batches are cut from the list of
+all events and carry their neighbours along. Neither depends on the number of workers.
 """
 
 from __future__ import annotations

@@ -157,7 +157,7 @@ def _flags(setup: Setup, final: Final, mirrors: Mirrors) -> list[str]:
     depth_range = float(setup.upper_km[2] - setup.lower_km[2])
     depth_error = np.sqrt(np.maximum(final.location.covariance[:, 3, 3], 0.0))
     flags = {
-        "at-boundary": (low | high).any(axis=1),
+        "at-boundary": np.asarray((low | high).any(axis=1)),
         "mirror-ambiguous": np.isfinite(mirrors.loss) & (setup.mode == "full"),
         "azimuth-unconstrained": np.full(len(place), setup.mode != "full"),
         "depth-unconstrained": (depth_error > depth_range / 4.0) & (setup.mode != "point"),

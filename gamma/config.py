@@ -42,6 +42,11 @@ class AssociationConfig(Settings):
     layers: tuple[Layer, ...] | None = _field(
         None, "", "1-D layered model, top layer first; replaces the homogeneous one."
     )
+    receivers_below_sea_level: bool = _field(
+        False,
+        "",
+        "Set when all receivers really lie below sea level (sea floor); else that is refused as a sign slip.",
+    )
     velocity_uncertainty: float = _field(
         0.03,
         "1",
@@ -89,6 +94,13 @@ class AssociationConfig(Settings):
         """S velocity of the homogeneous model in km/s."""
         return self.vs_km_s if self.vs_km_s is not None else self.vp_km_s / self.vp_vs_ratio
 
+    @property
+    def slowest_s_velocity_km_s(self) -> float:
+        """Lowest S velocity of the model in use, in km/s."""
+        if self.layers is None:
+            return self.s_velocity_km_s
+        return min(layer.vs_km_s for layer in self.layers)
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if (self.x_range_km is None) != (self.y_range_km is None):
@@ -106,6 +118,7 @@ class AssociationConfig(Settings):
         if self.use_amplitude and self.amplitude_unit != "m/s":
             raise ValueError(
                 f"use_amplitude needs amplitude_unit 'm/s' (peak ground velocity), "
-                f"found {self.amplitude_unit!r}; the amplitude relation is defined for that unit only. Convert, or set use_amplitude to false"
+                f"found {self.amplitude_unit!r}; the amplitude relation is defined for that "
+                "unit only. Convert, or set use_amplitude to false"
             )
         return self

@@ -100,8 +100,8 @@ def normal_equations(
         entry = np.bincount(event, weighted[i] * columns[j], minlength=num_events)
         hessian[:, i, j] = hessian[:, j, i] = entry
     slope = np.empty((num_events, 4))
-    for i, column in enumerate(weighted):
-        slope[:, i] = np.bincount(event, column * residual_s, minlength=num_events)
+    for place, column in enumerate(weighted):
+        slope[:, place] = np.bincount(event, column * residual_s, minlength=num_events)
     return hessian, slope
 
 

@@ -160,7 +160,7 @@ class Expectation:
 
 @dataclass
 class Fit:
-    """Result of a fit: events, pairs, posteriors, the log of the bound, and which first guess became which event."""
+    """Result of a fit: events, pairs, posteriors, the log of the bound, and each event's first guess."""
 
     components: Components
     pairs: Pairs
@@ -274,7 +274,7 @@ def fit(problem: Problem, components: Components, *, max_iterations: int, reach_
     -------
     Fit
         Converged when no location moves by a hundredth of its standard error, and no scale or count by as
-        much of itself. Its `trace` holds the bound after each iteration. It never falls from one line to the next
+        much of itself. Its `trace` holds the bound after each iteration. It never falls from line to line
         unless the line names a change (death, merge, reach).
     """
     trace: list[Trace] = []
@@ -320,9 +320,7 @@ def _nearest_only(problem: Problem, components: Components, reach_s: F64, *, eve
     if len(pairs.pick) == 0:
         return pairs
     slot = problem.slot[pairs.pick]
-    time = problem.travel_time.times(
-        components.theta[pairs.event, 1:], problem.slot_xyz_km[slot], slot & 1
-    )
+    time = problem.travel_time.times(components.theta[pairs.event, 1:], problem.slot_xyz_km[slot], slot & 1)
     late = np.abs(problem.time_s[pairs.pick] - components.theta[pairs.event, 0] - time)
     seat = pairs.event * len(problem.slot_weight) + slot
     first = np.flatnonzero(np.concatenate([[True], seat[1:] != seat[:-1]]))

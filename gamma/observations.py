@@ -128,8 +128,9 @@ def _times_ns(column: pd.Series) -> tuple[I64, npt.NDArray[np.bool_]]:
         raise PickError(
             f"picks: phase_time cannot be read as times ({error}); expected UTC times."
         ) from error
-    known = times.notna().to_numpy(bool)
-    return times.dt.as_unit("ns").astype("int64").to_numpy(np.int64), known
+    known: npt.NDArray[np.bool_] = np.asarray(times.notna(), dtype=np.bool_)
+    stamps: I64 = np.asarray(times.dt.as_unit("ns").astype("int64"), dtype=np.int64)
+    return stamps, known
 
 
 def _is_time(column: pd.Series) -> bool:

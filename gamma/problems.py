@@ -76,7 +76,8 @@ def seed_picks(setup: Setup, observations: Observations, weight: F64) -> tuple[P
     cells = setup.cells
     gap = 2.0 * setup.config.pick_uncertainty_s
     seeds = make_seed_picks(observations.time_s, observations.slot, cells, gap)
-    total = np.stack([np.bincount(cells.cell, column) for column in weight.T], axis=1)
+    total: F64 = np.zeros((len(cells.size), 2))
+    np.add.at(total, cells.cell, weight)
     place = np.repeat(setup.receivers.xyz_km[cells.representative], 2, axis=0)
     cable = setup.receivers.cable[cells.representative]
     return _pick_set(seeds.time_s, seeds.slot, _template(setup, place, cable, total)), seeds

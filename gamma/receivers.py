@@ -18,6 +18,7 @@ F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 Mode = Literal["point", "vertical", "full"]
 _MIN_CABLE_CHANNELS = 8
+_UNDERGROUND_KM = 0.05
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,22 @@ class Receivers:
     def horizontal_aperture_km(self) -> float:
         """Largest horizontal extent in km, along the longest principal axis."""
         return float(_principal_extents(self.xyz_km[:, :2])[0])
+
+    def refuse_all_underground(self) -> None:
+        """Refuse receivers that all lie below sea level: mostly a sign slip of z or elevation.
+
+        Raises
+        ------
+        StationError
+            All receivers are more than 50 m below sea level.
+        """
+        depth = self.xyz_km[:, 2]
+        if depth.min() > _UNDERGROUND_KM:
+            raise StationError(
+                f"stations: all {len(self)} receivers lie below sea level ({1000.0 * depth.min():.0f} to "
+                f"{1000.0 * depth.max():.0f} m deep). z_km points down, "
+                "elevation_m up: change the sign, or set receivers_below_sea_level if they are on the sea floor."
+            )
 
     def mode(self, resolution_km: float) -> Mode:
         """Say what the receivers can resolve: everything, range and depth, or range alone.
@@ -207,19 +224,19 @@ def _elevations_km(table: pd.DataFrame) -> F64:
 
 
 def _coordinates_known(table: pd.DataFrame, coordinates: F64) -> bool:
-    finite: npt.NDArray[np.bool_] = np.isfinite(coordinates).all(axis=1)
+    finite = np.asarray(np.isfinite(coordinates).all(axis=1), dtype=np.bool_)
     if finite.all() or not finite.any():
         return bool(finite.all())
     first = table.loc[int(np.flatnonzero(~finite)[0])]
     raise StationError(
         f"stations: {int((~finite).sum())} of {len(table)} receivers have no coordinates (first: "
-        f"{first['station_id']} channel {first['channel_index']}). Give them coordinates, drop them, or leave "
-        "all coordinates out to treat the array as a point."
+        f"{first['station_id']} channel {first['channel_index']}). Give them coordinates, drop them, or "
+        "leave all coordinates out to treat the array as a point."
     )
 
 
 def _cables(table: pd.DataFrame, xyz: F64, known: bool) -> tuple[I64, F64]:
-    """Give a number to each cable (a station with enough channels) and find each channel's place along them."""
+    """Number the cables (stations with enough channels); also each channel's place along its cable."""
     codes, names = pd.factorize(table["station_id"], sort=True)
     is_channel = table["channel_index"].to_numpy() >= 0
     counts = np.bincount(codes[is_channel], minlength=len(names))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -60,7 +61,7 @@ def search_alternatives(problem: Problem, fitted: Fit, grid: SeedGrid, events: I
     used[:, 0] = True
     pick, owner, weight, sigma = _claims(problem, fitted, events)
     bounds = np.searchsorted(owner, np.arange(len(events) + 1))
-    for row, (lo, hi) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for row, (lo, hi) in enumerate(pairwise(bounds)):
         if hi - lo < problem.num_free:
             continue
         nodes = _best_nodes(problem, grid, pick[lo:hi], weight[lo:hi], starts[row, 0, 1:])
@@ -121,4 +122,4 @@ def _descend(problem: Problem, theta: F64, pick: I64, owner: I64, weight: F64, s
         )
     half = 0.5 * (DEGREES_OF_FREEDOM + 1.0)
     loss = weight * half * np.log1p((residual / sigma) ** 2 / DEGREES_OF_FREEDOM)
-    return theta, np.bincount(event, loss, minlength=starts)
+    return theta, np.bincount(event, loss, minlength=starts).astype(np.float64)

@@ -211,7 +211,9 @@ def _own_part(
     own = np.flatnonzero(stands)[core]
     pairs = fitted.pairs
     mine = np.isin(pairs.event, own)
-    claim = np.bincount(pairs.pick[mine], fitted.expectation.posterior[mine], minlength=len(batch.pick))
+    claim = np.bincount(
+        pairs.pick[mine], fitted.expectation.posterior[mine], minlength=len(batch.pick)
+    ).astype(np.float64)
     return BatchFit(fitted.components.take(own), batch.pick, claim, bounds, +dropped)
 
 

@@ -94,11 +94,13 @@ def make_setup(receivers: Receivers, config: AssociationConfig) -> Setup:
     -------
     Setup
     """
-    model = make_model(config, receivers.xyz_km)
-    slowest = model.slowest_km_s[1]
+    slowest = config.slowest_s_velocity_km_s
     mode = receivers.mode(3.0 * slowest * config.pick_uncertainty_s)
+    if mode == "full" and not config.receivers_below_sea_level:
+        receivers.refuse_all_underground()
     receivers = _flatten(receivers, mode)
     lower, upper = _search_box(receivers, config, mode)
+    model = make_model(config, receivers.xyz_km, lower, upper)
     cells = make_cells(receivers, 1.5 * slowest * config.pick_uncertainty_s)
     both = 1 if mode == "point" else 0
     setup = Setup(

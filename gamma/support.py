@@ -90,7 +90,7 @@ def _contested(setup: Setup, fitted: Fit) -> Mask:
 
 
 def halves(problem: Problem, fitted: Fit, reach_s: float) -> Mask:
-    """Events of P alone that have one of S alone beside them, and the other way round: one event in two places."""
+    """Events of one phase alone with an event of the other phase beside them: one event in two places."""
     pairs, events = fitted.pairs, len(fitted.components)
     claim = problem.weight[pairs.pick] * fitted.expectation.posterior
     shear = (problem.slot[pairs.pick] & 1) == 1

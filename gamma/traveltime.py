@@ -80,17 +80,25 @@ class HomogeneousModel:
         return distance * slowness, gradient
 
 
-def make_model(config: AssociationConfig, receiver_km: F64) -> TravelTimeModel:
+def make_model(config: AssociationConfig, receiver_km: F64, lower_km: F64, upper_km: F64) -> TravelTimeModel:
     """Make the velocity model that the settings ask for.
 
     Parameters
     ----------
     config : AssociationConfig
     receiver_km : numpy.ndarray, shape (receivers, 3)
+    lower_km, upper_km : numpy.ndarray, shape (3,)
+        Corners of the search box.
 
     Returns
     -------
     TravelTimeModel
     """
-    del receiver_km
-    return HomogeneousModel(config.vp_km_s, config.s_velocity_km_s)
+    if config.layers is None:
+        return HomogeneousModel(config.vp_km_s, config.s_velocity_km_s)
+    from gamma.layered import layered_model
+
+    places = receiver_km[:, :2]
+    far = np.maximum(np.abs(upper_km[:2] - places.min(axis=0)), np.abs(places.max(axis=0) - lower_km[:2]))
+    depths = (float(lower_km[2]), float(upper_km[2]))
+    return layered_model(config.layers, receiver_km[:, 2], depths, float(np.hypot(*far)))

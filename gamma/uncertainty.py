@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -148,7 +149,7 @@ def _cable_scatter(
     rank = order.rank[problem.slot[pairs.pick] >> 1]
     columns = np.column_stack([np.ones(len(row)), fit.expectation.gradient]) * row[:, None]
     bounds = np.searchsorted(pairs.event, np.arange(len(out) + 1))
-    for event, (lo, hi) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for event, (lo, hi) in enumerate(pairwise(bounds)):
         for cable_group in np.unique(group[lo:hi]):
             if cable_group < 2:
                 continue

@@ -1,0 +1,205 @@
+"""Travel times in a 1-D layered model: eikonal tables (fteikpy), interpolated with their gradients.
+
+Tables hold travel time over straight distance, the mean slowness of the path, which is smooth where travel
+time itself has a kink (at the source): linear interpolation then costs little.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from gamma.config import Layer
+
+__all__ = ["LayeredModel", "layered_model"]
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+
+_TARGET_CELLS = 600.0
+_MIN_STEP_KM = 0.05
+_LEVEL_KM = 0.25
+_ROUND_STEPS_KM = (2.0, 1.0, 0.5, 0.25, 0.2, 0.1, 0.05)
+_MAX_LEVELS = 25
+
+
+@dataclass(frozen=True)
+class LayeredModel:
+    """Interpolated tables of mean slowness.
+
+    Parameters
+    ----------
+    slowness : numpy.ndarray, shape (2, levels, depths, ranges)
+        Travel time over straight distance (s/km), for P and S.
+    level_km, depth_km, range_km : tuple of float
+        First value and step of receiver depth, source depth and epicentral distance.
+    fastest_km_s, slowest_km_s : tuple of float
+        Largest and smallest P and S velocity.
+    """
+
+    slowness: F64 = field(repr=False)
+    level_km: tuple[float, float]
+    depth_km: tuple[float, float]
+    range_km: tuple[float, float]
+    fastest_km_s: tuple[float, float]
+    slowest_km_s: tuple[float, float]
+
+    def times(self, source_km: F64, receiver_km: F64, phase: I64) -> F64:
+        """Travel times (s) of sources and receivers; arrays broadcast, last axis x, y, z."""
+        source, receiver, phase = _broadcast(source_km, receiver_km, phase)
+        flat = self.times_and_gradients(source.reshape(-1, 3), receiver.reshape(-1, 3), phase.ravel())[0]
+        return flat.reshape(phase.shape)
+
+    def times_and_gradients(self, source_km: F64, receiver_km: F64, phase: I64) -> tuple[F64, F64]:
+        """Travel times (s), shape (n,), and gradients by the source position (s/km), shape (n, 3)."""
+        offset = source_km - receiver_km
+        horizontal = np.hypot(offset[:, 0], offset[:, 1])
+        distance = np.maximum(np.hypot(horizontal, offset[:, 2]), 1e-9)
+        slowness, by_depth, by_range = self._interpolate(
+            receiver_km[:, 2], source_km[:, 2], horizontal, phase
+        )
+        gradient = offset * (slowness / distance)[:, None]
+        gradient[:, :2] += offset[:, :2] * (by_range * distance / np.maximum(horizontal, 1e-9))[:, None]
+        gradient[:, 2] += by_depth * distance
+        return slowness * distance, gradient
+
+    def _interpolate(self, level: F64, depth: F64, range_: F64, phase: I64) -> tuple[F64, F64, F64]:
+        """Mean slowness and its derivatives by source depth and epicentral distance."""
+        _, levels, depths, ranges = self.slowness.shape
+        i, a = _place(level, self.level_km, levels)
+        j, b = _place(depth, self.depth_km, depths)
+        k, c = _place(range_, self.range_km, ranges)
+        flat = self.slowness.ravel()
+        base = ((phase * levels + i) * depths + j) * ranges + k
+        up, down, right = (levels > 1) * depths * ranges, ranges, 1
+
+        def corner(di: int, dj: int, dk: int) -> F64:
+            return flat[base + di * up + dj * down + dk * right]
+
+        near = [(1.0 - a) * corner(0, dj, dk) + a * corner(1, dj, dk) for dj in (0, 1) for dk in (0, 1)]
+        top, bottom = (1.0 - c) * near[0] + c * near[1], (1.0 - c) * near[2] + c * near[3]
+        along = (1.0 - b) * (near[1] - near[0]) + b * (near[3] - near[2])
+        value: F64 = (1.0 - b) * top + b * bottom
+        return value, (bottom - top) / self.depth_km[1], along / self.range_km[1]
+
+
+def _broadcast(source: F64, receiver: F64, phase: I64) -> tuple[F64, F64, I64]:
+    shape = np.broadcast_shapes(source.shape[:-1], receiver.shape[:-1], phase.shape)
+    return (
+        np.broadcast_to(source, (*shape, 3)),
+        np.broadcast_to(receiver, (*shape, 3)),
+        np.broadcast_to(phase, shape),
+    )
+
+
+def _place(value: F64, axis: tuple[float, float], size: int) -> tuple[I64, F64]:
+    """Cell and position within it; values beyond the table take its edge."""
+    if size == 1:
+        return np.zeros(len(value), np.int64), np.zeros(len(value))
+    position = np.clip((value - axis[0]) / axis[1], 0.0, size - 1.0)
+    cell = np.minimum(position.astype(np.int64), size - 2)
+    return cell, position - cell
+
+
+_cache: dict[str, LayeredModel] = {}
+
+
+def layered_model(
+    layers: tuple[Layer, ...],
+    receiver_depth_km: F64,
+    depth_range_km: tuple[float, float],
+    max_range_km: float,
+) -> LayeredModel:
+    """Make the tables, or take them from the cache.
+
+    Parameters
+    ----------
+    layers : tuple of Layer
+        Top layer first. The first reaches up to the highest receiver, the last down without end.
+    receiver_depth_km : numpy.ndarray, shape (receivers,)
+        Negative above sea level.
+    depth_range_km : tuple of float
+        Of the sources.
+    max_range_km : float
+        Longest epicentral distance.
+
+    Returns
+    -------
+    LayeredModel
+    """
+    high, low = float(receiver_depth_km.min()), float(receiver_depth_km.max())
+    levels = int(np.clip(np.ceil((low - high) / _LEVEL_KM), 0, _MAX_LEVELS - 1)) + 1
+    step = max(
+        _MIN_STEP_KM, max(low - high, depth_range_km[1] - depth_range_km[0], max_range_km) / _TARGET_CELLS
+    )
+    dz = _vertical_step(layers, step)
+    top = float(np.floor(min(high, depth_range_km[0]) / dz) * dz)
+    bottom = max(low, depth_range_km[1])
+    shape = (int(np.ceil((bottom - top) / dz)) + 1, int(np.ceil(max_range_km / step)) + 1)
+    text = repr((layers, round(high, 6), round(low, 6), levels, round(top, 6), round(step, 9), dz, shape))
+    key = hashlib.sha256(text.encode()).hexdigest()
+    if key not in _cache:
+        _cache[key] = _solve(layers, np.linspace(high, low, levels), top, (dz, step), shape)
+    return _cache[key]
+
+
+def _vertical_step(layers: tuple[Layer, ...], step_km: float) -> float:
+    """Largest round step that puts every layer boundary on a node: head waves run along boundaries."""
+    tops = np.array([layer.depth_km for layer in layers[1:]])
+    for dz in _ROUND_STEPS_KM:
+        if dz <= 1.5 * step_km and np.allclose(tops / dz, np.round(tops / dz), atol=1e-6):
+            return dz
+    return _ROUND_STEPS_KM[-1]
+
+
+def _solve(
+    layers: tuple[Layer, ...],
+    level_km: F64,
+    top_km: float,
+    steps_km: tuple[float, float],
+    shape: tuple[int, int],
+) -> LayeredModel:
+    from fteikpy import Eikonal2D
+
+    velocities = np.array([[layer.vp_km_s, layer.vs_km_s] for layer in layers])
+    slowness = np.empty((2, len(level_km), shape[0] + 1, shape[1] + 1))
+    dz, dx = steps_km
+    depth = top_km + dz * np.arange(shape[0] + 1)
+    horizontal = dx * np.arange(shape[1] + 1)
+    for phase in (0, 1):
+        column = 1.0 / _cell_slowness(layers, velocities[:, phase], top_km, dz, shape[0])
+        solver = Eikonal2D(
+            np.repeat(column[:, None], shape[1], axis=1), gridsize=(dz, dx), origin=(top_km, 0.0)
+        )
+        for index, level in enumerate(level_km):
+            time = np.asarray(solver.solve((float(np.clip(level, depth[0], depth[-1])), 0.0)).grid)
+            distance = np.hypot(depth[:, None] - level, horizontal[None])
+            close = distance < 0.5 * min(dz, dx)
+            local = 1.0 / column[int(np.clip((level - top_km) / dz, 0, shape[0] - 1))]
+            slowness[phase, index] = np.where(close, local, time / np.where(close, 1.0, distance))
+    gap = float(level_km[1] - level_km[0]) if len(level_km) > 1 else 1.0
+    return LayeredModel(
+        slowness,
+        (float(level_km[0]), gap),
+        (top_km, dz),
+        (0.0, dx),
+        (float(velocities[:, 0].max()), float(velocities[:, 1].max())),
+        (float(velocities[:, 0].min()), float(velocities[:, 1].min())),
+    )
+
+
+def _cell_slowness(
+    layers: tuple[Layer, ...], velocity: F64, top_km: float, step_km: float, cells: int
+) -> F64:
+    """Mean slowness of every cell of a column, layer boundaries inside cells included."""
+    edges = top_km + step_km * np.arange(cells + 1)
+    tops = np.array([layer.depth_km for layer in layers[1:]])
+    knots = np.concatenate([[-np.inf], tops, [np.inf]])
+    out = np.zeros(cells)
+    for layer, speed in enumerate(velocity):
+        inside = np.clip(edges, knots[layer], knots[layer + 1])
+        out += np.diff(inside) / step_km / speed
+    return out
