@@ -17,6 +17,7 @@ from phasenet_das.catalog.quality import (
     FLAG_MEANINGS,
     coordinates,
     decimals,
+    depth_known,
     describe_event,
     located,
     plus_minus,
@@ -64,6 +65,7 @@ class _Table:
     rows: Sequence[Sequence[str]]
     text: AbstractSet[str]
     note: str = ""
+    wrapped: bool = True
 
 
 @dataclass(frozen=True)
@@ -221,29 +223,33 @@ def _events_part(events: pd.DataFrame) -> _Part:
     meanings = [f"{flag}: {FLAG_MEANINGS.get(flag, 'see the documentation')}." for flag in flags]
     text = (
         "Uncertainties are one standard deviation; of a position, the long half-axis of the 68 % ellipse. "
-        "Distance is from the nearest channel to the source; depth is below sea level. Residuals are "
-        "observed less predicted arrival times."
+        "Distance is from the nearest channel to the source; depth is below sea level. RMS "
+        "is of the residuals, observed less predicted arrival times."
     )
     rows = [list(row) for row in table.to_numpy()]
-    made = _Table(list(table.columns), rows, _EVENT_TEXT, note)
+    made = _Table(list(table.columns), rows, _EVENT_TEXT, note, wrapped=False)
     return _Part("Events", [text], tables=[made], listing=meanings)
 
 
 def _event_row(event: dict[str, Any]) -> dict[str, str]:
     position = _MISSING
     if located(event):
-        position = coordinates(event["longitude"], event["latitude"])
-        position += f" {_spread(event['horizontal_uncertainty_km'], 'km')}"
+        spread = event["horizontal_uncertainty_km"]
+        position = coordinates(event["longitude"], event["latitude"], spread).replace(" ", _JOINED)
+        position += f" {_spread(spread, 'km')}"
+    depth = (
+        _measure(event["depth_km"], event["depth_uncertainty_km"], "km") if depth_known(event) else _MISSING
+    )
     return {
         "#": f"{event['event_index']}",
         "Time (UTC)": f"{_event_time(event)} {_spread(event['time_uncertainty_s'], 's')}",
         "Position": position,
-        "Depth": _measure(event["depth_km"], event["depth_uncertainty_km"], "km"),
+        "Depth": depth,
         "Distance": _measure(event["source_distance_km"], event["source_distance_uncertainty_km"], "km"),
         "Magnitude": _number(event.get("magnitude", np.nan), 1),
         "P / S picks": f"{event['num_p_picks']:,} / {event['num_s_picks']:,}",
         "Channels": f"{event['num_channels']:,}",
-        "Residual rms (s)": _number(event["residual_rms_s"], 3),
+        "RMS (s)": _number(event["residual_rms_s"], 3),
         "Gap (°)": _number(event["azimuthal_gap_deg"], 0),
         "Remarks": event["location_quality"].replace(";", "\n") or _MISSING,
     }
@@ -335,7 +341,7 @@ def _place_part(events: pd.DataFrame, channels: pd.DataFrame | None) -> _Part | 
             "Map",
         )
     ]
-    if (events["longitude"].notna() & events["depth_km"].notna()).any():
+    if any(located(event) and depth_known(event) for event in records(events)):
         plots.append(
             _draw(
                 lambda ax: plot.depth_section(events, channels, ax=ax),

@@ -390,6 +390,13 @@ def test_depth_section_counts_what_it_cannot_show(ax):
     np.testing.assert_allclose(ax.lines[0].get_ydata(), 0.5)
 
 
+def test_an_unconstrained_depth_is_not_drawn(ax):
+    vague = make_events(longitude=179.9, latitude=-20.0, depth_km=7.0, location_quality="depth-unconstrained")
+    plot.depth_section(vague, make_channels(), ax=ax)
+    assert labels(ax) == ["CABLE"]
+    assert labels(plot.depth_section(vague.iloc[:0], make_channels())) == ["CABLE"]
+
+
 def test_the_timeline_counts_every_pick_once(ax):
     table = pd.concat([make_picks([0] * 30, seconds=np.linspace(0, 50, 30)), make_picks([0] * 7, phase="S")])
     spans = pd.DataFrame(

@@ -56,29 +56,49 @@ def describe_event(event: Mapping[str, Any]) -> str:
     """
     parts = [_time(event)]
     if located(event):
-        parts.append(coordinates(event["longitude"], event["latitude"]))
+        parts.append(coordinates(event["longitude"], event["latitude"], event["horizontal_uncertainty_km"]))
         parts[-1] += plus_minus(event["horizontal_uncertainty_km"], "km")
-        if math.isfinite(event["depth_km"]):
+        if depth_known(event):
             parts.append(f"depth {event['depth_km']:.1f}{plus_minus(event['depth_uncertainty_km'], 'km')}")
     if math.isfinite(event["source_distance_km"]):
         parts.append(_distance(event))
     return ", ".join(parts)
 
 
-def coordinates(longitude: float, latitude: float) -> str:
-    """Write a position as people do.
+def coordinates(longitude: float, latitude: float, uncertainty_km: float = math.nan) -> str:
+    """Write a position as people do, with the digits that its uncertainty leaves.
 
     Parameters
     ----------
     longitude, latitude : float
         In degrees, east and north positive.
+    uncertainty_km : float, optional
+        Of the position; four decimals (11 m) when unknown.
 
     Returns
     -------
     str
         For instance ``39.8095° N, 119.0015° W``.
     """
-    return f"{abs(latitude):.4f}° {'NS'[latitude < 0]}, {abs(longitude):.4f}° {'EW'[longitude < 0]}"
+    digits = min(decimals(uncertainty_km) + 2, 6)  # a hundredth of a degree is about a kilometre
+    north, east = f"{abs(latitude):.{digits}f}°", f"{abs(longitude):.{digits}f}°"
+    return f"{north} {'NS'[latitude < 0]}, {east} {'EW'[longitude < 0]}"
+
+
+def depth_known(event: Mapping[str, Any]) -> bool:
+    """Whether an event has a depth that the receivers constrain.
+
+    Parameters
+    ----------
+    event : mapping
+        A row of the event table.
+
+    Returns
+    -------
+    bool
+        False for a depth that is missing or flagged ``depth-unconstrained``.
+    """
+    return math.isfinite(event["depth_km"]) and "depth-unconstrained" not in event["location_quality"]
 
 
 def located(event: Mapping[str, Any]) -> bool:

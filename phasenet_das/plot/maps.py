@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from phasenet_das.catalog.quality import coordinates, decimals, plus_minus
+from phasenet_das.catalog.quality import coordinates, decimals, depth_known, located, plus_minus, records
 from phasenet_das.plot.style import (
     CABLE,
     EVENT,
@@ -72,14 +72,14 @@ def map_view(events: pd.DataFrame, channels: pd.DataFrame | None = None, *, ax: 
     ax = new_axes(ax, (5.0, 5.0))
     known = _with_coordinates(channels)
     centre = _centre(known, events)
-    located = events[events["longitude"].notna() & events["latitude"].notna()]
+    placed = events[events["longitude"].notna() & events["latitude"].notna()]
     unlocated = events[events["longitude"].isna() & events["source_distance_km"].notna()]
     for number, (_, event) in enumerate(unlocated.iterrows()):
         _draw_distance(ax, event, labelled=number == 0)
-    if len(located):
-        _draw_located(ax, located, centre)
-        _draw_mirrors(ax, located, centre)
-    half_width = _frame(ax, known, located, unlocated, centre)
+    if len(placed):
+        _draw_located(ax, placed, centre)
+        _draw_mirrors(ax, placed, centre)
+    half_width = _frame(ax, known, placed, unlocated, centre)
     if len(known):
         _draw_receivers(ax, known, centre, half_width)
     else:
@@ -107,7 +107,8 @@ def depth_section(
     Parameters
     ----------
     events : pandas.DataFrame
-        Event table; events without coordinates or depth are left out, and their number is written.
+        Event table; events without coordinates or with unconstrained depth are left out, and their number is
+        written.
     channels : pandas.DataFrame, optional
         Channel table.
     azimuth_deg : float, optional
@@ -123,7 +124,8 @@ def depth_section(
     ax = new_axes(ax, (5.0, 3.2))
     known = _with_coordinates(channels)
     centre = _centre(known, events)
-    shown = events[events["longitude"].notna() & events["depth_km"].notna()]
+    deep = [located(event) and depth_known(event) for event in records(events)]
+    shown = events[np.array(deep, dtype=bool)]
     direction = np.sin(np.deg2rad(azimuth_deg)), np.cos(np.deg2rad(azimuth_deg))
     for (station, single), group in known.groupby(
         ["station_id", known["channel_index"] == -1], observed=True
@@ -194,15 +196,15 @@ def _draw_distance(ax: Axes, event: pd.Series, *, labelled: bool) -> None:
     )  # fmt: skip
 
 
-def _draw_located(ax: Axes, located: pd.DataFrame, centre: _Centre) -> None:
+def _draw_located(ax: Axes, placed: pd.DataFrame, centre: _Centre) -> None:
     from matplotlib.collections import EllipseCollection
 
-    east, north = centre.project(located["longitude"], located["latitude"])
-    if set(_ELLIPSE) <= set(located.columns):
-        major, minor, azimuth = (located[name].to_numpy(dtype=float) for name in _ELLIPSE)
+    east, north = centre.project(placed["longitude"], placed["latitude"])
+    if set(_ELLIPSE) <= set(placed.columns):
+        major, minor, azimuth = (placed[name].to_numpy(dtype=float) for name in _ELLIPSE)
     else:
-        major = minor = located["horizontal_uncertainty_km"].to_numpy(dtype=float)
-        azimuth = np.zeros(len(located))
+        major = minor = placed["horizontal_uncertainty_km"].to_numpy(dtype=float)
+        azimuth = np.zeros(len(placed))
     drawn = np.isfinite(major) & np.isfinite(minor)
     ellipses = EllipseCollection(
         2 * major[drawn],
@@ -218,7 +220,7 @@ def _draw_located(ax: Axes, located: pd.DataFrame, centre: _Centre) -> None:
         zorder=4,
     )
     ax.add_collection(ellipses)
-    mirrored = located["location_quality"].str.contains("mirror-ambiguous").to_numpy()
+    mirrored = placed["location_quality"].str.contains("mirror-ambiguous").to_numpy()
     for chosen, face, word in ((~mirrored, EVENT, "events"), (mirrored, "white", "events, mirror-ambiguous")):
         if chosen.any():
             ax.scatter(
@@ -227,24 +229,24 @@ def _draw_located(ax: Axes, located: pd.DataFrame, centre: _Centre) -> None:
             )  # fmt: skip
 
 
-def _draw_mirrors(ax: Axes, located: pd.DataFrame, centre: _Centre) -> None:
+def _draw_mirrors(ax: Axes, placed: pd.DataFrame, centre: _Centre) -> None:
     """Draw the image across the cable that fits an event's picks as well, and join the two."""
-    mirrors = _mirrors(located)
+    mirrors = _mirrors(placed)
     if mirrors.empty:
         return
     east, north = centre.project(mirrors["longitude"], mirrors["latitude"])
-    own = located.loc[mirrors.index]
+    own = placed.loc[mirrors.index]
     own_east, own_north = centre.project(own["longitude"], own["latitude"])
     ax.plot([own_east, east], [own_north, north], ":", color=EVENT, linewidth=0.6, zorder=3)
     ax.scatter(east, north, s=14, marker="D", facecolor="white", edgecolor=EVENT, linewidths=0.7, zorder=4,
                label="their mirror images")  # fmt: skip
 
 
-def _mirrors(located: pd.DataFrame) -> pd.DataFrame:
-    if "mirror_longitude" not in located.columns or "mirror_latitude" not in located.columns:
-        return located.iloc[:0][["longitude", "latitude"]]
+def _mirrors(placed: pd.DataFrame) -> pd.DataFrame:
+    if "mirror_longitude" not in placed.columns or "mirror_latitude" not in placed.columns:
+        return placed.iloc[:0][["longitude", "latitude"]]
     names = {"mirror_longitude": "longitude", "mirror_latitude": "latitude"}
-    return located[list(names)].dropna().rename(columns=names)
+    return placed[list(names)].dropna().rename(columns=names)
 
 
 def _draw_receivers(ax: Axes, known: pd.DataFrame, centre: _Centre, half_width: float) -> None:
@@ -267,11 +269,11 @@ def _draw_receivers(ax: Axes, known: pd.DataFrame, centre: _Centre, half_width: 
 
 
 def _frame(
-    ax: Axes, known: pd.DataFrame, located: pd.DataFrame, unlocated: pd.DataFrame, centre: _Centre
+    ax: Axes, known: pd.DataFrame, placed: pd.DataFrame, unlocated: pd.DataFrame, centre: _Centre
 ) -> float:
     """Set square limits around receivers, events and circles; return half their width in km."""
     places = ["longitude", "latitude"]
-    points = pd.concat([known[places], located[places], _mirrors(located)])
+    points = pd.concat([known[places], placed[places], _mirrors(placed)])
     if len(points):
         east, north = centre.project(points["longitude"], points["latitude"])
     else:
@@ -280,7 +282,9 @@ def _frame(
     circle = float(reach.max()) if len(reach) else 0.0
     x = np.array([min(east.min(), -circle), max(east.max(), circle)])
     y = np.array([min(north.min(), -circle), max(north.max(), circle)])
-    half = 0.56 * max(np.ptp(x), np.ptp(y), 0.1)
+    error = placed["horizontal_uncertainty_km"].max() if len(placed) else np.nan
+    span = max(np.ptp(x), np.ptp(y), 0.1)
+    half = 0.55 * span + (min(error, 0.25 * span) if np.isfinite(error) else 0.0)
     ax.set_xlim(x.mean() - half, x.mean() + half)
     ax.set_ylim(y.mean() - half, y.mean() + half)
     return float(half)

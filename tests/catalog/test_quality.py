@@ -10,7 +10,7 @@ from phasenet_das.catalog import FLAG_MEANINGS, describe_event, explain_flags
 
 def test_a_located_event_has_time_place_and_distance(events):
     assert describe_event(events.iloc[0].to_dict()) == (
-        "2020-01-01 00:00:10.12 UTC ± 0.12 s, 35.7000° N, 117.5000° W ± 1.5 km, depth 8.2 ± 2.5 km, "
+        "2020-01-01 00:00:10.12 UTC ± 0.12 s, 35.700° N, 117.500° W ± 1.5 km, depth 8.2 ± 2.5 km, "
         "12.0 ± 9.1 km from the nearest channel"
     )
 
