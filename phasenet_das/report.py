@@ -246,12 +246,12 @@ def _event_row(event: dict[str, Any]) -> dict[str, str]:
         "Position": position,
         "Depth": depth,
         "Distance": _measure(event["source_distance_km"], event["source_distance_uncertainty_km"], "km"),
+        "Remarks": event["location_quality"].replace(";", "\n") or _MISSING,
         "Magnitude": _number(event.get("magnitude", np.nan), 1),
         "P / S picks": f"{event['num_p_picks']:,} / {event['num_s_picks']:,}",
         "Channels": f"{event['num_channels']:,}",
         "RMS (s)": _number(event["residual_rms_s"], 3),
         "Gap (°)": _number(event["azimuthal_gap_deg"], 0),
-        "Remarks": event["location_quality"].replace(";", "\n") or _MISSING,
     }
 
 
