@@ -10,12 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from phasenet_das import io
 from phasenet_das.cli import main
-from phasenet_das.models import PhaseNet, save_weights
 from phasenet_das.tables import read_coverage, read_metadata, read_picks
+from tests.models_on_disk import save_random_phasenet
 
 
 @pytest.fixture(scope="module")
@@ -34,22 +33,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         unit="strain / s",
     )
     io.write_quakeflow(patch, folder / "record.h5")
-    torch.manual_seed(1)
-    model = PhaseNet(in_channels=1, filters=4, window_samples=300)
-    with torch.no_grad():
-        model.out.weight.mul_(12)
-    save_weights(
-        folder / "weights",
-        model,
-        architecture="phasenet",
-        model_args={"in_channels": 1, "filters": 4, "window_samples": 300},
-        sampling_rate_hz=100.0,
-        phases="NPS",
-        component_order="1",
-        normalization="std",
-        window_samples=300,
-        provenance={"license": "MIT", "note": "random, for tests"},
-    )
+    save_random_phasenet(folder / "weights")
     return folder
 
 
