@@ -219,7 +219,7 @@ class TrafficConfig(_Section):
 
     vehicles_per_hour: float = _field(20.0, "1/h", "Vehicles along the cable.", ge=0)
     vehicle_speed_m_s: float = _field(18.0, "m/s", "Their median speed.", gt=0)
-    vehicle_strain_rate: float = _field(6.0e-8, "1/s", "Median peak strain rate below a vehicle.", ge=0)
+    vehicle_strain_rate: float = _field(1.5e-7, "1/s", "Median peak strain rate below a vehicle.", ge=0)
     num_machines: int = _field(1, "", "Fixed machines.", ge=0)
     machine_strain_rate: float = _field(3.0e-8, "1/s", "Median amplitude beside a machine.", ge=0)
 

@@ -19,7 +19,8 @@ __all__ = ["Arrivals", "PhaseModel"]
 
 _MULTIPATHS = 6
 _MULTIPATH_SHARE = {"P": 2.0, "S": 0.7}  # much of the coda of P is P turned into S
-_FORWARD_S = 4.0
+_FORWARD_S = 2.0
+_POINT_SHARE = 0.15  # of the slow waves, what point scatterers make
 _DEEPER_S = 20.0  # longer paths run deeper, where less is lost
 _HEAD_AMPLITUDE = 0.25
 _REFLECTED = 0.35  # the weathered ground swallows most of what the surface would send down
@@ -223,7 +224,7 @@ class PhaseModel:
             found += self._body(phase, path, start_s, source)
             found += self._converted(phase, path, start_s, source)
             found += self._multipath(phase, path, start_s, spectrum, rng)
-            found += self._scattered(phase, path, start_s, spectrum)
+            found += self._scattered(phase, path, start_s, source)
         return found + self._surface(path, start_s, freqs_hz)
 
     def _wave(
@@ -372,7 +373,7 @@ class PhaseModel:
             ahead = place - place[channel]
             range_m = np.hypot(ahead, aside) + 1.0
             size = np.exp(-range_m / reach) * (ahead / range_m) ** 2 / speed
-            size = np.where(range_m < 5 * reach, size, 0.0) * strength * np.sqrt(share)
+            size = np.where(range_m < 5 * reach, size, 0.0) * strength * np.sqrt(_POINT_SHARE * share)
             size *= _MEAN_RADIATION[phase] * self._surface_factor()[channel]
             time = np.maximum(first[channel] + range_m / speed, first) - start_s
             slowness = ahead / range_m / speed

@@ -59,8 +59,8 @@ class TrafficModel:
         ends = np.sort(rng.uniform(-0.3, 1.3, 2)) * n
         number = np.arange(n)
         on_road = (number >= min(ends[0], 0.7 * n)) & (number <= max(ends[1], ends[0] + 0.3 * n))
-        enters = rng.uniform(-0.5 * along[-1], self._config.duration_s)
-        pass_s = enters + (along if forward else along[-1] - along)
+        pass_s = along if forward else along[-1] - along
+        pass_s = pass_s - np.median(pass_s[on_road]) + rng.uniform(0, self._config.duration_s)
         strain_rate = float(traffic.vehicle_strain_rate * rng.lognormal(0.0, 0.6))
         return _Vehicle(
             index, np.where(on_road, pass_s, np.nan), speed, forward, strain_rate, rng.uniform(6.0, 15.0)
