@@ -163,7 +163,8 @@ def conform(table: pd.DataFrame, columns: Mapping[str, str], name: str = "table"
 def _cast(column: pd.Series, kind: str) -> pd.Series:
     column = column.reset_index(drop=True)
     if kind == _TIME:
-        return pd.to_datetime(column, utc=True, format=None).dt.as_unit("ns")
+        text = pd.api.types.is_string_dtype(column) or column.dtype == object
+        return pd.to_datetime(column, utc=True, format="ISO8601" if text else None).dt.as_unit("ns")
     if kind == "str":
         return column.astype("str")
     return column.astype(kind)  # type: ignore[call-overload]

@@ -108,7 +108,7 @@ def test_times_without_a_zone_are_utc_and_others_are_converted(tmp_path: Path) -
     head = "station_id,channel_index,phase_time,phase_type,phase_score\n"
     path.write_text(head + "A,1,2024-01-01T00:00:00.5,P,0.9\n")
     assert tables.read_picks(path)["phase_time"][0] == pd.Timestamp("2024-01-01T00:00:00.5Z")
-    path.write_text(head + "A,1,2024-01-01T01:00:00+01:00,P,0.9\n")
+    path.write_text(head + "A,1,2024-01-01T01:00:00+01:00,P,0.9\nA,2,2024-01-01T00:00:00.25Z,P,0.9\n")
     picks = tables.read_picks(path)
     assert picks["phase_time"][0] == pd.Timestamp("2024-01-01T00:00:00Z")
     assert picks["event_index"][0] == -1

@@ -1,0 +1,95 @@
+"""Pick the four real records and hold the picks against arrivals read by eye.
+
+    python benchmarks/real_records.py --shared ../shared --out /tmp/real_records
+
+Prints one Markdown table, and draws each record with picks and eye picks.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from phasenet_das import io, plot
+from phasenet_das.config import PickSettings
+from phasenet_das.evaluate import compare_with_control_points, interpolate_control_points
+from phasenet_das.picking import load_picker
+from phasenet_das.picking.conditioning import condition
+
+NOMINAL_START = "2000-01-01T00:00:00"  # SAFOD and FORGE files do not tell theirs
+FORGE = {"rate": "native", "common_mode": "median"}
+CASES: list[tuple[str, str, dict[str, Any]]] = [
+    ("brady_porotomo_20160321_M4.3.h5", "100 Hz", {}),
+    ("brady_porotomo_20160321_M4.3.h5", "100 Hz, 8 channels averaged", {"stack_channels": 8}),
+    ("safod_20170630_M2.46.h5", "to 100 Hz", {}),
+    ("safod_20170630_M2.46.h5", "native 250 Hz", {"rate": "native"}),
+    ("forge_7832_eq03.h5", "native 2 kHz", FORGE),
+    ("forge_7832_eq03.h5", "1 kHz relabelled", {**FORGE, "rate": 1000.0}),
+    ("forge_7832_eq10.h5", "native 2 kHz", FORGE),
+    ("forge_7832_eq10.h5", "1 kHz relabelled", {**FORGE, "rate": 1000.0}),
+]
+BANDS = {"brady": (0.8, 8.0), "safod": (5.0, 60.0), "forge": (20.0, 300.0)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--weights", default="seisbench:original")
+    parser.add_argument("--out", type=Path, default=Path("results/real_records"))
+    options = parser.parse_args()
+    folder = options.shared / "data" / "das_events"
+    control = pd.read_csv(folder / "eye_picks.csv")
+    picker = load_picker(options.weights)
+    options.out.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for file, label, settings in CASES:
+        patch = io.read(folder / file, start_time=None if file.startswith("brady") else NOMINAL_START)
+        picks = picker.pick(patch, station_id=file.split("_")[0].upper(), **settings)
+        points = control[control["file"] == file]
+        start = pd.Timestamp(io.get_times(patch)[0], tz="UTC")
+        first = int(io.get_channel_index(patch)[0])
+        table = compare_with_control_points(picks, points, start, first_channel=first)
+        rows.append(table.assign(record=file.removesuffix(".h5"), seen_at=label))
+        draw(patch, picks, points, first, options.out / f"{Path(file).stem}_{label.replace(' ', '_')}.png")
+    show(pd.concat(rows, ignore_index=True))
+
+
+def draw(patch: Any, picks: pd.DataFrame, points: pd.DataFrame, first: int, path: Path) -> None:  # noqa: ANN401
+    """Draw the record in a band where its arrivals are seen, its picks, and the eye picks as lines."""
+    name = path.name.split("_")[0]
+    shown = PickSettings(bandpass_hz=BANDS[name], common_mode="median" if name == "forge" else None)
+    filtered = condition(io.get_data(patch), io.get_dt_s(patch), io.get_unit(patch), shown).data
+    figure, axes = plt.subplots(figsize=(10, 6), layout="constrained")
+    plot.section(patch.update(data=filtered), picks, ax=axes)
+    for phase, group in interpolate_control_points(points).groupby("phase"):
+        axes.plot(
+            group["channel"] + first,
+            group["time_s"],
+            "k-" if phase == "P" else "k--",
+            lw=1,
+            label=f"{phase} by eye",
+        )
+    axes.legend(loc="lower right", fontsize="small")
+    axes.set_title(path.stem)
+    figure.savefig(path, dpi=130)
+    plt.close(figure)
+
+
+def show(table: pd.DataFrame) -> None:
+    print(
+        "| record | seen at | phase | channels | right | picked | false picks | median residual (s) | spread (s) |"
+    )
+    print("|---|---|---|---|---|---|---|---|---|")
+    for row in table.itertuples():
+        print(
+            f"| {row.record} | {row.seen_at} | {row.phase} | {row.num_channels} | {row.share_right:.3f} | "
+            f"{row.share_picked:.3f} | {row.num_false} | {row.median_residual_s:+.4f} | {row.spread_s:.4f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()
