@@ -103,8 +103,8 @@ class Receivers:
         if depth.min() > _UNDERGROUND_KM:
             raise StationError(
                 f"stations: all {len(self)} receivers lie below sea level ({1000.0 * depth.min():.0f} to "
-                f"{1000.0 * depth.max():.0f} m deep). z_km points down, "
-                "elevation_m up: change the sign, or set receivers_below_sea_level if they are on the sea floor."
+                f"{1000.0 * depth.max():.0f} m deep). z_km points down, elevation_m up: change the sign, or "
+                "set receivers_below_sea_level if they are on the sea floor."
             )
 
     def mode(self, resolution_km: float) -> Mode:
@@ -236,7 +236,7 @@ def _coordinates_known(table: pd.DataFrame, coordinates: F64) -> bool:
 
 
 def _cables(table: pd.DataFrame, xyz: F64, known: bool) -> tuple[I64, F64]:
-    """Number the cables (stations with enough channels); also each channel's place along its cable."""
+    """Give each cable (a station with enough channels) a number; also each channel's place along it."""
     codes, names = pd.factorize(table["station_id"], sort=True)
     is_channel = table["channel_index"].to_numpy() >= 0
     counts = np.bincount(codes[is_channel], minlength=len(names))

@@ -28,6 +28,7 @@ _ATTEMPTS = 12
 _JUMP_GAIN = 1.0
 _MIN_SEED_PICKS = 5.0
 _EARLY_ROUNDS = 3
+_HOPELESS = 8.0
 HALF = "P and S of one event in two places; sought again"
 
 
@@ -90,8 +91,9 @@ def search(runner: Runner, picks: PickSet) -> tuple[Components, PickSet, list[di
     found = _no_events(picks)
     left = np.ones(len(picks), dtype=bool)
     history: list[dict[str, Any]] = []
+    tried: set[tuple[float, ...]] = set()
     for number in range(_ROUNDS):
-        seeds = _seed_all(runner, picks, left)
+        seeds = _not_tried(_seed_all(runner, picks, left), tried)
         if len(seeds.count) == 0:
             break
         before = len(found)
@@ -101,11 +103,21 @@ def search(runner: Runner, picks: PickSet) -> tuple[Components, PickSet, list[di
         early = number < _EARLY_ROUNDS
         found, claim, report = _fit_all(runner, picks, joined.take(order), fresh[order], early=early)
         history.append({"seeds": len(seeds.count), "events": len(found), **report})
+        if HALF in report["dropped"]:
+            tried.clear()
         left = claim < 0.5
         picks = with_noise(picks, 1.0 - claim)
         if len(found) <= before and HALF not in report["dropped"]:
             break
     return found, picks, history
+
+
+def _not_tried(seeds: Seeds, tried: set[tuple[float, ...]]) -> Seeds:
+    """Leave out seeds of the same place, time and number of picks as one tried before; note the others."""
+    keys = [tuple(row) for row in np.column_stack([seeds.theta, seeds.count]).tolist()]
+    new = np.array([key not in tried for key in keys], dtype=bool)
+    tried.update(keys)
+    return Seeds(seeds.theta[new], seeds.count[new])
 
 
 def _no_events(picks: PickSet) -> Components:
@@ -183,7 +195,8 @@ def fit_batch(setup: Setup, batch: Batch) -> BatchFit:
         odds, failed = failures(setup, problem, fitted, counted=False)
         failing = np.any(list(failed.values()), axis=0)
         if failing.any():
-            stands = ~weakest(components.theta[:, 0], odds, failing, setup.reach_s)
+            hopeless = failing & (odds < setup.config.min_log_odds - _HOPELESS)
+            stands = ~(hopeless | weakest(components.theta[:, 0], odds, failing, setup.reach_s))
         elif batch.early:
             failed = {HALF: halves(problem, fitted, setup.reach_s)}
             stands = ~failed[HALF]

@@ -97,8 +97,8 @@ def _variances(problem: Problem, fit: Fit, weights: _Weights) -> F64:
     cell = pairs.event * problem.num_groups + weights.group
     inner = weights.claim * now.posterior * now.robust**2
     size = events * problem.num_groups
-    number = np.bincount(cell, inner, minlength=size).reshape(events, -1)
-    square = np.bincount(cell, inner * now.residual_s**2, minlength=size).reshape(events, -1)
+    number = np.bincount(cell, inner, minlength=size).reshape(events, problem.num_groups)
+    square = np.bincount(cell, inner * now.residual_s**2, minlength=size).reshape(events, problem.num_groups)
     spent = problem.num_free * number / np.maximum(number.sum(axis=1, keepdims=True), 1e-9)
     prior = PRIOR_OBSERVATIONS
     common = (square.sum(axis=0) + prior * problem.sigma_s**2) / (number.sum(axis=0) + prior)
