@@ -17,6 +17,7 @@ from phasenet_das.picking import load_picker
 
 
 def main() -> None:
+    """Pick generated noise and print the speed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--channels", type=int, default=1000)
     parser.add_argument("--minutes", type=float, default=5.0)
@@ -35,12 +36,9 @@ def main() -> None:
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     seconds = options.channels * samples / 100
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(
-        f"{options.channels} channels x {samples / 100:g} s at 100 Hz, {options.threads} threads: {len(picks)} picks"
-    )
-    print(
-        f"{seconds / wall:,.0f} channel-seconds per second (wall {wall:.1f} s, CPU {cpu:.1f} s, peak {peak:,.0f} MB)"
-    )
+    what = f"{options.channels} channels x {samples / 100:g} s at 100 Hz, {options.threads} threads"
+    print(f"{what}: {len(picks)} picks, wall {wall:.1f} s, CPU {cpu:.1f} s, peak {peak:,.0f} MB")
+    print(f"{seconds / wall:,.0f} channel-seconds per second")
 
 
 if __name__ == "__main__":

@@ -36,6 +36,7 @@ BANDS = {"brady": (0.8, 8.0), "safod": (5.0, 60.0), "forge": (20.0, 300.0)}
 
 
 def main() -> None:
+    """Pick every record in every way of CASES."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--weights", default="seisbench:original")
@@ -80,9 +81,8 @@ def draw(patch: Any, picks: pd.DataFrame, points: pd.DataFrame, first: int, path
 
 
 def show(table: pd.DataFrame) -> None:
-    print(
-        "| record | seen at | phase | channels | right | picked | false picks | median residual (s) | spread (s) |"
-    )
+    """Print a Markdown table."""
+    print("| record | seen at | phase | channels | right | picked | false picks | median (s) | spread (s) |")
     print("|---|---|---|---|---|---|---|---|---|")
     for row in table.itertuples():
         print(
