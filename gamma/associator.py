@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from gamma.amplitudes import event_magnitudes, with_amplitudes
 from gamma.blocks import open_runner
 from gamma.catalog import events_table, picks_table
 from gamma.config import AssociationConfig
@@ -94,8 +95,13 @@ def associate(
         found, thinned, history = search(runner, thinned)
         final = finish(runner, every, found)
         mirrors = find_mirrors(runner, thinned, found, final.components.theta, final.member)
+    if config.use_amplitude:
+        final = with_amplitudes(setup, final, observations.amplitude)
     assigned = assign(setup, final)
     events = events_table(setup, observations, final, assigned, mirrors)
+    if config.use_amplitude:
+        magnitudes = event_magnitudes(setup, final, observations.amplitude)
+        events["magnitude"], events["magnitude_uncertainty"] = magnitudes.magnitude, magnitudes.uncertainty
     reasons, codes = explain_picks(final, assigned, seeds)
     summary = summarise(setup, observations, final, assigned, history, explain=explain)
     if not final.converged:

@@ -61,7 +61,9 @@ class AssociationConfig(Settings):
         None, "km", "Search box, east of the local origin (needs y_range_km too)."
     )
     y_range_km: tuple[float, float] | None = _field(None, "km", "Search box, north of the local origin.")
-    depth_range_km: tuple[float, float] = _field((0.0, 30.0), "km", "Search range of depth, positive down.")
+    depth_range_km: tuple[float, float] = _field(
+        (0.0, 30.0), "km", "Search range of depth, positive down; equal limits fix it."
+    )
     max_distance_km: float | None = _field(
         None, "km", "How far outside the receivers an event may lie (the search box's margin).", gt=0.0
     )
@@ -105,10 +107,12 @@ class AssociationConfig(Settings):
     def _check(self) -> Self:
         if (self.x_range_km is None) != (self.y_range_km is None):
             raise ValueError("x_range_km and y_range_km go together: give both or neither")
-        for name in ("x_range_km", "y_range_km", "depth_range_km"):
+        for name in ("x_range_km", "y_range_km"):
             limits = getattr(self, name)
             if limits is not None and not limits[0] < limits[1]:
                 raise ValueError(f"{name}: expected (lower, upper) with lower < upper, found {limits}")
+        if self.depth_range_km[0] > self.depth_range_km[1]:
+            raise ValueError(f"depth_range_km: expected (shallow, deep), found {self.depth_range_km}")
         if self.s_velocity_km_s >= self.vp_km_s:
             raise ValueError(f"vs_km_s {self.s_velocity_km_s:g} is not below vp_km_s {self.vp_km_s:g}")
         if self.layers is not None:

@@ -20,6 +20,7 @@ I64 = npt.NDArray[np.int64]
 _NOISE_BIN_S = 1800.0
 _SLOT_PRIOR = 5.0
 _BIN_PRIOR = 20.0
+_MIN_FACTOR = 0.05
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class PickSet:
 
     Attributes
     ----------
-    time_s, slot, noise : numpy.ndarray, shape (picks,)
+    time_s, slot, noise, factor : numpy.ndarray, shape (picks,)
+        `factor` weighs a pick beside its slot's share (its score, when the settings say so).
     template : Problem
         Without picks.
     """
@@ -36,6 +38,7 @@ class PickSet:
     time_s: F64
     slot: I64
     noise: F64
+    factor: F64
     template: Problem
 
     def __len__(self) -> int:
@@ -50,7 +53,7 @@ class PickSet:
             self.template,
             time_s=self.time_s[order],
             slot=slot,
-            weight=self.template.slot_weight[slot],
+            weight=self.template.slot_weight[slot] * self.factor[order],
             noise=self.noise[order],
         )
         return problem, order.astype(np.int64)
@@ -68,7 +71,7 @@ def full_picks(setup: Setup, observations: Observations, weight: F64) -> PickSet
     """
     receivers = setup.receivers
     template = _template(setup, np.repeat(receivers.xyz_km, 2, axis=0), receivers.cable, weight)
-    return _pick_set(observations.time_s, observations.slot, template)
+    return _pick_set(observations.time_s, observations.slot, _score_factor(setup, observations), template)
 
 
 def seed_picks(setup: Setup, observations: Observations, weight: F64) -> tuple[PickSet, SeedPicks]:
@@ -80,7 +83,20 @@ def seed_picks(setup: Setup, observations: Observations, weight: F64) -> tuple[P
     np.add.at(total, cells.cell, weight)
     place = np.repeat(setup.receivers.xyz_km[cells.representative], 2, axis=0)
     cable = setup.receivers.cable[cells.representative]
-    return _pick_set(seeds.time_s, seeds.slot, _template(setup, place, cable, total)), seeds
+    inside = seeds.members >= 0
+    total_score = np.bincount(
+        seeds.members[inside], _score_factor(setup, observations)[inside], len(seeds.time_s)
+    )
+    number = np.bincount(seeds.members[inside], minlength=len(seeds.time_s))
+    factor: F64 = np.asarray(total_score / np.maximum(number, 1), dtype=np.float64)
+    return _pick_set(seeds.time_s, seeds.slot, factor, _template(setup, place, cable, total)), seeds
+
+
+def _score_factor(setup: Setup, observations: Observations) -> F64:
+    """Weight of each pick from its score: 1 unless the settings ask for more."""
+    if not setup.config.use_score_weights:
+        return np.ones(len(observations))
+    return np.clip(np.nan_to_num(observations.score, nan=1.0), _MIN_FACTOR, 1.0)
 
 
 def _template(setup: Setup, place_km: F64, cable: I64, weight: F64) -> Problem:
@@ -103,8 +119,8 @@ def _template(setup: Setup, place_km: F64, cable: I64, weight: F64) -> Problem:
     )
 
 
-def _pick_set(time_s: F64, slot: I64, template: Problem) -> PickSet:
-    bare = PickSet(time_s, slot, np.ones(len(time_s)), template)
+def _pick_set(time_s: F64, slot: I64, factor: F64, template: Problem) -> PickSet:
+    bare = PickSet(time_s, slot, np.ones(len(time_s)), factor, template)
     return with_noise(bare, np.full(len(time_s), 0.5))
 
 

@@ -18,7 +18,7 @@ from gamma.segments import SeedPicks
 from gamma.setup import Setup
 from gamma.support import failures, halves, weakest
 
-__all__ = ["Batch", "BatchFit", "fit_batch", "search"]
+__all__ = ["Batch", "BatchFit", "fit_batch", "search", "seed_components"]
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -118,6 +118,11 @@ def _not_tried(seeds: Seeds, tried: set[tuple[float, ...]]) -> Seeds:
     new = np.array([key not in tried for key in keys], dtype=bool)
     tried.update(keys)
     return Seeds(seeds.theta[new], seeds.count[new])
+
+
+def seed_components(runner: Runner, picks: PickSet) -> Components:
+    """First guesses of events in all picks, before any fit."""
+    return _as_components(runner.setup, picks, _seed_all(runner, picks, np.ones(len(picks), dtype=bool)))
 
 
 def _no_events(picks: PickSet) -> Components:

@@ -1,0 +1,183 @@
+"""Drop-in for scripts written for AI4EPS/GaMMA (GMMA): ``from gamma.utils import association``."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gamma.associator import AssociationResult, associate
+from gamma.config import AssociationConfig, Layer
+from gamma.errors import ConfigError, PickError, StationError, nearest_name
+
+__all__ = ["association"]
+
+logger = logging.getLogger("gamma")
+
+_DIMS = ("x(km)", "y(km)", "z(km)")
+_USED = {
+    "dims", "x(km)", "y(km)", "z(km)", "vel", "eikonal", "use_amplitude", "method", "bfgs_bounds", "ncpu",
+    "min_picks_per_eq", "min_p_picks_per_eq", "min_s_picks_per_eq", "min_stations", "max_sigma11",
+    "max_sigma22", "max_sigma12",
+}  # fmt: skip
+_NOT_NEEDED = {
+    "oversample_factor", "use_dbscan", "dbscan_eps", "dbscan_min_samples", "dbscan_min_cluster_size",
+    "dbscan_max_time_space_ratio", "covariance_prior", "initial_points", "use_residual",
+}  # fmt: skip
+_METHODS = ("BGMM", "GMM")
+
+
+def association(
+    picks: pd.DataFrame,
+    stations: pd.DataFrame,
+    config: dict[str, Any],
+    event_idx0: int = 0,
+    method: str = "BGMM",
+    **kwargs: Any,  # noqa: ANN401 - the callers' own
+) -> tuple[list[dict[str, Any]], list[tuple[Any, int, float]]]:
+    """Associate picks as AI4EPS/GaMMA does, with the same tables in and out.
+
+    Parameters
+    ----------
+    picks : pandas.DataFrame
+        ``id, timestamp, type, prob`` and, with ``use_amplitude``, ``amp`` (m/s).
+    stations : pandas.DataFrame
+        ``id, x(km), y(km), z(km)``, z down.
+    config : dict
+        GaMMA's keys. Those of its own method (``use_dbscan``, ``oversample_factor``, ``covariance_prior`` and
+        the like) are accepted and not needed; unknown ones are refused.
+    event_idx0 : int
+        Index of the first event.
+    method : str
+        ``BGMM`` or ``GMM``; both mean the mixture of this package.
+
+    Returns
+    -------
+    events : list of dict
+        ``time, magnitude`` (NaN when not computed), ``sigma_time, sigma_amp, cov_time_amp, gamma_score,
+        num_picks, num_p_picks, num_s_picks, event_index, x(km), y(km), z(km)``; by origin time.
+    assignments : list of (pick index, event index, score)
+        The pick's label in ``picks.index``; the score is that pick's own posterior.
+
+    Raises
+    ------
+    ConfigError, PickError, StationError
+        A key or column is unknown or missing.
+    """
+    _check(config, kwargs.get("method", method))
+    table = _rename(picks, {"id": "station_id", "timestamp": "phase_time", "type": "phase_type"}, PickError)
+    table = table.rename(columns={"prob": "phase_score", "amp": "phase_amplitude"})
+    receivers = _rename(
+        stations, {"id": "station_id", "x(km)": "x_km", "y(km)": "y_km", "z(km)": "z_km"}, StationError
+    )
+    keep = [name for name in ("station_id", "x_km", "y_km", "z_km") if name in receivers.columns]
+    result = associate(table, receivers[keep], _settings(config), workers=int(config.get("ncpu") or 1))
+    return _as_lists(result, config, event_idx0)
+
+
+def _check(config: dict[str, Any], method: str) -> None:
+    known = _USED | _NOT_NEEDED
+    unknown = [key for key in config if key not in known]
+    if unknown:
+        hints = [f"unknown key '{key}'.{nearest_name(key, known)}" for key in unknown]
+        raise ConfigError("config: " + " ".join(hints))
+    for name in (method, config.get("method", method)):
+        if name not in _METHODS:
+            raise ConfigError(f"method: expected one of {', '.join(_METHODS)}, found {name!r}.")
+    if "vel" not in config and not config.get("eikonal"):
+        raise ConfigError("config: give velocities, vel = {'p': 6.0, 's': 3.43} in km/s, or eikonal.")
+    ignored = sorted(_NOT_NEEDED & set(config))
+    if ignored:
+        logger.info("settings of another method, not needed here: %s", ", ".join(ignored))
+
+
+def _rename(table: pd.DataFrame, names: dict[str, str], error: type[ValueError]) -> pd.DataFrame:
+    needed = [name for name in names if name != "z(km)"]
+    missing = [name for name in needed if name not in table.columns]
+    if missing:
+        hints = " ".join(f"'{name}':{nearest_name(name, map(str, table.columns))}" for name in missing)
+        raise error(f"missing column(s) {', '.join(missing)}. {hints}")
+    return table.rename(columns=names)
+
+
+def _settings(config: dict[str, Any]) -> AssociationConfig:
+    """Translate GaMMA's settings."""
+    limits = _limits(config)
+    values: dict[str, Any] = {
+        "min_picks": config.get("min_picks_per_eq"),
+        "min_p_picks": config.get("min_p_picks_per_eq"),
+        "min_s_picks": config.get("min_s_picks_per_eq"),
+        "min_stations": config.get("min_stations"),
+        "use_amplitude": bool(config.get("use_amplitude", False)),
+        "x_range_km": limits.get("x(km)"),
+        "y_range_km": limits.get("y(km)"),
+    }
+    values["amplitude_unit"] = "m/s" if values["use_amplitude"] else None
+    if "z(km)" in limits:
+        values["depth_range_km"] = limits["z(km)"]
+    if config.get("eikonal"):
+        values["layers"] = _layers(config["eikonal"]["vel"])
+    else:
+        values |= {"vp_km_s": float(config["vel"]["p"]), "vs_km_s": float(config["vel"]["s"])}
+    if values["min_picks"] == 0:
+        values["min_picks"] = None
+    return AssociationConfig(**values)
+
+
+def _limits(config: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    """Search box, from the coordinates' own keys or else from bfgs_bounds; a depth left out is zero."""
+    limits = {name: (float(config[name][0]), float(config[name][1])) for name in _DIMS if name in config}
+    for name, bound in zip(config.get("dims", _DIMS), config.get("bfgs_bounds") or (), strict=False):
+        if name not in limits and None not in bound:
+            limits[name] = (float(bound[0]), float(bound[1]))
+    if "z(km)" not in config.get("dims", _DIMS):
+        limits["z(km)"] = (0.0, 0.0)
+    return limits
+
+
+def _layers(velocity: dict[str, Any]) -> tuple[Layer, ...]:
+    """Layers from GaMMA's nodes: between two nodes the velocity of the upper one holds."""
+    z, p, s = (np.asarray(velocity[key], dtype=np.float64) for key in ("z", "p", "s"))
+    keep = np.concatenate([[True], np.diff(z) > 0])
+    return tuple(
+        Layer(depth_km=float(a), vp_km_s=float(b), vs_km_s=float(c))
+        for a, b, c in zip(z[keep], p[keep], s[keep], strict=True)
+    )
+
+
+def _as_lists(
+    result: AssociationResult, config: dict[str, Any], event_idx0: int
+) -> tuple[list[dict[str, Any]], list[tuple[Any, int, float]]]:
+    given = result.picks[result.picks["event_index"] >= 0]
+    score = given.groupby("event_index")["association_score"].sum()
+    spread = given.groupby("event_index")["travel_time_residual_s"].std(ddof=0).fillna(0.0)
+    events: list[dict[str, Any]] = []
+    number: dict[int, int] = {}
+    for row in result.events.to_dict("records"):
+        index = int(row["event_index"])
+        sigma_time = float(spread.get(index, np.nan))
+        if sigma_time > (config.get("max_sigma11") or np.inf):
+            continue
+        number[index] = event_idx0 + len(events)
+        events.append(
+            {
+                "time": row["time"].tz_localize(None).isoformat(timespec="milliseconds"),
+                "magnitude": float(row.get("magnitude", np.nan)),
+                "sigma_time": sigma_time,
+                "sigma_amp": float(row.get("magnitude_uncertainty", np.nan)),
+                "cov_time_amp": np.nan,
+                "gamma_score": float(score.get(index, 0.0)),
+                "num_picks": int(row["num_picks"]),
+                "num_p_picks": int(row["num_p_picks"]),
+                "num_s_picks": int(row["num_s_picks"]),
+                "event_index": number[index],
+                **{name: float(row.get(f"{name[0]}_km", np.nan)) for name in _DIMS},
+            }
+        )
+    columns = (given.index, given["event_index"], given["association_score"])
+    assignments = [
+        (i, number[int(e)], float(s)) for i, e, s in zip(*columns, strict=True) if int(e) in number
+    ]
+    return events, assignments
