@@ -5,7 +5,8 @@
 
 The first simulates 10 minutes of 1,000 channels at 100 Hz and times training sections. The second takes the
 Brady and SAFOD records from a folder, simulates a like cable and source (the defaults were adjusted on
-these records, so this shows a fit, not an independent check), prints coherence along the cable, signal-to-noise ratio and spectra, and draws both.
+these records, so this shows a fit, not an independent check), prints coherence along the cable,
+signal-to-noise ratio and spectra, and draws both.
 """
 
 from __future__ import annotations
