@@ -84,8 +84,8 @@ class ArrivalMixture(ClusterMixin, BaseEstimator):  # type: ignore[misc]
         )
         if not fitted.converged:
             warnings.warn(
-                f"no convergence in max_iterations={setup.config.max_iterations} steps: raise it, or give better "
-                "first guesses (means_init)",
+                f"no convergence in max_iterations={setup.config.max_iterations} steps: raise it, or give "
+                "better first guesses (means_init)",
                 ConvergenceWarning,
                 stacklevel=2,
             )

@@ -12,7 +12,7 @@ from gamma.locate import Damping, locate_step
 from gamma.mixture import DEGREES_OF_FREEDOM, Fit, Problem
 from gamma.seeds import SeedGrid
 
-__all__ = ["Alternatives", "search_alternatives"]
+__all__ = ["Alternatives", "search_alternatives", "swap_phases"]
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -21,6 +21,7 @@ _STARTS = 6
 _STEPS = 25
 _NODE_SCALE = 0.4
 _SHARP = 2.0
+_SWAP_GAIN = 5.0
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,39 @@ def search_alternatives(problem: Problem, fitted: Fit, grid: SeedGrid, events: I
     Alternatives
         For the chosen events, in their order.
     """
-    starts = np.repeat(fitted.components.theta[events, None, :], _STARTS, axis=1)
-    used = np.zeros((len(events), _STARTS), dtype=bool)
+    claims = _claims(problem, fitted, events)
+    return _search(problem, grid, fitted.components.theta[events], claims)
+
+
+def swap_phases(problem: Problem, fitted: Fit, grid: SeedGrid, one: int, two: int) -> F64 | None:
+    """Try whether two events fit better when they exchange their S picks.
+
+    Two events a few seconds apart on a cable can each take the other's S wave and still be located, badly.
+
+    Returns
+    -------
+    numpy.ndarray, shape (2, 4), or None
+        Better locations, or None when the events do not gain.
+    """
+    pair = np.array([one, two])
+    pick, owner, weight, sigma = _claims(problem, fitted, pair)
+    sigma = np.minimum(sigma, problem.sigma_s)
+    theta, rows = fitted.components.theta[pair], np.arange(2)
+    now = _search(problem, grid, theta, (pick, owner, weight, sigma))
+    owner = np.where((problem.slot[pick] & 1) == 1, 1 - owner, owner)
+    order = np.argsort(owner, kind="stable")
+    then = _search(problem, grid, theta, (pick[order], owner[order], weight[order], sigma[order]))
+    best = then.cost.argmin(axis=1)
+    gain = float(now.cost.min(axis=1).sum() - then.cost[rows, best].sum())
+    return then.theta[rows, best] if gain > _SWAP_GAIN else None
+
+
+def _search(problem: Problem, grid: SeedGrid, theta: F64, claims: tuple[I64, I64, F64, F64]) -> Alternatives:
+    starts = np.repeat(theta[:, None, :], _STARTS, axis=1)
+    used = np.zeros((len(theta), _STARTS), dtype=bool)
     used[:, 0] = True
-    pick, owner, weight, sigma = _claims(problem, fitted, events)
-    bounds = np.searchsorted(owner, np.arange(len(events) + 1))
+    pick, owner, weight, sigma = claims
+    bounds = np.searchsorted(owner, np.arange(len(theta) + 1))
     for row, (lo, hi) in enumerate(pairwise(bounds)):
         if hi - lo < problem.num_free:
             continue

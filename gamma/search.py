@@ -12,7 +12,7 @@ import numpy.typing as npt
 from gamma.blocks import Runner, cut_batches, cut_blocks
 from gamma.mixture import Components, Fit, Problem, fit
 from gamma.problems import PickSet, with_noise
-from gamma.relocate import search_alternatives
+from gamma.relocate import search_alternatives, swap_phases
 from gamma.seeds import Seeds, find_seeds
 from gamma.segments import SeedPicks
 from gamma.setup import Setup
@@ -29,6 +29,8 @@ _JUMP_GAIN = 1.0
 _MIN_SEED_PICKS = 5.0
 _EARLY_ROUNDS = 3
 _HOPELESS = 8.0
+_SWAP_S = 20.0
+_SWAPS = 2
 HALF = "P and S of one event in two places; sought again"
 
 
@@ -187,6 +189,7 @@ def fit_batch(setup: Setup, batch: Batch) -> BatchFit:
     core, fresh = batch.core, batch.fresh
     bounds: list[tuple[float, str]] = []
     dropped: Counter[str] = Counter()
+    swaps = 0
     for _ in range(_ATTEMPTS):
         fitted = _fit(setup, problem, components)
         bounds += [(line.bound, line.change) for line in fitted.trace]
@@ -206,7 +209,11 @@ def fit_batch(setup: Setup, batch: Batch) -> BatchFit:
             failed = {HALF: halves(problem, fitted, setup.reach_s)}
             stands = ~failed[HALF]
         if stands.all():
-            break
+            swapped = _swap(setup, problem, fitted) if swaps < _SWAPS else None
+            if swapped is None:
+                break
+            components, swaps = swapped, swaps + 1
+            continue
         dropped.update({name: int((mask & ~stands & core).sum()) for name, mask in failed.items()})
         components, core, fresh = components.take(stands), core[stands], fresh[stands]
     return _own_part(batch, fitted, stands, core, bounds, dropped)
@@ -233,6 +240,30 @@ def _own_part(
         pairs.pick[mine], fitted.expectation.posterior[mine], minlength=len(batch.pick)
     ).astype(np.float64)
     return BatchFit(fitted.components.take(own), batch.pick, claim, bounds, +dropped)
+
+
+def _swap(setup: Setup, problem: Problem, fitted: Fit) -> Components | None:
+    """Let pairs of events close in time exchange their S picks where that fits clearly better."""
+    if setup.mode != "full" or setup.receivers.num_cables == 0:
+        return None
+    theta = fitted.components.theta.copy()
+    order = np.argsort(theta[:, 0], kind="stable")
+    moved = np.zeros(len(theta), dtype=bool)
+    for place, one in enumerate(order):
+        for two in order[place + 1 :]:
+            if theta[two, 0] - theta[one, 0] > _SWAP_S:
+                break
+            if moved[one] or moved[two]:
+                continue
+            better = swap_phases(problem, fitted, setup.grid, int(one), int(two))
+            if better is not None:
+                theta[[one, two]] = better
+                moved[[one, two]] = True
+    if not moved.any():
+        return None
+    sigma = fitted.components.sigma_s.copy()
+    sigma[moved] = np.minimum(sigma[moved], 2.0 * problem.sigma_s)
+    return replace(fitted.components, theta=theta, sigma_s=sigma)
 
 
 def _jump(setup: Setup, problem: Problem, fitted: Fit, fresh: npt.NDArray[np.bool_]) -> Components | None:
