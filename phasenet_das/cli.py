@@ -241,6 +241,35 @@ def export(
     typer.echo(f"{len(events)} events -> {output}")
 
 
+@app.command()
+def simulate(
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for data, channels and truth.")],
+    *,
+    scenario: Annotated[str, typer.Option(help="easy, demo, swarm, urban, borehole, offshore or hard.")] = "demo",
+    config: Annotated[Path | None, typer.Option("--config", help="YAML of settings over the scenario's.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.", min=0)] = 0,
+    workers: Annotated[int, typer.Option(help="Processes; the files do not depend on it.", min=1)] = 1,
+) -> None:
+    """Write a continuous recording whose every arrival is known.
+
+    Example: phasenet-das simulate -o simulated/ --scenario swarm --seed 1
+    """
+    from tqdm import tqdm
+
+    from phasenet_das import simulate as simulator
+    from phasenet_das.config import read_yaml
+
+    settings = simulator.scenario(scenario, **({} if config is None else read_yaml(config)))
+    with tqdm(desc="simulating", unit="file") as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        result = simulator.simulate(settings, output, seed=seed, workers=workers, progress=show)
+    typer.echo(f"{len(result.files)} files, {result.num_events} events, {result.num_picks} picks -> {output}")
+
+
 @weights_app.command("list")
 def list_() -> None:
     """Name the weights at hand.

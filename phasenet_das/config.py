@@ -31,6 +31,7 @@ __all__ = [
     "default_yaml",
     "json_schema",
     "load_config",
+    "read_yaml",
     "write_config",
 ]
 
@@ -217,17 +218,39 @@ def load_config(source: str | Path | Mapping[str, Any]) -> Config:
     """
     if isinstance(source, Mapping):
         return Config(**source)
-    path = Path(source)
+    values = read_yaml(source)
+    try:
+        return Config(**values)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from None
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a YAML file of settings, not validated yet.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        The file.
+
+    Returns
+    -------
+    dict
+        Its settings.
+
+    Raises
+    ------
+    ConfigError
+        The file cannot be read, or is not a mapping.
+    """
+    path = Path(path)
     try:
         values = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read as YAML: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected a mapping of settings, found {type(values).__name__}.")
-    try:
-        return Config(**values)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
+    return values
 
 
 def write_config(config: Config, path: str | Path) -> Path:
