@@ -15,7 +15,7 @@ F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-_HALF_SHARE = 0.1
+_HALF_SHARE = 0.25
 
 
 def failures(setup: Setup, problem: Problem, fitted: Fit, *, counted: bool) -> tuple[F64, dict[str, Mask]]:
