@@ -245,8 +245,12 @@ def export(
 def simulate(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for data, channels and truth.")],
     *,
-    scenario: Annotated[str, typer.Option(help="easy, demo, swarm, urban, borehole, offshore or hard.")] = "demo",
-    config: Annotated[Path | None, typer.Option("--config", help="YAML of settings over the scenario's.")] = None,
+    scenario: Annotated[
+        str, typer.Option(help="easy, demo, swarm, urban, borehole, offshore or hard.")
+    ] = "demo",
+    config: Annotated[
+        Path | None, typer.Option("--config", help="YAML of settings over the scenario's.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.", min=0)] = 0,
     workers: Annotated[int, typer.Option(help="Processes; the files do not depend on it.", min=1)] = 1,
 ) -> None:

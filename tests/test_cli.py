@@ -162,3 +162,17 @@ def test_each_command_shows_an_example(run: Run, workplace: Path, command: str) 
 def test_help_fits_a_screen(run: Run, workplace: Path) -> None:
     answer = run("--help", cwd=workplace)
     assert len(answer.stdout.splitlines()) <= 40
+
+
+def test_simulates_a_recording_that_can_be_read(run: Run, workplace: Path) -> None:
+    changes = "duration_s: 20\nfile_length_s: 10\ncable: {num_channels: 30}\n"
+    (workplace / "short.yaml").write_text(changes)
+    arguments = ("simulate", "-o", "made", "--scenario", "easy", "--config", "short.yaml", "--seed", "4")
+    answer = run(*arguments, cwd=workplace)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.startswith("2 files")
+    files = sorted((workplace / "made" / "data").glob("*.h5"))
+    assert io.get_data(io.read(files[0])).shape == (30, 1000)
+    wrong = run("simulate", "-o", "other", "--scenario", "eazy", cwd=workplace)
+    assert wrong.returncode == 1
+    assert "Did you mean 'easy'" in wrong.stderr
