@@ -92,14 +92,17 @@ def estimate_correlation(
         mine = (cable == group // 2) & ((slot & 1) == group % 2) & (np.abs(residual) < _MAX_RESIDUAL)
         channels = int(order.length[group // 2])
         rho, density = _autocorrelation(event[mine], order.rank[slot[mine] >> 1], residual[mine], channels)
-        if len(rho) > 1:
+        if density > 0.0:
             share[group] = 1.0 / (1.0 + 2.0 * density * float(rho[1:].sum()))
         lags.append(rho)
     return Correlation(tuple(lags), share)
 
 
 def _autocorrelation(event: I64, rank: I64, residual: F64, channels: int) -> tuple[F64, float]:
-    """Pooled autocorrelation up to where it first vanishes, and the share of channels with a pick."""
+    """Pooled autocorrelation up to where it first vanishes, and the share of channels with a pick.
+
+    A share of zero says that there are too few picks to tell.
+    """
     names, row = np.unique(event, return_inverse=True)
     size = 1 << int(np.ceil(np.log2(max(2 * channels, 2))))
     power, cover = np.zeros(size // 2 + 1), np.zeros(size // 2 + 1)
@@ -112,7 +115,7 @@ def _autocorrelation(event: I64, rank: I64, residual: F64, channels: int) -> tup
         cover += np.abs(np.fft.rfft(mask)) ** 2
     product, pairs = np.fft.irfft(power, size)[: channels // 2], np.fft.irfft(cover, size)[: channels // 2]
     if len(product) < 2 or pairs[0] < _MIN_PAIRS or product[0] <= 0.0:
-        return np.ones(1), 1.0
+        return np.ones(1), 0.0
     enough = pairs >= 0.2 * pairs[0]
     rho = np.where(enough, product / np.maximum(pairs, 1.0), 0.0)
     return _undo_fit(rho / rho[0], channels), float(pairs[0] / (len(names) * channels))

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gamma.config import Layer
+from gamma.errors import ConfigError
 
 __all__ = ["LayeredModel", "layered_model"]
 
@@ -175,12 +176,13 @@ def _solve(
             np.repeat(column[:, None], shape[1], axis=1), gridsize=(dz, dx), origin=(top_km, 0.0)
         )
         for index, level in enumerate(level_km):
-            time = np.asarray(solver.solve((float(np.clip(level, depth[0], depth[-1])), 0.0)).grid)
+            time = np.asarray(solver.solve((_off_node(float(level), top_km, dz), 0.0)).grid)
             distance = np.hypot(depth[:, None] - level, horizontal[None])
             close = distance < 0.5 * min(dz, dx)
             local = 1.0 / column[int(np.clip((level - top_km) / dz, 0, shape[0] - 1))]
             slowness[phase, index] = np.where(close, local, time / np.where(close, 1.0, distance))
     gap = float(level_km[1] - level_km[0]) if len(level_km) > 1 else 1.0
+    _refuse_failed(slowness, velocities)
     return LayeredModel(
         slowness,
         (float(level_km[0]), gap),
@@ -189,6 +191,24 @@ def _solve(
         (float(velocities[:, 0].max()), float(velocities[:, 1].max())),
         (float(velocities[:, 0].min()), float(velocities[:, 1].min())),
     )
+
+
+def _off_node(level_km: float, top_km: float, dz_km: float) -> float:
+    """Move a source that is on a node but for rounding, where the solver fails, by a thousandth of a cell."""
+    place = (level_km - top_km) / dz_km
+    near = abs(place - round(place)) < 1e-4
+    return top_km + dz_km * (max(round(place), 0) + 1e-3) if near else level_km
+
+
+def _refuse_failed(slowness: F64, velocities: F64) -> None:
+    """Refuse tables with travel times outside what the velocities allow."""
+    for phase in (0, 1):
+        low, high = 0.9 / velocities[:, phase].max(), 1.1 / velocities[:, phase].min()
+        if not ((slowness[phase] > low) & (slowness[phase] < high)).all():
+            raise ConfigError(
+                "layers: the eikonal solver failed (travel times outside what the velocities allow). "
+                "Change a layer depth or the search box slightly."
+            )
 
 
 def _cell_slowness(

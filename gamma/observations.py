@@ -105,8 +105,12 @@ def load_picks(picks: pd.DataFrame, receivers: Receivers, config: AssociationCon
     amplitude = _float_column(picks, "phase_amplitude", n)
     slot = 2 * receiver + phase
     tie = picks["pick_id"].to_numpy()[rows] if "pick_id" in picks.columns else np.zeros(len(rows))
-    keys = (tie, np.nan_to_num(amplitude[rows]), np.nan_to_num(score[rows]), slot[rows], time_ns[rows])
+    keys = (tie, -np.nan_to_num(amplitude[rows]), -np.nan_to_num(score[rows]), slot[rows], time_ns[rows])
     rows = rows[np.lexsort(keys)]
+    again = np.zeros(len(rows), dtype=bool)
+    again[1:] = (time_ns[rows[1:]] == time_ns[rows[:-1]]) & (slot[rows[1:]] == slot[rows[:-1]])
+    excluded["same station, phase and time as another pick"] = rows[again]
+    rows = rows[~again]
     reference = int(time_ns[rows[0]]) // 10**9 * 10**9 if len(rows) else 0
     return Observations(
         time_s=(time_ns[rows] - reference) / 1e9,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -20,6 +20,7 @@ I64 = npt.NDArray[np.int64]
 CHI_SQUARE_68 = -2.0 * float(np.log(1.0 - 0.6827))  # of two degrees of freedom
 _EVENT_INTERVAL_S = 60.0
 _MIN_CURVATURE = 0.15
+_DEPTH_MARGIN_KM = 3.0
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,11 @@ def pick_covariance(
     -------
     numpy.ndarray, shape (events, 4, 4)
     """
+    fit = _inner_depth(problem, fit)
     weights = _weights(problem, fit)
-    inverse = _inverse(weights.hessian, _free(problem)) / weights.curvature[:, None, None]
+    sides = np.maximum(problem.upper_km - problem.lower_km, 1e-9)
+    box = np.diag(np.concatenate([[0.0], 12.0 / sides**2]))
+    inverse = _inverse(weights.hessian * weights.curvature[:, None, None] + box, _free(problem))
     variance = _variances(problem, fit, weights)[fit.pairs.event, weights.group]
     row = np.sqrt(variance) * weights.weight
     share = problem.weight[fit.pairs.pick]
@@ -136,8 +140,29 @@ def pick_covariance(
     scatter += normal_equations(
         fit.pairs.event, values, fit.expectation.residual_s, fit.expectation.gradient, len(fit.components)
     )[0]
-    covariance: F64 = inverse @ scatter @ inverse
+    covariance: F64 = inverse @ (scatter + box) @ inverse
     return covariance
+
+
+def _inner_depth(problem: Problem, fit: Fit) -> Fit:
+    """Take the gradients of events near the depth limits a little inside.
+
+    At the depth of the receivers travel time does not change with depth to first order, which would make
+    the place of such an event look better known than it is.
+    """
+    lower, upper = problem.lower_km[2], problem.upper_km[2]
+    depth = fit.components.theta[:, 3]
+    margin = min(_DEPTH_MARGIN_KM, 0.25 * (upper - lower))
+    moved = np.clip(depth, lower + margin, upper - margin)
+    if margin <= 0.0 or np.array_equal(moved, depth):
+        return fit
+    theta = fit.components.theta.copy()
+    theta[:, 3] = moved
+    slot = problem.slot[fit.pairs.pick]
+    _, gradient = problem.travel_time.times_and_gradients(
+        theta[fit.pairs.event, 1:], problem.slot_xyz_km[slot], slot & 1
+    )
+    return replace(fit, expectation=replace(fit.expectation, gradient=gradient))
 
 
 def _cable_scatter(
@@ -162,6 +187,7 @@ def _cable_scatter(
 
 def velocity_covariance(problem: Problem, fit: Fit, relative: float) -> F64:
     """Covariance of locations from independent relative errors of vp and of vp/vs."""
+    fit = _inner_depth(problem, fit)
     weights = _weights(problem, fit)
     pairs, now = fit.pairs, fit.expectation
     time = problem.time_s[pairs.pick] - fit.components.theta[pairs.event, 0] - now.residual_s

@@ -1,0 +1,133 @@
+"""The GMMA drop-in, pick dialects and the command line."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from gamma import AssociationConfig, associate
+from gamma.cli import app
+from gamma.dialects import from_obspy, from_pyocto, from_seisbench, to_obspy, to_pyocto, to_seisbench
+from gamma.errors import ConfigError, PickError
+from gamma.utils import association
+from tests.gamma import made_picks as made
+
+
+@pytest.fixture(scope="module")
+def case():
+    stations, truth = made.network(), made.events(3)
+    return made.make_picks(stations, truth, false=20), stations, truth
+
+
+def gmma_tables(picks, stations):
+    names = {"station_id": "id", "phase_time": "timestamp", "phase_type": "type", "phase_score": "prob"}
+    theirs = picks.rename(columns=names).drop(columns="channel_index")
+    theirs["timestamp"] = theirs["timestamp"].dt.tz_localize(None).dt.strftime("%Y-%m-%dT%H:%M:%S.%f")
+    theirs["type"] = theirs["type"].str.lower()
+    places = stations.rename(columns={"station_id": "id", "x_km": "x(km)", "y_km": "y(km)", "z_km": "z(km)"})
+    return theirs, places
+
+
+def gmma_config(**more):
+    return {
+        "dims": ["x(km)", "y(km)", "z(km)"], "x(km)": (-50, 50), "y(km)": (-50, 50), "z(km)": (0, 25),
+        "vel": {"p": made.VP, "s": made.VS}, "use_amplitude": False, "method": "BGMM", "use_dbscan": True,
+        "oversample_factor": 4, "dbscan_eps": 10, "dbscan_min_samples": 3, "min_picks_per_eq": 6,
+        "bfgs_bounds": ((-51, 51), (-51, 51), (0, 26), (None, None)), "max_sigma11": 2.0,
+        "max_sigma22": 1.0, "max_sigma12": 1.0, "ncpu": 1, **more,
+    }  # fmt: skip
+
+
+def test_drop_in_gives_gmma_lists(case):
+    picks, stations, truth = case
+    theirs, places = gmma_tables(picks, stations)
+    theirs.index = theirs.index + 1000
+    events, assignments = association(theirs, places, gmma_config(), 7, method="BGMM")
+    assert [event["event_index"] for event in events] == [7, 8, 9]
+    assert set(events[0]) == {
+        "time", "magnitude", "sigma_time", "sigma_amp", "cov_time_amp", "gamma_score", "num_picks",
+        "num_p_picks", "num_s_picks", "event_index", "x(km)", "y(km)", "z(km)",
+    }  # fmt: skip
+    assert np.isnan(events[0]["magnitude"])
+    found = (pd.to_datetime([event["time"] for event in events], utc=True) - made.EPOCH).total_seconds()
+    np.testing.assert_allclose(found, truth["t_s"], atol=0.3)
+    table = pd.DataFrame(assignments, columns=["pick_index", "event_index", "score"]).set_index("pick_index")
+    joined = theirs.join(table, how="inner")
+    assert (joined["event_index"] - 7 == joined["true_event"]).mean() > 0.97
+    assert joined["score"].between(0.5, 1.0).all()
+    ours = associate(picks, stations, AssociationConfig(**made.settings(min_picks=6)))
+    np.testing.assert_allclose(
+        joined["score"], ours.picks["association_score"].set_axis(theirs.index)[joined.index]
+    )
+
+
+def test_drop_in_refuses_what_it_does_not_know(case):
+    theirs, places = gmma_tables(*case[:2])
+    with pytest.raises(ConfigError, match="min_picks_per_eq"):
+        association(theirs, places, gmma_config(min_picks_per_eqq=4))
+    with pytest.raises(ConfigError, match="method"):
+        association(theirs, places, gmma_config(), method="KMEANS")
+    with pytest.raises(PickError, match="timestamp"):
+        association(theirs.drop(columns="timestamp"), places, gmma_config())
+
+
+def test_drop_in_takes_layers_and_fixed_depth(case):
+    theirs, places = gmma_tables(*case[:2])
+    layers = {"vel": {"z": [-2.0, 30.0], "p": [made.VP, made.VP], "s": [made.VS, made.VS]}, "h": 0.5}
+    events, _ = association(theirs, places, gmma_config(eikonal=layers))
+    assert len(events) == 3
+    flat, _ = association(theirs, places, gmma_config(dims=["x(km)", "y(km)"]))
+    assert all(event["z(km)"] == 0.0 for event in flat)
+
+
+def test_dialects_round_trip(case):
+    picks = case[0].head(20).assign(station_id="NN.STA.00")
+    back = from_pyocto(to_pyocto(picks))
+    assert (back["phase_time"] - picks["phase_time"]).abs().max() < pd.Timedelta("1us")
+    assert back["phase_type"].tolist() == picks["phase_type"].tolist()
+    there = from_obspy(to_obspy(picks))
+    assert (there["phase_time"] == picks["phase_time"]).all()
+    assert set(there["station_id"]) == {"NN.STA.00"}
+    with pytest.raises(PickError, match="station"):
+        from_pyocto(pd.DataFrame({"time": [0.0], "phase": ["P"]}))
+
+
+def test_seisbench_picks_round_trip(case):
+    pytest.importorskip("seisbench")
+    picks = case[0].head(20)
+    back = from_seisbench(to_seisbench(picks))
+    wanted = picks.sort_values(["phase_time", "station_id"], ignore_index=True)
+    back = back.sort_values(["phase_time", "station_id"], ignore_index=True)
+    assert (back["phase_time"] == wanted["phase_time"]).all()
+    np.testing.assert_allclose(back["phase_score"], wanted["phase_score"], rtol=1e-6)
+
+
+def test_command_line_writes_tables(case, tmp_path):
+    picks, stations, _ = case
+    picks.to_parquet(tmp_path / "picks.parquet")
+    stations.to_csv(tmp_path / "stations.csv", index=False)
+    (tmp_path / "gamma.yaml").write_text(f"vp_km_s: {made.VP}\nvs_km_s: {made.VS}\nmax_distance_km: 20\n")
+    arguments = ["associate", str(tmp_path / "picks.parquet"), "--stations", str(tmp_path / "stations.csv")]
+    arguments += ["--config", str(tmp_path / "gamma.yaml"), "-o", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert len(pd.read_csv(tmp_path / "out" / "events.csv")) == 3
+    assert len(pd.read_parquet(tmp_path / "out" / "picks.parquet")) == len(picks)
+    assert json.loads((tmp_path / "out" / "summary.json").read_text())["events"] == 3
+
+
+def test_command_line_fails_with_one_line(case, tmp_path):
+    case[0].to_csv(tmp_path / "picks.csv", index=False)
+    case[1].to_csv(tmp_path / "stations.csv", index=False)
+    (tmp_path / "gamma.yaml").write_text("vp_kms: 6\n")
+    arguments = ["associate", str(tmp_path / "picks.csv"), "--stations", str(tmp_path / "stations.csv")]
+    done = CliRunner().invoke(
+        app, [*arguments, "--config", str(tmp_path / "gamma.yaml"), "-o", str(tmp_path)]
+    )
+    assert done.exit_code == 1
+    assert "Did you mean 'vp_km_s'" in done.output
+    assert "Traceback" not in done.output
