@@ -1,0 +1,262 @@
+"""Picks against waveforms: differential times of picks and of cross-correlation.
+
+The check of Zhu et al. (2023, PhaseNet-DAS), which needs no labels: what two picks of one phase differ by
+should be what their waveforms differ by, between neighbouring channels of one event and between events on
+one channel. It shows the scatter of picks, not an error that all of them share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from phasenet_das import io
+from phasenet_das.errors import ConfigError
+from phasenet_das.evaluate.correlation import batches, cross_correlate, peak_lag
+from phasenet_das.evaluate.matching import candidate_pairs, nearest_first, time_ns
+from phasenet_das.picking.filters import bandpass
+
+__all__ = ["CorrelationWindow", "compare_differential_times", "summarize_differential_times"]
+
+
+@dataclass(frozen=True)
+class CorrelationWindow:
+    """What is cut round a pick and how far it is moved.
+
+    Attributes
+    ----------
+    before_s, after_s : float
+        Window of the template before and after its pick, s.
+    max_lag_s : float
+        Largest move against the other pick, s: the largest error of a differential time that can be seen.
+    band_hz : tuple of float
+        Corners of the band-pass filter (linear phase, no delay), Hz.
+    common_mode : bool
+        Whether the median over channels is subtracted at each sample.
+    """
+
+    before_s: float = 0.5
+    after_s: float = 1.5
+    max_lag_s: float = 0.5
+    band_hz: tuple[float, float] = (1.0, 15.0)
+    common_mode: bool = False
+
+    def __post_init__(self) -> None:
+        if not (self.before_s >= 0 and self.after_s > 0 and self.max_lag_s > 0):
+            raise ConfigError(
+                f"correlation window: found {self.before_s} s before, {self.after_s} s after, moved by up to "
+                f"{self.max_lag_s} s; expected positive spans."
+            )
+
+
+def compare_differential_times(
+    sources: Iterable[Any],
+    picks: pd.DataFrame,
+    window: CorrelationWindow | None = None,
+    *,
+    between: Literal["channels", "events"] = "channels",
+    channel_step: int = 1,
+    min_correlation: float = 0.7,
+) -> pd.DataFrame:
+    """Measure differential times of pairs of picks by cross-correlation.
+
+    Parameters
+    ----------
+    sources : iterable of dascore.Patch, str, pathlib.Path, ...
+        Recordings that the picks were made on, of one sampling rate; see :func:`phasenet_das.io.read`.
+    picks : pandas.DataFrame
+        Pick table.
+    window : CorrelationWindow, optional
+        Windows and filter.
+    between : {"channels", "events"}
+        Pair picks of one phase on channels `channel_step` apart, nearest in time first and no further apart
+        in time than ``max_lag_s``; or on one channel all picks of one phase of different events
+        (``event_index``).
+    channel_step : int
+        Distance of the channels of a pair, in channel numbers.
+    min_correlation : float
+        Smallest absolute coefficient of a pair that is kept.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each pair that could be measured: ``phase, station_id, channel_1, channel_2, event_1,
+        event_2, time_1, pick_dt_s`` (second pick less first), ``waveform_dt_s``, ``residual_s`` (picks less
+        waveforms), ``correlation`` (signed) and ``kept`` (the coefficient suffices and the peak is not at
+        the end of the lags).
+
+    Raises
+    ------
+    ConfigError
+        A setting makes no sense, or the recordings differ in sampling rate.
+    """
+    window = window or CorrelationWindow()
+    picks = picks.sort_values(["phase_time", "station_id", "channel_index", "phase_type"], ignore_index=True)
+    cut = _cut(sources, picks, window)
+    picks, samples, begin_ns = picks.iloc[cut.rows].reset_index(drop=True), cut.samples, cut.begin_ns
+    if between == "channels":
+        first, second = _neighbour_pairs(picks, channel_step, window.max_lag_s)
+    elif between == "events":
+        first, second = _event_pairs(picks)
+    else:
+        raise ConfigError(f"between: found '{between}', expected 'channels' or 'events'.")
+    lag_s, coefficient = _measure(samples, first, second, cut)
+    pick_dt_s = (time_ns(picks["phase_time"])[second] - time_ns(picks["phase_time"])[first]) * 1e-9
+    waveform_dt_s = (begin_ns[second] - begin_ns[first]) * 1e-9 + lag_s
+    one, other = picks.iloc[first].reset_index(drop=True), picks.iloc[second].reset_index(drop=True)
+    return pd.DataFrame(
+        {
+            "phase": one["phase_type"],
+            "station_id": one["station_id"],
+            "channel_1": one["channel_index"],
+            "channel_2": other["channel_index"],
+            "event_1": one["event_index"],
+            "event_2": other["event_index"],
+            "time_1": one["phase_time"],
+            "pick_dt_s": pick_dt_s,
+            "waveform_dt_s": waveform_dt_s,
+            "residual_s": pick_dt_s - waveform_dt_s,
+            "correlation": coefficient,
+            "kept": (np.abs(coefficient) >= min_correlation) & np.isfinite(lag_s),
+        }
+    )
+
+
+@dataclass(frozen=True)
+class _Windows:
+    """Windows of the picks that lie whole within a recording."""
+
+    rows: np.ndarray
+    samples: np.ndarray
+    begin_ns: np.ndarray
+    dt_s: float
+    max_lag: int
+
+
+def _cut(sources: Iterable[Any], picks: pd.DataFrame, window: CorrelationWindow) -> _Windows:
+    """Cut the filtered search window of every pick; each recording is read once."""
+    parts, dt_s = [], np.nan
+    for source in sources:
+        patch = io.read(source)
+        if np.isfinite(dt_s) and abs(io.get_dt_s(patch) / dt_s - 1) > 1e-6:
+            raise ConfigError(
+                f"recordings of {1 / dt_s:g} Hz and {1 / io.get_dt_s(patch):g} Hz cannot be compared; take "
+                "those of one sampling rate."
+            )
+        dt_s = io.get_dt_s(patch)
+        parts.append(_cut_one(patch, picks, window))
+    if not parts:
+        raise ConfigError("no recording was given to correlate.")
+    rows, samples, begin = (np.concatenate([part[k] for part in parts]) for k in range(3))
+    rows, keep = np.unique(rows, return_index=True)  # recordings may overlap
+    return _Windows(rows, samples[keep], begin[keep], dt_s, round(window.max_lag_s / dt_s))
+
+
+def _cut_one(
+    patch: Any,  # noqa: ANN401 - a dascore.Patch
+    picks: pd.DataFrame,
+    window: CorrelationWindow,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row of each pick within this recording, its samples, and the time of the first of them."""
+    dt_s, data = io.get_dt_s(patch), io.get_data(patch)
+    if window.common_mode:
+        data = data - np.median(data, axis=0, keepdims=True)
+    start_ns = int(io.get_times(patch)[0].astype("datetime64[ns]").astype(np.int64))
+    lead, reach = (round(span / dt_s) for span in (window.before_s, window.after_s))
+    lag = round(window.max_lag_s / dt_s)
+    index = io.get_channel_index(patch)
+    row = pd.Series(np.arange(len(index)), index=index).reindex(picks["channel_index"]).to_numpy(np.float64)
+    begin = np.rint((time_ns(picks["phase_time"]) - start_ns) / (dt_s * 1e9)).astype(np.int64) - lead - lag
+    length = lead + reach + 2 * lag
+    known = np.isfinite(row) & (begin >= 0) & (begin + length <= data.shape[1])
+    if io.get_station_id(patch):
+        known &= (picks["station_id"] == io.get_station_id(patch)).to_numpy()
+    rows, place = np.flatnonzero(known), row[known].astype(np.int64)
+    filtered = bandpass(data, dt_s, *window.band_hz)
+    samples = filtered[place[:, None], begin[known][:, None] + np.arange(length)]
+    good = np.isfinite(samples).all(axis=1) & (np.ptp(samples, axis=1) > 0)
+    times = start_ns + np.rint(begin[known] * (dt_s * 1e9)).astype(np.int64)
+    return rows[good], samples[good], times[good]
+
+
+def _neighbour_pairs(
+    picks: pd.DataFrame, channel_step: int, max_difference_s: float
+) -> tuple[np.ndarray, np.ndarray]:
+    if channel_step < 1:
+        raise ConfigError(f"channel_step: found {channel_step}, expected 1 or more.")
+    name = pd.factorize(picks["station_id"].astype(str) + "|" + picks["phase_type"].astype(str))[0]
+    channel = picks["channel_index"].to_numpy(np.int64)
+    width = int(channel.max(initial=0)) + channel_step + 2
+    times = time_ns(picks["phase_time"])
+    group = name.astype(np.int64) * width + channel
+    first, second = candidate_pairs(group + channel_step, times, group, times, round(max_difference_s * 1e9))
+    chosen = nearest_first(first, second, np.abs(times[second] - times[first]))
+    return first[chosen], second[chosen]
+
+
+def _event_pairs(picks: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """All pairs of events on each channel and phase; of several picks of an event the best score counts."""
+    keys = ["station_id", "channel_index", "phase_type"]
+    known = picks[picks["event_index"] >= 0].sort_values("phase_score", ascending=False, kind="stable")
+    known = known.drop_duplicates([*keys, "event_index"]).sort_values([*keys, "event_index"])
+    group, place = known.groupby(keys).ngroup().to_numpy(), known.index.to_numpy()
+    firsts, seconds = [], []
+    for step in range(1, int(np.bincount(group).max(initial=0)) if len(group) else 0):
+        alike = group[step:] == group[:-step]
+        firsts.append(place[:-step][alike])
+        seconds.append(place[step:][alike])
+    empty = np.empty(0, np.int64)
+    return np.concatenate([empty, *firsts]), np.concatenate([empty, *seconds])
+
+
+def _measure(
+    samples: np.ndarray, first: np.ndarray, second: np.ndarray, cut: _Windows
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lag (s) of the second window's motion behind the first's, and the coefficient, batch by batch."""
+    length = samples.shape[1] - 2 * cut.max_lag
+    lag_s, coefficient = np.full(len(first), np.nan), np.zeros(len(first))
+    for part in batches(len(first), samples.shape[1]):
+        template = samples[first[part], cut.max_lag : cut.max_lag + length]
+        lag, coefficient[part] = peak_lag(cross_correlate(template, samples[second[part]]))
+        lag_s[part] = (lag - cut.max_lag) * cut.dt_s
+    return lag_s, coefficient
+
+
+def summarize_differential_times(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Sum up what :func:`compare_differential_times` measured.
+
+    Parameters
+    ----------
+    pairs : pandas.DataFrame
+        Its table.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A row for each phase: ``phase, num_pairs, num_kept, share_reversed`` (kept with reversed polarity),
+        ``median_correlation`` (absolute, of those kept), ``bias_s`` (median residual), ``spread_s`` (median
+        absolute deviation times 1.4826), ``std_s`` and ``p05_s, p95_s``.
+    """
+    return pd.DataFrame([_summary_row(str(phase), group) for phase, group in pairs.groupby("phase")])
+
+
+def _summary_row(phase: str, group: pd.DataFrame) -> dict[str, Any]:
+    kept = group[group["kept"]]
+    residual, coefficient = kept["residual_s"], kept["correlation"]
+    bias = float(residual.median())
+    return {
+        "phase": phase,
+        "num_pairs": len(group),
+        "num_kept": len(kept),
+        "share_reversed": float((coefficient < 0).mean()),
+        "median_correlation": float(coefficient.abs().median()),
+        "bias_s": bias,
+        "spread_s": float(1.4826 * (residual - bias).abs().median()),
+        "std_s": float(residual.std(ddof=0)),
+        "p05_s": float(residual.quantile(0.05)),
+        "p95_s": float(residual.quantile(0.95)),
+    }

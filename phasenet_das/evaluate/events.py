@@ -1,0 +1,277 @@
+"""Events against truth or a reference catalog: which are found, and how well they are placed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from phasenet_das.errors import ConfigError, TableError
+from phasenet_das.evaluate.matching import candidate_pairs, nearest_first, time_ns
+
+__all__ = ["EventEvaluation", "evaluate_events", "match_events", "source_distance_km"]
+
+_PLACE = ("longitude", "latitude", "depth_km", "magnitude", "source_distance_km")
+_PERCENTILES = (5, 25, 50, 75, 95)
+
+
+@dataclass(frozen=True)
+class EventEvaluation:
+    """How well events meet those of a reference.
+
+    Attributes
+    ----------
+    table : pandas.DataFrame
+        A single row: ``num_events, num_reference, num_matched, precision, recall, f1`` with 95 % intervals
+        ``*_low, *_high`` (Wilson 1927), ``completeness_magnitude`` (NaN when unknown).
+    errors : pandas.DataFrame
+        A row for each quantity that both catalogs know (``time_s, epicentre_km, depth_km,
+        source_distance_km, magnitude``): ``quantity, num, median, mae, p05 ... p95``. Events less reference;
+        the epicentre's is a distance.
+    by_magnitude : pandas.DataFrame
+        ``magnitude_low, magnitude_high, num_reference, num_matched, recall``; empty when unknown.
+    pairs : pandas.DataFrame
+        Matches: ``event_row, reference_row`` and the errors.
+    """
+
+    table: pd.DataFrame
+    errors: pd.DataFrame
+    by_magnitude: pd.DataFrame
+    pairs: pd.DataFrame
+
+
+def match_events(
+    events: pd.DataFrame, reference: pd.DataFrame, *, time_tolerance_s: float, distance_tolerance_km: float
+) -> pd.DataFrame:
+    """Match events one to one, in time and space.
+
+    A pair is possible when its origin times differ by no more than `time_tolerance_s`, and its epicentres by
+    no more than `distance_tolerance_km`. Where one of them has no epicentre, their ``source_distance_km``
+    must agree as closely; where that is not known either, time alone decides. Of the possible pairs the one
+    of the smallest misfit, (Δt / tolerance)² + (Δx / tolerance)², is matched first, then the smallest of
+    those still free; an unknown Δx counts as the tolerance, so that what is placed goes first.
+
+    Parameters
+    ----------
+    events, reference : pandas.DataFrame
+        ``time`` and, where known, ``longitude, latitude, depth_km, magnitude, source_distance_km``.
+    time_tolerance_s : float
+        Largest difference of origin times, s.
+    distance_tolerance_km : float
+        Largest distance, km.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns ``event_row, reference_row`` (positions), ``time_s, epicentre_km, depth_km,
+        source_distance_km, magnitude``: errors, NaN where unknown. Ordered by the reference's row.
+
+    Raises
+    ------
+    ConfigError
+        A tolerance is not positive.
+    TableError
+        A table has no ``time``.
+    """
+    if not (time_tolerance_s > 0 and distance_tolerance_km > 0):
+        raise ConfigError(
+            f"tolerances: found {time_tolerance_s} s and {distance_tolerance_km} km, expected positive ones."
+        )
+    one, other = _prepare(events, "events"), _prepare(reference, "reference")
+    order, other_order = (np.lexsort((t["longitude"], t["time"])) for t in (one, other))
+    one, other = one.iloc[order], other.iloc[other_order]
+    group = [np.zeros(len(table), np.int64) for table in (one, other)]
+    b, a = candidate_pairs(
+        group[1], time_ns(other["time"]), group[0], time_ns(one["time"]), round(time_tolerance_s * 1e9)
+    )
+    errors = _errors(one.iloc[a], other.iloc[b])
+    apart = errors["epicentre_km"].fillna(errors["source_distance_km"].abs()).to_numpy()
+    possible = ~(apart > distance_tolerance_km)
+    a, b, apart, errors = a[possible], b[possible], apart[possible], errors[possible]
+    misfit = (errors["time_s"].to_numpy() / time_tolerance_s) ** 2
+    misfit = misfit + np.where(np.isnan(apart), 1.0, (apart / distance_tolerance_km) ** 2)
+    chosen = nearest_first(b, a, misfit)
+    pairs = errors.iloc[chosen].reset_index(drop=True)
+    pairs.insert(0, "event_row", order[a[chosen]])
+    pairs.insert(1, "reference_row", other_order[b[chosen]])
+    return pairs.sort_values("reference_row", ignore_index=True)
+
+
+def _prepare(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    if "time" not in table.columns:
+        raise TableError(f"{name}: missing column time; found {', '.join(map(str, table.columns))}.")
+    columns = {"time": table["time"].array}
+    for column in _PLACE:
+        known = column in table.columns
+        columns[column] = table[column].to_numpy(np.float64) if known else np.full(len(table), np.nan)
+    return pd.DataFrame(columns)
+
+
+def _errors(events: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
+    out = {
+        "time_s": (time_ns(events["time"]) - time_ns(reference["time"])) * 1e-9,
+        "epicentre_km": _geodesic_km(events, reference),
+    }
+    for name in ("depth_km", "source_distance_km", "magnitude"):
+        out[name] = events[name].to_numpy() - reference[name].to_numpy()
+    return pd.DataFrame(out)
+
+
+def _geodesic_km(one: pd.DataFrame, other: pd.DataFrame) -> np.ndarray:
+    """Distance along the ground, row by row; NaN where a position is not known."""
+    from pyproj import Geod
+
+    place = [t[c].to_numpy(np.float64) for t in (one, other) for c in ("longitude", "latitude")]
+    known = np.isfinite(place).all(axis=0)
+    distance = np.full(len(one), np.nan)
+    if known.any():
+        lon_1, lat_1, lon_2, lat_2 = (part[known] for part in place)
+        distance[known] = np.asarray(Geod(ellps="WGS84").inv(lon_1, lat_1, lon_2, lat_2)[2]) / 1e3
+    return distance
+
+
+def evaluate_events(
+    events: pd.DataFrame,
+    reference: pd.DataFrame,
+    *,
+    time_tolerance_s: float = 3.0,
+    distance_tolerance_km: float = 15.0,
+    coverage: pd.DataFrame | None = None,
+    magnitude_step: float = 0.5,
+) -> EventEvaluation:
+    """Hold an event table against the truth or a reference catalog.
+
+    Parameters
+    ----------
+    events, reference : pandas.DataFrame
+        As for :func:`match_events`; see :func:`phasenet_das.evaluate.read_reference`.
+    time_tolerance_s, distance_tolerance_km : float
+        Largest differences of a match.
+    coverage : pandas.DataFrame, optional
+        What was examined: reference events whose origin time lies outside every examined span do not count,
+        nor do the events they match.
+    magnitude_step : float
+        Width of the magnitude bins.
+
+    Returns
+    -------
+    EventEvaluation
+        Scores, errors and pairs. The completeness magnitude is the lower edge of the lowest bin from which
+        on at least nine tenths of the reference's events are found in every bin.
+
+    Raises
+    ------
+    ConfigError
+        A tolerance is not positive.
+    TableError
+        A table has no ``time``.
+    """
+    if not magnitude_step > 0:
+        raise ConfigError(f"magnitude_step: found {magnitude_step}, expected a positive number.")
+    pairs = match_events(
+        events, reference, time_tolerance_s=time_tolerance_s, distance_tolerance_km=distance_tolerance_km
+    )
+    counted = np.ones(len(reference), bool) if coverage is None else _examined(reference["time"], coverage)
+    ignored = ~counted[pairs["reference_row"].to_numpy()]
+    num_events, num_reference = len(events) - int(ignored.sum()), int(counted.sum())
+    pairs = pairs[~ignored].reset_index(drop=True)
+    by_magnitude = _by_magnitude(reference, counted, pairs, magnitude_step)
+    row = _ratios(len(pairs), num_events, num_reference)
+    row["completeness_magnitude"] = _completeness(by_magnitude)
+    return EventEvaluation(pd.DataFrame([row]), _error_table(pairs), by_magnitude, pairs)
+
+
+def _examined(times: pd.Series, coverage: pd.DataFrame) -> np.ndarray:
+    spans = coverage[coverage["status"] == "examined"]
+    begin, end = (np.sort(time_ns(spans[name])) for name in ("start", "end"))
+    moments = time_ns(times)
+    inside: np.ndarray = np.searchsorted(begin, moments, "right") > np.searchsorted(end, moments, "right")
+    return inside
+
+
+def _ratios(matched: int, num_events: int, num_reference: int) -> dict[str, Any]:
+    row: dict[str, Any] = {"num_events": num_events, "num_reference": num_reference, "num_matched": matched}
+    for name, total in (("precision", num_events), ("recall", num_reference)):
+        row[name] = matched / total if total else np.nan
+        row[f"{name}_low"], row[f"{name}_high"] = _wilson(matched, total)
+    total = num_events + num_reference
+    return row | {"f1": 2 * matched / total if total else np.nan}
+
+
+def _wilson(count: int, total: int, z: float = 1.96) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927)."""
+    if not total:
+        return np.nan, np.nan
+    share = count / total
+    middle = share + z**2 / (2 * total)
+    half = z * np.sqrt(share * (1 - share) / total + z**2 / (4 * total**2))
+    return float((middle - half) / (1 + z**2 / total)), float((middle + half) / (1 + z**2 / total))
+
+
+def _error_table(pairs: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    for name in ("time_s", "epicentre_km", "depth_km", "source_distance_km", "magnitude"):
+        values = pairs[name].dropna().to_numpy(np.float64)
+        if not len(values):
+            continue
+        points = np.percentile(values, _PERCENTILES)
+        rows.append(
+            {"quantity": name, "num": len(values), "median": float(np.median(values))}
+            | {"mae": float(np.abs(values).mean())}
+            | {f"p{n:02d}": float(point) for n, point in zip(_PERCENTILES, points, strict=True)}
+        )
+    columns = ["quantity", "num", "median", "mae", *(f"p{n:02d}" for n in _PERCENTILES)]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def _by_magnitude(
+    reference: pd.DataFrame, counted: np.ndarray, pairs: pd.DataFrame, step: float
+) -> pd.DataFrame:
+    columns = ["magnitude_low", "magnitude_high", "num_reference", "num_matched", "recall"]
+    magnitude = _prepare(reference, "reference")["magnitude"].to_numpy()
+    known = magnitude[counted & np.isfinite(magnitude)]
+    if not len(known):
+        return pd.DataFrame(columns=columns)
+    edges = step * np.arange(np.floor(known.min() / step + 1e-9), np.floor(known.max() / step + 1e-9) + 2)
+    found = magnitude[pairs["reference_row"].to_numpy()]
+    # Magnitudes are stated to a hundredth: one that lies on an edge belongs above it.
+    total, matched = (np.histogram(values + 1e-9, edges)[0] for values in (known, found[np.isfinite(found)]))
+    recall = np.divide(matched, total, out=np.full(len(total), np.nan), where=total > 0)
+    values = (edges[:-1], edges[1:], total, matched, recall)
+    return pd.DataFrame(dict(zip(columns, values, strict=True)))
+
+
+def _completeness(by_magnitude: pd.DataFrame) -> float:
+    recall = by_magnitude["recall"].to_numpy(np.float64)
+    bad = np.flatnonzero(recall < 0.9)
+    first = int(bad[-1]) + 1 if len(bad) else 0
+    return float(by_magnitude["magnitude_low"].iloc[first]) if first < len(recall) else np.nan
+
+
+def source_distance_km(truth: pd.DataFrame, events: pd.DataFrame, channels: pd.DataFrame) -> np.ndarray:
+    """Give the distance between the source and the channel of each pick.
+
+    Parameters
+    ----------
+    truth : pandas.DataFrame
+        Pick table with ``event_index``.
+    events : pandas.DataFrame
+        Event table with those ``event_index``.
+    channels : pandas.DataFrame
+        Channel table.
+
+    Returns
+    -------
+    numpy.ndarray, shape (pick,), float64
+        Hypocentral distance in km; NaN where a position is not known.
+    """
+    picks = truth[["station_id", "channel_index", "event_index"]].reset_index(drop=True)
+    keys = ["station_id", "channel_index"]
+    receivers = picks.merge(channels[[*keys, "longitude", "latitude", "elevation_m"]], on=keys, how="left")
+    sources = picks.merge(
+        events[["event_index", "longitude", "latitude", "depth_km"]], on="event_index", how="left"
+    )
+    across = _geodesic_km(receivers, sources)
+    return np.hypot(across, sources["depth_km"].to_numpy() + receivers["elevation_m"].to_numpy() / 1e3)
