@@ -1,6 +1,6 @@
 """Associate one real day of PhaseNet picks and draw it: `python benchmarks/association_real.py -o DIR`.
 
-The day is 2016-10-14 in central Italy, between the Amatrice and the Visso earthquakes (picks: Dal-mzhang/REAL).
+The day is 2016-10-14 in central Italy, between the Amatrice and Visso earthquakes (picks: Dal-mzhang/REAL).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def load(picker: str) -> tuple[pd.DataFrame, pd.DataFrame]:
 def draw(events: pd.DataFrame, stations: pd.DataFrame, path: Path) -> None:
     """Map, depth section, and time plots of the events."""
     figure, axes = plt.subplots(2, 2, figsize=(13, 10))
-    where = dict(c=events["depth_km"], s=4, cmap="viridis_r", vmin=0, vmax=20)
+    where = {"c": events["depth_km"], "s": 4, "cmap": "viridis_r", "vmin": 0, "vmax": 20}
     axes[0, 0].plot(stations["longitude"], stations["latitude"], "k^", ms=4, mfc="none")
     points = axes[0, 0].scatter(events["longitude"], events["latitude"], **where)
     axes[0, 0].set(xlabel="longitude", ylabel="latitude", title=f"{len(events)} events", aspect=1.35)

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from gamma.correlation import CableOrder, Correlation, correlated_sum
 from gamma.locate import normal_equations
@@ -21,6 +22,7 @@ CHI_SQUARE_68 = -2.0 * float(np.log(1.0 - 0.6827))  # of two degrees of freedom
 _EVENT_INTERVAL_S = 60.0
 _MIN_CURVATURE = 0.15
 _DEPTH_MARGIN_KM = 3.0
+_CURVATURE_SPREAD = 0.4
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,8 @@ def _variances(problem: Problem, fit: Fit, weights: _Weights) -> F64:
     square = np.bincount(cell, inner * now.residual_s**2, minlength=size).reshape(events, problem.num_groups)
     spent = problem.num_free * number / np.maximum(number.sum(axis=1, keepdims=True), 1e-9)
     prior = PRIOR_OBSERVATIONS
-    common = (square.sum(axis=0) + prior * problem.sigma_s**2) / (number.sum(axis=0) + prior)
+    degrees = np.maximum((number - spent).sum(axis=0), 0.0)
+    common = (square.sum(axis=0) + prior * problem.sigma_s**2) / (degrees + prior)
     variance: F64 = (square + prior * common) / np.maximum(number + prior - spent, 1.0)
     return variance
 
@@ -141,7 +144,16 @@ def pick_covariance(
         fit.pairs.event, values, fit.expectation.residual_s, fit.expectation.gradient, len(fit.components)
     )[0]
     covariance: F64 = inverse @ (scatter + box) @ inverse
-    return covariance
+    found = np.bincount(fit.pairs.event, weights.claim, minlength=len(covariance))
+    return covariance * _few_picks_factor(found, problem.num_free)[:, None, None]
+
+
+def _few_picks_factor(found: F64, num_free: int) -> F64:
+    """Widening for few picks: Huber's (1981, eq. 6.5) correction, and Student's t instead of a Gaussian."""
+    correction = (1.0 + _CURVATURE_SPREAD * num_free / np.maximum(found, num_free)) ** 2
+    degrees = np.maximum(found - num_free + PRIOR_OBSERVATIONS, 3.0)
+    factor: F64 = correction * stats.f.ppf(0.6827, 2, degrees) * 2.0 / CHI_SQUARE_68
+    return factor
 
 
 def _inner_depth(problem: Problem, fit: Fit) -> Fit:
