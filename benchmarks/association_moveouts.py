@@ -106,9 +106,8 @@ def main() -> None:
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     arrivals = curves()
-    print(
-        "| case | true | found | pick prec. | pick rec. | CPU-s | distance km |\n|---|---|---|---|---|---|---|"
-    )
+    print("| case | true | found | pick prec. | pick rec. | CPU-s | distance km |")
+    print("|---|---|---|---|---|---|---|")
     for share in (0.0, 0.4):
         for event in range(len(arrivals)):
             report(f"event {event}, {share:.0%} false", make_picks(arrivals[event : event + 1], share, event))

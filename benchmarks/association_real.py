@@ -83,9 +83,8 @@ def main() -> None:
     used = result.summary["picks_associated"] / len(picks)
     flags = events["location_quality"].replace("", "fine").str.split(";").explode().value_counts().to_dict()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
-    print(
-        f"{len(picks)} picks, {len(events)} events, {100.0 * used:.1f} % of picks used, {cpu:.1f} CPU-s, {peak:.0f} MB"
-    )
+    print(f"{len(picks)} picks, {len(events)} events, {100.0 * used:.1f} % of picks used")
+    print(f"{cpu:.1f} CPU-s, {peak:.0f} MB")
     print("location_quality:", flags)
     print(
         events[["num_picks", "residual_rms_s", "horizontal_uncertainty_km", "azimuthal_gap_deg"]].describe()

@@ -76,7 +76,7 @@ class AssociationConfig(Settings):
         0.5, "1", "A pick is given to an event when its posterior probability reaches this.", ge=0.0, le=1.0
     )
     min_log_odds: float = _field(
-        5.0, "nat", "Least evidence for an event: log odds of 'an event' against 'chance coincidence'."
+        10.0, "nat", "Least evidence for an event: log odds of 'an event' against 'chance coincidence'."
     )
     use_score_weights: bool = _field(
         False,

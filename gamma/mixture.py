@@ -44,6 +44,7 @@ _REACH_SIGMA = 6.0
 _REFRESH = 12
 _REFRESHES = 3
 _TOLERANCE = 0.01
+_MIN_RISE = 1e-4
 _MERGE_OVERLAP = 0.15
 
 
@@ -273,9 +274,10 @@ def fit(problem: Problem, components: Components, *, max_iterations: int, reach_
     Returns
     -------
     Fit
-        Converged when no location moves by a hundredth of its standard error, and no scale or count by as
-        much of itself. Its `trace` holds the bound after each iteration. It never falls from line to line
-        unless the line names a change (death, merge, reach).
+        Converged when no location moves by a hundredth of its standard error and no scale or count by as
+        much of itself, or when the bound rises by less than 1e-4 nat per event. Its `trace` holds the bound
+        after each iteration. It never falls from line to line unless the line names a change (death, merge,
+        reach).
     """
     trace: list[Trace] = []
     index = np.arange(len(components))
@@ -288,6 +290,7 @@ def fit(problem: Problem, components: Components, *, max_iterations: int, reach_
     while not converged and iteration < max_iterations:
         iteration, age = iteration + 1, age + 1
         components, current, settled = _maximise(problem, components, pairs, current, damping)
+        settled |= 0.0 <= current.bound - trace[-1].bound < _MIN_RISE * len(components)
         trace.append(Trace(current.bound))
         if not settled and age < _REFRESH:
             continue

@@ -143,9 +143,10 @@ def pick_covariance(
     scatter += normal_equations(
         fit.pairs.event, values, fit.expectation.residual_s, fit.expectation.gradient, len(fit.components)
     )[0]
-    covariance: F64 = inverse @ (scatter + box) @ inverse
-    found = np.bincount(fit.pairs.event, weights.claim, minlength=len(covariance))
-    return covariance * _few_picks_factor(found, problem.num_free)[:, None, None]
+    found = np.bincount(fit.pairs.event, weights.claim, minlength=len(inverse)).astype(np.float64)
+    widening = _few_picks_factor(found, problem.num_free)[:, None, None]
+    covariance: F64 = inverse @ (scatter + box) @ inverse * widening
+    return covariance
 
 
 def _few_picks_factor(found: F64, num_free: int) -> F64:
