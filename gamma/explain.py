@@ -16,12 +16,14 @@ __all__ = ["explain_picks", "summarise"]
 
 I64 = npt.NDArray[np.int64]
 
+_SAME_ARRIVAL_S = 5.0
 _REASONS = [
     "",
     "no event explains it",
     "no event explains it, and it lines up with no neighbouring channels",
     "as probable as noise: its association score is below min_association_score",
-    "another pick of this receiver and phase fits the event better",
+    "near an event's arrival, but another pick of this receiver and phase fits it better",
+    "near an event's arrival, but its residual is too large",
 ]
 
 
@@ -36,9 +38,24 @@ def explain_picks(final: Final, assigned: Assigned, seeds: SeedPicks) -> tuple[l
     codes = np.where(assigned.event >= 0, 0, 1)
     codes[(codes == 1) & (seeds.members < 0)] = 2
     claim = np.bincount(final.pick, final.posterior, minlength=len(codes))
+    near = np.zeros(len(codes), dtype=bool)
+    near[final.near] = True
+    codes[(codes > 0) & near] = np.where(_seat_taken(final, assigned), 4, 5)[(codes > 0) & near]
     codes[(codes > 0) & (claim > 0.1)] = 3
     codes[(codes > 0) & assigned.duplicate] = 4
     return _REASONS, codes
+
+
+def _seat_taken(final: Final, assigned: Assigned) -> npt.NDArray[np.bool_]:
+    """Mark picks with an associated pick of the same receiver and phase within a few seconds."""
+    order = np.lexsort((final.picks.time_s, final.picks.slot))
+    slot, time = final.picks.slot[order], final.picks.time_s[order]
+    taken = assigned.event[order] >= 0
+    out = np.zeros(len(order), dtype=bool)
+    for step in (1, -1):
+        same = (np.roll(slot, step) == slot) & (np.abs(np.roll(time, step) - time) < _SAME_ARRIVAL_S)
+        out[order] |= np.roll(taken, step) & same
+    return out
 
 
 def summarise(

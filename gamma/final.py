@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from gamma.blocks import Runner, cut_batches
 from gamma.correlation import CableOrder, Correlation, cable_order, estimate_correlation
-from gamma.mixture import Components, Fit, Problem, fit
+from gamma.mixture import Components, Fit, Problem, find_pairs, fit, reach_of
 from gamma.problems import PickSet, with_noise
 from gamma.setup import Setup
 from gamma.support import failures, weakest
@@ -44,6 +44,7 @@ class _Part:
     event: I64
     posterior: F64
     residual_s: F64
+    near: I64
     location: Location | None
     odds: F64
     converged: bool
@@ -62,6 +63,8 @@ class Final:
         Place of each event in the list given.
     pick, event : numpy.ndarray of int64, shape (pairs,)
     posterior, residual_s : numpy.ndarray, shape (pairs,)
+    near : numpy.ndarray of int64, shape (n,)
+        Picks within reach of some event's predicted arrivals.
     location : Location
     odds : numpy.ndarray, shape (events,)
     correlation : Correlation
@@ -78,6 +81,7 @@ class Final:
     event: I64
     posterior: F64
     residual_s: F64
+    near: I64
     location: Location
     odds: F64
     correlation: Correlation
@@ -138,6 +142,7 @@ def finish(runner: Runner, picks: PickSet, components: Components) -> Final:
         event=pairs[1],
         posterior=pairs[2],
         residual_s=pairs[3],
+        near=np.unique(np.concatenate([np.empty(0, np.int64), *(part.near for part in parts)])),
         location=_locations(parts),
         odds=np.concatenate([np.empty(0), *(part.odds for part in parts)]),
         correlation=correlation,
@@ -220,12 +225,21 @@ def _core_part(
         event=number[pairs.event[mine]],
         posterior=now.posterior[mine],
         residual_s=now.residual_s[mine],
+        near=_near(task, fitted, core),
         location=location,
         odds=odds[core],
         converged=fitted.converged,
         bounds=bounds,
         dropped=+dropped,
     )
+
+
+def _near(task: _Task, fitted: Fit, core: npt.NDArray[np.bool_]) -> I64:
+    """List picks within reach of the batch's own events, those included that another pick displaced."""
+    if task.correlation is None or not core.any():
+        return np.empty(0, np.int64)
+    own = fitted.components.take(core)
+    return task.pick[np.unique(find_pairs(task.problem, own, reach_of(task.problem, own)).pick)]
 
 
 def _join(components: Components, parts: list[_Part]) -> tuple[Components, I64, tuple[I64, I64, F64, F64]]:
