@@ -5,10 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from phasenet_das.models.eqnet import EQNet
     from phasenet_das.models.phasenet import PhaseNet
-    from phasenet_das.models.zoo import Weights, list_weights, load_weights, save_weights
+    from phasenet_das.models.phasenet_das import PhaseNetDAS
+    from phasenet_das.models.zoo import Weights, build_model, list_weights, load_weights, save_weights
 
-__all__ = ["PhaseNet", "Weights", "list_weights", "load_weights", "save_weights"]
+__all__ = [
+    "EQNet",
+    "PhaseNet",
+    "PhaseNetDAS",
+    "Weights",
+    "build_model",
+    "list_weights",
+    "load_weights",
+    "save_weights",
+]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - torch is imported only when a network is asked for
@@ -16,6 +27,14 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - torch is imported only when
         from phasenet_das.models.phasenet import PhaseNet
 
         return PhaseNet
+    if name == "PhaseNetDAS":
+        from phasenet_das.models.phasenet_das import PhaseNetDAS
+
+        return PhaseNetDAS
+    if name == "EQNet":
+        from phasenet_das.models.eqnet import EQNet
+
+        return EQNet
     if name in __all__:
         from phasenet_das.models import zoo
 

@@ -23,18 +23,28 @@ from safetensors.torch import load_file, save_file
 
 from gamma.errors import nearest_name
 from phasenet_das.errors import MissingPackageError, WeightsError
+from phasenet_das.models.eqnet import EQNet
 from phasenet_das.models.phasenet import PhaseNet
+from phasenet_das.models.phasenet_das import PhaseNetDAS
 from phasenet_das.tables import atomic_path
 
-__all__ = ["BUNDLED", "Weights", "list_weights", "load_weights", "save_weights"]
+__all__ = ["BUNDLED", "Weights", "build_model", "list_weights", "load_weights", "save_weights"]
 
 log = logging.getLogger(__name__)
 
 BUNDLED = Path(__file__).parent / "weights"
 """Folder of the models that ship with the package."""
 
-_ARCHITECTURES: dict[str, type[torch.nn.Module]] = {"phasenet": PhaseNet}
-_NORMALIZATIONS = ("std", "peak")
+_ARCHITECTURES: dict[str, type[torch.nn.Module]] = {
+    "eqnet": EQNet,
+    "phasenet": PhaseNet,
+    "phasenet-das": PhaseNetDAS,
+}
+_NORMALIZATIONS = {
+    "eqnet": ("none",),
+    "phasenet": ("std", "peak"),
+    "phasenet-das": ("moving", "moving-array"),
+}
 _SEISBENCH = "seisbench:"
 _TRAINING_LENGTH = {"original": 3000}
 _SEISBENCH_LENGTH = 3001
@@ -49,7 +59,7 @@ class Weights:
     name : str
         The name it was asked for by.
     architecture : str
-        Key of the network's class (``phasenet``).
+        Key of the network's class: ``phasenet``, ``phasenet-das`` or ``eqnet``.
     model : torch.nn.Module
         In evaluation mode, on the CPU.
     sampling_rate_hz : float
@@ -60,9 +70,11 @@ class Weights:
         One letter an input component, such as ``ENZ``; ``1`` for a fibre channel.
     normalization : str
         ``std`` (demean, divide by the population standard deviation) or ``peak`` (by the largest
-        absolute value), per component and window.
+        absolute value), per component and window; ``moving`` or ``moving-array``
+        (:func:`phasenet_das.picking.normalization.moving_normalization` per channel or array);
+        ``none`` for a network that does it itself.
     window_samples : int
-        Length of the training windows.
+        Length of the training windows; of the normalisation's window for ``moving``.
     sha256 : str
         Digest of the weight file.
     provenance : dict
@@ -84,6 +96,37 @@ class Weights:
     def weights_id(self) -> str:
         """Name and first digits of the digest: what tables record."""
         return f"{self.name}@{self.sha256[:12]}"
+
+
+def build_model(architecture: str, model_args: Mapping[str, Any] | None = None) -> torch.nn.Module:
+    """Build a network with random weights.
+
+    Parameters
+    ----------
+    architecture : str
+        ``phasenet``, ``phasenet-das`` or ``eqnet``.
+    model_args : mapping, optional
+        Arguments of the network's class.
+
+    Returns
+    -------
+    torch.nn.Module
+        In training mode, on the CPU.
+
+    Raises
+    ------
+    WeightsError
+        There is no such architecture, or it does not take these arguments.
+    """
+    if architecture not in _ARCHITECTURES:
+        hint = nearest_name(architecture, list(_ARCHITECTURES))
+        raise WeightsError(
+            f"architecture '{architecture}': expected one of {', '.join(_ARCHITECTURES)}.{hint}"
+        )
+    try:
+        return _ARCHITECTURES[architecture](**(model_args or {}))
+    except TypeError as error:
+        raise WeightsError(f"architecture '{architecture}': {error}") from error
 
 
 def load_weights(name: str | Path, *, sha256: str | None = None) -> Weights:
@@ -209,11 +252,13 @@ def _load_folder(folder: Path, name: str) -> Weights:
         )
     try:
         state = load_file(file)
-        network = _ARCHITECTURES[config["architecture"]](**config["model_args"])
+        network = build_model(config["architecture"], config["model_args"])
         fields = {
             key: config[key] for key in ("sampling_rate_hz", "phases", "component_order", "window_samples")
         }
-        normalization = _known_normalization(config["normalization"], str(config_file))
+        normalization = _known_normalization(
+            config["architecture"], config["normalization"], str(config_file)
+        )
     except (KeyError, TypeError, SafetensorError) as error:
         raise WeightsError(f"{folder}: cannot be used: {error!r}; see the model folder's format.") from error
     _fill(network, state, str(file))
@@ -260,7 +305,7 @@ def _load_seisbench(text: str) -> Weights:
         sampling_rate_hz=float(args.get("sampling_rate", 100)),
         phases=phases,
         component_order=args.get("component_order", "ZNE"),
-        normalization=_known_normalization(args.get("norm", "std"), str(file)),
+        normalization=_known_normalization("phasenet", args.get("norm", "std"), str(file)),
         window_samples=window_samples,
         sha256=_digest(file),
         provenance={"file": file.name, "docstring": config.get("docstring", "")},
@@ -296,9 +341,12 @@ def _download_seisbench(name: str) -> Path:
     return file
 
 
-def _known_normalization(name: str, where: str) -> str:
-    if name not in _NORMALIZATIONS:
-        raise WeightsError(f"{where}: normalisation '{name}'; understood: {', '.join(_NORMALIZATIONS)}.")
+def _known_normalization(architecture: str, name: str, where: str) -> str:
+    known = _NORMALIZATIONS[architecture]
+    if name not in known:
+        raise WeightsError(
+            f"{where}: normalisation '{name}'; understood for {architecture}: {', '.join(known)}."
+        )
     return name
 
 

@@ -1,0 +1,234 @@
+"""Amplitude normalisation on an absolute grid: the same numbers for a record whole and in pieces.
+
+Time is divided into blocks that begin at absolute multiples of their length. Of each block and channel
+two numbers are kept: the mean and the mean absolute deviation from the moving mean. Both are averaged over a
+window of blocks and joined by straight lines between block centres. The scale is a power mean of
+exponent 1/2: one loud block among thirty moves it little, yet an earthquake that fills a good part of the
+window brings it up, so that a strong event does not come out thousands of times the noise.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import ndimage
+
+from phasenet_das.errors import SamplingError
+
+__all__ = ["MovingScale", "moving_normalization", "moving_scale", "normalization_halo"]
+
+Per = Literal["channel", "array"]
+
+_HALF_BLOCKS = 15
+_EXPONENT = 0.5
+_FLOAT32_NOISE = 1e-6
+_LIMIT = 100.0
+_CHUNK_SAMPLES = 4_000_000
+
+
+@dataclass(frozen=True)
+class MovingScale:
+    """Offset and scale of every channel at every block of the absolute grid.
+
+    Attributes
+    ----------
+    block_samples : int
+        Length of the blocks, samples.
+    first_block : int
+        Absolute number of the first block.
+    offset, scale : numpy.ndarray, shape (channel, block), float32
+        Moving mean and moving amplitude. A scale of zero marks silence.
+    """
+
+    block_samples: int
+    first_block: int
+    offset: np.ndarray
+    scale: np.ndarray
+
+    def apply(self, data: np.ndarray, first_index: int, channels: slice = slice(None)) -> np.ndarray:
+        """Normalise a part of the record.
+
+        Parameters
+        ----------
+        data : numpy.ndarray, shape (channel, time), float32
+            Samples; not changed.
+        first_index : int
+            Absolute number of its first sample.
+        channels : slice
+            Rows of the record that `data` holds.
+
+        Returns
+        -------
+        numpy.ndarray, shape (channel, time), float32
+            Zero where the scale is; limited to 100 times the scale.
+        """
+        left, weight = self._positions(first_index, data.shape[-1])
+        out = data - _between(self.offset[channels], left, weight)
+        scale = _between(self.scale[channels], left, weight)
+        np.divide(out, scale, out=out, where=scale > 0)
+        out[scale <= 0] = 0.0
+        return np.clip(out, -_LIMIT, _LIMIT, out=out)
+
+    def deviation(self, data: np.ndarray, first_index: int, channels: slice) -> np.ndarray:
+        """Give the absolute deviation from the moving mean.
+
+        Parameters
+        ----------
+        data, first_index, channels
+            See :meth:`apply`.
+
+        Returns
+        -------
+        numpy.ndarray, shape (channel, time), float32
+            Not negative.
+        """
+        out = data - _between(self.offset[channels], *self._positions(first_index, data.shape[-1]))
+        return np.abs(out, out=out)
+
+    def _positions(self, first_index: int, num_samples: int) -> tuple[np.ndarray, np.ndarray]:
+        """Block whose centre lies before each sample, and the weight of the next one."""
+        position = (np.arange(num_samples) + (first_index + 0.5)) / self.block_samples - 0.5
+        position = np.clip(position - self.first_block, 0, self.offset.shape[-1] - 1)
+        left = np.floor(position).astype(np.int64)
+        return left, (position - left).astype(np.float32)
+
+
+def moving_normalization(
+    data: np.ndarray, dt_s: float, *, first_index: int, window_s: float, per: Per = "channel"
+) -> np.ndarray:
+    """Remove the moving mean and divide by the moving amplitude.
+
+    Parameters
+    ----------
+    data : numpy.ndarray, shape (channel, time), float32
+        Finite samples; not changed.
+    dt_s : float
+        Sampling interval, s.
+    first_index : int
+        Absolute number of the first sample, which fixes the grid of blocks.
+    window_s : float
+        Length over which mean and amplitude are taken, s.
+    per : {"channel", "array"}
+        Divide each channel by its own amplitude, or all by the median over the channels that are not
+        silent, so that relative amplitude along the cable is kept.
+
+    Returns
+    -------
+    numpy.ndarray, shape (channel, time), float32
+        Amplitudes around one; zero on channels without signal.
+
+    Raises
+    ------
+    SamplingError
+        The window is shorter than two samples.
+
+    Notes
+    -----
+    A piece of the record gives the numbers of the whole beyond :func:`normalization_halo` samples from its
+    ends; with ``per="array"`` when it holds the same channels.
+    """
+    return moving_scale(data, dt_s, first_index=first_index, window_s=window_s, per=per).apply(
+        data, first_index
+    )
+
+
+def normalization_halo(dt_s: float, window_s: float) -> int:
+    """Give the samples at the ends of a piece whose normalised values may differ from the whole's.
+
+    Parameters
+    ----------
+    dt_s, window_s : float
+        Sampling interval and window, s.
+
+    Returns
+    -------
+    int
+        A little more than a window: offset and scale each reach half of it.
+    """
+    return (2 * _HALF_BLOCKS + 3) * _block_samples(dt_s, window_s)
+
+
+def moving_scale(
+    data: np.ndarray, dt_s: float, *, first_index: int, window_s: float, per: Per = "channel"
+) -> MovingScale:
+    """Measure the moving mean and amplitude of a record.
+
+    Parameters
+    ----------
+    data, dt_s, first_index, window_s, per
+        See :func:`moving_normalization`.
+
+    Returns
+    -------
+    MovingScale
+        About two numbers a channel and second: it normalises any part of the record.
+
+    Raises
+    ------
+    SamplingError
+        The window is shorter than two samples.
+    """
+    block = _block_samples(dt_s, window_s)
+    lead = first_index % block
+    edges = np.concatenate([[0], np.arange(block - lead, data.shape[-1], block)]).astype(np.int64)
+    count = np.diff(np.append(edges, data.shape[-1])).astype(np.float32)
+    grid = MovingScale(block, first_index // block, *np.zeros((2, len(data), len(edges)), np.float32))
+    rows = max(1, _CHUNK_SAMPLES // max(1, data.shape[-1]))
+    for first in range(0, len(data), rows):
+        part = slice(first, first + rows)
+        # Silent blocks (gaps, padding, dead channels) have no say in the amplitude of the rest.
+        weight = np.where(_silent(data[part], edges), 0, count).astype(np.float32)
+        grid.offset[part] = _moving_mean(_block_means(data[part], edges, count), weight)
+        deviation = _block_means(grid.deviation(data[part], first_index, part), edges, count)
+        grid.scale[part] = _moving_mean(deviation**_EXPONENT, weight) ** (1 / _EXPONENT)
+    if per == "array":
+        grid.scale[:] = _over_channels(grid.scale)
+    return grid
+
+
+def _block_samples(dt_s: float, window_s: float) -> int:
+    samples = round(window_s / dt_s)
+    if samples < 2:
+        raise SamplingError(
+            f"normalisation window of {window_s:g} s at an interval of {dt_s:g} s: expected 2 samples."
+        )
+    return max(1, round(samples / (2 * _HALF_BLOCKS)))
+
+
+def _block_means(data: np.ndarray, edges: np.ndarray, count: np.ndarray) -> np.ndarray:
+    sums: np.ndarray = np.add.reduceat(data, edges, axis=-1)
+    return sums / count
+
+
+def _silent(data: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Tell the blocks that hold one value only, to the precision of float32."""
+    high, low = (operation.reduceat(data, edges, axis=-1) for operation in (np.maximum, np.minimum))
+    return high - low <= _FLOAT32_NOISE * np.maximum(np.abs(high), np.abs(low))
+
+
+def _moving_mean(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Weighted mean over a window of blocks; zero where nothing has weight."""
+    # Direct sums: a running sum would carry a loud block's rounding errors along the whole record.
+    taps = np.ones(2 * _HALF_BLOCKS + 1)
+    total = ndimage.convolve1d(values * weight, taps, axis=-1, mode="constant", output=np.float64)
+    norm = ndimage.convolve1d(weight, taps, axis=-1, mode="constant", output=np.float64)
+    return np.divide(total, norm, out=np.zeros_like(total), where=norm > 0).astype(np.float32)
+
+
+def _over_channels(scale: np.ndarray) -> np.ndarray:
+    """Median over the channels that are not silent, for each block."""
+    live = np.sort(np.where(scale > 0, scale, np.inf), axis=0)
+    count = (scale > 0).sum(axis=0)
+    middle = np.take_along_axis(live, np.maximum((count - 1) // 2, 0)[None], axis=0)
+    return np.where((count > 0) & (scale > 0), middle, 0.0).astype(np.float32)
+
+
+def _between(values: np.ndarray, left: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Interpolate block values linearly to samples."""
+    step = np.diff(values, axis=-1, append=values[:, -1:])
+    between = np.take(step, left, axis=-1)
+    between *= weight
+    between += np.take(values, left, axis=-1)
+    return between
