@@ -128,13 +128,14 @@ def finish(runner: Runner, picks: PickSet, components: Components) -> Final:
         ]
     correlation = Correlation(tuple(np.ones(1) for _ in share), share)
     parts = _pass(runner, picks, components, None)
-    components, member, pairs = _join(components, parts)
+    components, member, pairs, _ = _join(components, parts)
+    dropped = sum((part.dropped for part in parts), Counter[str]())
     picks = with_noise(picks, 1.0 - _claims(len(picks), *pairs[::2]))
     if receivers.num_cables and len(components):
         correlation = _correlation(setup, order, picks, components, pairs, share)
         picks = _reweighted(setup, picks, correlation)
     parts = _pass(runner, picks, components, correlation)
-    last, moved, pairs = _join(components, parts)
+    last, moved, pairs, by_time = _join(components, parts)
     return Final(
         components=last,
         member=member[moved],
@@ -143,13 +144,13 @@ def finish(runner: Runner, picks: PickSet, components: Components) -> Final:
         posterior=pairs[2],
         residual_s=pairs[3],
         near=np.unique(np.concatenate([np.empty(0, np.int64), *(part.near for part in parts)])),
-        location=_locations(parts),
-        odds=np.concatenate([np.empty(0), *(part.odds for part in parts)]),
+        location=_locations(parts).take(by_time),
+        odds=np.concatenate([np.empty(0), *(part.odds for part in parts)])[by_time],
         correlation=correlation,
         converged=all(part.converged for part in parts),
         picks=picks,
         bounds=[part.bounds for part in parts],
-        dropped=sum((part.dropped for part in parts), Counter()),
+        dropped=sum((part.dropped for part in parts), dropped),
     )
 
 
@@ -242,8 +243,10 @@ def _near(task: _Task, fitted: Fit, core: npt.NDArray[np.bool_]) -> I64:
     return task.pick[np.unique(find_pairs(task.problem, own, reach_of(task.problem, own)).pick)]
 
 
-def _join(components: Components, parts: list[_Part]) -> tuple[Components, I64, tuple[I64, I64, F64, F64]]:
-    """Put the batches' own events and pairs together."""
+def _join(
+    components: Components, parts: list[_Part]
+) -> tuple[Components, I64, tuple[I64, I64, F64, F64], I64]:
+    """Put the batches' own events and pairs together, by origin time; also give the order applied."""
     joined = components.take(np.zeros(0, np.int64))
     member, pick, event, posterior, residual = ([np.empty(0, kind)] for kind in (int, int, int, float, float))
     count = 0
@@ -255,8 +258,15 @@ def _join(components: Components, parts: list[_Part]) -> tuple[Components, I64, 
         posterior.append(part.posterior)
         residual.append(part.residual_s)
         count += len(part.components)
-    pairs = (np.concatenate(pick), np.concatenate(event), np.concatenate(posterior), np.concatenate(residual))
-    return joined, np.concatenate(member), pairs
+    order = np.lexsort(joined.theta.T[::-1])
+    rank = np.argsort(order, kind="stable")
+    pairs = (
+        np.concatenate(pick),
+        rank[np.concatenate(event)],
+        np.concatenate(posterior),
+        np.concatenate(residual),
+    )
+    return joined.take(order), np.concatenate(member)[order], pairs, order
 
 
 def _locations(parts: list[_Part]) -> Location:

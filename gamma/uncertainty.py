@@ -41,6 +41,10 @@ class Location:
     distance_km: F64
     distance_uncertainty_km: F64
 
+    def take(self, index: I64) -> Location:
+        """Select events."""
+        return Location(self.covariance[index], self.distance_km[index], self.distance_uncertainty_km[index])
+
     @classmethod
     def concatenate(cls, parts: list[Location]) -> Location:
         """Join the locations of several batches."""
