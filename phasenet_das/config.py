@@ -22,11 +22,14 @@ from gamma.settings import Settings
 from phasenet_das.errors import ConfigError
 
 __all__ = [
+    "AugmentSettings",
     "Config",
     "DataSettings",
     "GeometrySettings",
     "PickSettings",
     "ReportSettings",
+    "TrainDataSettings",
+    "TrainSettings",
     "config_hash",
     "default_yaml",
     "json_schema",
@@ -183,6 +186,171 @@ class ReportSettings(_Section):
     )
 
 
+class TrainDataSettings(_Section):
+    """What a network is trained on: windows cut from recordings, sections simulated on the fly, or both."""
+
+    windows: tuple[str, ...] = Field(
+        (), description="Training windows (quakeflow_das event files): files, folders or glob patterns."
+    )
+    labels: str | None = Field(
+        None, description="Folder of the pick tables, named as the windows; beside the windows when empty."
+    )
+    validation_fraction: float = Field(
+        0.1, ge=0, lt=1, description="Share of the events kept for validation; whole events, on all cables."
+    )
+    same_event_s: float = Field(
+        60.0,
+        ge=0,
+        description="Windows that come closer than this in time are taken for the same event.",
+        json_schema_extra=_unit("s"),
+    )
+    records: str | None = Field(
+        None, description="Labelled seismometer records (HDF5), of which fibre sections are simulated."
+    )
+    record_rows: tuple[int, ...] | None = Field(
+        None, description="Rows of the records to train on; all but those of validation when empty."
+    )
+    validation_rows: tuple[int, ...] | None = Field(
+        None, description="Rows of the records to validate on; a share of them when empty."
+    )
+    sections_per_epoch: int = Field(4096, ge=1, description="Simulated sections an epoch; each is new.")
+    section: dict[str, float] = Field(
+        default_factory=dict, description="Settings of the simulated sections, such as {snr_min_db: -5}."
+    )
+    noise: str | None = Field(None, description="Folder of recordings without events, to be mixed in.")
+    num_channels: int = Field(128, ge=1, description="Channels of a sample.")
+    num_samples: int = Field(2048, ge=16, description="Samples in time of a sample.")
+    sampling_rate_hz: float = Field(
+        100.0, gt=0, description="Rate that all data are brought to.", json_schema_extra=_unit("Hz")
+    )
+    normalization: Literal["std", "moving"] = Field(
+        "moving",
+        description="Amplitudes as the network sees them: moving (mean and amplitude along time, as the "
+        "picker does it) or std (each channel of a sample demeaned and divided by its standard deviation).",
+    )
+    normalization_per: Literal["channel", "array"] = Field(
+        "channel", description="Moving amplitude of each channel, or one for all of them."
+    )
+    normalization_window_s: float = Field(
+        20.0, gt=0, description="Length of the moving normalisation.", json_schema_extra=_unit("s")
+    )
+    label_sigma_s: float = Field(
+        0.1, gt=0, description="Standard deviation of a label in time.", json_schema_extra=_unit("s")
+    )
+    mask_guard_s: float = Field(
+        1.0,
+        ge=0,
+        description="What is left out of the loss on either side of a rejected pick, and around an event on "
+        "channels where not both its phases were kept.",
+        json_schema_extra=_unit("s"),
+    )
+    refine_channels: int = Field(
+        0, ge=0, description="Smooth labels along the cable over this many channels to each side; 0 for not."
+    )
+    refine_max_residual_s: float = Field(
+        0.3,
+        gt=0,
+        description="Labels farther than this from the smooth moveout are not trusted.",
+        json_schema_extra=_unit("s"),
+    )
+
+
+class AugmentSettings(_Section):
+    """How samples are varied: samples and picks move together."""
+
+    stretch_time: float = Field(1.0, ge=1, description="Largest factor of stretching or squeezing in time.")
+    stretch_space: float = Field(
+        1.0, ge=1, description="Largest factor of stretching or squeezing the cable."
+    )
+    flip: float = Field(0.5, ge=0, le=1, description="Share of samples whose channels are reversed.")
+    stack: float = Field(0.1, ge=0, le=1, description="Share of samples that a second event is added to.")
+    stack_ratio_db: float = Field(
+        10.0, ge=0, description="Most the two differ in amplitude.", json_schema_extra=_unit("dB")
+    )
+    noise: float = Field(0.3, ge=0, le=1, description="Share of samples that noise is added to.")
+    snr_min_db: float = Field(
+        -5.0,
+        description="Smallest ratio of the sample's amplitude to the noise added.",
+        json_schema_extra=_unit("dB"),
+    )
+    snr_max_db: float = Field(30.0, description="Largest such ratio.", json_schema_extra=_unit("dB"))
+    dead: float = Field(0.02, ge=0, lt=1, description="Largest share of channels made dead: out of the loss.")
+    hidden: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Largest share of a run of channels hidden from the network, labels kept.",
+    )
+    amplitude_dex: float = Field(0.1, ge=0, description="Largest scatter of log10 amplitude over channels.")
+    reverse_polarity: float = Field(0.5, ge=0, le=1, description="Share of samples whose sign is reversed.")
+    channel_polarity: float = Field(
+        0.05, ge=0, le=1, description="Share of samples with a random sign on each channel."
+    )
+    lower_rate: float = Field(
+        0.1, ge=0, le=1, description="Share of samples brought to a lower rate (down to half) and back."
+    )
+    missing_ends: float = Field(0.1, ge=0, le=1, description="Share of samples that begin late or end early.")
+
+    @model_validator(mode="after")
+    def _check(self) -> AugmentSettings:
+        if self.snr_min_db > self.snr_max_db:
+            raise ValueError(f"snr_min_db: found {self.snr_min_db}, above snr_max_db {self.snr_max_db}")
+        return self
+
+
+class TrainSettings(_Section):
+    """How a network is trained."""
+
+    output: str = Field("results/training", description="Folder of checkpoints, logs and the model.")
+    data: TrainDataSettings = TrainDataSettings()
+    augment: AugmentSettings = AugmentSettings()
+    architecture: str = Field("phasenet-das", description="Name of the network's shape.")
+    model_args: dict[str, Any] = Field(
+        default_factory=dict, description="Arguments of the network; its defaults when empty."
+    )
+    weights: str | None = Field(
+        None, description="Start from these weights (fine-tuning): a bundled model or a folder."
+    )
+    freeze: tuple[str, ...] = Field(
+        (), description="Parts that stay as they are: first words of parameter names, such as encoder."
+    )
+    steps: int = Field(20_000, ge=1, description="Optimizer steps.")
+    batch_size: int = Field(8, ge=1, description="Samples of one process at a time.")
+    accumulate: int = Field(1, ge=1, description="Batches whose gradients are added up to one step.")
+    learning_rate: float = Field(1e-3, gt=0, description="Highest learning rate.")
+    final_learning_rate: float = Field(1e-5, ge=0, description="Learning rate at the end of the cosine.")
+    warmup_steps: int = Field(500, ge=0, description="Steps of linear warm-up.")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW's decay.")
+    clip_norm: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
+    ema_decay: float = Field(
+        0.999, ge=0, lt=1, description="Memory of the moving average of the weights, which is what is kept."
+    )
+    phase_weights: tuple[float, float, float] = Field(
+        (1.0, 1.0, 1.0), description="Weights of noise, P and S in the loss."
+    )
+    amp: Literal["off", "bf16", "fp16"] = Field("off", description="Mixed precision, on CUDA only.")
+    bf16_gradients: bool = Field(False, description="Exchange gradients between processes in bfloat16.")
+    device: str = Field("auto", description="auto, cpu or cuda.")
+    num_workers: int = Field(
+        2, ge=0, description="Processes that prepare samples, for each training process."
+    )
+    validate_every: int = Field(500, ge=1, description="Steps between validations.")
+    validation_samples: int = Field(64, ge=1, description="Samples of the fixed validation set.")
+    min_score: float = Field(0.3, gt=0, lt=1, description="Smallest probability of a pick in validation.")
+    tolerance_p_s: float = Field(
+        0.1, gt=0, description="Largest error of a right P in validation.", json_schema_extra=_unit("s")
+    )
+    tolerance_s_s: float = Field(
+        0.2, gt=0, description="Largest error of a right S in validation.", json_schema_extra=_unit("s")
+    )
+    save_every: int = Field(500, ge=1, description="Steps between checkpoints.")
+    log_every: int = Field(10, ge=1, description="Steps between lines of the log.")
+    tensorboard: bool = Field(False, description="Also write a TensorBoard log (package tensorboard).")
+    seed: int = Field(0, ge=0, description="Seed of everything that is drawn.")
+    license: str = Field("unknown", description="Licence of the weights, for the model card.")
+    data_description: str = Field("", description="What the training data are, for the model card.")
+
+
 class Config(_Section):
     """All settings of one run: files in, catalog out."""
 
@@ -195,6 +363,7 @@ class Config(_Section):
     pick: PickSettings = PickSettings()
     association: AssociationConfig = AssociationConfig()
     report: ReportSettings = ReportSettings()
+    train: TrainSettings = TrainSettings()
 
 
 def load_config(source: str | Path | Mapping[str, Any]) -> Config:

@@ -1,0 +1,85 @@
+"""Training from the command line, for launchers: ``torchrun ... -m phasenet_das.training --config FILE``."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from gamma.errors import GammaError
+from phasenet_das.config import load_config
+from phasenet_das.errors import PhaseNetDASError
+
+__all__ = ["main", "run"]
+
+
+def run(config: str | Path, *, overfit: bool = False) -> int:
+    """Train by a file of settings, and say how it went.
+
+    Parameters
+    ----------
+    config : str or pathlib.Path
+        YAML with a section ``train``.
+    overfit : bool
+        Only check that the network can learn one batch by heart.
+
+    Returns
+    -------
+    int
+        Exit code: 0, or 128 and the number of the signal that ended the training early.
+
+    Raises
+    ------
+    ConfigError, WeightsError
+        See :func:`phasenet_das.training.train`.
+    """
+    from phasenet_das.training import overfit_one_batch, train
+    from phasenet_das.training.ddp import find_world
+
+    settings = load_config(config).train
+    if overfit:
+        losses = overfit_one_batch(settings)
+        _say(f"loss of one batch: {losses[0]:.4g} at first, {losses[-1]:.4g} after {len(losses)} steps")
+        return 0
+    result = train(settings, progress=True)
+    if find_world(settings.device).is_first:
+        end = "finished" if result.finished else "stopped by a signal, saved; the same command goes on"
+        scores = {name: round(value, 3) for name, value in result.metrics.items() if name.endswith("f1")}
+        _say(f"{end} at step {result.step}; validation {scores} -> {result.folder}")
+    return 0 if result.finished else 128 + result.signal_number
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the arguments and train.
+
+    Parameters
+    ----------
+    arguments : sequence of str, optional
+        Those of the process without it.
+
+    Returns
+    -------
+    int
+        Exit code.
+    """
+    parser = argparse.ArgumentParser(prog="python -m phasenet_das.training", description="Train a network.")
+    parser.add_argument("--config", required=True, help="YAML of settings with a section train")
+    parser.add_argument("--overfit-one-batch", action="store_true", help="only learn one batch by heart")
+    given = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        return run(given.config, overfit=given.overfit_one_batch)
+    except (PhaseNetDASError, GammaError) as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

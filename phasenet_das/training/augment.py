@@ -1,0 +1,377 @@
+"""Variation of samples: each function moves samples and picks together, and draws nothing by itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+from scipy.signal import resample_poly
+
+from phasenet_das.errors import ConfigError
+from phasenet_das.training.sample import Sample
+
+__all__ = [
+    "add_noise",
+    "anchored_start",
+    "crop",
+    "cut_ends",
+    "flip_channels",
+    "hide_channels",
+    "kill_channels",
+    "lower_rate",
+    "scale_channels",
+    "stack_events",
+    "stretch_space",
+    "stretch_time",
+]
+
+_MAX_DENOMINATOR = 64
+
+
+def anchored_start(
+    arrivals: np.ndarray, shape: tuple[int, int], size: tuple[int, int], rng: np.random.Generator
+) -> tuple[int, int]:
+    """Draw where a crop begins, so that a drawn pick lies anywhere in it.
+
+    Parameters
+    ----------
+    arrivals : numpy.ndarray, shape (..., channel), float
+        Picks in samples.
+    shape, size : tuple of int
+        Channels and samples of the data and of the crop.
+    rng : numpy.random.Generator
+        Random stream.
+
+    Returns
+    -------
+    first_channel, first_sample : int
+        Within the data, as far as these are as large as the crop; negative where they are smaller. Anywhere
+        when there is no pick.
+    """
+    visible = np.isfinite(arrivals) & (arrivals >= 0) & (arrivals < shape[1])
+    picks = np.argwhere(visible)
+    if len(picks):
+        chosen = tuple(picks[rng.integers(len(picks))])
+        anchor = (int(chosen[-1]), int(arrivals[chosen]))
+    else:
+        anchor = (int(rng.integers(shape[0])), int(rng.integers(shape[1])))
+    start = [place - int(rng.integers(width)) for place, width in zip(anchor, size, strict=True)]
+    spare = [have - width for have, width in zip(shape, size, strict=True)]
+    low, high = np.minimum(spare, 0), np.maximum(spare, 0)
+    first_channel, first_sample = np.clip(start, low, high).tolist()
+    return first_channel, first_sample
+
+
+def crop(sample: Sample, first: tuple[int, int], size: tuple[int, int]) -> Sample:
+    """Cut a piece out; beyond the data it is filled with zeros.
+
+    Parameters
+    ----------
+    sample : Sample
+        The whole.
+    first : tuple of int
+        First channel and sample; may be negative.
+    size : tuple of int
+        Channels and samples wanted.
+
+    Returns
+    -------
+    Sample
+        Filled channels are not live, and arrivals in filled time are not in the data.
+    """
+    total = sample.data.shape[1]
+    low = np.maximum(first, 0)
+    high = np.minimum(np.add(first, size), sample.data.shape)
+    inner = (slice(low[0], high[0]), slice(low[1], high[1]))
+    place = tuple(slice(a - begin, b - begin) for a, b, begin in zip(low, high, first, strict=True))
+    rows = place[0]
+    data = np.zeros(size, np.float32)
+    data[place] = sample.data[inner]
+    live = np.zeros(size[0], bool)
+    live[rows] = sample.live[inner[0]]
+    arrivals = np.full((*sample.arrivals.shape[:2], size[0]), np.inf)
+    kept = sample.arrivals[:, :, inner[0]]
+    outside = (kept < 0) | (kept >= total)
+    if first[1] < 0 or first[1] + size[1] > total:
+        kept = np.where(outside, np.inf, kept)
+    arrivals[:, :, rows] = kept - first[1]
+    rejected = np.full((len(sample.rejected), size[0]), np.nan)
+    rejected[:, rows] = sample.rejected[:, inner[0]] - first[1]
+    return replace(sample, data=data, arrivals=arrivals, rejected=rejected, live=live)
+
+
+def stretch_time(sample: Sample, factor: float, dt_s: float | None = None) -> Sample:
+    """Stretch time: everything takes `factor` times as many samples.
+
+    Parameters
+    ----------
+    sample : Sample
+        Any.
+    factor : float
+        Above one slower and lower in frequency; taken as the nearest fraction with a denominator up to 64.
+    dt_s : float, optional
+        Sampling interval of the result, where stretching (also) brings it to another rate.
+
+    Returns
+    -------
+    Sample
+        With `factor` times as many samples, filtered against aliasing.
+    """
+    exact = Fraction(factor).limit_denominator(_MAX_DENOMINATOR)
+    if exact <= 0:
+        raise ConfigError(f"factor: found {factor}, expected a positive number.")
+    if exact == 1:
+        return replace(sample, dt_s=dt_s or sample.dt_s)
+    data = resample_poly(sample.data, exact.numerator, exact.denominator, axis=1, padtype="line")
+    ratio = float(exact)
+    return replace(
+        sample,
+        data=np.ascontiguousarray(data, np.float32),
+        arrivals=sample.arrivals * ratio,
+        rejected=sample.rejected * ratio,
+        dt_s=dt_s or sample.dt_s,
+    )
+
+
+def lower_rate(sample: Sample, factor: float) -> Sample:
+    """Bring a sample to a lower rate and back: what the lower rate cannot hold is lost.
+
+    Parameters
+    ----------
+    sample : Sample
+        Any.
+    factor : float
+        Lower rate to rate, up to one.
+
+    Returns
+    -------
+    Sample
+        Of the same shape and interval; picks stay.
+    """
+    low = stretch_time(sample, factor)
+    exact = Fraction(factor).limit_denominator(_MAX_DENOMINATOR)
+    back = resample_poly(low.data, exact.denominator, exact.numerator, axis=1, padtype="line")
+    length = sample.data.shape[1]
+    return replace(sample, data=np.ascontiguousarray(back[:, :length], np.float32))
+
+
+def stretch_space(sample: Sample, factor: float) -> Sample:
+    """Stretch the cable: `factor` times as many channels over the same length.
+
+    Parameters
+    ----------
+    sample : Sample
+        Any.
+    factor : float
+        Below one, channels are skipped; above, new ones are interpolated between neighbours.
+
+    Returns
+    -------
+    Sample
+        Arrivals of new channels are interpolated; known if one of two neighbours is.
+    """
+    if factor <= 0:
+        raise ConfigError(f"factor: found {factor}, expected a positive number.")
+    channels = len(sample.data)
+    place = np.arange(round((channels - 1) * factor) + 1) / factor
+    nearest = np.minimum(np.rint(place).astype(np.int64), channels - 1)
+    low = np.minimum(place.astype(np.int64), channels - 1)
+    high = np.minimum(low + 1, channels - 1)
+    part = np.clip(place - low, 0, 1) if factor > 1 else np.zeros(len(place))
+    if factor <= 1:
+        low = high = nearest
+    weight = part[:, None].astype(np.float32)
+    before, after = sample.arrivals[..., low], sample.arrivals[..., high]
+    both = np.isfinite(before) & np.isfinite(after)
+    between = np.where(both, before, 0) * (1 - part) + np.where(both, after, 0) * part
+    return replace(
+        sample,
+        data=sample.data[low] * (1 - weight) + sample.data[high] * weight,
+        arrivals=np.where(both, between, sample.arrivals[..., nearest]),
+        rejected=sample.rejected[:, nearest],
+        live=sample.live[low] & sample.live[high],
+        dx_m=sample.dx_m / factor,
+    )
+
+
+def flip_channels(sample: Sample) -> Sample:
+    """Reverse the cable.
+
+    Parameters
+    ----------
+    sample : Sample
+        Any.
+
+    Returns
+    -------
+    Sample
+        The last channel first.
+    """
+    return replace(
+        sample,
+        data=np.ascontiguousarray(sample.data[::-1]),
+        arrivals=sample.arrivals[..., ::-1],
+        rejected=sample.rejected[:, ::-1],
+        live=sample.live[::-1],
+    )
+
+
+def stack_events(sample: Sample, other: Sample, ratio_db: float) -> Sample:
+    """Add a second event.
+
+    Parameters
+    ----------
+    sample, other : Sample
+        Of one shape and interval.
+    ratio_db : float
+        Amplitude of the second to the first (median rms of live channels).
+
+    Returns
+    -------
+    Sample
+        With the arrivals of both; a channel that is dead in one of them does not count.
+
+    Raises
+    ------
+    ConfigError
+        Shapes or intervals differ.
+    """
+    if sample.data.shape != other.data.shape or sample.dt_s != other.dt_s:
+        raise ConfigError(
+            f"samples of shape {sample.data.shape} at {sample.dt_s} s and {other.data.shape} at "
+            f"{other.dt_s} s cannot be stacked; expected equal ones."
+        )
+    gain = _rms(sample) / max(_rms(other), 1e-30) * 10 ** (ratio_db / 20)
+    return replace(
+        sample,
+        data=sample.data + other.data * np.float32(gain),
+        arrivals=np.concatenate([sample.arrivals, other.arrivals]),
+        rejected=np.concatenate([sample.rejected, other.rejected]),
+        live=sample.live & other.live,
+    )
+
+
+def add_noise(sample: Sample, noise: np.ndarray, snr_db: float) -> Sample:
+    """Add noise; picks stay.
+
+    Parameters
+    ----------
+    sample : Sample
+        Any.
+    noise : numpy.ndarray, shape (channel, time), float32
+        Of any amplitude.
+    snr_db : float
+        Amplitude of the sample to that of the noise: over the channels, the median rms in the first two
+        seconds after the sample's arrivals (of all its span when it has none) to the median rms of the noise.
+
+    Returns
+    -------
+    Sample
+        Dead channels stay as they are.
+    """
+    level = max(float(np.median(noise.std(axis=1))), 1e-30)
+    gain = _event_rms(sample) / level * 10 ** (-snr_db / 20)
+    added = noise * np.float32(gain) * sample.live[:, None]
+    return replace(sample, data=sample.data + added)
+
+
+def kill_channels(sample: Sample, dead: np.ndarray) -> Sample:
+    """Silence channels; they are out of the loss.
+
+    Parameters
+    ----------
+    sample : Sample
+        Any.
+    dead : numpy.ndarray, shape (channel,), bool
+        Which.
+
+    Returns
+    -------
+    Sample
+        With zeros there.
+    """
+    return replace(sample, data=np.where(dead[:, None], np.float32(0), sample.data), live=sample.live & ~dead)
+
+
+def hide_channels(sample: Sample, hidden: np.ndarray) -> Sample:
+    """Hide channels from the network but keep their labels, which it must then tell from the neighbours.
+
+    Parameters
+    ----------
+    sample : Sample
+        Any.
+    hidden : numpy.ndarray, shape (channel,), bool
+        Which.
+
+    Returns
+    -------
+    Sample
+        With zeros there.
+    """
+    return replace(sample, data=np.where(hidden[:, None], np.float32(0), sample.data))
+
+
+def scale_channels(sample: Sample, gain: np.ndarray) -> Sample:
+    """Change amplitude and polarity of each channel.
+
+    Parameters
+    ----------
+    sample : Sample
+        Any.
+    gain : numpy.ndarray, shape (channel,), float
+        Factors; negative ones reverse polarity.
+
+    Returns
+    -------
+    Sample
+        Picks stay.
+    """
+    return replace(sample, data=sample.data * gain[:, None].astype(np.float32))
+
+
+def cut_ends(sample: Sample, first: int, last: int) -> Sample:
+    """Let the recording begin late or end early: zeros, and no arrivals there.
+
+    Parameters
+    ----------
+    sample : Sample
+        Any.
+    first, last : int
+        Half-open span of samples that stays.
+
+    Returns
+    -------
+    Sample
+        Arrivals outside the span are known not to be in the data.
+    """
+    time = np.arange(sample.data.shape[1])
+    stays = (time >= first) & (time < last)
+    lost = (sample.arrivals < first) | (sample.arrivals >= last)
+    gone = (sample.rejected < first) | (sample.rejected >= last)
+    return replace(
+        sample,
+        data=sample.data * stays,
+        arrivals=np.where(lost, np.inf, sample.arrivals),
+        rejected=np.where(gone, np.nan, sample.rejected),
+    )
+
+
+def _rms(sample: Sample) -> float:
+    live = sample.data[sample.live]
+    return float(np.median(live.std(axis=1))) if len(live) else 0.0
+
+
+def _event_rms(sample: Sample) -> float:
+    """Median over channels of the rms in the two seconds after the arrivals."""
+    channels, total = sample.data.shape
+    times = sample.arrivals.reshape(-1, channels)
+    visible = (times >= 0) & (times < total) & sample.live
+    if not visible.any():
+        return _rms(sample)
+    layer, row = np.nonzero(visible)
+    begin = times[layer, row].astype(np.int64)
+    end = np.minimum(begin + max(1, round(2.0 / sample.dt_s)), total)
+    power = np.zeros((channels, total + 1))
+    np.cumsum(np.square(sample.data, dtype=np.float64), axis=1, out=power[:, 1:])
+    return float(np.median(np.sqrt((power[row, end] - power[row, begin]) / (end - begin))))

@@ -1,0 +1,160 @@
+"""The model folder that every training ends with: weights, settings, and a card that says what they are."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from phasenet_das.config import TrainSettings
+from phasenet_das.models.zoo import save_weights
+from phasenet_das.provenance import provenance
+from phasenet_das.tables import atomic_path
+
+__all__ = ["model_card", "save_model"]
+
+_COLUMNS = ("precision", "recall", "f1", "bias_s", "std_s")
+_CARD = """---
+license: {license}
+library_name: phasenet-das
+tags: [seismology, das, phase-picking]
+---
+
+# {architecture}
+
+{size:,} parameters. Input: fibre channels, (batch, 1, channel, time) at {data.sampling_rate_hz:g} Hz,
+normalisation {data.normalization}; output: noise, P, S.
+
+## Data
+
+{description}
+
+Samples of {data.num_channels} channels x {data.num_samples} samples; labels of {data.label_sigma_s:g} s
+standard deviation. Events of the validation set were not trained on.
+
+## Training
+
+{training}
+
+## Validation
+
+Fixed set of up to {settings.validation_samples} samples, threshold {settings.min_score:g}; loss {loss:.4g}
+nats per pixel.
+
+| phase | tolerance (s) | precision | recall | F1 | bias (s) | std (s) |
+|---|---|---|---|---|---|---|
+{rows}
+
+## Limits
+
+Measured on data like those of the training only: look at picks on your own cable before relying on them.
+Fine-tune with `train: {{weights: THIS_FOLDER}}`; see docs/training.md.
+"""
+
+
+def save_model(
+    folder: str | Path,
+    model: nn.Module,
+    settings: TrainSettings,
+    metrics: Mapping[str, float],
+    facts: Mapping[str, Any],
+) -> Path:
+    """Write a trained network as a model folder.
+
+    Parameters
+    ----------
+    folder : str or pathlib.Path
+        Made when missing.
+    model : torch.nn.Module
+        The network; its ``model_args`` are kept, where it declares them.
+    settings : TrainSettings
+        How it was trained.
+    metrics : mapping of str to float
+        Of the validation set.
+    facts : mapping
+        Further facts: steps, samples of an epoch, processes.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder, with ``model.safetensors``, ``config.json`` and ``README.md``.
+    """
+    data = settings.data
+    folder = save_weights(
+        folder,
+        model,
+        architecture=settings.architecture,
+        model_args=getattr(model, "model_args", settings.model_args),
+        sampling_rate_hz=data.sampling_rate_hz,
+        phases="NPS",
+        component_order="1",
+        normalization=data.normalization,
+        window_samples=data.num_samples,
+        provenance={
+            **provenance(settings=settings),
+            "license": settings.license,
+            "data": settings.data_description,
+            "label_sigma_s": data.label_sigma_s,
+            "normalization_window_s": data.normalization_window_s,
+            "normalization_per": data.normalization_per,
+            "num_channels": data.num_channels,
+            "metrics": {name: None if math.isnan(value) else value for name, value in metrics.items()},
+            **facts,
+        },
+    )
+    with atomic_path(folder / "README.md") as temporary:
+        temporary.write_text(model_card(model, settings, metrics, facts))
+    return folder
+
+
+def model_card(
+    model: nn.Module, settings: TrainSettings, metrics: Mapping[str, float], facts: Mapping[str, Any]
+) -> str:
+    """Write the model card.
+
+    Parameters
+    ----------
+    model, settings, metrics, facts
+        See :func:`save_model`.
+
+    Returns
+    -------
+    str
+        Markdown with a YAML head.
+    """
+    data = settings.data
+    size = sum(parameter.numel() for parameter in model.parameters())
+    rows = [
+        f"| {phase} | {tolerance:g} | "
+        + " | ".join(_number(metrics, phase, name) for name in _COLUMNS)
+        + " |"
+        for phase, tolerance in (("P", settings.tolerance_p_s), ("S", settings.tolerance_s_s))
+    ]
+    start = (
+        f"Started from the weights {settings.weights}."
+        if settings.weights
+        else "Started from random weights."
+    )
+    frozen = f" Not trained: {', '.join(settings.freeze)}." if settings.freeze else ""
+    done = "; ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())
+    loss = metrics.get("loss", float("nan"))
+    return _CARD.format(
+        license=json.dumps(settings.license),
+        architecture=settings.architecture,
+        size=size,
+        data=data,
+        description=settings.data_description or "Not described: set train.data_description.",
+        training=f"{start}{frozen} {done}.",
+        settings=settings,
+        loss=loss,
+        rows="\n".join(rows),
+    )
+
+
+def _number(metrics: Mapping[str, float], phase: str, name: str) -> str:
+    value = metrics.get(f"{phase.lower()}_{name}", float("nan"))
+    return "-" if math.isnan(value) else f"{value:.3f}"

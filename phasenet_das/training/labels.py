@@ -1,0 +1,154 @@
+"""From kept picks to what a network is taught: targets, and a mask where labels cannot be trusted."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from phasenet_das.training.sample import PHASES, Sample
+
+__all__ = ["arrivals_of_picks", "make_mask", "make_targets"]
+
+_REACH = 4.0  # standard deviations: beyond, a label is below 4e-4 and taken for zero
+_TRUSTED = 3.0  # standard deviations around a kept pick within which a rejected one does not matter
+
+
+def arrivals_of_picks(
+    picks: pd.DataFrame, channel_index: np.ndarray, begin_time: np.datetime64, dt_s: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sort the picks of one cable by event, phase and channel.
+
+    Parameters
+    ----------
+    picks : pandas.DataFrame
+        Pick table of the cable: ``channel_index, phase_time, phase_type, phase_score, event_index``. Picks
+        with an event were kept; the others (-1) were rejected. Other channels' picks are left out.
+    channel_index : numpy.ndarray, shape (channel,), int
+        Channel numbers of the data.
+    begin_time : numpy.datetime64
+        Time of the first sample.
+    dt_s : float
+        Sampling interval.
+
+    Returns
+    -------
+    arrivals : numpy.ndarray, shape (event, 2, channel), float64
+        P and S in samples, NaN where there is no pick; of several the best score counts.
+    rejected : numpy.ndarray, shape (layer, channel), float64
+        Picks without event, in samples, padded with NaN.
+    """
+    row = pd.Index(channel_index).get_indexer(pd.Index(picks["channel_index"]))
+    phase = picks["phase_type"].map({name: code for code, name in enumerate(PHASES)}).fillna(-1).to_numpy(int)
+    table = picks.assign(row=row, phase=phase)[(row >= 0) & (phase >= 0)].sort_values("phase_score")
+    since = table["phase_time"].dt.tz_convert(None).dt.as_unit("ns").to_numpy() - begin_time
+    sample = since.astype("timedelta64[ns]").astype(np.int64) * 1e-9 / dt_s
+    kept = table["event_index"].to_numpy() >= 0
+    events, number = np.unique(table["event_index"].to_numpy()[kept], return_inverse=True)
+    arrivals = np.full((len(events), len(PHASES), len(channel_index)), np.nan)
+    arrivals[number, table["phase"].to_numpy()[kept], table["row"].to_numpy()[kept]] = sample[kept]
+    others = table[~kept]
+    layer = others.groupby("row").cumcount().to_numpy()
+    rejected = np.full((int(layer.max(initial=-1)) + 1, len(channel_index)), np.nan)
+    rejected[layer, others["row"].to_numpy()] = sample[~kept]
+    return arrivals, rejected
+
+
+def make_targets(sample: Sample, sigma_s: float) -> np.ndarray:
+    """Make the probabilities to be learned.
+
+    A label is a Gaussian in time with a peak of one. Of close labels of one phase the larger counts, and
+    where P and S overlap both shrink to a sum of one.
+
+    Parameters
+    ----------
+    sample : Sample
+        Its arrivals, also those just outside, make labels.
+    sigma_s : float
+        Standard deviation of a label.
+
+    Returns
+    -------
+    numpy.ndarray, shape (3, channel, time), float32
+        Noise, P, S: within 0 and 1, summing to one.
+    """
+    sigma = sigma_s / sample.dt_s
+    targets = np.zeros((1 + len(PHASES), *sample.data.shape), np.float32)
+    event, phase, row = np.nonzero(np.isfinite(sample.arrivals))
+    times = sample.arrivals[event, phase, row]
+    reach = int(np.ceil(_REACH * sigma))
+    near = np.rint(times[:, None]).astype(np.int64) + np.arange(-reach, reach + 1)
+    value = np.exp(-0.5 * np.square((near - times[:, None]) / sigma)).astype(np.float32)
+    inside = (near >= 0) & (near < sample.data.shape[1])
+    rows, phases = (np.broadcast_to(part[:, None], near.shape)[inside] for part in (row, phase))
+    np.maximum.at(targets, (1 + phases, rows, near[inside]), value[inside])
+    total = targets[1:].sum(axis=0)
+    targets[1:] /= np.maximum(total, 1)
+    targets[0] = np.maximum(1 - targets[1:].sum(axis=0), 0)
+    return targets
+
+
+def make_mask(sample: Sample, sigma_s: float, guard_s: float) -> np.ndarray:
+    """Say where labels can be trusted, so that a missing label is not taught as noise.
+
+    Out of the loss are: dead channels; spans around rejected picks, unless a kept pick is there; and, on
+    channels where an event lacks P or S or both, the span in which the rest of the cable tells that its
+    arrivals may lie.
+
+    Parameters
+    ----------
+    sample : Sample
+        What is known.
+    sigma_s : float
+        Standard deviation of a label.
+    guard_s : float
+        Margin of the spans on either side.
+
+    Returns
+    -------
+    numpy.ndarray, shape (channel, time), float32
+        One where the loss counts, zero elsewhere.
+    """
+    shape, guard = sample.data.shape, guard_s / sample.dt_s
+    mask = ~_near(sample.rejected, shape, guard)
+    kept = sample.arrivals.reshape(-1, shape[0])
+    mask |= _near(kept, shape, _TRUSTED * sigma_s / sample.dt_s)
+    time = np.arange(shape[1])
+    for event in sample.arrivals:
+        unknown = np.isnan(event).any(axis=0)
+        if unknown.any() and np.isfinite(event).any():
+            first, last = _event_span(event)
+            untrusted = (time >= first[unknown, None] - guard) & (time <= last[unknown, None] + guard)
+            mask[unknown] &= ~untrusted
+    mask[~sample.live] = False
+    return mask.astype(np.float32)
+
+
+def _near(times: np.ndarray, shape: tuple[int, int], reach: float) -> np.ndarray:
+    """Mark the samples within reach of times (layer, channel): +1 where a span begins, -1 behind its end."""
+    layer, row = np.nonzero(np.isfinite(times))
+    centre = times[layer, row]
+    begin = np.clip(np.ceil(centre - reach), 0, shape[1]).astype(np.int64)
+    end = np.clip(np.floor(centre + reach) + 1, 0, shape[1]).astype(np.int64)
+    steps = np.zeros((shape[0], shape[1] + 1), np.int32)
+    np.add.at(steps, (row, begin), 1)
+    np.add.at(steps, (row, np.maximum(begin, end)), -1)
+    inside: np.ndarray = np.cumsum(steps[:, :-1], axis=1) > 0
+    return inside
+
+
+def _event_span(event: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Estimate when an event (2, channel) reaches each channel first and last.
+
+    Between channels with picks the arrival is interpolated; beyond them it may move by as much as it does
+    over all of them. A phase that nobody picked leaves the span open.
+    """
+    channel = np.arange(event.shape[1])
+    early, late = np.full(len(channel), -np.inf), np.full(len(channel), np.inf)
+    for times, bound, sign in ((event[0], early, -1.0), (event[1], late, 1.0)):
+        known = np.flatnonzero(np.isfinite(times))
+        if len(known):
+            bound[:] = np.interp(channel, known, times[known])
+            beyond = (channel < known[0]) | (channel > known[-1])
+            extreme = sign * np.max(sign * times[known])
+            bound[beyond] = extreme + sign * np.ptp(times[known])
+    return early, late

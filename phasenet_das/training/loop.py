@@ -1,0 +1,472 @@
+"""The training loop, the same code for one process and for many.
+
+    phasenet-das train --config FILE
+    torchrun --nproc-per-node N -m phasenet_das.training --config FILE
+    srun python -m phasenet_das.training --config FILE
+
+A run that is killed goes on with the same command; SIGTERM and Ctrl-C save first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from tqdm import tqdm
+
+from phasenet_das.config import TrainSettings
+from phasenet_das.errors import WeightsError
+from phasenet_das.training.card import save_model
+from phasenet_das.training.checkpoint import check_same_run, load_checkpoint, run_identity, save_checkpoint
+from phasenet_das.training.ddp import World, find_world, join_world, sum_over_ranks, synchronize_batch_norm
+from phasenet_das.training.logs import CsvLog, TensorBoardLog, save_training_curve
+from phasenet_das.training.optimization import (
+    MovingAverage,
+    freeze_parts,
+    learning_rate,
+    masked_loss_sum,
+    train_mode,
+)
+from phasenet_das.training.sources import NoiseSource, make_sources
+from phasenet_das.training.stream import Batch, SampleOrder, TrainingSamples, make_loader
+from phasenet_das.training.validation import validate
+
+__all__ = ["Trainer", "TrainingResult", "initial_model", "overfit_one_batch", "train"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """How a training ended.
+
+    Attributes
+    ----------
+    step : int
+        Steps done.
+    finished : bool
+        False when a signal ended it early.
+    signal_number : int
+        The signal, 0 for none.
+    metrics : dict
+        Validation of the weights that were kept.
+    folder : pathlib.Path
+        The model folder.
+    """
+
+    step: int
+    finished: bool
+    signal_number: int
+    metrics: dict[str, float]
+    folder: Path
+
+
+def train(settings: TrainSettings, *, progress: bool = False) -> TrainingResult:
+    """Train a network, or go on where a run of the same settings was interrupted.
+
+    Parameters
+    ----------
+    settings : TrainSettings
+        Everything about it.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    TrainingResult
+        The model folder is ``output/model``; ``log.csv``, ``validation.csv``, ``training_curve.png``,
+        ``last.pt`` and ``best.pt`` stand beside it.
+
+    Raises
+    ------
+    ConfigError
+        A setting cannot be used, there is nothing to train on, or `output` holds another run.
+    WeightsError
+        The weights to start from, or a checkpoint, cannot be used.
+    """
+    world = find_world(settings.device)
+    with join_world(world):
+        training, validation = make_sources(settings)
+        noise = NoiseSource(settings.data, settings.seed) if settings.augment.noise else None
+        trainer = Trainer(
+            settings,
+            initial_model(settings),
+            TrainingSamples(training, settings, noise),
+            TrainingSamples(validation, settings, varied=False),
+            world,
+        )
+        return trainer.run(progress=progress)
+
+
+def initial_model(settings: TrainSettings) -> nn.Module:
+    """Build the network by name, with random weights by the seed or with given ones.
+
+    Parameters
+    ----------
+    settings : TrainSettings
+        ``architecture, model_args, weights, seed``.
+
+    Returns
+    -------
+    torch.nn.Module
+        On the CPU.
+
+    Raises
+    ------
+    WeightsError
+        The weights are of another architecture, or do not fit.
+    """
+    from phasenet_das.models.zoo import build_model, load_weights
+
+    if settings.weights is None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            return build_model(settings.architecture, settings.model_args)
+    weights = load_weights(settings.weights)
+    if weights.architecture != settings.architecture:
+        raise WeightsError(
+            f"{settings.weights}: of architecture {weights.architecture}, expected {settings.architecture}. "
+            "Set train.architecture."
+        )
+    return weights.model
+
+
+@dataclass
+class _State:
+    """What changes while training, apart from network and optimizer."""
+
+    step: int = 0
+    best: float = float("-inf")
+    metrics: dict[str, float] = field(default_factory=dict)
+    stopped_by: int = 0
+
+
+class Trainer:
+    """One process of a training.
+
+    Parameters
+    ----------
+    settings : TrainSettings
+        Everything about it.
+    model : torch.nn.Module
+        Maps (batch, 1, channel, time) to logits (batch, 3, channel, time).
+    samples, validation : TrainingSamples
+        What it learns from, and what it is judged by; the latter may be empty.
+    world : World
+        Which process this is; several must be connected (``join_world``).
+    """
+
+    def __init__(
+        self,
+        settings: TrainSettings,
+        model: nn.Module,
+        samples: TrainingSamples,
+        validation: TrainingSamples,
+        world: World,
+    ) -> None:
+        self.settings, self.samples, self.validation, self.world = settings, samples, validation, world
+        self.folder = Path(settings.output)
+        self.frozen = freeze_parts(model, settings.freeze)
+        self.average = MovingAverage(model.to(world.device), settings.ema_decay)
+        self.model = synchronize_batch_norm(model, world)
+        self.parallel = self._distribute()
+        trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+        self.optimizer = torch.optim.AdamW(
+            trained, lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        self.scaler = torch.amp.GradScaler("cuda", enabled=settings.amp == "fp16" and world.on_cuda)
+        self.state = _State()
+        self._signal = 0
+        self._samples_per_step = settings.batch_size * settings.accumulate * world.size
+
+    def _distribute(self) -> nn.Module:
+        if self.world.size == 1:
+            return self.model
+        devices = [torch.device(self.world.device)] if self.world.on_cuda else None
+        parallel = DistributedDataParallel(self.model, device_ids=devices, broadcast_buffers=False)
+        if self.settings.bf16_gradients:
+            from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import bf16_compress_hook
+
+            parallel.register_comm_hook(None, bf16_compress_hook)
+        return parallel
+
+    def run(self, *, progress: bool = False) -> TrainingResult:
+        """Train to the last step, or until a signal.
+
+        Parameters
+        ----------
+        progress : bool
+            Show a progress bar on the first process.
+
+        Returns
+        -------
+        TrainingResult
+            How it ended; the model folder is written in either case.
+        """
+        torch.manual_seed(self.settings.seed)  # the same on all ranks: they draw alike, so one state is all
+        self._resume()
+        self._open_logs()
+        with self._signals(), self._bar(progress) as bar:
+            for batches in self._steps():
+                loss, norm = self._step(batches)
+                self._after_step(loss, norm)
+                bar.set_postfix(loss=f"{loss:.4g}", refresh=False)
+                bar.update()
+                if self.state.stopped_by:
+                    break
+        return self._finish()
+
+    def _steps(self) -> Iterator[list[Batch]]:
+        """Yield the batches of each step of this rank."""
+        settings = self.settings
+        order = SampleOrder(
+            len(self.samples),
+            batch_size=settings.batch_size,
+            accumulate=settings.accumulate,
+            rank=self.world.rank,
+            world=self.world.size,
+            seed=settings.seed,
+            first_step=self.state.step,
+            last_step=settings.steps,
+        )
+        batches: list[Batch] = []
+        for batch in make_loader(self.samples, order, settings.num_workers, self.world.device):
+            batches.append(batch)
+            if len(batches) == settings.accumulate:
+                yield batches
+                batches = []
+
+    def _step(self, batches: list[Batch]) -> tuple[float, float]:
+        """Take one optimizer step; give the mean loss over all ranks and the norm of the gradient."""
+        settings, world = self.settings, self.world
+        train_mode(self.parallel, self.frozen)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.state.step, settings)
+        self.optimizer.zero_grad(set_to_none=True)
+        totals = torch.zeros(3, dtype=torch.float64, device=world.device)
+        # Gradients of a sum over a million pixels do not fit half precision: scale by what is known now, and
+        # by the true count below.
+        nominal = sum(batch.mask.numel() for batch in batches) * world.size
+        for batch in batches:
+            with self._without_sync(last=batch is batches[-1]):
+                loss_sum = self._loss_sum(batch)
+                self.scaler.scale(loss_sum / nominal).backward()
+            totals[0] += loss_sum.detach()
+            totals[1] += batch.mask.sum()
+        totals[2] = self._signal
+        # The signal goes along with the counts, so that all ranks stop after the same step.
+        loss_total, count, stop = sum_over_ranks(totals, world).tolist()
+        self.state.stopped_by = (self._signal or signal.SIGTERM) if stop else 0
+        norm = self._apply_gradient(world.size * nominal / max(count, 1.0))
+        self.average.update(self.model, self.state.step)
+        self.state.step += 1
+        return loss_total / max(count, 1.0), norm
+
+    def _apply_gradient(self, factor: float) -> float:
+        """Divide by the true count of pixels (DDP has averaged, a sum is wanted), clip, and step."""
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.scaler.unscale_(self.optimizer)
+        for parameter in parameters:
+            if parameter.grad is not None:
+                parameter.grad.mul_(factor)
+        norm = nn.utils.clip_grad_norm_(parameters, self.settings.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return float(norm)
+
+    def _loss_sum(self, batch: Batch) -> Tensor:
+        device, settings = self.world.device, self.settings
+        data, targets, mask = (part.to(device, non_blocking=True) for part in batch[:3])
+        if self.world.on_cuda:
+            data = data.contiguous(memory_format=torch.channels_last)
+        half = torch.float16 if settings.amp == "fp16" else torch.bfloat16
+        with torch.autocast("cuda", dtype=half, enabled=settings.amp != "off" and self.world.on_cuda):
+            logits = self.parallel(data)
+        return masked_loss_sum(logits, targets, mask, settings.phase_weights)
+
+    def _without_sync(self, *, last: bool) -> contextlib.AbstractContextManager[None]:
+        """Exchange gradients with the last batch of a step only."""
+        if last or not isinstance(self.parallel, DistributedDataParallel):
+            return contextlib.nullcontext()
+        return self.parallel.no_sync()
+
+    def _after_step(self, loss: float, norm: float) -> None:
+        settings, step = self.settings, self.state.step
+        if step % settings.log_every == 0 or step == settings.steps:
+            row = {
+                "step": step,
+                "epoch": step * self._samples_per_step // len(self.samples),
+                "learning_rate": learning_rate(step - 1, settings),
+                "loss": loss,
+                "gradient_norm": norm,
+                "seconds": round(time.monotonic() - self._begin, 3),
+            }
+            self._write("train", row)
+        if len(self.validation) and (step % settings.validate_every == 0 or step == settings.steps):
+            self._validate()
+        if step % settings.save_every == 0 or step == settings.steps or self.state.stopped_by:
+            self._save("last.pt")
+
+    def _validate(self) -> None:
+        metrics = validate(self.average.model, self.validation, self.settings, self.world)
+        self._write("validation", {"step": self.state.step, **metrics})
+        # Without any pick or label there is no F1: then the loss decides.
+        quality = metrics["f1"] if metrics["f1"] == metrics["f1"] else -metrics["loss"]
+        if quality > self.state.best:
+            self.state.best, self.state.metrics = quality, metrics
+            self._save("best.pt")
+
+    def _open_logs(self) -> None:
+        self._begin = time.monotonic()
+        first = self.state.step + 1
+        self._logs: dict[str, CsvLog] = {}
+        self._board: TensorBoardLog | None = None
+        if self.world.is_first:
+            names = {"train": "log.csv", "validation": "validation.csv"}
+            self._logs = {group: CsvLog(self.folder / name, first) for group, name in names.items()}
+            if self.settings.tensorboard:
+                self._board = TensorBoardLog(self.folder / "tensorboard", first)
+
+    def _write(self, group: str, row: dict[str, Any]) -> None:
+        if self.world.is_first:
+            self._logs[group].write(row)
+            if self._board is not None:
+                self._board.write(group, row)
+
+    def _save(self, name: str) -> None:
+        if not self.world.is_first:
+            return
+        state = {
+            "run": run_identity(self.settings, self.world.size),
+            "model": self.model.state_dict(),
+            "average": self.average.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "step": self.state.step,  # the schedule and the position in the data are functions of it
+            "best": self.state.best,
+            "metrics": self.state.metrics,
+            "rng": torch.get_rng_state(),
+            "cuda_rng": torch.cuda.get_rng_state() if self.world.on_cuda else None,
+        }
+        save_checkpoint(state, self.folder / name)
+
+    def _resume(self) -> None:
+        path = self.folder / "last.pt"
+        if not path.exists():
+            return
+        saved = load_checkpoint(path)
+        check_same_run(saved["run"], run_identity(self.settings, self.world.size), path)
+        self.model.load_state_dict(saved["model"])
+        self.average.model.load_state_dict(saved["average"])
+        self.optimizer.load_state_dict(saved["optimizer"])
+        self.scaler.load_state_dict(saved["scaler"])
+        torch.set_rng_state(saved["rng"])
+        if self.world.on_cuda and saved["cuda_rng"] is not None:
+            torch.cuda.set_rng_state(saved["cuda_rng"])
+        self.state = _State(saved["step"], saved["best"], saved["metrics"])
+        log.info("%s: going on from step %d", path, self.state.step)
+
+    def _finish(self) -> TrainingResult:
+        """Write the best weights (the last without validation) as a model folder, and draw the curve."""
+        best = self.folder / "best.pt"
+        folder = self.folder / "model"
+        if self.world.is_first:
+            if self.state.metrics and best.exists():
+                self.average.model.load_state_dict(load_checkpoint(best)["average"])
+            facts = {
+                "steps": self.state.step,
+                "steps_wanted": self.settings.steps,
+                "samples_per_step": self._samples_per_step,
+                "samples_per_epoch": len(self.samples),
+            }
+            save_model(folder, self.average.model, self.settings, self.state.metrics, facts)
+            if (self.folder / "log.csv").exists():
+                save_training_curve(self.folder)
+            if self._board is not None:
+                self._board.close()
+        number = self.state.stopped_by if self.state.step < self.settings.steps else 0
+        return TrainingResult(self.state.step, not number, number, self.state.metrics, folder)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Note SIGTERM and SIGINT, to save at the end of the step."""
+
+        def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of handlers
+            self._signal = number
+
+        before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _bar(self, progress: bool) -> Any:  # noqa: ANN401 - tqdm is generic in what it iterates over
+        return tqdm(
+            total=self.settings.steps,
+            initial=self.state.step,
+            disable=not (progress and self.world.is_first),
+            desc="training",
+            unit="step",
+        )
+
+
+def overfit_one_batch(
+    settings: TrainSettings,
+    steps: int = 200,
+    model: nn.Module | None = None,
+    samples: TrainingSamples | None = None,
+) -> list[float]:
+    """Train on a single batch again and again: the quickest check that data, labels and network fit.
+
+    Parameters
+    ----------
+    settings : TrainSettings
+        Learning rate and batch size; augmentation is left out.
+    steps : int
+        Optimizer steps.
+    model, samples : optional
+        Network and samples; those of the settings without them.
+
+    Returns
+    -------
+    list of float
+        Loss after each step, nats per pixel. It must fall far below that of the first step; where it does
+        not, labels do not fit the data, or the learning rate is wrong.
+    """
+    from phasenet_das.training.stream import collate
+
+    device = find_world(settings.device).device
+    samples = samples or TrainingSamples(make_sources(settings)[0], settings, varied=False)
+    order = SampleOrder(
+        len(samples),
+        batch_size=settings.batch_size,
+        accumulate=1,
+        rank=0,
+        world=1,
+        seed=settings.seed,
+        first_step=0,
+        last_step=1,
+    )
+    batch = collate([samples[key] for key in next(iter(order))])
+    data, targets, mask = (part.to(device) for part in batch[:3])
+    model = (model or initial_model(settings)).to(device).train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
+    losses = []
+    for _ in range(steps):
+        loss = masked_loss_sum(model(data), targets, mask, settings.phase_weights) / mask.sum().clamp_min(1)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        losses.append(float(loss))
+    return losses

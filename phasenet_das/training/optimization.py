@@ -1,0 +1,146 @@
+"""The numbers of the loop: loss, learning rate, moving average, frozen parts."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from gamma.errors import nearest_name
+from phasenet_das.config import TrainSettings
+from phasenet_das.errors import ConfigError
+
+__all__ = ["MovingAverage", "freeze_parts", "learning_rate", "masked_loss_sum", "train_mode"]
+
+
+def masked_loss_sum(logits: Tensor, targets: Tensor, mask: Tensor, weights: Sequence[float]) -> Tensor:
+    """Sum the cross-entropy over the pixels that count.
+
+    Parameters
+    ----------
+    logits, targets : torch.Tensor, shape (batch, 3, channel, time)
+        Scores of the network, and probabilities that sum to one.
+    mask : torch.Tensor, shape (batch, channel, time)
+        One where the loss counts.
+    weights : sequence of float
+        Weights of noise, P and S.
+
+    Returns
+    -------
+    torch.Tensor, shape ()
+        The sum, not the mean: how many pixels count is known only when all ranks have been asked.
+    """
+    log_probability = torch.log_softmax(logits.float(), dim=1)
+    factor = torch.tensor(weights, device=logits.device).view(1, -1, 1, 1)
+    per_pixel = -(log_probability * targets * factor).sum(dim=1)
+    return (per_pixel * mask).sum()
+
+
+def learning_rate(step: int, settings: TrainSettings) -> float:
+    """Give the learning rate of a step: linear warm-up, then a cosine (Loshchilov & Hutter 2017, eq. 5).
+
+    Parameters
+    ----------
+    step : int
+        From 0.
+    settings : TrainSettings
+        Of the training.
+
+    Returns
+    -------
+    float
+        Depends on nothing else, so that there is no state to save.
+    """
+    if step < settings.warmup_steps:
+        return settings.learning_rate * (step + 1) / settings.warmup_steps
+    progress = (step - settings.warmup_steps) / max(settings.steps - settings.warmup_steps, 1)
+    share = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+    return settings.final_learning_rate + share * (settings.learning_rate - settings.final_learning_rate)
+
+
+class MovingAverage:
+    """Exponential moving average of a network's weights; buffers are copied.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Where it starts.
+    decay : float
+        Memory; early on it is shorter, (1 + n) / (10 + n) after n updates.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.model = copy.deepcopy(model).requires_grad_(False).eval()
+        self.decay = decay
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Take the weights of a step in.
+
+        Parameters
+        ----------
+        model : torch.nn.Module
+            The network after the step.
+        step : int
+            Number of updates before.
+        """
+        decay = min(self.decay, (1 + step) / (10 + step))
+        for mean, value in zip(self.model.parameters(), model.parameters(), strict=True):
+            mean.lerp_(value.detach(), 1 - decay)
+        for kept, buffer in zip(self.model.buffers(), model.buffers(), strict=True):
+            kept.copy_(buffer)
+
+
+def freeze_parts(model: nn.Module, parts: Sequence[str]) -> list[str]:
+    """Exclude parts of a network from training.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Its parameters no longer ask for gradients where they are frozen.
+    parts : sequence of str
+        Names of submodules or parameters, such as ``encoder`` or ``encoder.0``.
+
+    Returns
+    -------
+    list of str
+        Names of the frozen parameters.
+
+    Raises
+    ------
+    ConfigError
+        A part does not exist, or nothing is left to train.
+    """
+    named = dict(model.named_parameters())
+    frozen: list[str] = []
+    for part in parts:
+        inside = [name for name in named if name == part or name.startswith(f"{part}.")]
+        if not inside:
+            known = {name.rpartition(".")[0] for name in named} | {name.split(".")[0] for name in named}
+            raise ConfigError(f"freeze: the network has no part '{part}'.{nearest_name(part, known)}")
+        frozen += inside
+    for name in frozen:
+        named[name].requires_grad_(False)
+    if len(set(frozen)) == len(named):
+        raise ConfigError(f"freeze: {', '.join(parts)} is all of the network: nothing is left to train.")
+    return sorted(set(frozen))
+
+
+def train_mode(model: nn.Module, frozen: Sequence[str]) -> None:
+    """Put a network into training mode, but for the batch norms of frozen parts.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        The network.
+    frozen : sequence of str
+        From :func:`freeze_parts`.
+    """
+    model.train()
+    asleep = {name.rpartition(".")[0] for name in frozen}
+    for name, module in model.named_modules():
+        if name in asleep and isinstance(module, nn.modules.batchnorm._BatchNorm):  # noqa: SLF001
+            module.eval()

@@ -1,0 +1,102 @@
+"""Training and validation kept apart by event: the same earthquake on two cables never straddles them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from phasenet_das.training.windows import TrainingWindow
+
+__all__ = ["group_by_event", "split_groups", "split_windows"]
+
+
+def group_by_event(windows: Sequence[TrainingWindow], same_event_s: float) -> np.ndarray:
+    """Give each window the number of its event.
+
+    Parameters
+    ----------
+    windows : sequence of TrainingWindow
+        Of any cables.
+    same_event_s : float
+        Windows closer in time than this (or overlapping) are of one event; so are those of one ``event_id``.
+
+    Returns
+    -------
+    numpy.ndarray, shape (window,), int64
+        Equal where windows are linked, directly or through others.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    n = len(windows)
+    begin = np.array([window.begin_time for window in windows], "datetime64[ns]").astype(np.int64)
+    end = np.array([window.end_time for window in windows], "datetime64[ns]").astype(np.int64)
+    order = np.argsort(begin, kind="stable")
+    latest_end = np.maximum.accumulate(end[order])
+    linked = begin[order][1:] - latest_end[:-1] < same_event_s * 1e9
+    chain = np.concatenate([[0], np.cumsum(~linked)])
+    in_time = np.empty(n, np.int64)
+    in_time[order] = chain
+    names = [window.event_id or f"\0{number}" for number, window in enumerate(windows)]
+    by_name = np.unique(names, return_inverse=True)[1] + n
+    links = coo_array((np.ones(n), (in_time, by_name)), shape=(2 * n, 2 * n))
+    groups = connected_components(links, directed=False)[1][in_time]
+    numbered: np.ndarray = np.unique(groups, return_inverse=True)[1]
+    return numbered
+
+
+def split_groups(names: Sequence[str], fraction: float, seed: int) -> np.ndarray:
+    """Choose groups for validation by the digest of their names.
+
+    Parameters
+    ----------
+    names : sequence of str
+        One a group.
+    fraction : float
+        Share for validation; at least one group when there are two or more and the share is not zero.
+    seed : int
+        Seed.
+
+    Returns
+    -------
+    numpy.ndarray, shape (group,), bool
+        True for validation. Does not depend on the order of the names.
+    """
+    digests = [hashlib.sha256(f"{seed}:{name}".encode()).hexdigest() for name in names]
+    count = int(np.ceil(fraction * len(names))) if len(names) > 1 else 0
+    chosen = np.zeros(len(names), bool)
+    chosen[np.argsort(digests, kind="stable")[:count]] = True
+    return chosen
+
+
+def split_windows(
+    windows: Sequence[TrainingWindow], fraction: float, *, same_event_s: float, seed: int
+) -> tuple[list[TrainingWindow], list[TrainingWindow]]:
+    """Split windows by event.
+
+    Parameters
+    ----------
+    windows : sequence of TrainingWindow
+        All of them.
+    fraction : float
+        Share of the events for validation.
+    same_event_s : float
+        See :func:`group_by_event`.
+    seed : int
+        Seed.
+
+    Returns
+    -------
+    training, validation : list of TrainingWindow
+        No event is in both.
+    """
+    if not windows:
+        return [], []
+    group = group_by_event(windows, same_event_s)
+    begin = np.array([window.begin_time for window in windows], "datetime64[ns]")
+    names = [str(begin[group == number].min()) for number in range(int(group.max()) + 1)]
+    held_out = split_groups(names, fraction, seed)[group]
+    training = [window for window, out in zip(windows, held_out, strict=True) if not out]
+    return training, [window for window, out in zip(windows, held_out, strict=True) if out]

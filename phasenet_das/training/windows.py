@@ -1,0 +1,269 @@
+"""Training windows on disk: quakeflow_das event files, each with a pick table beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from phasenet_das.errors import ConfigError, DataFormatError, MissingMetadataError, TableError
+from phasenet_das.io.hdf5 import is_quakeflow, open_quakeflow, write_quakeflow
+from phasenet_das.io.inputs import find_recordings
+from phasenet_das.io.recording import Recording
+from phasenet_das.io.timing import believable
+from phasenet_das.tables import PICK_COLUMNS, conform, read_picks, write_table
+from phasenet_das.training.labels import arrivals_of_picks
+from phasenet_das.training.sample import Sample
+
+if TYPE_CHECKING:
+    from dascore import Patch
+
+__all__ = ["TrainingWindow", "find_windows", "open_window", "write_window"]
+
+_TABLE_ENDINGS = (".picks.parquet", ".parquet", ".picks.csv", ".csv")
+_HDF5 = (".h5", ".hdf5")
+_NEEDED = ("channel_index", "phase_time", "phase_type")
+
+
+@dataclass(frozen=True)
+class TrainingWindow:
+    """A window that is not loaded: what its file says, and where its labels are.
+
+    Attributes
+    ----------
+    path, labels : pathlib.Path
+        Data and pick table.
+    num_channels, num_samples : int
+        Shape of the data.
+    begin_time : numpy.datetime64
+        Time of the first sample.
+    dt_s, dx_m : float
+        Sampling interval; channel spacing, NaN when unknown.
+    station_id, event_id : str
+        Cable and event; may be empty.
+    """
+
+    path: Path
+    labels: Path
+    num_channels: int
+    num_samples: int
+    begin_time: np.datetime64
+    dt_s: float
+    dx_m: float
+    station_id: str
+    event_id: str
+
+    @property
+    def end_time(self) -> np.datetime64:
+        """Time behind the last sample."""
+        length = np.timedelta64(round(self.num_samples * self.dt_s * 1e9), "ns")
+        end: np.datetime64 = self.begin_time + length
+        return end
+
+    def arrivals(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Read the labels.
+
+        Returns
+        -------
+        arrivals, rejected : numpy.ndarray
+            See :func:`phasenet_das.training.labels.arrivals_of_picks`.
+        channel_index : numpy.ndarray, shape (channel,), int
+            Channel numbers.
+        """
+        numbers = _with_file(self.path, _numbers)
+        picks = _read_labels(self.labels, self.station_id)
+        return *arrivals_of_picks(picks, numbers, self.begin_time, self.dt_s), numbers
+
+    def block(self, channels: slice, samples: slice) -> Sample:
+        """Load a piece: only this piece is read from disk.
+
+        Parameters
+        ----------
+        channels, samples : slice
+            Positions within the window.
+
+        Returns
+        -------
+        Sample
+            With the arrivals of these channels, also those outside the span. Channels that are constant or
+            not finite are dead, their data zero.
+        """
+        data = _with_file(self.path, lambda record: record.load(channels, samples)).astype(np.float32)
+        arrivals, rejected, _ = self.arrivals()
+        finite = np.isfinite(data).all(axis=1)
+        data[~finite] = 0
+        return Sample(
+            data=data,
+            arrivals=arrivals[:, :, channels] - samples.start,
+            rejected=rejected[:, channels] - samples.start,
+            live=finite & (np.ptp(data, axis=1) > 0),
+            dt_s=self.dt_s,
+            dx_m=self.dx_m,
+        )
+
+
+def open_window(path: str | Path, labels: str | Path | None = None) -> TrainingWindow:
+    """Read what a training window says about itself, not its data.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        HDF5 of the quakeflow_das layout: ``data`` (channel, time), ``begin_time``, ``dt_s``, ``dx_m``,
+        ``unit`` and fields of the event.
+    labels : str or pathlib.Path, optional
+        The pick table, or a folder with one named as the window; beside the window without it.
+
+    Returns
+    -------
+    TrainingWindow
+        Not loaded.
+
+    Raises
+    ------
+    MissingMetadataError
+        No ``begin_time`` or no ``dt_s``.
+    DataFormatError
+        The file is not of this layout.
+    TableError
+        There is no pick table.
+    """
+    path = Path(path)
+    record = _with_file(path, lambda found: found)
+    if record.start_time is None or not believable(record.start_time):
+        raise MissingMetadataError(
+            f"{path}: begin_time is {record.start_found or 'missing'}, expected the time of the first "
+            "sample, such as 2019-07-06T03:19:53.040+00:00. Write it into the attributes of 'data'."
+        )
+    if record.dt_s is None:
+        raise MissingMetadataError(f"{path}: no attribute dt_s. Write the sampling interval in seconds.")
+    return TrainingWindow(
+        path=path,
+        labels=_find_labels(path, None if labels is None else Path(labels)),
+        num_channels=record.shape[0],
+        num_samples=record.shape[1],
+        begin_time=record.start_time,
+        dt_s=record.dt_s,
+        dx_m=float("nan") if record.dx_m is None else record.dx_m,
+        station_id=record.station_id,
+        event_id=str(record.attrs.get("event_id", "")),
+    )
+
+
+def find_windows(inputs: Iterable[str | Path], labels: str | Path | None = None) -> list[TrainingWindow]:
+    """Open all training windows of files, folders and patterns.
+
+    Parameters
+    ----------
+    inputs : iterable of str or pathlib.Path
+        Where to look.
+    labels : str or pathlib.Path, optional
+        Folder of the pick tables.
+
+    Returns
+    -------
+    list of TrainingWindow
+        In the order of their begin, then of their path.
+
+    Raises
+    ------
+    ConfigError
+        There is no HDF5 file.
+    MissingMetadataError, DataFormatError, TableError
+        See :func:`open_window`.
+    """
+    paths = [Path(path) for path in find_recordings([str(item) for item in inputs])]
+    paths = [path for path in paths if path.suffix in _HDF5]
+    if not paths:
+        raise ConfigError(f"{', '.join(map(str, inputs))}: no HDF5 file. Give training windows (.h5).")
+    windows = [open_window(path, labels) for path in paths]
+    return sorted(windows, key=lambda window: (window.begin_time, str(window.path)))
+
+
+def write_window(
+    patch: Patch, picks: pd.DataFrame, path: str | Path, event: dict[str, Any] | None = None
+) -> Path:
+    """Write a training window: the data in the quakeflow_das layout, ``NAME.picks.parquet`` beside it.
+
+    Parameters
+    ----------
+    patch : dascore.Patch
+        The data.
+    picks : pandas.DataFrame
+        Pick table; picks with ``event_index`` of 0 or more are labels, the others were rejected. Those
+        outside the window are left out.
+    path : str or pathlib.Path
+        Ends in ``.h5``.
+    event : dict, optional
+        Fields of the event, such as ``event_id``, ``event_time``, ``magnitude``; written as attributes.
+
+    Returns
+    -------
+    pathlib.Path
+        The HDF5 file.
+
+    Raises
+    ------
+    TableError
+        The pick table lacks a column.
+    """
+    from phasenet_das.io import get_channel_index, get_times
+
+    picks = conform(picks, PICK_COLUMNS, "picks")
+    times = get_times(patch)
+    when = picks["phase_time"].dt.tz_convert(None).to_numpy()
+    inside = (when >= times[0]) & (when <= times[-1])
+    inside &= picks["channel_index"].isin(get_channel_index(patch)).to_numpy()
+    path = Path(path)
+    # The labels first: a window without them cannot be opened, labels without a window are never looked at.
+    write_table(picks[inside].reset_index(drop=True), path.with_suffix(".picks.parquet"))
+    return write_quakeflow(patch.update_attrs(**(event or {})), path)
+
+
+def _with_file(path: Path, ask: Callable[[Recording], Any]) -> Any:  # noqa: ANN401 - whatever was asked
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            if not is_quakeflow(file, marked=False):
+                raise DataFormatError(f"{path}: no dataset 'data' (channel, time); found {', '.join(file)}.")
+            return ask(open_quakeflow(path, file)[0])
+    except OSError as error:
+        raise DataFormatError(f"{path}: cannot be read as HDF5 ({error}).") from error
+
+
+def _numbers(record: Recording) -> np.ndarray:
+    return np.arange(record.shape[0]) if record.channel_index is None else np.asarray(record.channel_index)
+
+
+def _find_labels(path: Path, labels: Path | None) -> Path:
+    if labels is not None and labels.is_file():
+        return labels
+    folder = path.parent if labels is None else labels
+    candidates = [folder / f"{path.stem}{ending}" for ending in _TABLE_ENDINGS]
+    found = next((candidate for candidate in candidates if candidate.exists()), None)
+    if found is None:
+        raise TableError(
+            f"{path}: no labels; expected a pick table {path.stem}.picks.parquet or {path.stem}.csv in "
+            f"{folder}."
+        )
+    return found
+
+
+def _read_labels(path: Path, station_id: str) -> pd.DataFrame:
+    """Read a pick table; a quakeflow_das one has neither stations nor events: all picks are its event's."""
+    if path.suffix == ".parquet":
+        return read_picks(path)
+    table = pd.read_csv(path)
+    missing = [name for name in _NEEDED if name not in table.columns]
+    if missing:
+        raise TableError(f"{path}: missing column(s) {', '.join(missing)}; expected {', '.join(_NEEDED)}.")
+    defaults: dict[str, Any] = {"station_id": station_id, "event_index": 0, "phase_score": 1.0, "pick_id": -1}
+    defaults |= dict.fromkeys(set(PICK_COLUMNS) - set(defaults) - set(_NEEDED), np.nan)
+    for name, value in defaults.items():
+        if name not in table.columns:
+            table[name] = value
+    return conform(table, PICK_COLUMNS, str(path))

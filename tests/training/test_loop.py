@@ -1,0 +1,216 @@
+"""The loop: many ranks equal one, a killed run equals an uninterrupted one, and signals save first."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from phasenet_das.config import TrainSettings
+from phasenet_das.errors import ConfigError, WeightsError
+from phasenet_das.models import zoo
+from phasenet_das.training.ddp import World
+from phasenet_das.training.loop import Trainer, TrainingResult, overfit_one_batch
+from phasenet_das.training.optimization import MovingAverage, freeze_parts, learning_rate, masked_loss_sum
+from phasenet_das.training.stream import TrainingSamples
+from tests.training.tiny import MadeSource, TinyNet, tiny_net, tiny_settings
+
+ROOT = Path(__file__).parents[2]
+# Float32 sums in another order: losses agree to this relative tolerance.
+SAME_LOSS = 2e-5
+
+
+def run_here(settings: TrainSettings, count: int = 13) -> TrainingResult:
+    samples = TrainingSamples([MadeSource(count)], settings)
+    validation = TrainingSamples([MadeSource(6)], settings, varied=False)
+    return Trainer(settings, tiny_net(), samples, validation, World()).run()
+
+
+def run_ranks(folder: Path, settings: TrainSettings, world: int, **task: object) -> list[int]:
+    """Run the training in processes of their own, and give their exit codes."""
+    file = folder / "task.json"
+    file.write_text(json.dumps({"settings": settings.model_dump(mode="json"), "count": 13, **task}))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(world)}
+    runs = []
+    for rank in range(world):
+        env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+        if world > 1:
+            env |= {**place, "RANK": str(rank), "LOCAL_RANK": str(rank)}
+        command = [sys.executable, "-m", "tests.training.run_tiny", str(file)]
+        runs.append(subprocess.Popen(command, env=env, cwd=ROOT, stderr=subprocess.PIPE, text=True))
+    ends = [run.communicate(timeout=120)[1] for run in runs]
+    assert all(run.returncode in (0, 143) for run in runs), ends
+    return [run.returncode for run in runs]
+
+
+def log_of(settings: TrainSettings, name: str = "log.csv") -> pd.DataFrame:
+    return pd.read_csv(Path(settings.output) / name).drop(columns="seconds", errors="ignore")
+
+
+def weights_of(settings: TrainSettings, name: str = "last.pt") -> dict[str, torch.Tensor]:
+    return torch.load(Path(settings.output) / name, weights_only=True)["model"]
+
+
+@pytest.fixture(scope="module")
+def one_rank(tmp_path_factory: pytest.TempPathFactory) -> TrainSettings:
+    settings = tiny_settings(tmp_path_factory.mktemp("one"), batch_size=4)
+    assert run_here(settings).finished
+    return settings
+
+
+def test_two_ranks_give_the_loss_curve_of_one_with_twice_the_batch(
+    tmp_path: Path, one_rank: TrainSettings
+) -> None:
+    settings = tiny_settings(tmp_path / "two", batch_size=2)
+    assert run_ranks(tmp_path, settings, 2) == [0, 0]
+    two, one = log_of(settings), log_of(one_rank)
+    assert list(two["step"]) == list(one["step"]) == list(range(1, 9))
+    np.testing.assert_allclose(two["loss"], one["loss"], rtol=SAME_LOSS)
+    np.testing.assert_allclose(two["gradient_norm"], one["gradient_norm"], rtol=1e-3)
+    scores = log_of(settings, "validation.csv"), log_of(one_rank, "validation.csv")
+    np.testing.assert_allclose(scores[0]["loss"], scores[1]["loss"], rtol=SAME_LOSS)
+    for name, value in weights_of(one_rank).items():
+        torch.testing.assert_close(weights_of(settings)[name], value, rtol=1e-3, atol=1e-5)
+    drawn = [json.loads((tmp_path / "two" / f"drawn_{rank}.json").read_text()) for rank in range(2)]
+    assert len(drawn[0]) == len(drawn[1]) >= 16
+
+
+def test_accumulated_batches_equal_one_large_one(tmp_path: Path) -> None:
+    # Without batch norm, which sees one batch at a time.
+    losses = []
+    for name, batch, accumulate in (("a", 4, 1), ("b", 1, 4)):
+        settings = tiny_settings(tmp_path / name, batch_size=batch, accumulate=accumulate, steps=4)
+        net = tiny_net()
+        net.norm = torch.nn.Identity()
+        samples = TrainingSamples([MadeSource(13)], settings)
+        Trainer(settings, net, samples, TrainingSamples([], settings, varied=False), World()).run()
+        losses.append(log_of(settings)["loss"])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=SAME_LOSS)
+
+
+def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, one_rank: TrainSettings) -> None:
+    settings = tiny_settings(tmp_path / "run", batch_size=4)
+    # Killed in the seventh step; the last checkpoint is that of step 4, and the log is longer than it.
+    task = {"settings": settings.model_dump(mode="json"), "count": 13, "stop_after": 30, "signal": "SIGKILL"}
+    (tmp_path / "task.json").write_text(json.dumps(task))
+    command = [sys.executable, "-m", "tests.training.run_tiny", str(tmp_path / "task.json")]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    assert subprocess.run(command, env=env, cwd=ROOT, check=False).returncode == -signal.SIGKILL
+    assert log_of(settings)["step"].max() > 4
+    assert not (tmp_path / "run" / "model").exists()
+    assert run_here(settings).finished
+    for name in ("log.csv", "validation.csv"):
+        pd.testing.assert_frame_equal(log_of(settings, name), log_of(one_rank, name))
+    for name in ("last.pt", "best.pt"):
+        for key, value in weights_of(one_rank, name).items():
+            torch.testing.assert_close(weights_of(settings, name)[key], value, rtol=0, atol=0)
+
+
+def test_sigterm_to_one_rank_saves_and_stops_all(tmp_path: Path, one_rank: TrainSettings) -> None:
+    settings = tiny_settings(tmp_path / "run", batch_size=2, save_every=100)
+    assert run_ranks(tmp_path, settings, 2, stop_after=5, stop_rank=1, signal="SIGTERM") == [143, 143]
+    saved = torch.load(tmp_path / "run" / "last.pt", weights_only=True)
+    assert 1 <= saved["step"] < 8
+    assert log_of(settings)["step"].max() == saved["step"]
+    assert (tmp_path / "run" / "model" / "model.safetensors").exists()
+    # One rank with twice the batch takes over: the samples of each step stay the same.
+    assert run_here(tiny_settings(tmp_path / "run", batch_size=4, save_every=100)).finished
+    np.testing.assert_allclose(log_of(settings)["loss"], log_of(one_rank)["loss"], rtol=SAME_LOSS)
+
+
+def test_the_same_settings_give_the_same_run_for_any_number_of_workers(
+    tmp_path: Path, one_rank: TrainSettings
+) -> None:
+    settings = tiny_settings(tmp_path, batch_size=4, num_workers=2)
+    assert run_here(settings).finished
+    pd.testing.assert_frame_equal(log_of(settings), log_of(one_rank))
+
+
+def test_another_run_in_the_folder_is_refused(tmp_path: Path) -> None:
+    run_here(tiny_settings(tmp_path, steps=2))
+    with pytest.raises(ConfigError, match="another output folder"):
+        run_here(tiny_settings(tmp_path, steps=2, seed=5))
+    with pytest.raises(ConfigError, match="samples_per_step"):
+        run_here(tiny_settings(tmp_path, steps=2, batch_size=3))
+    (tmp_path / "last.pt").write_bytes(b"no checkpoint")
+    with pytest.raises(WeightsError, match="damaged"):
+        run_here(tiny_settings(tmp_path, steps=2))
+
+
+def test_the_model_folder_loads_and_its_card_tells_data_and_licence(
+    one_rank: TrainSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(zoo._ARCHITECTURES, "tiny", TinyNet)
+    folder = Path(one_rank.output) / "model"
+    weights = zoo.load_weights(folder)
+    best = torch.load(Path(one_rank.output) / "best.pt", weights_only=True)["average"]
+    torch.testing.assert_close(weights.model.state_dict(), best)
+    assert weights.phases == "NPS"
+    assert weights.provenance["label_sigma_s"] == pytest.approx(0.02)
+    card = (folder / "README.md").read_text()
+    for text in ("license:", "## Data", "## Validation", "| P | 0.1 |", "Fine-tune"):
+        assert text in card
+    assert (folder.parent / "training_curve.png").stat().st_size > 10_000
+
+
+def test_one_batch_can_be_learned_by_heart(tmp_path: Path) -> None:
+    settings = tiny_settings(tmp_path, learning_rate=0.03, batch_size=2)
+    samples = TrainingSamples([MadeSource(4)], settings, varied=False)
+    losses = overfit_one_batch(settings, 150, tiny_net(features=12), samples)
+    assert losses[-1] < 0.35 * losses[0]
+
+
+def test_frozen_parts_stay_and_unknown_ones_are_named(tmp_path: Path) -> None:
+    settings = tiny_settings(tmp_path, freeze=("stem", "norm"), steps=3)
+    before = {name: value.clone() for name, value in tiny_net().state_dict().items()}
+    run_here(settings)
+    after = weights_of(settings)
+    moved = {name for name in before if not torch.equal(before[name], after[name])}
+    assert moved == {"head.weight", "head.bias"}
+    with pytest.raises(ConfigError, match="no part 'sten'. Did you mean 'stem'"):
+        freeze_parts(tiny_net(), ["sten"])
+    with pytest.raises(ConfigError, match="nothing is left"):
+        freeze_parts(tiny_net(), ["stem", "norm", "head"])
+
+
+def test_the_loss_is_the_cross_entropy_of_the_pixels_that_count() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 3, 4, 5, generator=generator)
+    targets = torch.softmax(torch.randn(2, 3, 4, 5, generator=generator), dim=1)
+    mask = (torch.rand(2, 4, 5, generator=generator) > 0.5).float()
+    expected = torch.nn.functional.cross_entropy(logits, targets, reduction="none")[mask > 0].sum()
+    torch.testing.assert_close(masked_loss_sum(logits, targets, mask, (1, 1, 1)), expected)
+    logits.requires_grad_()
+    masked_loss_sum(logits, targets, mask, (1, 2, 2)).backward()
+    assert (logits.grad.abs().sum(dim=1)[mask == 0] == 0).all()
+
+
+def test_the_learning_rate_warms_up_and_falls(tmp_path: Path) -> None:
+    settings = tiny_settings(tmp_path, steps=100, warmup_steps=10, final_learning_rate=1e-4)
+    rates = [learning_rate(step, settings) for step in range(101)]
+    assert rates[0] == pytest.approx(0.001)
+    assert rates[9] == rates[10] == max(rates) == pytest.approx(0.01)
+    assert rates[100] == pytest.approx(1e-4)
+    assert (np.diff(rates[10:]) < 0).all()
+
+
+def test_the_moving_average_follows(tmp_path: Path) -> None:
+    net = tiny_net()
+    average = MovingAverage(net, 0.5)
+    start = net.head.bias.detach().clone()
+    with torch.no_grad():
+        net.head.bias += 1
+    average.update(net, step=1000)
+    torch.testing.assert_close(average.model.head.bias, start + 0.5)
