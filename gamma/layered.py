@@ -138,7 +138,9 @@ def layered_model(
     )
     dz = _vertical_step(layers, step)
     top = float(np.floor(min(high, depth_range_km[0]) / dz) * dz)
-    bottom = max(low, depth_range_km[1])
+    # Head waves run along layers below the deepest source; none comes back from deeper than half the range.
+    deeper = [layer.depth_km + 2.0 * dz for layer in layers if layer.depth_km < 0.5 * max_range_km]
+    bottom = max(low, depth_range_km[1], *deeper)
     shape = (int(np.ceil((bottom - top) / dz)) + 1, int(np.ceil(max_range_km / step)) + 1)
     text = repr((layers, round(high, 6), round(low, 6), levels, round(top, 6), round(step, 9), dz, shape))
     key = hashlib.sha256(text.encode()).hexdigest()

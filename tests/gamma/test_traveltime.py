@@ -89,5 +89,17 @@ def test_a_higher_station_hears_later():
         assert high > low
 
 
+def test_head_waves_come_from_below_the_search_box():
+    layers = [
+        {"depth_km": -2.0, "vp_km_s": 6.0, "vs_km_s": 3.5},
+        {"depth_km": 30.0, "vp_km_s": 8.0, "vs_km_s": 4.6},
+    ]
+    config = AssociationConfig(layers=layers)
+    receiver, lower, upper = np.zeros((1, 3)), np.array([0.0, 0.0, 0.0]), np.array([300.0, 0.0, 0.0])
+    model = make_model(config, receiver, lower, upper)
+    found = model.times(np.array([[250.0, 0.0, 0.0]]), receiver, np.array([0]))[0]
+    assert found == pytest.approx(250.0 / 8.0 + 60.0 * np.sqrt(1.0 - 0.75**2) / 6.0, abs=0.05)
+
+
 def test_tables_are_made_once():
     assert layered([(-2.0, 5.0, 2.9), (8.0, 7.0, 4.0)]) is layered([(-2.0, 5.0, 2.9), (8.0, 7.0, 4.0)])
