@@ -11,21 +11,25 @@ from phasenet_das.picking.filters import TimeGrid
 from phasenet_das.picking.peaks import find_peaks, peak_amplitudes, sub_sample_offset
 from phasenet_das.tables import PICK_COLUMNS, conform, empty_picks, make_pick_ids
 
-__all__ = ["ScoredChannels", "block_picks", "channel_scores", "pick_table"]
+__all__ = ["ScoredBlock", "block_picks", "channel_scores", "pick_amplitudes", "pick_table"]
 
 _AMPLITUDE_WINDOW_S = 2.0
 
 
 @dataclass(frozen=True)
-class ScoredChannels:
-    """Scores of some channels of a recording.
+class ScoredBlock:
+    """Scores of some channels of a recording over some time.
 
     Attributes
     ----------
     scores : numpy.ndarray, shape (3, group, time), float32
         Probabilities of N, P and S of each group of stacked channels (one channel when not stacked).
     grid : TimeGrid
-        Times of the scores.
+        Times of the whole recording at the rate of the scores.
+    first : int
+        Number of the first score in `grid`.
+    core : tuple of int
+        Scores that this block answers for, half open, counted from its first; the others are context.
     rows : numpy.ndarray, shape (channel,), int64
         Rows of the channels among the conditioned data.
     group : numpy.ndarray, shape (channel,), int64
@@ -36,47 +40,40 @@ class ScoredChannels:
 
     scores: np.ndarray
     grid: TimeGrid
+    first: int
+    core: tuple[int, int]
     rows: np.ndarray
     group: np.ndarray
     missing: np.ndarray | None
 
 
-def channel_scores(block: ScoredChannels) -> np.ndarray:
+def channel_scores(block: ScoredBlock) -> np.ndarray:
     """Give every channel the scores of its group; where data is missing, noise.
 
     Parameters
     ----------
-    block : ScoredChannels
+    block : ScoredBlock
         Scores of some groups.
 
     Returns
     -------
     numpy.ndarray, shape (3, channel, time), float32
-        Probabilities of N, P and S.
+        Probabilities of N, P and S over the core.
     """
-    scores = block.scores[:, block.group]
+    core = slice(*block.core)
+    scores = block.scores[:, block.group, core]
     if block.missing is not None:
-        scores = np.where(block.missing, np.array([1, 0, 0], np.float32)[:, None, None], scores)
+        scores = np.where(block.missing[:, core], np.array([1, 0, 0], np.float32)[:, None, None], scores)
     return scores
 
 
-def block_picks(
-    block: ScoredChannels,
-    data: np.ndarray,
-    data_grid: TimeGrid,
-    thresholds: dict[str, float],
-    min_separation: int,
-) -> pd.DataFrame:
+def block_picks(block: ScoredBlock, thresholds: dict[str, float], min_separation: int) -> pd.DataFrame:
     """Pick the channels of a block.
 
     Parameters
     ----------
-    block : ScoredChannels
+    block : ScoredBlock
         Their scores.
-    data : numpy.ndarray, shape (channel, time), float32
-        The conditioned recording, for amplitudes.
-    data_grid : TimeGrid
-        Its times.
     thresholds : dict
         Smallest score of ``P`` and of ``S``.
     min_separation : int
@@ -85,22 +82,22 @@ def block_picks(
     Returns
     -------
     pandas.DataFrame
-        Columns ``row, peak_sample, phase_time_ns, phase_type, phase_score, phase_amplitude``.
+        Columns ``row, peak_sample, phase_time_ns, phase_type, phase_score``.
     """
     parts = [
         _phase_picks(block, position, phase, thresholds[phase], min_separation)
         for position, phase in ((1, "P"), (2, "S"))
     ]
-    picks = pd.concat(parts, ignore_index=True)
-    picks["phase_amplitude"] = _amplitudes(picks, data, data_grid)
-    return picks
+    return pd.concat(parts, ignore_index=True)
 
 
 def _phase_picks(
-    block: ScoredChannels, position: int, phase: str, min_score: float, min_separation: int
+    block: ScoredBlock, position: int, phase: str, min_score: float, min_separation: int
 ) -> pd.DataFrame:
     scores = block.scores[position]
     group, sample = find_peaks(scores, min_score, min_separation)
+    mine = (sample >= block.core[0]) & (sample < block.core[1])
+    group, sample = group[mine], sample[mine]
     offset = sub_sample_offset(scores, group, sample)
     peak, channel = _expand(group, block.group)
     if block.missing is not None:
@@ -109,8 +106,8 @@ def _phase_picks(
     return pd.DataFrame(
         {
             "row": block.rows[channel],
-            "peak_sample": sample[peak] + block.grid.first_index,
-            "phase_time_ns": block.grid.times_ns(sample[peak] + offset[peak]),
+            "peak_sample": sample[peak] + (block.first + block.grid.first_index),
+            "phase_time_ns": block.grid.times_ns(block.first + sample[peak] + offset[peak]),
             "phase_type": phase,
             "phase_score": scores[group, sample][peak],
         }
@@ -128,8 +125,23 @@ def _expand(peak_group: np.ndarray, channel_group: np.ndarray) -> tuple[np.ndarr
     return peak, order[np.repeat(first, count) + within]
 
 
-def _amplitudes(picks: pd.DataFrame, data: np.ndarray, grid: TimeGrid) -> np.ndarray:
-    """Peak absolute value in the 2 s after each pick; a P's window ends before the next S."""
+def pick_amplitudes(picks: pd.DataFrame, data: np.ndarray, grid: TimeGrid) -> np.ndarray:
+    """Measure the peak absolute value in the 2 s after each pick; a P's window ends before the next S.
+
+    Parameters
+    ----------
+    picks : pandas.DataFrame
+        All rows of :func:`block_picks` of a recording.
+    data : numpy.ndarray, shape (channel, time), float32
+        The conditioned recording.
+    grid : TimeGrid
+        Its times.
+
+    Returns
+    -------
+    numpy.ndarray, shape (pick,), float32
+        NaN where the recording ends at the pick.
+    """
     row = picks["row"].to_numpy()
     start = np.ceil((picks["phase_time_ns"].to_numpy() - grid.start_ns) / (grid.dt_s * 1e9)).astype(np.int64)
     end = start + max(1, round(_AMPLITUDE_WINDOW_S / grid.dt_s))
@@ -151,7 +163,7 @@ def pick_table(
     Parameters
     ----------
     picks : pandas.DataFrame
-        Rows of :func:`block_picks`.
+        Rows of :func:`block_picks` with column ``phase_amplitude``.
     station_id : str
         Name of the cable.
     channel_index, distance_m : numpy.ndarray, shape (channel,)

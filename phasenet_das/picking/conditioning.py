@@ -94,7 +94,7 @@ def fill_gaps(data: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     return np.where(missing, mean, data).astype(np.float32), missing
 
 
-def stack_groups(channel_index: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+def stack_groups(channel_index: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Group neighbouring channels by number, so that a range of a cable has the groups of the whole.
 
     Parameters
@@ -106,14 +106,15 @@ def stack_groups(channel_index: np.ndarray, size: int) -> tuple[np.ndarray, np.n
 
     Returns
     -------
+    number : numpy.ndarray, shape (n,), int
+        Number of each group along the cable, increasing: of the channel itself for groups of one.
     group : numpy.ndarray, shape (channel,), int64
-        Number of each channel's group, 0 ... n - 1.
+        Group of each channel, 0 ... n - 1.
     count : numpy.ndarray, shape (n,), int64
         Channels in each group.
     """
-    keys, group, count = np.unique(channel_index // size, return_inverse=True, return_counts=True)
-    del keys
-    return group, count
+    number, group, count = np.unique(channel_index // size, return_inverse=True, return_counts=True)
+    return number, group, count
 
 
 def _strain_rate(data: np.ndarray, dt_s: float, unit: str) -> tuple[np.ndarray, str]:

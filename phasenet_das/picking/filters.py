@@ -14,7 +14,7 @@ from scipy import signal
 
 from phasenet_das.errors import SamplingError
 
-__all__ = ["TimeGrid", "bandpass", "rational_ratio", "resample"]
+__all__ = ["TimeGrid", "bandpass", "rational_ratio", "resample", "resampled_grid"]
 
 _ATTENUATION_DB = 70.0
 _TRANSITION = 0.2
@@ -124,18 +124,38 @@ def resample(data: np.ndarray, grid: TimeGrid, rate_hz: float) -> tuple[np.ndarr
     half = len(taps) // 2
     edge = -(-half // up)
     padded = np.pad(data, ((0, 0), (edge, edge)), mode="edge")
-    # The up-sampled number of the first output sample, counted from the first input sample.
-    offset = (-grid.first_index * up) % down
-    shift = offset + half + edge * up
+    shift = _first_output(grid, up, down) + half + edge * up
     lead = -shift % down
     filtered = signal.upfirdn(
         np.concatenate([np.zeros(lead), taps]).astype(np.float32), padded, up, down, axis=-1
     )
-    num_samples = max(0, -(-((grid.num_samples - 1) * up + 1 - offset) // down))
+    new_grid = resampled_grid(grid, rate_hz)
     first = (shift + lead) // down
-    start_ns = grid.start_ns + round(offset * grid.dt_s * 1e9 / up)
-    out = np.ascontiguousarray(filtered[:, first : first + num_samples], dtype=np.float32)
-    return out, TimeGrid(start_ns, grid.dt_s * down / up, num_samples)
+    out = np.ascontiguousarray(filtered[:, first : first + new_grid.num_samples], dtype=np.float32)
+    return out, new_grid
+
+
+def resampled_grid(grid: TimeGrid, rate_hz: float) -> TimeGrid:
+    """Give the times of the output of :func:`resample`.
+
+    Parameters
+    ----------
+    grid : TimeGrid
+        Times of the input.
+    rate_hz : float
+        Rate wanted, Hz.
+
+    Returns
+    -------
+    TimeGrid
+        Times of the output; the input's own at its own rate.
+    """
+    up, down = rational_ratio(1 / grid.dt_s, rate_hz)
+    if up == down:
+        return grid
+    offset = _first_output(grid, up, down)
+    num_samples = max(0, -(-((grid.num_samples - 1) * up + 1 - offset) // down))
+    return TimeGrid(grid.start_ns + round(offset * grid.dt_s * 1e9 / up), grid.dt_s * down / up, num_samples)
 
 
 def bandpass(data: np.ndarray, dt_s: float, low_hz: float, high_hz: float) -> np.ndarray:
@@ -171,6 +191,11 @@ def bandpass(data: np.ndarray, dt_s: float, low_hz: float, high_hz: float) -> np
     half = len(taps) // 2
     padded = np.pad(data, ((0, 0), (half, half)), mode="edge")
     return signal.oaconvolve(padded, taps[None].astype(np.float32), mode="valid", axes=-1).astype(np.float32)
+
+
+def _first_output(grid: TimeGrid, up: int, down: int) -> int:
+    """Up-sampled number of the first output sample, counted from the first input sample."""
+    return (-grid.first_index * up) % down
 
 
 def _lowpass(factor: int) -> np.ndarray:

@@ -9,13 +9,14 @@ full length, its ends are taken for onsets.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["stitch_weights", "window_scores", "window_starts"]
+__all__ = ["picture_scores", "stitch_weights", "window_scores", "window_starts"]
 
 
 def window_starts(num_samples: int, window: int, step: int, first_index: int = 0) -> np.ndarray:
@@ -107,6 +108,54 @@ def window_scores(
         total[span] += weights
     assert scores is not None  # noqa: S101 - there is always one window
     return scores.div_(total)
+
+
+def picture_scores(
+    data: Tensor,
+    score: Callable[[Tensor], Tensor],
+    *,
+    window: tuple[int, int],
+    first_index: tuple[int, int],
+    span: tuple[int, int],
+) -> np.ndarray:
+    """Score a span of time with a network that sees channels together and normalises inside its window.
+
+    Parameters
+    ----------
+    data : torch.Tensor, shape (channel, time), float32
+        The whole record, so that its windows lie where they lie for any other span.
+    score : callable
+        From a window (channel, time) to probabilities (classes, channel, time).
+    window : tuple of int
+        Channels and samples of a window; they overlap by half. A smaller record is seen at its own size.
+    first_index : tuple of int
+        Absolute numbers of the first channel and sample.
+    span : tuple of int
+        Samples wanted, half open.
+
+    Returns
+    -------
+    numpy.ndarray, shape (classes, channel, end - start), float32
+        Probabilities that sum to one over the classes.
+    """
+    channels, num_samples = data.shape
+    height, width = min(window[0], channels), min(window[1], num_samples)
+    rows = window_starts(channels, window[0], window[0] // 2, first_index[0])
+    columns = window_starts(num_samples, window[1], window[1] // 2, first_index[1])
+    columns = columns[(columns + width > span[0]) & (columns < span[1])]
+    weights = stitch_weights(height)[:, None] * stitch_weights(width)
+    total = torch.zeros(channels, span[1] - span[0])
+    scores: Tensor | None = None
+    for row, column in itertools.product(rows.tolist(), columns.tolist()):
+        probability = score(data[row : row + height, column : column + width])
+        if scores is None:
+            scores = torch.zeros((probability.shape[0], *total.shape))
+        part = slice(max(column, span[0]) - column, min(column + width, span[1]) - column)
+        into = slice(column + part.start - span[0], column + part.stop - span[0])
+        scores[:, row : row + height, into].addcmul_(probability[..., part], weights[:, part])
+        total[row : row + height, into] += weights[:, part]
+    assert scores is not None  # noqa: S101 - windows cover the record
+    return scores.div_(total).numpy()
 
 
 def _probabilities(

@@ -76,7 +76,7 @@ def test_batches_change_nothing(picker: Picker, batch_size: int) -> None:
 def test_channel_blocks_change_nothing(picker: Picker, monkeypatch: pytest.MonkeyPatch) -> None:
     patch = _record()
     whole = picker.pick(patch)
-    monkeypatch.setattr("phasenet_das.picking.picker._BLOCK_SAMPLES", 4000)
+    monkeypatch.setattr("phasenet_das.picking.scorers._BLOCK_SAMPLES", 4000)
     _assert_same(whole, picker.pick(patch))
 
 

@@ -1,0 +1,152 @@
+"""Tiles of a record for a network whose outputs depend on a bounded neighbourhood: they do not show.
+
+Tiles begin and end at absolute multiples of the network's total stride. A tile that ends inside the record
+reaches a halo beyond the core it is asked for; at the ends of the record the network's own zero padding
+takes over, as it would for the whole. So the scores of the cores are those of the whole record.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from phasenet_das.errors import ConfigError
+
+__all__ = ["Span", "plan_spans", "score_tiles"]
+
+Network = Callable[[Tensor, tuple[tuple[int, int], tuple[int, int]]], Tensor]
+
+
+@dataclass(frozen=True)
+class Span:
+    """A tile along one axis, in absolute numbers, half open; all but `core` are multiples of the stride.
+
+    Attributes
+    ----------
+    start, end : int
+        What the network sees.
+    scored_start, scored_end : int
+        Where scores are computed: the core and its context.
+    core_start, core_end : int
+        What this tile answers for: the cores of all tiles are the record, each sample once.
+    """
+
+    start: int
+    end: int
+    scored_start: int
+    scored_end: int
+    core_start: int
+    core_end: int
+
+    @property
+    def local(self) -> tuple[int, int]:
+        """The scored part, counted from the start of the tile."""
+        return self.scored_start - self.start, self.scored_end - self.start
+
+
+def plan_spans(first: int, count: int, *, tile: int, halo: int, stride: int, context: int = 0) -> list[Span]:
+    """Cut an axis into tiles of nearly equal cores.
+
+    Parameters
+    ----------
+    first, count : int
+        Absolute number of the first sample (or channel), and how many there are.
+    tile : int
+        Largest tile.
+    halo : int
+        What a core sees beyond each side; a multiple of `stride`.
+    stride : int
+        Tiles begin and end at multiples of it.
+    context : int
+        Scores wanted around each core (to tell peaks near its ends).
+
+    Returns
+    -------
+    list of Span
+        In order; their cores begin at `first` and end at ``first + count``.
+
+    Raises
+    ------
+    ConfigError
+        The tile has no room for a core.
+    """
+    context = -(-context // stride) * stride
+    margin = halo + context
+    room = tile // stride * stride - 2 * margin
+    if room < stride:
+        raise ConfigError(
+            f"tile of {tile}: expected at least {2 * margin + stride}, two halos of {halo}, two contexts of "
+            f"{context} and a core of {stride}."
+        )
+    begin, end = first // stride * stride, -(-(first + count) // stride) * stride
+    number = max(1, -(-(end - begin - 2 * margin) // room))
+    size = -(-(end - begin - 2 * margin) // number // stride) * stride
+    inner = begin + margin + size * np.arange(1, number)
+    bounds = [begin, *inner.tolist(), end]
+    return [
+        Span(
+            max(begin, low - margin),
+            min(end, high + margin),
+            max(begin, low - context),
+            min(end, high + context),
+            max(first, low),
+            min(first + count, high),
+        )
+        for low, high in itertools.pairwise(bounds)
+    ]
+
+
+def score_tiles(
+    read: Callable[[Span, Span], np.ndarray],
+    network: Network,
+    channels: Sequence[Span],
+    times: Sequence[Span],
+    *,
+    device: torch.device,
+    batch_size: int = 1,
+) -> Iterator[tuple[Span, Span, np.ndarray]]:
+    """Score all tiles, a batch at a time.
+
+    Parameters
+    ----------
+    read : callable
+        From a span of channels and one of time to the normalised samples, shape (channel, time), float32;
+        zero where there is no data.
+    network : callable
+        From samples (batch, 1, channel, time) and the core wanted to logits (batch, 3, channel, time).
+    channels, times : sequence of Span
+        Tiles along both axes.
+    device : torch.device
+        Where the network is.
+    batch_size : int
+        Tiles of equal shape that go through the network together.
+
+    Yields
+    ------
+    channel, time : Span
+        The tile.
+    scores : numpy.ndarray, shape (3, channel, time), float32
+        Probabilities of the scored part.
+    """
+    tiles = list(itertools.product(channels, times))
+    for _, alike in itertools.groupby(tiles, key=_shape):
+        for batch in _batches(list(alike), batch_size):
+            data = torch.from_numpy(np.stack([read(*tile) for tile in batch])[:, None]).to(device)
+            with torch.inference_mode():
+                logits = network(data, (batch[0][0].local, batch[0][1].local))
+                scores = torch.softmax(logits, dim=1).cpu().numpy()
+            for (channel, time), values in zip(batch, scores, strict=True):
+                yield channel, time, values
+
+
+def _shape(tile: tuple[Span, Span]) -> tuple[int, ...]:
+    return tuple(number for span in tile for number in (span.end - span.start, *span.local))
+
+
+def _batches(tiles: list[tuple[Span, Span]], size: int) -> list[list[tuple[Span, Span]]]:
+    return [tiles[first : first + size] for first in range(0, len(tiles), size)]
