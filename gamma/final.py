@@ -14,7 +14,7 @@ from gamma.correlation import CableOrder, Correlation, cable_order, estimate_cor
 from gamma.mixture import Components, Fit, Problem, find_pairs, fit, reach_of
 from gamma.problems import PickSet, with_noise
 from gamma.setup import Setup
-from gamma.support import failures, weakest
+from gamma.support import EVIDENCE_TESTS, failures, weakest
 from gamma.uncertainty import Location, describe_locations
 
 __all__ = ["Assigned", "Final", "assign", "finish"]
@@ -128,7 +128,8 @@ def finish(runner: Runner, picks: PickSet, components: Components) -> Final:
         ]
     correlation = Correlation(tuple(np.ones(1) for _ in share), share)
     parts = _pass(runner, picks, components, None)
-    components, member, pairs, _ = _join(components, parts)
+    components, member, pairs, by_time = _join(components, parts)
+    odds = np.concatenate([np.empty(0), *(part.odds for part in parts)])[by_time]
     dropped = sum((part.dropped for part in parts), Counter[str]())
     picks = with_noise(picks, 1.0 - _claims(len(picks), *pairs[::2]))
     if receivers.num_cables and len(components):
@@ -145,7 +146,7 @@ def finish(runner: Runner, picks: PickSet, components: Components) -> Final:
         residual_s=pairs[3],
         near=np.unique(np.concatenate([np.empty(0, np.int64), *(part.near for part in parts)])),
         location=_locations(parts).take(by_time),
-        odds=np.concatenate([np.empty(0), *(part.odds for part in parts)])[by_time],
+        odds=odds[moved],
         correlation=correlation,
         converged=all(part.converged for part in parts),
         picks=picks,
@@ -184,6 +185,9 @@ def _finish_batch(setup: Setup, task: _Task) -> _Part:
         bounds += [(line.bound, line.change) for line in fitted.trace]
         components, member, core = fitted.components, member[fitted.index], core[fitted.index]
         odds, failed = failures(setup, task.problem, fitted, counted=True)
+        if task.correlation is not None and setup.receivers.num_cables:
+            # Residuals that hang together say how well an event is placed, not whether it is one.
+            failed = {name: mask for name, mask in failed.items() if name not in EVIDENCE_TESTS}
         failing = np.any(list(failed.values()), axis=0)
         if not failing.any() or attempt == _ATTEMPTS - 1:
             core = core & ~failing

@@ -9,13 +9,14 @@ from gamma.mixture import Fit, Problem
 from gamma.setup import Setup
 from gamma.uncertainty import log_odds
 
-__all__ = ["failures", "halves", "weakest"]
+__all__ = ["EVIDENCE_TESTS", "failures", "halves", "weakest"]
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 _HALF_SHARE = 0.25
+EVIDENCE_TESTS = ("too little evidence", "too few independent picks")
 
 
 def failures(setup: Setup, problem: Problem, fitted: Fit, *, counted: bool) -> tuple[F64, dict[str, Mask]]:
@@ -47,8 +48,8 @@ def failures(setup: Setup, problem: Problem, fitted: Fit, *, counted: bool) -> t
     effective = np.stack([_count(pairs.event, own & (phase == k), events, weight) for k in (0, 1)])
     odds = log_odds(problem, fitted)
     failed = {
-        "too little evidence": odds < config.min_log_odds,
-        "too few independent picks": effective.sum(axis=0) < setup.min_effective_picks,
+        EVIDENCE_TESTS[0]: odds < config.min_log_odds,
+        EVIDENCE_TESTS[1]: effective.sum(axis=0) < setup.min_effective_picks,
     }
     if counted:
         failed["too few picks"] = number.sum(axis=0) < (config.min_picks or 0)
