@@ -59,8 +59,10 @@ def split_sections(numbers: np.ndarray, widest_hole: int) -> list[Section]:
     Returns
     -------
     list of Section
-        In the order of the cable.
+        In the order of the cable; none without channels.
     """
+    if len(numbers) == 0:
+        return []
     step = max(1, int(np.gcd.reduce(np.diff(numbers)))) if len(numbers) > 1 else 1
     positions = np.asarray(numbers, dtype=np.int64) // step
     cuts = np.nonzero(np.diff(positions) > widest_hole + 1)[0] + 1

@@ -209,8 +209,12 @@ class TileScorer:
 
     def _spans(self, axis: int, first: int, count: int, tile: int, context: int) -> list[Span]:
         stride, halo = self._stride[axis], self._halo[axis]
-        smallest = 4 * (halo + -(-context // stride) * stride) + stride  # a core of half the tile
-        return plan_spans(first, count, tile=max(tile, smallest), halo=halo, stride=stride, context=context)
+        tile = max(tile, self._smallest(axis, context))
+        return plan_spans(first, count, tile=tile, halo=halo, stride=stride, context=context)
+
+    def _smallest(self, axis: int, context: int) -> int:
+        """Give the length of a tile whose core is half of it."""
+        return 4 * (self._halo[axis] + -(-context // self._stride[axis]) * self._stride[axis])
 
 
 class WindowScorer:
