@@ -136,3 +136,35 @@ def test_correlated_sum_is_the_toeplitz_form():
     lag = np.abs(np.subtract.outer(np.arange(40), np.arange(40)))
     matrix = np.where(lag < 3, rho[np.minimum(lag, 2)], 0.0)
     np.testing.assert_allclose(correlated_sum(values, rho), values.T @ matrix @ values, atol=1e-10)
+
+
+def test_moveout_without_coordinates_is_still_one_event():
+    """Residuals that hang together along the whole cable must not count against the event."""
+    channel = np.arange(1500)
+    rng = np.random.default_rng(2)
+    bow = 3.0 * (channel / 1500.0 - 0.4) ** 2 / 0.36
+    arrival = np.stack([20.0 + bow, 32.0 + 1.7 * bow]) + rng.normal(0.0, 0.05, (2, 1500))
+    kept = rng.uniform(size=arrival.shape) < 0.9
+    phase, number = np.nonzero(kept)
+    false = 800
+    t = np.concatenate([arrival[kept], rng.uniform(0.0, 60.0, false)])
+    picks = pd.DataFrame({"phase_time": made.EPOCH + pd.to_timedelta(t, unit="s"), "station_id": "SEA"})
+    picks["channel_index"] = np.concatenate([number, rng.integers(0, 1500, false)])
+    picks["phase_type"] = np.array(["P", "S"])[np.concatenate([phase, rng.integers(0, 2, false)])]
+    stations = pd.DataFrame({"station_id": "SEA", "channel_index": channel})
+    stations[["longitude", "latitude", "elevation_m"]] = np.nan
+    result = associate(picks, stations, AssociationConfig(pick_uncertainty_s=0.6))
+    assert len(result.events) == 1
+    given = result.picks["event_index"].to_numpy() == 0
+    assert given[: kept.sum()].mean() > 0.9
+    assert given[kept.sum() :].mean() < 0.15
+
+
+@pytest.mark.parametrize("factor", [0.9, 1.1])
+def test_wrong_velocities_widen_residuals_and_lose_no_event(fibre, factor):
+    picks, stations, truth, _ = fibre
+    values = {"vp_km_s": factor * made.VP, "vs_km_s": factor * made.VS, "velocity_uncertainty": 0.1}
+    events = associate(picks, stations, AssociationConfig(**made.settings(**values))).events
+    assert len(events) == len(truth)
+    off = np.hypot(*(events[["x_km", "y_km"]].to_numpy() - truth[["x_km", "y_km"]].to_numpy()).T)
+    assert (off < 2.0 * events["ellipse_major_km"]).all()
