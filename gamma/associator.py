@@ -104,10 +104,12 @@ def associate(
         events["magnitude"], events["magnitude_uncertainty"] = magnitudes.magnitude, magnitudes.uncertainty
     reasons, codes = explain_picks(final, assigned, seeds)
     summary = summarise(setup, observations, final, assigned, history, explain=explain)
+    table = picks_table(picks, observations, assigned, reasons, codes)
+    summary["reasons"] = table.loc[table["reason"] != "", "reason"].value_counts().sort_index().to_dict()
     if not final.converged:
         logger.warning(
             "the mixture did not converge in max_iterations=%d steps for every batch of events; raise it, or "
             "look for events far outside the search box",
             config.max_iterations,
         )
-    return AssociationResult(events, picks_table(picks, observations, assigned, reasons, codes), summary)
+    return AssociationResult(events, table, summary)

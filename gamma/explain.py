@@ -72,7 +72,8 @@ def summarise(
     Returns
     -------
     dict
-        With `explain`, ``rounds`` holds seeds, events, drops and the bound of every fit.
+        With `explain`, ``rounds`` holds what every round of the search tried, kept and dropped, and why,
+        block by block, and the bound after every iteration.
     """
     settings = describe_setup(setup)
     shares = final.correlation.independent_share

@@ -179,7 +179,16 @@ def _fit_all(
         np.add.at(claim, part.pick, part.claim)
         dropped.update(part.dropped)
     order = np.lexsort(joined.theta.T[::-1])
-    report = {"dropped": dict(dropped), "bounds": [part.bounds for part in parts]}
+    blocks = [
+        {
+            "from_s": round(float(task.components.theta[task.core, 0].min()), 3),
+            "tried": int(task.core.sum()),
+            "kept": len(part.components),
+            "dropped": dict(part.dropped),
+        }
+        for task, part in zip(tasks, parts, strict=True)
+    ]
+    report = {"dropped": dict(dropped), "blocks": blocks, "bounds": [part.bounds for part in parts]}
     return joined.take(order), np.minimum(claim, 1.0), report
 
 

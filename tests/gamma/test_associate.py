@@ -158,6 +158,7 @@ def test_what_is_left_out_is_named(case):
     assert found.summary["left_out"]["phase is neither P nor S"] == 2
     assert found.summary["left_out"]["no time"] == 1
     assert (found.picks["reason"] == "unknown station").sum() == 5
+    assert sum(found.summary["reasons"].values()) == (found.picks["event_index"] < 0).sum()
     assert set(found.summary["settings"]) >= {"seed_window_s", "search_box_lower_km", "min_log_odds"}
 
 
