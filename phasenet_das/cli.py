@@ -274,6 +274,95 @@ def simulate(
     typer.echo(f"{len(result.files)} files, {result.num_events} events, {result.num_picks} picks -> {output}")
 
 
+@app.command()
+def evaluate(
+    picks: Annotated[Path | None, typer.Argument(help="Pick table.")] = None,
+    *,
+    truth: Annotated[Path | None, typer.Option(help="True picks, or a folder written by 'simulate'.")] = None,
+    events: Annotated[Path | None, typer.Option(help="Event table, .csv or .parquet.")] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="True events or a catalog: CSV (also ComCat), QuakeML.")
+    ] = None,
+    waveforms: Annotated[
+        list[str] | None, typer.Option(help="Recordings of the picks, to be cross-correlated.")
+    ] = None,
+    coverage: Annotated[
+        Path | None, typer.Option(help="What was examined; else PICKS.coverage.csv where it exists.")
+    ] = None,
+    tolerance_p: Annotated[float, typer.Option(help="Largest error of a right P, s.", min=0)] = 0.1,
+    tolerance_s: Annotated[float, typer.Option(help="The same for S.", min=0)] = 0.2,
+    time_tolerance: Annotated[float, typer.Option(help="Largest origin time error, s.", min=0)] = 3.0,
+    distance_tolerance: Annotated[float, typer.Option(help="Largest epicentre error, km.", min=0)] = 15.0,
+    bandpass: Annotated[
+        tuple[float, float], typer.Option(help="Band of the waveforms, Hz.", metavar="LOW HIGH")
+    ] = (1.0, 15.0),
+    window: Annotated[
+        tuple[float, float], typer.Option(help="Span before and after a pick, s.", metavar="BEFORE AFTER")
+    ] = (0.5, 1.5),
+    max_lag: Annotated[float, typer.Option(help="Largest move of a waveform, s.", min=0)] = 0.5,
+    start_time: StartTime = None,
+    json_: Annotated[Path | None, typer.Option("--json", help="File for all numbers.")] = None,
+    figures: Annotated[Path | None, typer.Option(help="Folder for figures.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the intervals.", min=0)] = 0,
+) -> None:
+    """Hold picks against truth or waveforms, events against truth or a catalog.
+
+    Example: phasenet-das evaluate picks.parquet --truth truth_picks.parquet --json scores.json
+    """
+    from phasenet_das.evaluate import CorrelationWindow, command
+    from phasenet_das.io.inputs import find_recordings
+    from phasenet_das.provenance import provenance
+
+    if (picks is None) != (truth is None and not waveforms) or (events is None) != (reference is None):
+        raise ConfigError("say PICKS with --truth or --waveforms, or --events with --reference, or both.")
+    found = []
+    if picks is not None and truth is not None:
+        limits = {"P": tolerance_p, "S": tolerance_s}
+        found.append(command.judge_picks(picks, truth, tolerance_s=limits, coverage=coverage, seed=seed))
+    if picks is not None and waveforms:
+        cut = CorrelationWindow(*window, max_lag, bandpass)
+        sources = find_recordings(waveforms)
+        found.append(command.judge_waveforms(picks, sources, cut, start_time=start_time))
+    if events is not None and reference is not None:
+        found.append(
+            command.judge_events(
+                events,
+                reference,
+                time_tolerance_s=time_tolerance,
+                distance_tolerance_km=distance_tolerance,
+                coverage=coverage,
+            )
+        )
+    if not found:
+        raise ConfigError("nothing to evaluate: say PICKS --truth TRUTH, or --events E --reference R.")
+    typer.echo("\n\n".join(one.text for one in found))
+    inputs = [path for path in (picks, truth, events, reference) if path is not None and path.is_file()]
+    facts = provenance(inputs=inputs)
+    for path in command.write_findings(found, json_path=json_, figure_dir=figures, metadata=facts):
+        typer.echo(f"-> {path}")
+
+
+@app.command()
+def train(
+    config: Annotated[Path, typer.Option("--config", help="YAML of settings with a section train.")],
+    *,
+    overfit_one_batch: Annotated[
+        bool, typer.Option("--overfit-one-batch", help="Only check that one batch can be learned by heart.")
+    ] = False,
+) -> None:
+    """Train a network; the same command goes on where a run was interrupted.
+
+    On many processes: torchrun --nproc-per-node N -m phasenet_das.training --config FILE
+
+    Example: phasenet-das train --config configs/train_example.yaml
+    """
+    from phasenet_das.training.__main__ import run
+
+    code = run(config, overfit=overfit_one_batch)
+    if code:
+        raise typer.Exit(code)
+
+
 @weights_app.command("list")
 def list_() -> None:
     """Name the weights at hand.

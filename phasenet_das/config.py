@@ -223,13 +223,11 @@ class TrainDataSettings(_Section):
     sampling_rate_hz: float = Field(
         100.0, gt=0, description="Rate that all data are brought to.", json_schema_extra=_unit("Hz")
     )
-    normalization: Literal["std", "moving"] = Field(
+    normalization: Literal["moving", "moving-array", "std", "none"] = Field(
         "moving",
-        description="Amplitudes as the network sees them: moving (mean and amplitude along time, as the "
-        "picker does it) or std (each channel of a sample demeaned and divided by its standard deviation).",
-    )
-    normalization_per: Literal["channel", "array"] = Field(
-        "channel", description="Moving amplitude of each channel, or one for all of them."
+        description="Amplitudes as the network sees them: moving (mean and amplitude of each channel along "
+        "time, as the picker does it), moving-array (one amplitude for all channels), std (each channel of a "
+        "sample demeaned and divided by its standard deviation), or none (a network that does it itself).",
     )
     normalization_window_s: float = Field(
         20.0, gt=0, description="Length of the moving normalisation.", json_schema_extra=_unit("s")

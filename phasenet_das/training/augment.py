@@ -177,10 +177,10 @@ def stretch_space(sample: Sample, factor: float) -> Sample:
     place = np.arange(round((channels - 1) * factor) + 1) / factor
     nearest = np.minimum(np.rint(place).astype(np.int64), channels - 1)
     low = np.minimum(place.astype(np.int64), channels - 1)
-    high = np.minimum(low + 1, channels - 1)
-    part = np.clip(place - low, 0, 1) if factor > 1 else np.zeros(len(place))
+    part = place - low
     if factor <= 1:
-        low = high = nearest
+        low, part = nearest, np.zeros(len(place))
+    high = np.where(part > 0, np.minimum(low + 1, channels - 1), low)
     weight = part[:, None].astype(np.float32)
     before, after = sample.arrivals[..., low], sample.arrivals[..., high]
     both = np.isfinite(before) & np.isfinite(after)

@@ -93,15 +93,14 @@ def save_model(
         phases="NPS",
         component_order="1",
         normalization=data.normalization,
-        window_samples=data.num_samples,
+        window_samples=_window_samples(settings),
         provenance={
             **provenance(settings=settings),
             "license": settings.license,
             "data": settings.data_description,
             "label_sigma_s": data.label_sigma_s,
-            "normalization_window_s": data.normalization_window_s,
-            "normalization_per": data.normalization_per,
             "num_channels": data.num_channels,
+            "num_samples": data.num_samples,
             "metrics": {name: None if math.isnan(value) else value for name, value in metrics.items()},
             **facts,
         },
@@ -153,6 +152,13 @@ def model_card(
         loss=loss,
         rows="\n".join(rows),
     )
+
+
+def _window_samples(settings: TrainSettings) -> int:
+    """Length that the network's amplitudes refer to: the moving window, or the whole sample."""
+    data = settings.data
+    moving = data.normalization.startswith("moving")
+    return round(data.normalization_window_s * data.sampling_rate_hz) if moving else data.num_samples
 
 
 def _number(metrics: Mapping[str, float], phase: str, name: str) -> str:

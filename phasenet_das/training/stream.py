@@ -181,18 +181,19 @@ def normalize(sample: Sample, data: TrainDataSettings) -> Sample:
     Sample
         Silent channels stay zero.
     """
-    if data.normalization == "moving":
+    values = sample.data
+    if data.normalization.startswith("moving"):
         from phasenet_das.picking.normalization import moving_normalization
 
         values = moving_normalization(
-            sample.data,
+            values,
             sample.dt_s,
             first_index=0,
             window_s=data.normalization_window_s,
-            per=data.normalization_per,
+            per="array" if data.normalization == "moving-array" else "channel",
         )
-    else:
-        centred = sample.data - sample.data.mean(axis=1, keepdims=True)
+    elif data.normalization == "std":
+        centred = values - values.mean(axis=1, keepdims=True)
         scale = centred.std(axis=1, keepdims=True)
         values = np.divide(centred, scale, out=np.zeros_like(centred), where=scale > 0)
     return replace(sample, data=np.ascontiguousarray(values, np.float32))

@@ -1,4 +1,4 @@
-"""A training of the tiny network as a process of its own: for tests with several ranks and with signals."""
+"""Trainings of the tiny network in a process of their own: for tests with several ranks and with signals."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from phasenet_das.config import TrainSettings
-from phasenet_das.training.ddp import find_world, join_world
+from phasenet_das.training.ddp import World, find_world, join_world
 from phasenet_das.training.loop import Trainer
 from phasenet_das.training.stream import TrainingSamples
 from tests.training.tiny import MadeSource, tiny_net
@@ -30,22 +30,25 @@ class StoppingSource(MadeSource):
         return super().draw(epoch, number, rng)
 
 
-def main() -> int:
-    torch.set_num_threads(1)
-    task = json.loads(Path(sys.argv[1]).read_text())
+def run(task: dict, world: World) -> None:
     settings = TrainSettings(**task["settings"])
-    world = find_world(settings.device)
     source = MadeSource(task["count"])
-    if "stop_after" in task and world.rank == task.get("stop_rank", 0):
+    if "signal" in task and world.rank == task["stop_rank"]:
         source = StoppingSource(task["count"], task["stop_after"], getattr(signal, task["signal"]))
+    samples = TrainingSamples([source], settings)
+    validation = TrainingSamples([MadeSource(6)], settings, varied=False)
+    result = Trainer(settings, tiny_net(), samples, validation, world).run()
+    ended = {"drawn": source.drawn, "finished": result.finished, "signal": result.signal_number}
+    (Path(settings.output) / f"rank_{world.rank}.json").write_text(json.dumps(ended))
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    world = find_world("cpu")
     with join_world(world):
-        samples = TrainingSamples([source], settings)
-        validation = TrainingSamples([MadeSource(6)], settings, varied=False)
-        result = Trainer(settings, tiny_net(), samples, validation, world).run()
-    drawn = Path(settings.output) / f"drawn_{world.rank}.json"
-    drawn.write_text(json.dumps(source.drawn))
-    return 0 if result.finished else 128 + result.signal_number
+        for task in json.loads(Path(sys.argv[1]).read_text()):
+            run(task, world)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -35,24 +35,22 @@ def run_here(settings: TrainSettings, count: int = 13) -> TrainingResult:
     return Trainer(settings, tiny_net(), samples, validation, World()).run()
 
 
-def run_ranks(folder: Path, settings: TrainSettings, world: int, **task: object) -> list[int]:
-    """Run the training in processes of their own, and give their exit codes."""
-    file = folder / "task.json"
-    file.write_text(json.dumps({"settings": settings.model_dump(mode="json"), "count": 13, **task}))
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(world)}
-    runs = []
-    for rank in range(world):
-        env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-        if world > 1:
-            env |= {**place, "RANK": str(rank), "LOCAL_RANK": str(rank)}
-        command = [sys.executable, "-m", "tests.training.run_tiny", str(file)]
-        runs.append(subprocess.Popen(command, env=env, cwd=ROOT, stderr=subprocess.PIPE, text=True))
-    ends = [run.communicate(timeout=120)[1] for run in runs]
-    assert all(run.returncode in (0, 143) for run in runs), ends
-    return [run.returncode for run in runs]
+def start(folder: Path, tasks: list[dict], **env: str) -> subprocess.Popen:
+    """Start trainings in a process of their own."""
+    file = folder / "tasks.json"
+    file.write_text(json.dumps(tasks))
+    command = [sys.executable, "-m", "tests.training.run_tiny", str(file)]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **env}
+    return subprocess.Popen(command, env=env, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+
+
+def task_of(settings: TrainSettings, **task: object) -> dict:
+    return {"settings": settings.model_dump(mode="json"), "count": 13, **task}
+
+
+def ends_of(settings: TrainSettings) -> list[dict]:
+    """What each rank said at its end."""
+    return [json.loads(path.read_text()) for path in sorted(Path(settings.output).glob("rank_*.json"))]
 
 
 def log_of(settings: TrainSettings, name: str = "log.csv") -> pd.DataFrame:
@@ -70,21 +68,41 @@ def one_rank(tmp_path_factory: pytest.TempPathFactory) -> TrainSettings:
     return settings
 
 
+@pytest.fixture(scope="module")
+def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainSettings, TrainSettings]:
+    """Two trainings on two gloo ranks: one to its end, one until the second rank is told to stop."""
+    folder = tmp_path_factory.mktemp("two")
+    whole = tiny_settings(folder / "whole", batch_size=2)
+    stopped = tiny_settings(folder / "stopped", batch_size=2, save_every=100)
+    tasks = [task_of(whole), task_of(stopped, stop_rank=1, stop_after=5, signal="SIGTERM")]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
+    runs = [start(folder, tasks, RANK=str(rank), LOCAL_RANK=str(rank), **place) for rank in range(2)]
+    said = [run.communicate(timeout=120)[1] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0], said
+    return whole, stopped
+
+
 def test_two_ranks_give_the_loss_curve_of_one_with_twice_the_batch(
-    tmp_path: Path, one_rank: TrainSettings
+    two_ranks: tuple[TrainSettings, TrainSettings], one_rank: TrainSettings
 ) -> None:
-    settings = tiny_settings(tmp_path / "two", batch_size=2)
-    assert run_ranks(tmp_path, settings, 2) == [0, 0]
-    two, one = log_of(settings), log_of(one_rank)
+    two, one = log_of(two_ranks[0]), log_of(one_rank)
     assert list(two["step"]) == list(one["step"]) == list(range(1, 9))
     np.testing.assert_allclose(two["loss"], one["loss"], rtol=SAME_LOSS)
     np.testing.assert_allclose(two["gradient_norm"], one["gradient_norm"], rtol=1e-3)
-    scores = log_of(settings, "validation.csv"), log_of(one_rank, "validation.csv")
-    np.testing.assert_allclose(scores[0]["loss"], scores[1]["loss"], rtol=SAME_LOSS)
+    scores = [log_of(settings, "validation.csv") for settings in (two_ranks[0], one_rank)]
+    pd.testing.assert_frame_equal(*scores, rtol=1e-3)
     for name, value in weights_of(one_rank).items():
-        torch.testing.assert_close(weights_of(settings)[name], value, rtol=1e-3, atol=1e-5)
-    drawn = [json.loads((tmp_path / "two" / f"drawn_{rank}.json").read_text()) for rank in range(2)]
-    assert len(drawn[0]) == len(drawn[1]) >= 16
+        torch.testing.assert_close(weights_of(two_ranks[0])[name], value, rtol=1e-3, atol=1e-5)
+
+
+def test_no_rank_reads_the_samples_of_another(two_ranks: tuple[TrainSettings, TrainSettings]) -> None:
+    drawn = [{tuple(key) for key in end["drawn"]} for end in ends_of(two_ranks[0])]
+    assert len(drawn) == 2
+    assert not drawn[0] & drawn[1]
+    assert len(drawn[0] | drawn[1]) == 8 * 4  # of two epochs and a bit: each sample once an epoch
 
 
 def test_accumulated_batches_equal_one_large_one(tmp_path: Path) -> None:
@@ -103,12 +121,10 @@ def test_accumulated_batches_equal_one_large_one(tmp_path: Path) -> None:
 def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, one_rank: TrainSettings) -> None:
     settings = tiny_settings(tmp_path / "run", batch_size=4)
     # Killed in the seventh step; the last checkpoint is that of step 4, and the log is longer than it.
-    task = {"settings": settings.model_dump(mode="json"), "count": 13, "stop_after": 30, "signal": "SIGKILL"}
-    (tmp_path / "task.json").write_text(json.dumps(task))
-    command = [sys.executable, "-m", "tests.training.run_tiny", str(tmp_path / "task.json")]
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    assert subprocess.run(command, env=env, cwd=ROOT, check=False).returncode == -signal.SIGKILL
-    assert log_of(settings)["step"].max() > 4
+    run = start(tmp_path, [task_of(settings, stop_rank=0, stop_after=26, signal="SIGKILL")])
+    run.communicate(timeout=120)
+    assert run.returncode == -signal.SIGKILL
+    assert log_of(settings)["step"].max() == 6
     assert not (tmp_path / "run" / "model").exists()
     assert run_here(settings).finished
     for name in ("log.csv", "validation.csv"):
@@ -118,15 +134,18 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, one_rank: Train
             torch.testing.assert_close(weights_of(settings, name)[key], value, rtol=0, atol=0)
 
 
-def test_sigterm_to_one_rank_saves_and_stops_all(tmp_path: Path, one_rank: TrainSettings) -> None:
-    settings = tiny_settings(tmp_path / "run", batch_size=2, save_every=100)
-    assert run_ranks(tmp_path, settings, 2, stop_after=5, stop_rank=1, signal="SIGTERM") == [143, 143]
-    saved = torch.load(tmp_path / "run" / "last.pt", weights_only=True)
-    assert 1 <= saved["step"] < 8
-    assert log_of(settings)["step"].max() == saved["step"]
-    assert (tmp_path / "run" / "model" / "model.safetensors").exists()
-    # One rank with twice the batch takes over: the samples of each step stay the same.
-    assert run_here(tiny_settings(tmp_path / "run", batch_size=4, save_every=100)).finished
+def test_sigterm_to_one_rank_saves_and_stops_all_and_one_rank_may_go_on(
+    two_ranks: tuple[TrainSettings, TrainSettings], one_rank: TrainSettings
+) -> None:
+    settings = two_ranks[1]
+    folder = Path(settings.output)
+    ends = ends_of(settings)
+    assert [(end["finished"], end["signal"]) for end in ends] == [(False, signal.SIGTERM)] * 2
+    saved = torch.load(folder / "last.pt", weights_only=True)
+    assert saved["step"] == log_of(settings)["step"].max() == 3
+    assert (folder / "model" / "model.safetensors").exists()
+    # The samples of each step stay the same when one rank takes twice the batch.
+    assert run_here(settings.model_copy(update={"batch_size": 4})).finished
     np.testing.assert_allclose(log_of(settings)["loss"], log_of(one_rank)["loss"], rtol=SAME_LOSS)
 
 
@@ -153,6 +172,7 @@ def test_the_model_folder_loads_and_its_card_tells_data_and_licence(
     one_rank: TrainSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(zoo._ARCHITECTURES, "tiny", TinyNet)
+    monkeypatch.setitem(zoo._NORMALIZATIONS, "tiny", ("std",))
     folder = Path(one_rank.output) / "model"
     weights = zoo.load_weights(folder)
     best = torch.load(Path(one_rank.output) / "best.pt", weights_only=True)["average"]

@@ -1,0 +1,248 @@
+"""Augmentation: samples and picks move together. Each sample has a spike exactly at its picks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from phasenet_das.config import AugmentSettings
+from phasenet_das.errors import ConfigError
+from phasenet_das.training import augment
+from phasenet_das.training.draw import draw_stretch, vary
+from phasenet_das.training.sample import Sample
+
+DT_S = 0.01
+CHANNELS, SAMPLES = 24, 512
+WIDTH = 6.0
+
+
+def pulses(arrivals: np.ndarray, samples: int = SAMPLES) -> np.ndarray:
+    """Smooth pulses centred on the picks: 1 at P, 3 at S."""
+    time = np.arange(samples)
+    height = np.array([1.0, 3.0])[:, None, None]
+    shape = np.exp(-0.5 * ((time - np.where(np.isfinite(arrivals), arrivals, -1e6)[..., None]) / WIDTH) ** 2)
+    return (height * shape).sum(axis=(0, 1))
+
+
+def spiked() -> Sample:
+    row = np.arange(CHANNELS)
+    arrivals = np.stack([120 + 2.5 * row, 300 + 4.0 * row])[None]
+    made = Sample.of(pulses(arrivals), arrivals, DT_S, dx_m=10.0)
+    return replace(made, rejected=60 + row[None].astype(float))
+
+
+def assert_pulses_at_picks(sample: Sample, tolerance: float = 0.6) -> None:
+    """Around every pick inside, the largest sample is the pick's."""
+    event, phase, row = np.nonzero((sample.arrivals >= 20) & (sample.arrivals < sample.data.shape[1] - 20))
+    assert len(row)
+    where = sample.arrivals[event, phase, row]
+    near = np.rint(where).astype(int)[:, None] + np.arange(-15, 16)
+    local = np.abs(sample.data[row[:, None], np.clip(near, 0, sample.data.shape[1] - 1)])
+    silent = local.max(axis=1) == 0
+    peak = near[np.arange(len(row)), local.argmax(axis=1)]
+    assert np.abs(peak - where)[~silent].max() <= tolerance
+    assert not (silent & sample.live[row]).any()
+
+
+@pytest.mark.parametrize("first", [(3, 50), (-5, 100), (10, -80), (18, 200)])
+def test_crop(first: tuple[int, int]) -> None:
+    whole, size = spiked(), (16, 256)
+    piece = augment.crop(whole, first, size)
+    assert piece.data.shape == size
+    assert_pulses_at_picks(piece)
+    there = (np.arange(16) + first[0] >= 0) & (np.arange(16) + first[0] < CHANNELS)
+    assert (piece.live == there).all()
+    assert np.isinf(piece.arrivals[:, :, ~there]).all()
+    rows = np.arange(16)[there] + first[0]
+    np.testing.assert_array_equal(piece.arrivals[..., there], whole.arrivals[..., rows] - first[1])
+    np.testing.assert_array_equal(piece.rejected[..., there], whole.rejected[..., rows] - first[1])
+
+
+def test_crop_knows_that_filled_time_holds_no_arrival() -> None:
+    whole = replace(spiked(), arrivals=spiked().arrivals - 130)  # some before the data begin
+    piece = augment.crop(whole, (0, -50), (CHANNELS, 200))
+    before = whole.arrivals < 0
+    assert before.any()
+    assert np.isinf(piece.arrivals[before]).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 900), st.integers(0, 10_000))
+def test_crops_are_anchored_on_picks(channels: int, samples: int, seed: int) -> None:
+    whole, rng = spiked(), np.random.default_rng(seed)
+    first = augment.anchored_start(whole.arrivals, whole.data.shape, (channels, samples), rng)
+    piece = augment.crop(whole, first, (channels, samples))
+    inside = (piece.arrivals >= 0) & (piece.arrivals < samples)
+    assert inside.any()
+    for begin, width, have in zip(first, (channels, samples), whole.data.shape, strict=True):
+        assert min(0, have - width) <= begin <= max(0, have - width)
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.8, 1.0, 1.3, 2.0])
+def test_stretch_time(factor: float) -> None:
+    stretched = augment.stretch_time(spiked(), factor)
+    assert stretched.data.shape[1] == pytest.approx(SAMPLES * factor, abs=1.5)
+    assert stretched.dt_s == DT_S
+    np.testing.assert_allclose(stretched.arrivals, spiked().arrivals * factor, rtol=2e-4)
+    np.testing.assert_allclose(stretched.rejected, spiked().rejected * factor, rtol=2e-4)
+    assert_pulses_at_picks(stretched)
+
+
+def test_another_rate_keeps_the_times() -> None:
+    slow = augment.stretch_time(spiked(), 0.5, dt_s=0.02)
+    np.testing.assert_allclose(slow.arrivals * slow.dt_s, spiked().arrivals * DT_S)
+    assert_pulses_at_picks(slow)
+    with pytest.raises(ConfigError, match="positive"):
+        augment.stretch_time(spiked(), -1.0)
+
+
+@pytest.mark.parametrize("factor", [0.4, 0.5, 1.0, 1.7, 2.0])
+def test_stretch_space(factor: float) -> None:
+    stretched = augment.stretch_space(spiked(), factor)
+    assert len(stretched.data) == round((CHANNELS - 1) * factor) + 1
+    assert stretched.dx_m == pytest.approx(10.0 / factor)
+    # Between channels the pulse is the mean of two that lie up to 4 samples apart.
+    assert_pulses_at_picks(stretched, tolerance=2.1 if factor > 1 else 0.6)
+    slope = np.diff(stretched.arrivals[0, 0]).mean()
+    assert slope == pytest.approx(2.5 / factor, rel=0.05)
+
+
+def test_stretch_space_keeps_what_is_unknown() -> None:
+    whole = spiked()
+    whole.arrivals[0, 0, 5:] = np.nan
+    stretched = augment.stretch_space(replace(whole, live=np.arange(CHANNELS) != 20), 2.0)
+    assert np.isfinite(stretched.arrivals[0, 0, :9]).all()
+    assert np.isnan(stretched.arrivals[0, 0, 10:]).all()
+    assert np.flatnonzero(~stretched.live).tolist() == [39, 40, 41]
+
+
+def test_flip_twice_is_nothing() -> None:
+    flipped = augment.flip_channels(spiked())
+    assert_pulses_at_picks(flipped)
+    assert flipped.arrivals[0, 0, 0] == spiked().arrivals[0, 0, -1]
+    back = augment.flip_channels(flipped)
+    np.testing.assert_array_equal(back.data, spiked().data)
+    np.testing.assert_array_equal(back.rejected, spiked().rejected)
+
+
+def test_stacked_events_keep_both_sets_of_picks() -> None:
+    other = augment.crop(spiked(), (0, -70), (CHANNELS, SAMPLES))
+    other = replace(other, live=np.arange(CHANNELS) != 3)
+    both = augment.stack_events(spiked(), other, 0.0)
+    assert both.arrivals.shape == (2, 2, CHANNELS)
+    assert_pulses_at_picks(both)
+    assert not both.live[3]
+    quiet = augment.stack_events(spiked(), other, -200.0)
+    np.testing.assert_allclose(quiet.data, spiked().data, atol=1e-6)
+    with pytest.raises(ConfigError, match="cannot be stacked"):
+        augment.stack_events(spiked(), augment.crop(other, (0, 0), (3, 9)), 0.0)
+
+
+def test_noise_has_the_ratio_asked_for() -> None:
+    rng = np.random.default_rng(1)
+    noise = 37 * rng.standard_normal((CHANNELS, SAMPLES)).astype(np.float32)
+    # Silence, and from the arrivals on an event of an rms of 5.
+    data = 5 * rng.standard_normal((CHANNELS, SAMPLES)) * (np.arange(SAMPLES) >= 256)
+    event = Sample.of(data, np.full((1, 2, CHANNELS), 256.0), DT_S)
+    event = replace(event, live=np.arange(CHANNELS) != 2)
+    for ratio, expected in ((0.0, 5.0), (20.0, 0.5)):
+        noisy = augment.add_noise(event, noise, ratio)
+        added = noisy.data - event.data
+        assert not added[2].any()
+        assert np.median(added[3:].std(axis=1)) == pytest.approx(expected, rel=0.05)
+        np.testing.assert_array_equal(noisy.arrivals, event.arrivals)
+    assert_pulses_at_picks(augment.add_noise(spiked(), noise, 60.0))
+
+
+def test_dead_channels_leave_the_loss_and_hidden_ones_do_not() -> None:
+    chosen = np.isin(np.arange(CHANNELS), [2, 9])
+    dead, hidden = augment.kill_channels(spiked(), chosen), augment.hide_channels(spiked(), chosen)
+    for made in (dead, hidden):
+        assert not made.data[chosen].any()
+        np.testing.assert_array_equal(made.data[~chosen], spiked().data[~chosen])
+        np.testing.assert_array_equal(made.arrivals, spiked().arrivals)
+    assert (dead.live == ~chosen).all()
+    assert hidden.live.all()
+
+
+def test_amplitude_and_polarity_of_each_channel() -> None:
+    gain = np.random.default_rng(0).normal(size=CHANNELS)
+    scaled = augment.scale_channels(spiked(), gain)
+    np.testing.assert_allclose(scaled.data, spiked().data * gain[:, None], rtol=1e-5, atol=1e-7)
+    assert_pulses_at_picks(scaled)
+
+
+def test_a_lower_rate_loses_high_frequencies_and_keeps_times() -> None:
+    noise = np.random.default_rng(2).standard_normal((CHANNELS, SAMPLES)).astype(np.float32)
+    spectrum = np.abs(np.fft.rfft(augment.lower_rate(replace(spiked(), data=noise), 0.5).data)).mean(axis=0)
+    assert spectrum[150:].mean() < 0.1 * spectrum[10:100].mean()
+    lowered = augment.lower_rate(spiked(), 0.6)
+    assert lowered.data.shape == spiked().data.shape
+    assert_pulses_at_picks(lowered)
+
+
+def test_missing_ends_take_their_arrivals_with_them() -> None:
+    cut = augment.cut_ends(spiked(), 130, 330)
+    assert not cut.data[:, :130].any()
+    assert not cut.data[:, 330:].any()
+    gone = (spiked().arrivals < 130) | (spiked().arrivals >= 330)
+    assert 0 < gone.sum() < gone.size
+    assert np.isinf(cut.arrivals[gone]).all()
+    np.testing.assert_array_equal(cut.arrivals[~gone], spiked().arrivals[~gone])
+    assert np.isnan(cut.rejected).all()
+
+
+EVERYTHING = AugmentSettings(
+    flip=1, stack=1, noise=1, snr_min_db=40, snr_max_db=60, dead=0.3, amplitude_dex=0.2, lower_rate=1,
+    missing_ends=1, channel_polarity=1,
+)  # fmt: skip
+
+
+def varied(seed: int) -> Sample:
+    rng = np.random.default_rng(seed)
+    noise = np.random.default_rng(7).standard_normal((CHANNELS, SAMPLES)).astype(np.float32)
+    return vary(spiked(), EVERYTHING, rng, other=spiked, noise=lambda: noise)
+
+
+def test_all_together_still_move_together_and_depend_on_the_stream_alone() -> None:
+    for seed in range(5):
+        made = varied(seed)
+        assert made.data.shape == (CHANNELS, SAMPLES)
+        near_end = np.isfinite(made.arrivals)
+        edges = np.flatnonzero(made.data[made.live].any(axis=0))
+        near_end &= (made.arrivals > edges[0] + 20) & (made.arrivals < edges[-1] - 20)
+        inner = replace(made, arrivals=np.where(near_end, made.arrivals, np.inf))
+        assert_pulses_at_picks(inner, tolerance=1.1)
+    np.testing.assert_array_equal(varied(3).data, varied(3).data)
+    assert not np.array_equal(varied(3).data, varied(4).data)
+
+
+def test_nothing_asked_is_nothing_done() -> None:
+    nothing = {"amplitude_dex": 0.0} | dict.fromkeys(
+        (
+            "flip",
+            "stack",
+            "noise",
+            "dead",
+            "reverse_polarity",
+            "channel_polarity",
+            "lower_rate",
+            "missing_ends",
+        ),
+        0.0,
+    )
+    made = vary(spiked(), AugmentSettings(**nothing), np.random.default_rng(0))
+    np.testing.assert_array_equal(made.data, spiked().data)
+    assert made.live.all()
+    assert draw_stretch(AugmentSettings(), np.random.default_rng(0)) == (1.0, 1.0)
+
+
+def test_stretches_stay_in_their_range() -> None:
+    settings = AugmentSettings(stretch_time=1.5, stretch_space=3.0)
+    drawn = np.array([draw_stretch(settings, np.random.default_rng(seed)) for seed in range(200)])
+    assert drawn.min(axis=0) == pytest.approx([1 / 3, 1 / 1.5], rel=0.05)
+    assert drawn.max(axis=0) == pytest.approx([3, 1.5], rel=0.05)

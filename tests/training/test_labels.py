@@ -1,0 +1,186 @@
+"""Labels: targets that sum to one, masks where nobody knows, and the moveout that refines them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from phasenet_das.errors import ConfigError, DataFormatError
+from phasenet_das.training.labels import arrivals_of_picks, make_mask, make_targets
+from phasenet_das.training.moveout import refine_arrivals, refine_sample
+from phasenet_das.training.sample import Sample
+
+DT_S, SIGMA_S, GUARD_S = 0.01, 0.05, 0.2
+
+
+def sample_of(arrivals: list, samples: int = 400, rejected: np.ndarray | None = None) -> Sample:
+    arrivals = np.asarray(arrivals, float)
+    data = np.random.default_rng(0).standard_normal((arrivals.shape[2], samples))
+    made = Sample.of(data, arrivals, DT_S)
+    return made if rejected is None else replace(made, rejected=rejected)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    st.lists(st.lists(st.floats(-50, 450), min_size=6, max_size=6), min_size=1, max_size=4),
+    st.floats(0.005, 0.5),
+)
+def test_targets_are_probabilities_however_close_the_picks(times: list, sigma_s: float) -> None:
+    arrivals = np.array(times).reshape(-1, 2, 3)
+    targets = make_targets(sample_of(arrivals), sigma_s)
+    assert targets.shape == (3, 3, 400)
+    assert targets.dtype == np.float32
+    assert targets.min() >= 0
+    assert targets.max() <= 1
+    np.testing.assert_allclose(targets.sum(axis=0), 1, atol=1e-6)
+
+
+def test_a_label_is_a_gaussian_at_the_pick_between_samples_too() -> None:
+    targets = make_targets(sample_of([[[100.25], [250.0]]]), SIGMA_S)
+    time = np.arange(400)
+    np.testing.assert_allclose(targets[1, 0], np.exp(-0.5 * ((time - 100.25) / 5) ** 2), atol=4e-4)
+    assert targets[2, 0].argmax() == 250
+    assert targets[2, 0, 250] == 1
+    half = np.abs(targets[2, 0] - 0.5).argmin()
+    assert abs(abs(half - 250) - 5 * np.sqrt(2 * np.log(2))) < 1
+
+
+def test_close_picks_of_one_phase_do_not_add_and_two_phases_share() -> None:
+    targets = make_targets(sample_of([[[100.0], [np.inf]], [[103.0], [np.inf]]]), SIGMA_S)
+    assert targets[1].max() == 1
+    targets = make_targets(sample_of([[[100.0], [100.0]]]), SIGMA_S)
+    assert targets[1:, 0, 100].tolist() == [0.5, 0.5]
+    assert targets[0, 0, 100] == 0
+
+
+def test_labels_just_outside_reach_in_and_far_ones_do_not() -> None:
+    targets = make_targets(sample_of([[[-2.0], [700.0]]]), SIGMA_S)
+    assert targets[1, 0, 0] == pytest.approx(np.exp(-0.5 * 0.4**2), rel=1e-5)
+    assert targets[2].max() == 0
+
+
+def test_complete_labels_leave_no_mask() -> None:
+    arrivals = [[[100.0, 110, np.inf], [200, 210, 220]]]
+    assert make_mask(sample_of(arrivals), SIGMA_S, GUARD_S).min() == 1
+
+
+def test_a_channel_with_one_phase_is_masked_where_the_event_may_be() -> None:
+    arrivals = np.array([[[100.0, 110, 120, 130, 140], [200, np.nan, 220, np.nan, 240]]])
+    arrivals[0, 0, 3] = np.nan
+    mask = make_mask(sample_of(arrivals), SIGMA_S, GUARD_S)
+    assert mask[[0, 2, 4]].min() == 1
+    # Channel 1: P picked at 110, S expected at 210; channel 3: nothing picked, 130 and 230 expected.
+    for row, first, last in ((1, 110, 210), (3, 130, 230)):
+        expected = np.ones(400)
+        expected[first - 20 : last + 21] = 0
+        np.testing.assert_array_equal(mask[row], expected)
+
+
+def test_a_phase_that_nobody_picked_leaves_the_span_open() -> None:
+    mask = make_mask(sample_of([[[100.0, 110], [np.nan, np.nan]]]), SIGMA_S, GUARD_S)
+    assert mask[0, :80].min() == 1
+    assert mask[0, 80:].max() == 0
+    mask = make_mask(sample_of([[[np.nan, np.nan], [200.0, 210]]]), SIGMA_S, GUARD_S)
+    assert mask[0, 221:].min() == 1
+    assert mask[0, :221].max() == 0
+
+
+def test_beyond_the_last_pick_the_span_widens_by_the_moveout() -> None:
+    arrivals = np.array([[[100.0, 120, 140, np.nan], [200, 220, 240, np.nan]]])
+    mask = make_mask(sample_of(arrivals), SIGMA_S, GUARD_S)
+    masked = np.flatnonzero(mask[3] == 0)
+    assert masked[0] == 100 - 40 - 20
+    assert masked[-1] == 240 + 40 + 20
+
+
+def test_spans_near_rejected_picks_are_masked_but_not_kept_picks() -> None:
+    rejected = np.array([[300.0, 103.0], [350.0, np.nan]])
+    mask = make_mask(sample_of([[[100.0, 100.0], [200, 200]]], rejected=rejected), SIGMA_S, GUARD_S)
+    expected = np.ones((2, 400))
+    expected[0, 280:321] = expected[0, 330:371] = 0
+    expected[1, 83:85] = expected[1, 116:124] = (
+        0  # within three standard deviations of the kept pick: trusted
+    )
+    np.testing.assert_array_equal(mask, expected)
+
+
+def test_dead_channels_are_out_of_the_loss() -> None:
+    made = sample_of([[[100.0, 100], [200, 200]]])
+    made.data[1] = 7
+    assert Sample.of(made.data, made.arrivals, DT_S).live.tolist() == [True, False]
+    mask = make_mask(replace(made, live=np.array([True, False])), SIGMA_S, GUARD_S)
+    assert mask.max(axis=1).tolist() == [1, 0]
+
+
+def picks_table(rows: list[tuple]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=["channel_index", "s", "phase_type", "phase_score", "event_index"])
+    table["phase_time"] = pd.Timestamp("2024-01-01T00:00:00Z") + pd.to_timedelta(table["s"], unit="s")
+    return table
+
+
+def test_picks_become_arrivals_by_event_and_the_rest_is_rejected() -> None:
+    table = picks_table(
+        [
+            (11, 1.0, "P", 0.9, 4),
+            (11, 1.5, "P", 0.4, 4),  # weaker: not counted
+            (12, 2.0, "S", 0.9, 4),
+            (10, 3.0, "P", 0.9, 7),
+            (12, 5.0, "P", 0.9, -1),
+            (12, 6.0, "S", 0.9, -1),
+            (99, 1.0, "P", 0.9, 4),  # another channel
+            (10, 1.0, "PS", 0.9, 4),  # another phase
+        ]
+    )
+    shuffled = table.sample(frac=1, random_state=1)
+    begin = np.datetime64("2023-12-31T23:59:59", "ns")
+    arrivals, rejected = arrivals_of_picks(shuffled, np.array([10, 11, 12]), begin, 0.5)
+    expected = np.full((2, 2, 3), np.nan)
+    expected[0, 0, 1], expected[0, 1, 2], expected[1, 0, 0] = 4, 6, 8
+    np.testing.assert_allclose(arrivals, expected)
+    assert np.isnan(rejected[:, :2]).all()
+    assert sorted(rejected[:, 2]) == [12, 14]
+
+
+def test_shapes_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(DataFormatError, match="expected \\(channel, time\\)"):
+        Sample.of(np.ones((3, 10)), np.ones((1, 2, 4)), DT_S)
+
+
+def moveout(channels: int = 200) -> np.ndarray:
+    return 300 + 40 * np.hypot((np.arange(channels) - 60) / 50, 1)
+
+
+def test_refined_picks_are_nearer_the_moveout_and_outliers_are_dropped() -> None:
+    truth, rng = moveout(), np.random.default_rng(4)
+    times = truth + rng.normal(0, 2.0, len(truth))
+    wrong = rng.choice(len(truth), 30, replace=False)
+    times[wrong] += rng.choice([-60, 60], 30)
+    times[rng.choice(len(truth), 20, replace=False)] = np.nan
+    refined = refine_arrivals(times, half_width=15, max_residual=15)
+    kept = np.isfinite(refined)
+    assert not kept[wrong].any()
+    assert kept.sum() >= np.isfinite(np.delete(times, wrong)).sum() - 1
+    assert np.std((refined - truth)[kept]) < 0.5 * np.nanstd(np.delete(times - truth, wrong))
+
+
+def test_refining_leaves_a_straight_line_and_lonely_picks_alone() -> None:
+    line = 5.0 + 0.7 * np.arange(50)
+    np.testing.assert_allclose(refine_arrivals(line, half_width=6, max_residual=1), line)
+    lonely = np.full(50, np.nan)
+    lonely[[3, 40]] = 7.0, np.inf
+    np.testing.assert_array_equal(refine_arrivals(lonely, half_width=6, max_residual=1), lonely)
+    with pytest.raises(ConfigError, match="half_width"):
+        refine_arrivals(line, half_width=0, max_residual=1)
+
+
+def test_a_sample_is_refined_phase_by_phase() -> None:
+    times = np.stack([moveout(), moveout() + 50])[None]
+    times[0, 1, 77] += 100
+    refined = refine_sample(sample_of(times, 600), half_width=5, max_residual_s=0.2).arrivals
+    assert np.isnan(refined[0, 1, 77])
+    assert np.nanmax(np.abs(refined - times)) < 1

@@ -1,0 +1,229 @@
+"""Training windows: written, read in pieces, refused without a time, split by event, and drawn from."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+
+from phasenet_das import io
+from phasenet_das.config import AugmentSettings, TrainDataSettings
+from phasenet_das.errors import ConfigError, DataFormatError, MissingMetadataError, TableError
+from phasenet_das.tables import PICK_COLUMNS, conform, make_pick_ids
+from phasenet_das.training.sources import WindowSource, make_sources
+from phasenet_das.training.split import group_by_event, split_groups, split_windows
+from phasenet_das.training.windows import TrainingWindow, find_windows, open_window, write_window
+from tests.training.test_augment import assert_pulses_at_picks, pulses
+from tests.training.tiny import tiny_settings
+
+BEGIN = "2024-03-01T12:00:00.5"
+CHANNELS, SAMPLES, DT_S, FIRST = 40, 900, 0.01, 100
+
+
+def arrivals() -> np.ndarray:
+    row = np.arange(CHANNELS)
+    return np.stack([200 + 3.0 * row, 500 + 5.0 * row])[None]
+
+
+def pick_table(times: np.ndarray, begin: str = BEGIN, dt_s: float = DT_S) -> pd.DataFrame:
+    event, phase, row = np.nonzero(np.isfinite(times))
+    when = pd.Timestamp(begin, tz="UTC") + pd.to_timedelta(times[event, phase, row] * dt_s, unit="s")
+    letters = np.array(["P", "S"])[phase]
+    table = pd.DataFrame(
+        {
+            "pick_id": make_pick_ids("X", row + FIRST, letters, np.rint(times[event, phase, row])),
+            "station_id": "X",
+            "channel_index": row + FIRST,
+            "phase_time": when,
+            "phase_type": letters,
+            "phase_score": 0.9,
+            "event_index": event,
+        }
+    )
+    for name in set(PICK_COLUMNS) - set(table.columns):
+        table[name] = np.nan
+    return conform(table, PICK_COLUMNS)
+
+
+def written(folder: Path, name: str = "a", begin: str = BEGIN, **event: object) -> Path:
+    patch = io.make_patch(
+        pulses(arrivals(), SAMPLES).astype(np.float32),
+        start_time=begin,
+        dt_s=DT_S,
+        channel_index=np.arange(CHANNELS) + FIRST,
+        distance_m=(np.arange(CHANNELS) + FIRST) * 4.0,
+        station_id="X",
+        unit="1/s",
+    )
+    return write_window(patch, pick_table(arrivals(), begin), folder / f"{name}.h5", event)
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    path = written(tmp_path, event_id="ev1", magnitude=2.5)
+    with h5py.File(path) as file:
+        attrs = dict(file["data"].attrs)
+    assert {"begin_time", "dt_s", "dx_m", "unit", "event_id", "magnitude"} <= set(attrs)
+    window = open_window(path)
+    assert (window.num_channels, window.num_samples) == (CHANNELS, SAMPLES)
+    assert (window.dt_s, window.dx_m, window.station_id, window.event_id) == (DT_S, 4.0, "X", "ev1")
+    assert window.begin_time == np.datetime64(BEGIN)
+    assert window.end_time == np.datetime64("2024-03-01T12:00:09.5")
+    found, rejected, numbers = window.arrivals()
+    np.testing.assert_allclose(found, arrivals(), atol=1e-6)
+    assert rejected.shape == (0, CHANNELS)
+    assert numbers.tolist() == list(range(FIRST, FIRST + CHANNELS))
+
+
+def test_a_piece_is_that_of_the_whole(tmp_path: Path) -> None:
+    window = open_window(written(tmp_path))
+    piece = window.block(slice(5, 20), slice(150, 700))
+    np.testing.assert_array_equal(piece.data, pulses(arrivals(), SAMPLES)[5:20, 150:700].astype(np.float32))
+    np.testing.assert_allclose(piece.arrivals, arrivals()[:, :, 5:20] - 150, atol=1e-6)
+    assert_pulses_at_picks(piece)
+
+
+def test_dead_and_nonfinite_channels_are_out(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    with h5py.File(path, "r+") as file:
+        file["data"][3] = 8.0
+        file["data"][4, 10] = np.nan
+    piece = open_window(path).block(slice(0, CHANNELS), slice(0, SAMPLES))
+    assert np.flatnonzero(~piece.live).tolist() == [3, 4]
+    assert np.isfinite(piece.data).all()
+
+
+@pytest.mark.parametrize("value", [None, "", "1970-01-01T00:00:00", "never"])
+def test_a_missing_begin_time_is_an_error(tmp_path: Path, value: str | None) -> None:
+    path = written(tmp_path)
+    with h5py.File(path, "r+") as file:
+        del file["data"].attrs["begin_time"]
+        if value is not None:
+            file["data"].attrs["begin_time"] = value
+    with pytest.raises(MissingMetadataError, match=r"a\.h5: begin_time is .*expected the time"):
+        open_window(path)
+
+
+def test_other_flaws_are_named(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    (tmp_path / "a.picks.parquet").unlink()
+    with pytest.raises(TableError, match=r"no labels; expected a pick table a\.picks\.parquet"):
+        open_window(path)
+    with h5py.File(path, "r+") as file:
+        del file["data"].attrs["dt_s"]
+    with pytest.raises(MissingMetadataError, match="dt_s"):
+        open_window(path)
+    with h5py.File(tmp_path / "b.h5", "w") as file:
+        file["other"] = 1
+    with pytest.raises(DataFormatError, match="no dataset 'data'"):
+        open_window(tmp_path / "b.h5")
+    (tmp_path / "c.h5").write_bytes(b"nothing")
+    with pytest.raises(DataFormatError, match="cannot be read as HDF5"):
+        open_window(tmp_path / "c.h5")
+    with pytest.raises(ConfigError, match="nothing to train on"):
+        make_sources(tiny_settings(tmp_path))
+
+
+def test_quakeflow_das_files_with_their_picks_are_read(tmp_path: Path) -> None:
+    (tmp_path / "labels").mkdir()
+    with h5py.File(tmp_path / "ci38443183.h5", "w") as file:
+        file["data"] = pulses(arrivals(), SAMPLES).astype(np.float32)
+        file["data"].attrs.update(
+            begin_time="2019-07-04T17:33:19.000000+00:00", dt_s=DT_S, dx_m=8.0, unit="microstrain/s",
+            event_id="ci38443183", event_time="2019-07-04T17:33:21+00:00", magnitude=6.4, nt=SAMPLES, nx=CHANNELS,
+        )  # fmt: skip
+    table = pick_table(arrivals(), "2019-07-04T17:33:19")
+    table["channel_index"] -= FIRST
+    table["phase_time"] = table["phase_time"].dt.strftime("%Y-%m-%dT%H:%M:%S.%f")
+    columns = ["channel_index", "phase_time", "phase_score", "phase_type"]
+    table[columns].to_csv(tmp_path / "labels" / "ci38443183.csv", index=False)
+    (window,) = find_windows([tmp_path / "ci38443183.h5"], tmp_path / "labels")
+    assert window.event_id == "ci38443183"
+    np.testing.assert_allclose(window.arrivals()[0], arrivals(), atol=1e-3)
+    table.drop(columns="phase_type").to_csv(tmp_path / "labels" / "ci38443183.csv")
+    with pytest.raises(TableError, match="missing column.*phase_type"):
+        window.arrivals()
+
+
+def window_at(seconds: float, event_id: str = "", cable: str = "A") -> TrainingWindow:
+    begin = np.datetime64("2024-01-01T00:00:00", "ns") + np.timedelta64(round(seconds * 1e9), "ns")
+    return TrainingWindow(Path(f"{cable}{seconds}"), Path(), 10, 3000, begin, 0.01, 1.0, cable, event_id)
+
+
+def test_the_same_event_on_two_cables_is_one_group() -> None:
+    windows = [
+        window_at(5000, cable="B"),
+        window_at(0),
+        window_at(20, cable="B"),
+        window_at(80, cable="C"),  # 30 s after the end of the one before: linked through it
+        window_at(9000, "quake", "B"),
+        window_at(200_000, "quake"),
+    ]
+    group = group_by_event(windows, 60.0)
+    assert group[1] == group[2] == group[3]
+    assert group[4] == group[5]
+    assert len(set(group)) == 3
+    assert len(set(group_by_event(windows, 1.0))) == 4
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_event_straddles_the_split(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    windows = [window_at(1000 * event + rng.uniform(0, 30), cable=c) for event in range(20) for c in "AB"]
+    shuffled = [windows[i] for i in rng.permutation(len(windows))]
+    training, validation = split_windows(shuffled, 0.2, same_event_s=60.0, seed=seed)
+    events = [{float(str(window.path)[1:]) // 1000 for window in part} for part in (training, validation)]
+    assert not events[0] & events[1]
+    assert len(validation) == 8
+    assert len(training) + len(validation) == 40
+    again = split_windows(windows, 0.2, same_event_s=60.0, seed=seed)[1]
+    assert {w.path for w in again} == {w.path for w in validation}
+
+
+def test_a_share_of_groups_is_held_out_when_there_are_two() -> None:
+    assert split_groups(["a"], 0.5, 0).sum() == 0
+    assert split_groups(["a", "b"], 0.01, 0).sum() == 1
+    assert split_groups(["a", "b"], 0.0, 0).sum() == 0
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"num_channels": 60, "num_samples": 1200},
+        {"sampling_rate_hz": 50.0},
+        {"refine_channels": 4},
+    ],
+)
+def test_samples_of_windows_have_the_shape_asked_for_and_their_picks(tmp_path: Path, data: dict) -> None:
+    settings = TrainDataSettings(**{"num_channels": 16, "num_samples": 300, **data})
+    stretch = AugmentSettings(stretch_time=1.3, stretch_space=1.5)
+    source = WindowSource([open_window(written(tmp_path))], settings, stretch)
+    for seed in range(6):
+        sample = source.draw(0, 0, np.random.default_rng(seed))
+        assert sample.data.shape == (settings.num_channels, settings.num_samples)
+        assert sample.dt_s == 1 / settings.sampling_rate_hz
+        inside = (sample.arrivals >= 0) & (sample.arrivals < settings.num_samples)
+        assert inside.any()
+        if inside[..., 20:-20].any():
+            assert_pulses_at_picks(sample, tolerance=3.1)
+
+
+def test_memory_does_not_grow_with_the_window(tmp_path: Path) -> None:
+    path = tmp_path / "long.h5"
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("data", (2000, 20_000), "f4", chunks=(50, 1000))
+        data.attrs.update(begin_time=BEGIN, dt_s=DT_S)
+    pick_table(arrivals()).to_parquet(tmp_path / "long.picks.parquet")
+    source = WindowSource(
+        [open_window(path)], TrainDataSettings(num_channels=64, num_samples=1000), AugmentSettings()
+    )
+    tracemalloc.start()
+    for seed in range(5):
+        source.draw(0, 0, np.random.default_rng(seed))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6  # the window holds 160 MB
