@@ -300,6 +300,7 @@ def evaluate(
         tuple[float, float], typer.Option(help="Span before and after a pick, s.", metavar="BEFORE AFTER")
     ] = (0.5, 1.5),
     max_lag: Annotated[float, typer.Option(help="Largest move of a waveform, s.", min=0)] = 0.5,
+    common_mode: Annotated[bool, typer.Option("--common-mode", help="Subtract the median channel.")] = False,
     start_time: StartTime = None,
     json_: Annotated[Path | None, typer.Option("--json", help="File for all numbers.")] = None,
     figures: Annotated[Path | None, typer.Option(help="Folder for figures.")] = None,
@@ -320,7 +321,7 @@ def evaluate(
         limits = {"P": tolerance_p, "S": tolerance_s}
         found.append(command.judge_picks(picks, truth, tolerance_s=limits, coverage=coverage, seed=seed))
     if picks is not None and waveforms:
-        cut = CorrelationWindow(*window, max_lag, bandpass)
+        cut = CorrelationWindow(*window, max_lag, bandpass, common_mode)
         sources = find_recordings(waveforms)
         found.append(command.judge_waveforms(picks, sources, cut, start_time=start_time))
     if events is not None and reference is not None:

@@ -1,5 +1,74 @@
-"""Judge picks and catalogs against truth, control points and references."""
+"""Judge picks and catalogs against truth, waveforms, control points and references."""
 
-from phasenet_das.evaluate.control_points import compare_with_control_points, interpolate_control_points
+from __future__ import annotations
 
-__all__ = ["compare_with_control_points", "interpolate_control_points"]
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from phasenet_das.evaluate.baselines import TriggerPicker, TriggerSettings
+    from phasenet_das.evaluate.bench import bench_parts, make_part
+    from phasenet_das.evaluate.control_points import compare_with_control_points, interpolate_control_points
+    from phasenet_das.evaluate.differential import (
+        CorrelationWindow,
+        compare_differential_times,
+        summarize_differential_times,
+    )
+    from phasenet_das.evaluate.events import (
+        EventEvaluation,
+        evaluate_events,
+        match_events,
+        source_distance_km,
+    )
+    from phasenet_das.evaluate.matching import match_picks
+    from phasenet_das.evaluate.picks import PickEvaluation, evaluate_picks, scores_by_tolerance
+    from phasenet_das.evaluate.references import read_reference
+
+__all__ = [
+    "CorrelationWindow",
+    "EventEvaluation",
+    "PickEvaluation",
+    "TriggerPicker",
+    "TriggerSettings",
+    "bench_parts",
+    "compare_differential_times",
+    "compare_with_control_points",
+    "evaluate_events",
+    "evaluate_picks",
+    "interpolate_control_points",
+    "make_part",
+    "match_events",
+    "match_picks",
+    "read_reference",
+    "scores_by_tolerance",
+    "source_distance_km",
+    "summarize_differential_times",
+]
+
+_HOMES = {
+    "CorrelationWindow": "differential",
+    "EventEvaluation": "events",
+    "PickEvaluation": "picks",
+    "TriggerPicker": "baselines",
+    "TriggerSettings": "baselines",
+    "bench_parts": "bench",
+    "compare_differential_times": "differential",
+    "compare_with_control_points": "control_points",
+    "evaluate_events": "events",
+    "evaluate_picks": "picks",
+    "interpolate_control_points": "control_points",
+    "make_part": "bench",
+    "match_events": "events",
+    "match_picks": "matching",
+    "read_reference": "references",
+    "scores_by_tolerance": "picks",
+    "source_distance_km": "events",
+    "summarize_differential_times": "differential",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public object
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

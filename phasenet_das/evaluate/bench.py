@@ -1,0 +1,460 @@
+"""bench-v1: a frozen benchmark of pickers on simulated fibre. Any change makes it bench-v2.
+
+Every setting of every recording is written here, so that the defaults and scenarios of the simulator may
+change without changing the benchmark. The four kinds of recording stand for the real records at hand; their
+noise and magnitudes are such that picks are as clear, and the original PhaseNet finds as many of them, as on
+those records. Splits share neither cables nor events: every recording has a seed of its own, which draws the
+cable as well as the events.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from phasenet_das.config import PickSettings
+from phasenet_das.errors import ConfigError
+from phasenet_das.evaluate.baselines import TriggerSettings
+from phasenet_das.evaluate.matching import time_ns
+from phasenet_das.simulate.config import SimulationConfig
+from phasenet_das.simulate.write import simulate
+from phasenet_das.tables import read_picks
+
+__all__ = [
+    "BENCH_VERSION",
+    "KINDS",
+    "SNR_EDGES_DB",
+    "BenchKind",
+    "BenchPart",
+    "bench_parts",
+    "make_part",
+    "truth_digest",
+]
+
+BENCH_VERSION = "bench-v1"
+
+SNR_EDGES_DB = (-np.inf, *range(-20, 35, 5), np.inf)
+"""Bins of 5 dB of the truth's ``snr_db``; the first and the last hold all that lies beyond."""
+
+_NO_FAULTS = {"num_gaps": 0, "gap_s": 7.0, "clock_jump_s": 0.0, "wrong_metadata": False}
+
+_SURFACE: dict[str, dict[str, Any]] = {
+    "cable": {
+        "station_id": "SURFACE",
+        "channels_file": None,
+        "num_channels": 300,
+        "first_channel": 0,
+        "dx_m": 10.0,
+        "gauge_length_m": 10.0,
+        "shape": "surface",
+        "longitude": -117.6,
+        "latitude": 35.7,
+        "elevation_m": 700.0,
+        "elevation_end_m": None,
+        "relief_m": 20.0,
+        "azimuth_deg": 30.0,
+        "num_bends": 6,
+        "max_bend_deg": 60.0,
+        "num_slack_loops": 2,
+        "slack_loop_channels": 4,
+        "deviation_deg": 3.0,
+    },
+    "earth": {
+        "layer_top_km": (-10.0, 0.0, 1.0, 4.0, 9.0, 16.0, 32.0),
+        "vp_km_s": (2.4, 3.6, 4.8, 5.6, 6.1, 6.7, 7.9),
+        "vs_km_s": (1.1, 1.95, 2.7, 3.2, 3.5, 3.85, 4.5),
+        "q_p": 400.0,
+        "q_s": 250.0,
+        "kappa_s": 0.02,
+        "path_delay": 0.012,
+        "site_delay_s": 0.02,
+        "delay_length_km": 2.0,
+    },
+    "sources": {
+        "events_per_hour": 60.0,
+        "magnitude_min": 2.0,
+        "magnitude_max": 4.0,
+        "b_value": 1.0,
+        "distance_min_km": 1.0,
+        "distance_max_km": 30.0,
+        "depth_min_km": 2.0,
+        "depth_max_km": 14.0,
+        "stress_drop_mpa": 3.0,
+        "swarm_fraction": 0.3,
+        "num_swarms": 2,
+        "swarm_radius_km": 0.5,
+        "swarm_duration_s": 120.0,
+        "overlap_fraction": 0.1,
+        "blasts_per_hour": 6.0,
+        "distant_per_hour": 6.0,
+        "distant_min_km": 90.0,
+        "distant_max_km": 220.0,
+        "distant_magnitude_min": 4.0,
+        "distant_magnitude_max": 5.3,
+    },
+    "waves": {
+        "slow_speed_m_s": 450.0,
+        "slow_speed_spread": 0.35,
+        "scatter_p": 0.08,
+        "scatter_s": 0.08,
+        "multipath": 2.5,
+        "conversion": 0.5,
+        "coda_q": 120.0,
+        "num_scatterers": 8,
+        "surface_wave": 0.6,
+        "site_amplification_dex": 0.2,
+        "coupling_dex": 0.04,
+        "resonance_gain": 1.5,
+        "site_length_m": 120.0,
+        "max_coda_s": 60.0,
+    },
+    "noise": {
+        "optical_rms": 8e-9,
+        "optical_slope": 1.0,
+        "flicker_hz": 0.5,
+        "level_smooth_dex": 0.15,
+        "level_rough_dex": 0.1,
+        "optical_length_m": 0.0,
+        "common_mode": 0.1,
+        "ambient_rms": 8e-9,
+        "ambient_low_hz": 2.0,
+        "ambient_high_hz": 14.0,
+        "ambient_speed_m_s": 500.0,
+        "ambient_patch_dex": 0.35,
+        "swell_rms": 0.0,
+        "fading_fraction": 0.05,
+        "fading_dex": 0.6,
+        "dead_fraction": 0.005,
+        "spikes_per_channel_hour": 3.0,
+        "real_noise_dir": None,
+        "real_noise_rms": 1e-8,
+    },
+    "traffic": {
+        "vehicles_per_hour": 20.0,
+        "vehicle_speed_m_s": 18.0,
+        "vehicle_strain_rate": 1.5e-7,
+        "num_machines": 1,
+        "machine_strain_rate": 3e-8,
+    },
+    "faults": _NO_FAULTS,
+}
+
+
+def _with(base: dict[str, dict[str, Any]], **changes: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {name: section | changes.get(name, {}) for name, section in base.items()}
+
+
+_DISTANT = _with(
+    _SURFACE,
+    cable={
+        "station_id": "TRENCH",
+        "num_channels": 160,
+        "dx_m": 1.0,
+        "max_bend_deg": 120.0,
+        "num_slack_loops": 0,
+    },
+    earth={"q_p": 800.0, "q_s": 500.0, "kappa_s": 0.008},
+    sources={
+        "events_per_hour": 0.0,
+        "blasts_per_hour": 0.0,
+        "distant_per_hour": 24.0,
+        "distant_min_km": 100.0,
+        "distant_max_km": 180.0,
+        "distant_magnitude_min": 3.9,
+        "distant_magnitude_max": 4.4,
+    },
+    waves={"slow_speed_m_s": 300.0},
+    noise={
+        "ambient_rms": 1.5e-7,
+        "ambient_speed_m_s": 250.0,
+        "ambient_low_hz": 7.0,
+        "ambient_high_hz": 30.0,
+    },
+    traffic={"vehicles_per_hour": 0.0, "num_machines": 0},
+)
+
+_WELL = _with(
+    _SURFACE,
+    cable={
+        "station_id": "WELL",
+        "num_channels": 300,
+        "dx_m": 2.0,
+        "shape": "borehole",
+        "elevation_m": 660.0,
+        "num_slack_loops": 1,
+    },
+    earth={
+        "layer_top_km": (-10.0, -0.8, 0.1, 1.2),
+        "vp_km_s": (3.0, 4.2, 5.3, 5.9),
+        "vs_km_s": (1.5, 2.35, 3.05, 3.45),
+        "kappa_s": 0.0008,
+        "site_delay_s": 0.0008,
+        "delay_length_km": 0.4,
+    },
+    sources={
+        "events_per_hour": 120.0,
+        "magnitude_min": 1.8,
+        "magnitude_max": 2.8,
+        "swarm_fraction": 0.0,
+        "overlap_fraction": 0.0,
+        "distance_min_km": 3.0,
+        "distance_max_km": 8.0,
+        "depth_min_km": 5.0,
+        "depth_max_km": 11.0,
+        "blasts_per_hour": 0.0,
+        "distant_per_hour": 0.0,
+    },
+    waves={
+        "slow_speed_m_s": 1500.0,
+        "coda_q": 250.0,
+        "multipath": 1.2,
+        "scatter_p": 0.1,
+        "scatter_s": 0.1,
+        "surface_wave": 0.0,
+        "resonance_gain": 0.8,
+        "coupling_dex": 0.08,
+        "max_coda_s": 4.0,
+    },
+    noise={
+        "optical_rms": 8e-8,
+        "level_smooth_dex": 0.2,
+        "level_rough_dex": 0.22,
+        "flicker_hz": 3.0,
+        "ambient_rms": 1e-9,
+        "ambient_speed_m_s": 1450.0,
+        "ambient_low_hz": 8.0,
+        "ambient_high_hz": 60.0,
+        "common_mode": 0.05,
+    },
+    traffic={"vehicles_per_hour": 0.0, "num_machines": 1, "machine_strain_rate": 1e-8},
+)
+
+_MICRO = _with(
+    _WELL,
+    cable={"station_id": "MICRO", "num_channels": 240, "dx_m": 4.0, "elevation_m": 1700.0},
+    sources={
+        "events_per_hour": 1600.0,
+        "magnitude_min": -0.4,
+        "magnitude_max": 1.0,
+        "distance_min_km": 0.3,
+        "distance_max_km": 2.0,
+        "depth_min_km": 0.4,
+        "depth_max_km": 2.5,
+    },
+    waves={"max_coda_s": 1.0},
+    noise={"optical_rms": 3e-8, "ambient_low_hz": 30.0, "ambient_high_hz": 200.0, "common_mode": 0.3},
+)
+
+
+@dataclass(frozen=True)
+class BenchKind:
+    """One kind of recording.
+
+    Attributes
+    ----------
+    like : str
+        The real record whose clarity it follows.
+    sections : dict
+        Every section of the simulator's settings.
+    duration_s, sampling_rate_hz : float
+        Length and rate of a recording.
+    tolerance_s : dict
+        Largest error of a right pick, s: 0.1 for P and 0.2 for S at 100 Hz, less where time runs faster.
+    eye_tolerance_s : dict
+        Largest error on the real record: three times the uncertainty of its picks by eye, s.
+    pick : PickSettings
+        How networks see it; ``rate="native"`` gives wells to a network of 100 Hz on a slower time axis.
+    triggers : TriggerSettings
+        Settings of the classical pickers.
+    """
+
+    like: str
+    sections: dict[str, dict[str, Any]]
+    duration_s: float
+    sampling_rate_hz: float
+    tolerance_s: dict[str, float]
+    eye_tolerance_s: dict[str, float]
+    pick: PickSettings
+    triggers: TriggerSettings
+
+
+_TRIGGERS = TriggerSettings(
+    sta_s=0.3,
+    lta_s=6.0,
+    on=4.0,
+    off=1.5,
+    band_hz=(2.0, 20.0),
+    max_gap_s=12.0,
+    aic_before_s=1.5,
+    aic_after_s=0.5,
+)
+
+KINDS: dict[str, BenchKind] = {
+    "distant": BenchKind(
+        "brady_porotomo_20160321_M4.3",
+        _DISTANT,
+        600.0,
+        100.0,
+        {"P": 0.1, "S": 0.2},
+        {"P": 0.9, "S": 1.2},
+        PickSettings(),
+        TriggerSettings(
+            sta_s=0.5,
+            lta_s=10.0,
+            on=3.0,
+            off=1.5,
+            band_hz=(1.0, 8.0),
+            max_gap_s=25.0,
+            aic_before_s=2.0,
+            aic_after_s=1.0,
+        ),
+    ),
+    "local": BenchKind(
+        "", _SURFACE, 600.0, 100.0, {"P": 0.1, "S": 0.2}, {"P": 0.1, "S": 0.2}, PickSettings(), _TRIGGERS
+    ),
+    "well": BenchKind(
+        "safod_20170630_M2.46",
+        _WELL,
+        120.0,
+        250.0,
+        {"P": 0.05, "S": 0.1},
+        {"P": 0.06, "S": 0.18},
+        PickSettings(rate="native"),
+        _TRIGGERS.faster(2.5),
+    ),
+    "micro": BenchKind(
+        "forge_7832_eq03, forge_7832_eq10",
+        _MICRO,
+        18.0,
+        2000.0,
+        {"P": 0.02, "S": 0.04},
+        {"P": 0.03, "S": 0.06},
+        PickSettings(rate="native", common_mode="median"),
+        _TRIGGERS.faster(20.0),
+    ),
+}
+
+_SEEDS: dict[str, tuple[int, ...]] = {
+    "train": tuple(range(1000, 1040)),
+    "validation": tuple(range(2000, 2004)),
+    "test": (3000, 3001, 3002),
+}
+
+
+@dataclass(frozen=True)
+class BenchPart:
+    """One recording of the benchmark.
+
+    Attributes
+    ----------
+    name : str
+        ``SPLIT-KIND-SEED``.
+    split : str
+        ``train``, ``validation`` or ``test``.
+    kind : str
+        A key of ``KINDS``.
+    seed : int
+        Draws cable, events and noise.
+    config : SimulationConfig
+        Every setting.
+    """
+
+    name: str
+    split: str
+    kind: str
+    seed: int
+    config: SimulationConfig
+
+
+def bench_parts(split: str) -> list[BenchPart]:
+    """List the recordings of a split.
+
+    Parameters
+    ----------
+    split : str
+        ``train``, ``validation`` or ``test``.
+
+    Returns
+    -------
+    list of BenchPart
+        In the order of kinds, then seeds.
+
+    Raises
+    ------
+    ConfigError
+        The split is unknown.
+    """
+    if split not in _SEEDS:
+        raise ConfigError(f"unknown split '{split}', expected {', '.join(_SEEDS)}.")
+    return [_part(split, kind, seed) for kind in KINDS for seed in _SEEDS[split]]
+
+
+def _part(split: str, kind: str, seed: int) -> BenchPart:
+    chosen = KINDS[kind]
+    name = f"{split}-{kind}-{seed}"
+    sections = _with(chosen.sections, cable={"station_id": f"{chosen.sections['cable']['station_id']}{seed}"})
+    config = SimulationConfig(
+        start_time="2024-03-01T00:00:00",
+        duration_s=chosen.duration_s,
+        sampling_rate_hz=chosen.sampling_rate_hz,
+        file_length_s=chosen.duration_s,
+        **sections,
+    )
+    return BenchPart(name, split, kind, seed, config)
+
+
+def make_part(part: BenchPart, cache: str | Path, *, workers: int = 1) -> Path:
+    """Simulate a recording of the benchmark, unless the cache holds it.
+
+    Parameters
+    ----------
+    part : BenchPart
+        The recording.
+    cache : str or pathlib.Path
+        Folder of all recordings of the benchmark.
+    workers : int
+        Processes.
+
+    Returns
+    -------
+    pathlib.Path
+        Folder with ``data/*.h5``, ``channels.csv``, ``truth_events.csv``, ``truth_picks.parquet``.
+    """
+    digest = hashlib.sha256(
+        json.dumps([part.seed, part.config.model_dump(mode="json")], sort_keys=True).encode()
+    ).hexdigest()[:12]
+    folder = Path(cache) / BENCH_VERSION / f"{part.name}-{digest}"
+    if not (folder / "truth_picks.parquet").exists():
+        simulate(part.config, folder, seed=part.seed, workers=workers)
+    return folder
+
+
+def truth_digest(folder: str | Path) -> str:
+    """Give a digest of the true picks of a recording, by which a changed simulator shows.
+
+    Parameters
+    ----------
+    folder : str or pathlib.Path
+        From :func:`make_part`.
+
+    Returns
+    -------
+    str
+        Of channels, phases, times to 1 ms and signal-to-noise ratios to 1 dB.
+    """
+    table: pd.DataFrame = read_picks(Path(folder) / "truth_picks.parquet")
+    rounded = pd.DataFrame(
+        {
+            "channel": table["channel_index"],
+            "phase": table["phase_type"].map({"P": 0, "S": 1}),
+            "time_ms": np.rint(time_ns(table["phase_time"]) / 1e6).astype(np.int64),
+            "snr_db": np.rint(table["snr_db"]).astype(np.int64),
+        }
+    ).sort_values(["time_ms", "channel", "phase"])
+    return hashlib.sha256(rounded.to_numpy(np.int64).tobytes()).hexdigest()[:12]
