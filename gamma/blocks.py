@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from gamma.mixture import Components
 from gamma.setup import Setup
@@ -60,6 +61,9 @@ _worker_setup: list[Setup] = []
 
 
 def _initialise(setup: Setup) -> None:
+    threadpool_limits(
+        1
+    )  # the processes are the parallelism; threads of linear algebra would fight over cores
     _worker_setup[:] = [setup]
 
 

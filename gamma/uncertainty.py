@@ -7,7 +7,6 @@ from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from gamma.correlation import CableOrder, Correlation, correlated_sum
 from gamma.locate import normal_equations
@@ -157,7 +156,8 @@ def _few_picks_factor(found: F64, num_free: int) -> F64:
     """Widening for few picks: Huber's (1981, eq. 6.5) correction, and Student's t instead of a Gaussian."""
     correction = (1.0 + _CURVATURE_SPREAD * num_free / np.maximum(found, num_free)) ** 2
     degrees = np.maximum(found - num_free + PRIOR_OBSERVATIONS, 3.0)
-    factor: F64 = correction * stats.f.ppf(0.6827, 2, degrees) * 2.0 / CHI_SQUARE_68
+    quantile = degrees * ((1.0 - 0.6827) ** (-2.0 / degrees) - 1.0)  # twice that of F(2, degrees)
+    factor: F64 = correction * quantile / CHI_SQUARE_68
     return factor
 
 
