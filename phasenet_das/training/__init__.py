@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from phasenet_das.training.cutting import cut_windows
     from phasenet_das.training.loop import Trainer, TrainingResult, overfit_one_batch, train
     from phasenet_das.training.sample import Sample
     from phasenet_das.training.windows import TrainingWindow, find_windows, open_window, write_window
@@ -14,6 +15,7 @@ __all__ = [
     "Trainer",
     "TrainingResult",
     "TrainingWindow",
+    "cut_windows",
     "find_windows",
     "open_window",
     "overfit_one_batch",
@@ -28,6 +30,7 @@ _HOMES = {
     "overfit_one_batch": "loop",
     "train": "loop",
     "TrainingWindow": "windows",
+    "cut_windows": "cutting",
     "find_windows": "windows",
     "open_window": "windows",
     "write_window": "windows",

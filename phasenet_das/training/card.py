@@ -133,11 +133,7 @@ def model_card(
         + " |"
         for phase, tolerance in (("P", settings.tolerance_p_s), ("S", settings.tolerance_s_s))
     ]
-    start = (
-        f"Started from the weights {settings.weights}."
-        if settings.weights
-        else "Started from random weights."
-    )
+    start = f"Started from {settings.weights or 'random'} weights."
     frozen = f" Not trained: {', '.join(settings.freeze)}." if settings.freeze else ""
     done = "; ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())
     loss = metrics.get("loss", float("nan"))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CsvLog", "TensorBoardLog", "save_training_curve", "training_curve"]
 
-_SMOOTHING = 20  # lines of the log over which the drawn loss is averaged
+_SMOOTHING = 0.05  # of the log's lines, over which the drawn loss is averaged
 
 
 class CsvLog:
@@ -131,8 +131,9 @@ def training_curve(log: pd.DataFrame, validation: pd.DataFrame) -> Figure:
 
 def _draw_loss(axes: Axes, log: pd.DataFrame, validation: pd.DataFrame) -> None:
     axes.plot(log["step"], log["loss"], color="#c9c9c9", linewidth=0.7, label="training, each logged step")
-    smooth = log["loss"].rolling(_SMOOTHING, min_periods=1).mean()
-    axes.plot(log["step"], smooth, color="#222222", label=f"training, mean of {_SMOOTHING}")
+    lines = max(1, round(_SMOOTHING * len(log)))
+    smooth = log["loss"].rolling(lines, min_periods=1, center=True).mean()
+    axes.plot(log["step"], smooth, color="#222222", label=f"training, mean of {lines}")
     if len(validation):
         axes.plot(
             validation["step"],

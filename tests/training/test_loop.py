@@ -41,7 +41,7 @@ def start(folder: Path, tasks: list[dict], **env: str) -> subprocess.Popen:
     file.write_text(json.dumps(tasks))
     command = [sys.executable, "-m", "tests.training.run_tiny", str(file)]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT), **env}
-    return subprocess.Popen(command, env=env, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, env=env, cwd=ROOT, stderr=subprocess.PIPE, text=True)  # noqa: S603
 
 
 def task_of(settings: TrainSettings, **task: object) -> dict:
@@ -199,7 +199,7 @@ def test_frozen_parts_stay_and_unknown_ones_are_named(tmp_path: Path) -> None:
     after = weights_of(settings)
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert moved == {"head.weight", "head.bias"}
-    with pytest.raises(ConfigError, match="no part 'sten'. Did you mean 'stem'"):
+    with pytest.raises(ConfigError, match=r"no part 'sten'\. Did you mean 'stem'"):
         freeze_parts(tiny_net(), ["sten"])
     with pytest.raises(ConfigError, match="nothing is left"):
         freeze_parts(tiny_net(), ["stem", "norm", "head"])
@@ -226,7 +226,7 @@ def test_the_learning_rate_warms_up_and_falls(tmp_path: Path) -> None:
     assert (np.diff(rates[10:]) < 0).all()
 
 
-def test_the_moving_average_follows(tmp_path: Path) -> None:
+def test_the_moving_average_follows() -> None:
     net = tiny_net()
     average = MovingAverage(net, 0.5)
     start = net.head.bias.detach().clone()

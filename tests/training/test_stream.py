@@ -72,9 +72,9 @@ def test_a_sample_depends_on_its_key_alone(tmp_path: Path) -> None:
 
 
 def test_the_numpy_and_torch_generators_are_left_alone(tmp_path: Path) -> None:
-    before = np.random.get_state()[1].copy(), torch.get_rng_state()
+    before = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002 - what is tested
     TrainingSamples([MadeSource(5)], tiny_settings(tmp_path))[Key(0, 1)]
-    np.testing.assert_array_equal(np.random.get_state()[1], before[0])
+    np.testing.assert_array_equal(np.random.get_state()[1], before[0])  # noqa: NPY002 - what is tested
     assert torch.equal(torch.get_rng_state(), before[1])
 
 
@@ -110,7 +110,8 @@ def test_simulated_sections_come_new_each_epoch(tmp_path: Path) -> None:
         file["data"].attrs["dt_s"] = 0.01
         file["itp"], file["its"] = np.full(6, 1000), np.full(6, 1400)
     data = {
-        "records": str(tmp_path / "records.h5"), "sections_per_epoch": 3, "num_channels": 12, "num_samples": 256,
+        "records": str(tmp_path / "records.h5"), "sections_per_epoch": 3, "num_channels": 12,
+        "num_samples": 256,
         "validation_fraction": 0.3, "section": {"noise_only": 0.0, "lag_min_s": 0.3},
     }  # fmt: skip
     settings = tiny_settings(tmp_path, data=data)

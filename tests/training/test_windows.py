@@ -133,7 +133,8 @@ def test_quakeflow_das_files_with_their_picks_are_read(tmp_path: Path) -> None:
         file["data"] = pulses(arrivals(), SAMPLES).astype(np.float32)
         file["data"].attrs.update(
             begin_time="2019-07-04T17:33:19.000000+00:00", dt_s=DT_S, dx_m=8.0, unit="microstrain/s",
-            event_id="ci38443183", event_time="2019-07-04T17:33:21+00:00", magnitude=6.4, nt=SAMPLES, nx=CHANNELS,
+            event_id="ci38443183", event_time="2019-07-04T17:33:21+00:00", magnitude=6.4,
+            nt=SAMPLES, nx=CHANNELS,
         )  # fmt: skip
     table = pick_table(arrivals(), "2019-07-04T17:33:19")
     table["channel_index"] -= FIRST
@@ -144,7 +145,7 @@ def test_quakeflow_das_files_with_their_picks_are_read(tmp_path: Path) -> None:
     assert window.event_id == "ci38443183"
     np.testing.assert_allclose(window.arrivals()[0], arrivals(), atol=1e-3)
     table.drop(columns="phase_type").to_csv(tmp_path / "labels" / "ci38443183.csv")
-    with pytest.raises(TableError, match="missing column.*phase_type"):
+    with pytest.raises(TableError, match=r"missing column.*phase_type"):
         window.arrivals()
 
 
