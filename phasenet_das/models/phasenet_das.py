@@ -65,7 +65,7 @@ class PhaseNetDAS(nn.Module):
         self,
         widths: Sequence[int] = (16, 32, 64, 128),
         strides: Sequence[Sequence[int]] = ((2, 4), (2, 4), (2, 4), (2, 2)),
-        kernels: Sequence[Sequence[int]] = ((3, 5), (3, 5), (3, 5), (3, 5)),
+        kernels: Sequence[Sequence[int]] = ((3, 3), (3, 5), (3, 5), (3, 5)),
         depths: Sequence[int] = (1, 2, 2, 2),
         separable: bool = False,
     ) -> None:
@@ -136,7 +136,8 @@ class PhaseNetDAS(nn.Module):
         for level in reversed(range(len(skips))):
             wanted = _grow(core, self._margin[level], shape)
             x = self.up[level](_cut(x, wanted, region, self._cell[level + 1]))
-            x = self.decoder[level](x + _cut(skips.pop(), wanted, ((0, 0), (0, 0)), self._cell[level]))
+            skip = _cut(skips.pop(), wanted, ((0, 0), (0, 0)), self._cell[level])
+            x = self.decoder[level](_add(x, skip))
             region = wanted
         logits: Tensor = self.head(_cut(x, core, region, self._cell[0]))
         return logits
@@ -195,7 +196,12 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.dense(x if self.depthwise is None else self.depthwise(x))
-        return y + x if torch.is_grad_enabled() else y.add_(x)
+        return _add(y, x)
+
+
+def _add(new: Tensor, old: Tensor) -> Tensor:
+    """Sum two maps, into the new one where no gradient needs it: fresh memory costs more than the sum."""
+    return new + old if torch.is_grad_enabled() else new.add_(old)
 
 
 def _pair(values: Sequence[int]) -> Pair:

@@ -1,0 +1,183 @@
+"""How fast networks over (channel, time) run: core samples a CPU-second, memory, reach.
+
+    python benchmarks/network_speed.py                     # the table of variants
+    python benchmarks/network_speed.py --only default      # one row
+    python benchmarks/network_speed.py --ways              # the default, run in several ways
+
+Each row runs in a process of its own, one thread, and counts CPU time, so that other work on the machine
+matters little. Only samples of the core count, those farther than the halo from the edges of the tile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from typing import Any
+
+import torch
+from torch import nn
+
+from phasenet_das.models import build_model
+
+TILE = (1024, 8192)
+LEVELS = [(2, 4), (2, 4), (2, 4), (2, 2)]
+VARIANTS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "kernels 3 x 5 at the finest level": {"kernels": [(3, 5)] * 4},
+    "kernels 3 x 7 at the two finest levels": {"kernels": [(3, 7), (3, 7), (3, 5), (3, 5)]},
+    "square kernels 5 x 5": {"kernels": [(5, 5)] * 4},
+    "one block a level": {"depths": (1, 1, 1, 1)},
+    "three blocks at the coarsest level": {"depths": (1, 2, 2, 3)},
+    "no block before the second level": {"depths": (0, 2, 2, 2)},
+    "separable": {"separable": True},
+    "separable, twice as wide at the finest level": {"separable": True, "widths": (32, 32, 64, 128)},
+    "wider below: 16, 32, 96, 192": {"widths": (16, 32, 96, 192)},
+    "24, 48, 96, 192": {"widths": (24, 48, 96, 192)},
+    "32, 64, 96, 128": {"widths": (32, 64, 96, 128)},
+    "stem (2, 2), then (2, 4) three times": {"strides": [(2, 2), (2, 4), (2, 4), (2, 4)]},
+    "stem (1, 4), then (4, 4)": {"strides": [(1, 4), (4, 4), (2, 4), (2, 2)]},
+    "stem (4, 4)": {"strides": [(4, 4), (2, 4), (2, 4), (1, 2)]},
+    "stem (4, 4), twice as wide": {
+        "strides": [(4, 4), (2, 4), (2, 4), (1, 2)],
+        "widths": (32, 64, 96, 128),
+    },
+    "five levels, total stride (32, 256)": {
+        "widths": (16, 32, 64, 128, 192),
+        "strides": [*LEVELS, (2, 2)],
+        "kernels": [(3, 5), (3, 5), (3, 5), (3, 3), (3, 3)],
+        "depths": (1, 1, 2, 1, 1),
+    },
+    "eqnet": {},
+}
+WAYS = {
+    "fused, channels last, decoder on the core": {},
+    "decoder on the whole tile": {"whole": True},
+    "batch norm not folded": {"unfused": True},
+    "not channels last": {"contiguous": True},
+    "bfloat16 autocast": {"bfloat16": True},
+    "torch.compile": {"compile": True},
+    "memory kept by the allocator (MALLOC_... settings)": {"keep_memory": True},
+    "tile 768 x 6144": {"tile": (768, 6144)},
+    "tile 512 x 16384, all channels of a short array": {"tile": (512, 16384), "all_channels": True},
+}
+KEEP_MEMORY = {
+    "MALLOC_MMAP_THRESHOLD_": "4000000000",
+    "MALLOC_TRIM_THRESHOLD_": "4000000000",
+    "MALLOC_TOP_PAD_": "64000000",
+}
+
+
+def main() -> None:
+    """Measure every variant, or one."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", choices=VARIANTS, help="measure one variant")
+    parser.add_argument("--ways", action="store_true", help="run the default in several ways")
+    parser.add_argument("--case", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.case:
+        print(json.dumps(measure(json.loads(options.case))))
+        return
+    if options.ways:
+        cases = {name: {"variant": "default", **way} for name, way in WAYS.items()}
+    else:
+        cases = {name: {"variant": name} for name in ([options.only] if options.only else VARIANTS)}
+    print(
+        "| network | parameters | multiply-adds a sample | total stride | halo | core | "
+        "million core samples a CPU-second | peak memory (MB) |\n|---|---|---|---|---|---|---|---|"
+    )
+    for name, case in cases.items():
+        print(row(name, run(case)), flush=True)
+
+
+def run(case: dict[str, Any]) -> dict[str, Any]:
+    """Measure a case in a fresh process."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    if case.get("keep_memory"):
+        environment |= KEEP_MEMORY
+    command = [sys.executable, __file__, "--case", json.dumps(case)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)  # noqa: S603
+    result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return result
+
+
+def measure(case: dict[str, Any]) -> dict[str, Any]:
+    """Run one network over noise and count."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    eqnet = case["variant"] == "eqnet"
+    model = build_model("eqnet" if eqnet else "phasenet-das", VARIANTS[case["variant"]]).eval()
+    halo = (0, 0) if eqnet else model.halo
+    tile = (1024, 4096) if eqnet else tuple(case.get("tile", TILE))
+    sides = (0 if case.get("all_channels") else halo[0], halo[1])
+    core = tuple((side, size - side) for side, size in zip(sides, tile, strict=True))
+    network = model if case.get("unfused") else model.fused()
+    network = network.to(
+        memory_format=torch.contiguous_format if case.get("contiguous") else torch.channels_last
+    )
+    if case.get("compile"):
+        network = torch.compile(network)
+    data = torch.randn(1, 1, *tile)
+    arguments = (data,) if eqnet or case.get("whole") else (data, core)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bool(case.get("bfloat16"))):
+        network(*arguments)
+        seconds = min(cpu_seconds(network, arguments) for _ in range(5))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    samples = (core[0][1] - core[0][0]) * (core[1][1] - core[1][0])
+    return {
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "macs": multiply_adds(model, (1024, 2048) if eqnet else TILE),
+        "stride": list(model.stride),
+        "halo": "windows" if eqnet else list(halo),
+        "core": samples / (tile[0] * tile[1]),
+        "speed": samples / seconds / 1e6,
+        "peak": peak,
+    }
+
+
+def cpu_seconds(network: nn.Module, arguments: tuple[Any, ...]) -> float:
+    """Time one forward pass."""
+    start = time.process_time()
+    network(*arguments)
+    return time.process_time() - start
+
+
+def multiply_adds(model: nn.Module, tile: tuple[int, ...]) -> float:
+    """Count the multiply-adds of all convolutions for each sample of a tile (halo and core alike)."""
+    total = 0
+
+    def count(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        nonlocal total
+        transposed = isinstance(layer, nn.ConvTranspose2d)
+        positions = (inputs[0] if transposed else output)[0, 0].numel()
+        total += positions * layer.weight.numel()
+
+    hooks = [
+        layer.register_forward_hook(count)
+        for layer in model.modules()
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
+    ]
+    with torch.device("meta"):
+        data = torch.zeros(1, 1, *tile)
+    model.to("meta")(data)
+    for hook in hooks:
+        hook.remove()
+    return total / (tile[0] * tile[1])
+
+
+def row(name: str, found: dict[str, Any]) -> str:
+    """Write a row of the table."""
+    return (
+        f"| {name} | {found['parameters'] / 1e6:.2f} M | {found['macs']:,.0f} | {found['stride']} | "
+        f"{found['halo']} | {found['core']:.2f} | {found['speed']:.1f} | {found['peak']:,.0f} |"
+    )
+
+
+if __name__ == "__main__":
+    main()
