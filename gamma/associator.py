@@ -53,7 +53,6 @@ def associate(
     *,
     explain: bool = False,
     workers: int = 1,
-    seed: int = 0,
 ) -> AssociationResult:
     """Associate picks with events, and locate the events.
 
@@ -70,8 +69,6 @@ def associate(
         Add the history of every fit to the summary.
     workers : int
         Processes; does not change the result.
-    seed : int
-        Accepted for interchange with other associators; this method draws no random numbers.
 
     Returns
     -------
@@ -84,7 +81,6 @@ def associate(
     StationError
         The station table lacks columns or coordinates, or names a receiver twice.
     """
-    del seed
     receivers = load_receivers(stations)
     observations = load_picks(picks, receivers, config)
     setup = make_setup(receivers, config)

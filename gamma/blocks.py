@@ -52,7 +52,7 @@ class Runner:
 
     def map(self, function: Callable[[Setup, Any], Any], tasks: list[Any]) -> Iterator[Any]:
         """Yield the results in the order of the tasks."""
-        if self._pool is None:
+        if self._pool is None or len(tasks) < 2:  # starting a process costs more than a single task
             return (function(self.setup, task) for task in tasks)
         return self._pool.map(_call, [(function, task) for task in tasks])
 
@@ -61,9 +61,7 @@ _worker_setup: list[Setup] = []
 
 
 def _initialise(setup: Setup) -> None:
-    threadpool_limits(
-        1
-    )  # the processes are the parallelism; threads of linear algebra would fight over cores
+    threadpool_limits(1)  # threads of linear algebra would fight the other processes over cores
     _worker_setup[:] = [setup]
 
 

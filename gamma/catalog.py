@@ -86,7 +86,7 @@ def events_table(
         See the data formats page; ``longitude``, ``latitude`` are NaN when the azimuth is unconstrained,
         ``depth_km`` when the receivers are a point.
     """
-    theta, location = final.components.theta, final.location
+    theta, location = _to_decimetres(final.components.theta), final.location
     given = assigned.event >= 0
     event, slot = assigned.event[given], final.picks.slot[given]
     counts = _counts(setup, len(theta), event, slot)
@@ -122,6 +122,11 @@ def events_table(
             columns |= _mirror_columns(setup, mirrors)
     columns["log_odds"] = final.odds
     return pd.DataFrame(columns)
+
+
+def _to_decimetres(theta: F64) -> F64:
+    """Round places to 0.1 m; what the box stops a hair short of its edge lies on the edge."""
+    return np.column_stack([theta[:, 0], np.round(theta[:, 1:], 4) + 0.0])
 
 
 def _counts(setup: Setup, events: int, event: I64, slot: I64) -> dict[str, I64]:

@@ -58,6 +58,10 @@ def associate_picks(
     import gamma
 
     receivers = receivers_of(picks) if channels is None else within_recording(channels, picks)
+    if receivers.empty:  # nothing was picked and nothing is placed: any receiver gives the empty catalog
+        receivers = receivers_of(
+            pd.DataFrame({"station_id": ["none"], "channel_index": 0, "distance_m": 0.0})
+        )
     result = gamma.associate(
         picks, receivers, settings or gamma.AssociationConfig(), explain=True, workers=workers
     )

@@ -1,0 +1,71 @@
+"""From picks to catalog files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from obspy import read_events as read_quakeml
+
+from gamma import AssociationConfig
+from phasenet_das.catalog import associate_picks, write_association, write_catalog
+from phasenet_das.tables import PICK_COLUMNS, conform, empty_picks, make_pick_ids, read_events, read_picks
+
+ORIGIN = pd.Timestamp("2024-01-01T00:01:00", tz="UTC")
+
+
+def _picks() -> pd.DataFrame:
+    """P and S of one event 30 km off, on 60 channels of 10 m, timed to 20 ms."""
+    rng = np.random.default_rng(0)
+    channel = np.tile(np.arange(60), 2)
+    phase = np.repeat(["P", "S"], 60)
+    speed = np.where(phase == "P", 6.0, 6.0 / 1.73)
+    seconds = 30.0 / speed + rng.normal(0, 0.02, 120)
+    table = pd.DataFrame(
+        {
+            "pick_id": make_pick_ids("C", channel, phase, np.arange(120)),
+            "station_id": "C",
+            "channel_index": channel,
+            "distance_m": channel * 10.0,
+            "phase_time": ORIGIN + pd.to_timedelta(seconds, unit="s"),
+            "phase_type": phase,
+            "phase_score": 0.9,
+            "phase_amplitude": 1e-9,
+            "event_index": -1,
+            "association_score": np.nan,
+            "travel_time_residual_s": np.nan,
+        }
+    )
+    return conform(table, PICK_COLUMNS)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_event_on_a_cable_without_positions_gets_time_and_distance(tmp_path: Path, workers: int) -> None:
+    result = associate_picks(_picks(), workers=workers)
+    assert len(result.events) == 1
+    event = result.events.iloc[0]
+    assert abs((event["time"] - ORIGIN).total_seconds()) < 3 * event["time_uncertainty_s"]
+    assert event["source_distance_km"] == pytest.approx(30, abs=2)
+    assert set(event["location_quality"].split(";")) == {"azimuth-unconstrained", "geometry-unknown"}
+    facts = {"version": "1", "weights_id": "test@0"}
+    write_association(result, tmp_path, facts)
+    write_catalog(result.events, result.picks, tmp_path, metadata=facts)
+    assert read_events(tmp_path / "events.parquet")["event_id"].tolist() == result.events["event_id"].tolist()
+    assert (read_picks(tmp_path / "picks.parquet")["event_index"] == 0).sum() == event["num_picks"]
+    assert len(read_quakeml(str(tmp_path / "catalog.xml"))) == 1
+
+
+def test_no_picks_give_an_empty_catalog(tmp_path: Path) -> None:
+    result = associate_picks(empty_picks())
+    assert result.events.empty
+    write_association(result, tmp_path, {})
+    write_catalog(result.events, result.picks, tmp_path)
+    assert read_events(tmp_path / "events.parquet").empty
+    assert len(read_quakeml(str(tmp_path / "catalog.xml"))) == 0
+
+
+def test_the_settings_reach_the_associator() -> None:
+    slower = associate_picks(_picks(), settings=AssociationConfig(vp_km_s=5.0))
+    assert slower.events["source_distance_km"][0] == pytest.approx(25, abs=2)
