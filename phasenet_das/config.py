@@ -251,6 +251,13 @@ class TrainDataSettings(_Section):
         description="Labels farther than this from the smooth moveout are not trusted.",
         json_schema_extra=_unit("s"),
     )
+    align_window_s: float = Field(
+        0.0,
+        ge=0,
+        description="Then align labels by cross-correlation with the neighbours, over this time from the "
+        "label on; 0 for not.",
+        json_schema_extra=_unit("s"),
+    )
 
 
 class AugmentSettings(_Section):
@@ -327,7 +334,9 @@ class TrainSettings(_Section):
         (1.0, 1.0, 1.0), description="Weights of noise, P and S in the loss."
     )
     amp: Literal["off", "bf16", "fp16"] = Field("off", description="Mixed precision, on CUDA only.")
-    bf16_gradients: bool = Field(False, description="Exchange gradients between processes in bfloat16.")
+    bf16_gradients: bool = Field(
+        False, description="Exchange gradients between processes in bfloat16, on CUDA only."
+    )
     device: str = Field("auto", description="auto, cpu or cuda.")
     num_workers: int = Field(
         2, ge=0, description="Processes that prepare samples, for each training process."

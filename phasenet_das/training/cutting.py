@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from phasenet_das.tables import PICK_COLUMNS, conform
 from phasenet_das.training.windows import write_window
 
 __all__ = ["cut_windows"]
+
+log = logging.getLogger(__name__)
 
 
 def cut_windows(
@@ -49,25 +52,22 @@ def cut_windows(
     Returns
     -------
     list of pathlib.Path
-        The windows, by time. A window holds all picks in it, those of neighbouring events too.
+        The windows, by time; none where no kept pick lies in the recording. A window holds all picks in
+        it, those of neighbouring events too.
 
     Raises
     ------
     ConfigError
-        No kept pick lies in the recording.
+        The table holds no pick of the cable.
     """
     patch = io.read(source, **stated)
     station, times = io.get_station_id(patch), io.get_times(patch)
     picks = conform(picks, PICK_COLUMNS, "picks")
     if station:
-        picks = picks[picks["station_id"] == station]
+        picks = _of_station(picks, station)
     when = picks["phase_time"].dt.tz_convert(None).dt.as_unit("ns")
     inside = (when >= times[0]) & (when <= times[-1]) & (picks["event_index"] >= 0)
-    if not inside.any():
-        raise ConfigError(
-            f"no kept pick of cable '{station}' between {times[0]} and {times[-1]}: give the "
-            "associated picks (event_index of 0 or more) of this recording."
-        )
+    log.info("%s: %d kept picks from %s to %s", station, inside.sum(), times[0], times[-1])
     spans = when[inside].groupby(picks["event_index"][inside]).agg(["min", "max"]).sort_values("min")
     margin = [pd.Timedelta(seconds=seconds) for seconds in (before_s, after_s)]
     known = {} if events is None else events.set_index("event_index").to_dict("index")
@@ -79,6 +79,16 @@ def cut_windows(
         name = f"{station or 'DAS'}_{pd.Timestamp(first):%Y%m%dT%H%M%S%f}.h5"
         written.append(write_window(piece, picks, Path(folder) / name, _fields(known.get(event_index, {}))))
     return written
+
+
+def _of_station(picks: pd.DataFrame, station: str) -> pd.DataFrame:
+    mine = picks[picks["station_id"] == station]
+    if len(picks) and not len(mine):
+        known = ", ".join(sorted(picks["station_id"].unique())[:5])
+        raise ConfigError(
+            f"no pick of cable '{station}', the table has {known}. Give its picks, or say station_id=."
+        )
+    return mine
 
 
 def _fields(event: Mapping[Any, Any]) -> dict[str, Any]:

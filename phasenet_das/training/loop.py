@@ -25,7 +25,7 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from phasenet_das.config import TrainSettings
-from phasenet_das.errors import WeightsError
+from phasenet_das.errors import ConfigError, WeightsError
 from phasenet_das.training.card import save_model
 from phasenet_das.training.checkpoint import check_same_run, load_checkpoint, run_identity, save_checkpoint
 from phasenet_das.training.ddp import World, find_world, join_world, sum_over_ranks, synchronize_batch_norm
@@ -164,6 +164,11 @@ class Trainer:
         What it learns from, and what it is judged by; the latter may be empty.
     world : World
         Which process this is; several must be connected (``join_world``).
+
+    Raises
+    ------
+    ConfigError
+        A part to freeze does not exist, or bfloat16 gradients are asked for on CPUs.
     """
 
     def __init__(
@@ -174,6 +179,10 @@ class Trainer:
         validation: TrainingSamples,
         world: World,
     ) -> None:
+        if settings.bf16_gradients and not world.on_cuda:
+            raise ConfigError(
+                "bf16_gradients: torch exchanges bfloat16 on CUDA only. Say false, or use GPUs."
+            )
         self.settings, self.samples, self.validation, self.world = settings, samples, validation, world
         self.folder = Path(settings.output)
         self.frozen = freeze_parts(model, settings.freeze)
@@ -193,7 +202,7 @@ class Trainer:
         if self.world.size == 1:
             return self.model
         devices = [torch.device(self.world.device)] if self.world.on_cuda else None
-        parallel = DistributedDataParallel(self.model, device_ids=devices, broadcast_buffers=False)
+        parallel = DistributedDataParallel(self.model, device_ids=devices)
         if self.settings.bf16_gradients:
             from torch.distributed.algorithms.ddp_comm_hooks.default_hooks import bf16_compress_hook
 
@@ -249,7 +258,7 @@ class Trainer:
     def _step(self, batches: list[Batch]) -> tuple[float, float]:
         """Take one optimizer step; give the mean loss over all ranks and the norm of the gradient."""
         settings, world = self.settings, self.world
-        train_mode(self.parallel, self.frozen)
+        train_mode(self.model, self.frozen)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.state.step, settings)
         self.optimizer.zero_grad(set_to_none=True)

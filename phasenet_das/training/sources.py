@@ -90,8 +90,12 @@ class WindowSource:
         )
         piece = window.block(channels, samples)
         if data.refine_channels:
-            limit = data.refine_max_residual_s
-            piece = refine_sample(piece, half_width=data.refine_channels, max_residual_s=limit)
+            piece = refine_sample(
+                piece,
+                half_width=data.refine_channels,
+                max_residual_s=data.refine_max_residual_s,
+                align_window_s=data.align_window_s,
+            )
         piece = augment.stretch_space(augment.stretch_time(piece, factor, dt_s), space)
         shift = [min(begin, 0) * scale for begin, scale in zip(first, (space, factor), strict=True)]
         start = (round(shift[0]), round(shift[1]))

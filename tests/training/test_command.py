@@ -76,8 +76,9 @@ def test_rejected_picks_mask_the_window_they_fall_into(tmp_path: Path) -> None:
     sample = window.block(slice(0, CHANNELS), slice(0, window.num_samples))
     mask = make_mask(sample, 0.1, 0.5)
     assert np.flatnonzero(mask.min(axis=1) == 0).tolist() == [3]
-    with pytest.raises(ConfigError, match="no kept pick"):
-        cut_windows(patch, picks.assign(event_index=-1), tmp_path)
+    assert cut_windows(patch, picks.assign(event_index=-1), tmp_path) == []
+    with pytest.raises(ConfigError, match="no pick of cable 'X', the table has Y"):
+        cut_windows(patch, picks.assign(station_id="Y"), tmp_path)
 
 
 def config_file(folder: Path, windows: list[Path], **changes: object) -> Path:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from phasenet_das.errors import ConfigError, DataFormatError
 from phasenet_das.training.labels import arrivals_of_picks, make_mask, make_targets
-from phasenet_das.training.moveout import refine_arrivals, refine_sample
+from phasenet_das.training.moveout import align_arrivals, refine_arrivals, refine_sample
 from phasenet_das.training.sample import Sample
 
 DT_S, SIGMA_S, GUARD_S = 0.01, 0.05, 0.2
@@ -184,3 +184,31 @@ def test_a_sample_is_refined_phase_by_phase() -> None:
     refined = refine_sample(sample_of(times, 600), half_width=5, max_residual_s=0.2).arrivals
     assert np.isnan(refined[0, 1, 77])
     assert np.nanmax(np.abs(refined - times)) < 1
+
+
+def waves(times: np.ndarray, noise: float, samples: int = 700) -> np.ndarray:
+    """A wavelet behind each arrival, alike on all channels, in noise."""
+    since = np.arange(samples) - times[:, None]
+    wavelet = np.where(since > 0, np.exp(-since / 25) * np.sin(since / 4) * np.sin(since / 9), 0)
+    rough = np.random.default_rng(8).standard_normal(wavelet.shape)
+    return (5 * wavelet + noise * rough).astype(np.float32)
+
+
+def test_picks_align_with_their_neighbours_waveforms() -> None:
+    truth, rng = moveout(), np.random.default_rng(6)
+    times = truth + rng.normal(0, 3.0, len(truth))
+    times[rng.choice(len(truth), 20, replace=False)] = np.nan
+    data = waves(truth, noise=0.2)
+    aligned = align_arrivals(data, times, half_width=15, window=80)
+    np.testing.assert_array_equal(np.isnan(aligned), np.isnan(times))
+    assert np.nanstd(aligned - truth) < 0.4 * np.nanstd(times - truth)
+    assert abs(np.nanmean(aligned - times)) < 0.5
+    noise = rng.standard_normal(data.shape).astype(np.float32)
+    np.testing.assert_array_equal(align_arrivals(noise, times, half_width=15, window=80), times)
+
+
+def test_aligning_leaves_picks_whose_window_leaves_the_data() -> None:
+    times = np.array([5.0, 690.0, np.nan, np.inf])
+    np.testing.assert_array_equal(
+        align_arrivals(np.ones((4, 700), np.float32), times, half_width=3, window=80), times
+    )

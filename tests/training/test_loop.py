@@ -69,40 +69,58 @@ def one_rank(tmp_path_factory: pytest.TempPathFactory) -> TrainSettings:
 
 
 @pytest.fixture(scope="module")
-def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainSettings, TrainSettings]:
-    """Two trainings on two gloo ranks: one to its end, one until the second rank is told to stop."""
+def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TrainSettings]:
+    """Trainings on two gloo ranks, one started as by torchrun and one as by Slurm."""
     folder = tmp_path_factory.mktemp("two")
-    whole = tiny_settings(folder / "whole", batch_size=2)
-    stopped = tiny_settings(folder / "stopped", batch_size=2, save_every=100)
-    tasks = [task_of(whole), task_of(stopped, stop_rank=1, stop_after=5, signal="SIGTERM")]
+    made = {
+        "whole": tiny_settings(folder / "whole"),
+        "stopped": tiny_settings(folder / "stopped", save_every=100),
+        "accumulated": tiny_settings(folder / "accumulated", batch_size=1, accumulate=2, steps=4),
+    }
+    tasks = [task_of(settings) for settings in made.values()]
+    tasks[1] |= {"stop_rank": 1, "stop_after": 5, "signal": "SIGTERM"}
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
-    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": "2"}
-    runs = [start(folder, tasks, RANK=str(rank), LOCAL_RANK=str(rank), **place) for rank in range(2)]
+    torchrun = {"MASTER_ADDR": "127.0.0.1", "WORLD_SIZE": "2", "RANK": "0", "LOCAL_RANK": "0"}
+    slurm = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "1", "SLURM_STEP_NODELIST": "127.0.0.1"}
+    runs = [start(folder, tasks, MASTER_PORT=port, **env) for env in (torchrun, slurm)]
     said = [run.communicate(timeout=120)[1] for run in runs]
     assert [run.returncode for run in runs] == [0, 0], said
-    return whole, stopped
+    return made
 
 
 def test_two_ranks_give_the_loss_curve_of_one_with_twice_the_batch(
-    two_ranks: tuple[TrainSettings, TrainSettings], one_rank: TrainSettings
+    two_ranks: dict[str, TrainSettings], one_rank: TrainSettings
 ) -> None:
-    two, one = log_of(two_ranks[0]), log_of(one_rank)
+    two, one = log_of(two_ranks["whole"]), log_of(one_rank)
     assert list(two["step"]) == list(one["step"]) == list(range(1, 9))
     np.testing.assert_allclose(two["loss"], one["loss"], rtol=SAME_LOSS)
     np.testing.assert_allclose(two["gradient_norm"], one["gradient_norm"], rtol=1e-3)
-    scores = [log_of(settings, "validation.csv") for settings in (two_ranks[0], one_rank)]
+    scores = [log_of(settings, "validation.csv") for settings in (two_ranks["whole"], one_rank)]
     pd.testing.assert_frame_equal(*scores, rtol=1e-3)
     for name, value in weights_of(one_rank).items():
-        torch.testing.assert_close(weights_of(two_ranks[0])[name], value, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(weights_of(two_ranks["whole"])[name], value, rtol=1e-3, atol=1e-5)
 
 
-def test_no_rank_reads_the_samples_of_another(two_ranks: tuple[TrainSettings, TrainSettings]) -> None:
-    drawn = [{tuple(key) for key in end["drawn"]} for end in ends_of(two_ranks[0])]
+def test_no_rank_reads_the_samples_of_another(two_ranks: dict[str, TrainSettings]) -> None:
+    drawn = [{tuple(key) for key in end["drawn"]} for end in ends_of(two_ranks["whole"])]
     assert len(drawn) == 2
     assert not drawn[0] & drawn[1]
     assert len(drawn[0] | drawn[1]) == 8 * 4  # of two epochs and a bit: each sample once an epoch
+
+
+def test_two_ranks_accumulate_as_one_does(tmp_path: Path, two_ranks: dict[str, TrainSettings]) -> None:
+    settings = tiny_settings(tmp_path, batch_size=2, accumulate=2, steps=4)
+    run_here(settings)
+    np.testing.assert_allclose(
+        log_of(two_ranks["accumulated"])["loss"], log_of(settings)["loss"], rtol=SAME_LOSS
+    )
+
+
+def test_bfloat16_gradients_are_refused_on_cpus(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"bf16_gradients.*on CUDA only"):
+        run_here(tiny_settings(tmp_path, bf16_gradients=True))
 
 
 def test_accumulated_batches_equal_one_large_one(tmp_path: Path) -> None:
@@ -135,9 +153,9 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, one_rank: Train
 
 
 def test_sigterm_to_one_rank_saves_and_stops_all_and_one_rank_may_go_on(
-    two_ranks: tuple[TrainSettings, TrainSettings], one_rank: TrainSettings
+    two_ranks: dict[str, TrainSettings], one_rank: TrainSettings
 ) -> None:
-    settings = two_ranks[1]
+    settings = two_ranks["stopped"]
     folder = Path(settings.output)
     ends = ends_of(settings)
     assert [(end["finished"], end["signal"]) for end in ends] == [(False, signal.SIGTERM)] * 2
