@@ -149,6 +149,7 @@ class _State:
     best: float = float("-inf")
     metrics: dict[str, float] = field(default_factory=dict)
     stopped_by: int = 0
+    seconds: float = 0.0
 
 
 class Trainer:
@@ -186,7 +187,9 @@ class Trainer:
         self.settings, self.samples, self.validation, self.world = settings, samples, validation, world
         self.folder = Path(settings.output)
         self.frozen = freeze_parts(model, settings.freeze)
-        self.average = MovingAverage(model.to(world.device), settings.ema_decay)
+        # Channels last: a step of PhaseNet-DAS takes 15 % less time on a CPU.
+        model = model.to(device=world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = MovingAverage(model, settings.ema_decay)
         self.model = synchronize_batch_norm(model, world)
         self.parallel = self._distribute()
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
@@ -224,6 +227,7 @@ class Trainer:
         """
         torch.manual_seed(self.settings.seed)  # the same on all ranks: they draw alike, so one state is all
         self._resume()
+        self._begin = time.monotonic()
         self._open_logs()
         with self._signals(), self._bar(progress) as bar:
             for batches in self._steps():
@@ -296,8 +300,7 @@ class Trainer:
     def _loss_sum(self, batch: Batch) -> Tensor:
         device, settings = self.world.device, self.settings
         data, targets, mask = (part.to(device, non_blocking=True) for part in batch[:3])
-        if self.world.on_cuda:
-            data = data.contiguous(memory_format=torch.channels_last)
+        data = data.contiguous(memory_format=torch.channels_last)
         half = torch.float16 if settings.amp == "fp16" else torch.bfloat16
         with torch.autocast("cuda", dtype=half, enabled=settings.amp != "off" and self.world.on_cuda):
             logits = self.parallel(data)
@@ -318,13 +321,17 @@ class Trainer:
                 "learning_rate": learning_rate(step - 1, settings),
                 "loss": loss,
                 "gradient_norm": norm,
-                "seconds": round(time.monotonic() - self._begin, 3),
+                "seconds": round(self._seconds(), 3),
             }
             self._write("train", row)
         if len(self.validation) and (step % settings.validate_every == 0 or step == settings.steps):
             self._validate()
         if step % settings.save_every == 0 or step == settings.steps or self.state.stopped_by:
             self._save("last.pt")
+
+    def _seconds(self) -> float:
+        """Time spent so far, with that of the runs that this one continues."""
+        return self.state.seconds + time.monotonic() - self._begin
 
     def _validate(self) -> None:
         metrics = validate(self.average.model, self.validation, self.settings, self.world)
@@ -336,7 +343,6 @@ class Trainer:
             self._save("best.pt")
 
     def _open_logs(self) -> None:
-        self._begin = time.monotonic()
         first = self.state.step + 1
         self._logs: dict[str, CsvLog] = {}
         self._board: TensorBoardLog | None = None
@@ -364,6 +370,7 @@ class Trainer:
             "step": self.state.step,  # the schedule and the position in the data are functions of it
             "best": self.state.best,
             "metrics": self.state.metrics,
+            "seconds": self._seconds(),
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state() if self.world.on_cuda else None,
         }
@@ -382,7 +389,7 @@ class Trainer:
         torch.set_rng_state(saved["rng"])
         if self.world.on_cuda and saved["cuda_rng"] is not None:
             torch.cuda.set_rng_state(saved["cuda_rng"])
-        self.state = _State(saved["step"], saved["best"], saved["metrics"])
+        self.state = _State(saved["step"], saved["best"], saved["metrics"], seconds=saved["seconds"])
         log.info("%s: going on from step %d", path, self.state.step)
 
     def _finish(self) -> TrainingResult:
@@ -397,6 +404,8 @@ class Trainer:
                 "steps_wanted": self.settings.steps,
                 "samples_per_step": self._samples_per_step,
                 "samples_per_epoch": len(self.samples),
+                "processes": self.world.size,
+                "hours": round(self._seconds() / 3600, 2),
             }
             save_model(folder, self.average.model, self.settings, self.state.metrics, facts)
             if (self.folder / "log.csv").exists():
