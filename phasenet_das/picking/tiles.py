@@ -136,12 +136,20 @@ def score_tiles(
     tiles = list(itertools.product(channels, times))
     for _, alike in itertools.groupby(tiles, key=_shape):
         for batch in _batches(list(alike), batch_size):
-            data = torch.from_numpy(np.stack([read(*tile) for tile in batch])[:, None]).to(device)
-            with torch.inference_mode():
-                logits = network(data, (batch[0][0].local, batch[0][1].local))
-                scores = torch.softmax(logits, dim=1).cpu().numpy()
+            scores = _score_batch([read(*tile) for tile in batch], network, batch[0], device)
             for (channel, time), values in zip(batch, scores, strict=True):
                 yield channel, time, values
+            del scores, values  # else they would stay in memory beside the next batch
+
+
+def _score_batch(
+    data: list[np.ndarray], network: Network, tile: tuple[Span, Span], device: torch.device
+) -> np.ndarray:
+    stacked = data[0][None] if len(data) == 1 else np.stack(data)
+    with torch.inference_mode():
+        logits = network(torch.from_numpy(stacked[:, None]).to(device), (tile[0].local, tile[1].local))
+        scores: np.ndarray = torch.softmax(logits, dim=1).cpu().numpy()
+    return scores
 
 
 def _shape(tile: tuple[Span, Span]) -> tuple[int, ...]:
