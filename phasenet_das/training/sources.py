@@ -83,12 +83,13 @@ class WindowSource:
         # One sample more where a ratio is approximated, so that the piece is never too short.
         num_samples = ceil(data.num_samples / factor) + (factor != 1)
         size = (ceil((data.num_channels - 1) / space) + 1, num_samples)
-        first = augment.anchored_start(window.arrivals()[0], have, size, rng)
+        arrivals, rejected, _ = window.arrivals()
+        first = augment.anchored_start(arrivals, have, size, rng)
         channels, samples = (
             slice(max(begin, 0), min(begin + width, total))
             for begin, width, total in zip(first, size, have, strict=True)
         )
-        piece = window.block(channels, samples)
+        piece = window.block(channels, samples, (arrivals, rejected))
         if data.refine_channels:
             piece = refine_sample(
                 piece,

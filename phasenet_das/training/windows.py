@@ -78,13 +78,17 @@ class TrainingWindow:
         picks = _read_labels(self.labels, self.station_id)
         return *arrivals_of_picks(picks, numbers, self.begin_time, self.dt_s), numbers
 
-    def block(self, channels: slice, samples: slice) -> Sample:
+    def block(
+        self, channels: slice, samples: slice, labels: tuple[np.ndarray, np.ndarray] | None = None
+    ) -> Sample:
         """Load a piece: only this piece is read from disk.
 
         Parameters
         ----------
         channels, samples : slice
             Positions within the window.
+        labels : tuple of numpy.ndarray, optional
+            Arrivals and rejected picks of the whole window, where they have been read already.
 
         Returns
         -------
@@ -93,7 +97,7 @@ class TrainingWindow:
             not finite are dead, their data zero.
         """
         data = _with_file(self.path, lambda record: record.load(channels, samples)).astype(np.float32)
-        arrivals, rejected, _ = self.arrivals()
+        arrivals, rejected = self.arrivals()[:2] if labels is None else labels
         finite = np.isfinite(data).all(axis=1)
         data[~finite] = 0
         return Sample(
