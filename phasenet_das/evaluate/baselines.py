@@ -45,9 +45,9 @@ class TriggerSettings:
         Window of the AIC picker before and after the trigger, s.
     """
 
-    sta_s: float = 0.3
-    lta_s: float = 6.0
-    on: float = 4.0
+    sta_s: float = 0.2
+    lta_s: float = 3.0
+    on: float = 4.5
     off: float = 1.5
     band_hz: tuple[float, float] = (2.0, 20.0)
     max_gap_s: float = 12.0

@@ -1,0 +1,335 @@
+"""Judge pickers on bench-v1 and on the real records: `python benchmarks/bench_v1.py --out results/bench_v1`.
+
+Makes the test set of bench-v1 (kept in a cache folder), picks it with the networks named, with STA/LTA and
+with AIC, and prints Markdown tables. Where the real records are at hand, the same pickers are held against
+their picks by eye, and the networks' picks against waveform cross-correlation.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(_name, "1")
+
+import matplotlib as mpl  # noqa: E402
+
+mpl.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402
+import numpy as np  # noqa: E402
+import pandas as pd  # noqa: E402
+
+from phasenet_das import io  # noqa: E402
+from phasenet_das.evaluate import (  # noqa: E402
+    CorrelationWindow,
+    PickEvaluation,
+    TriggerPicker,
+    bench_parts,
+    compare_differential_times,
+    compare_with_control_points,
+    evaluate_picks,
+    make_part,
+    summarize_differential_times,
+)
+from phasenet_das.evaluate.bench import BENCH_VERSION, KINDS, SNR_EDGES_DB, truth_digest  # noqa: E402
+from phasenet_das.evaluate.figures import differential_time_histogram, recall_by_bin  # noqa: E402
+from phasenet_das.evaluate.present import differential_times_markdown, markdown, records  # noqa: E402
+from phasenet_das.picking import load_picker  # noqa: E402
+from phasenet_das.tables import read_picks  # noqa: E402
+
+START = "2000-01-01T00:00:00"  # SAFOD and FORGE files do not tell theirs
+REAL = {
+    "brady_porotomo_20160321_M4.3.h5": "distant",
+    "safod_20170630_M2.46.h5": "well",
+    "forge_7832_eq03.h5": "micro",
+    "forge_7832_eq10.h5": "micro",
+}
+WINDOWS = {
+    "distant": CorrelationWindow(0.5, 2.0, 0.5, (1.0, 8.0)),
+    "well": CorrelationWindow(0.1, 0.3, 0.1, (5.0, 60.0)),
+    "micro": CorrelationWindow(0.01, 0.04, 0.01, (20.0, 300.0), common_mode=True),
+}
+CLASSICAL = {"STA/LTA": "sta_lta", "AIC": "aic"}
+
+
+class Case(NamedTuple):
+    """A recording to pick, with its truth."""
+
+    kind: str
+    patch: Any
+    station: str
+    truth: pd.DataFrame
+
+
+def cases(split: str, cache: Path) -> Iterator[Case]:
+    """Read each recording of a split; events are numbered on from one to the next."""
+    offset = 0
+    for part in bench_parts(split):
+        folder = make_part(part, cache)
+        truth = read_picks(folder / "truth_picks.parquet")
+        truth["event_index"] += offset
+        offset = int(truth["event_index"].max()) + 1
+        patch = io.read(next((folder / "data").glob("*.h5")))
+        yield Case(part.kind, patch, part.config.cable.station_id, truth)
+
+
+def pickers(names: list[str], kind: str, loaded: dict[str, Any]) -> dict[str, Any]:
+    """Give every picker by name; networks are loaded once, classical ones are set for the kind."""
+    for name in names:
+        loaded.setdefault(name, load_picker(name))
+    return loaded | {name: TriggerPicker(method, KINDS[kind].triggers) for name, method in CLASSICAL.items()}
+
+
+def run_bench(
+    names: list[str], split: str, cache: Path, loaded: dict[str, Any]
+) -> tuple[dict[tuple[str, str], PickEvaluation], dict[tuple[str, str], pd.DataFrame], dict[str, float]]:
+    """Evaluate every picker on every kind: at the benchmark's tolerance, and at that of the eye picks."""
+    picks: dict[tuple[str, str], list[pd.DataFrame]] = {}
+    truth: dict[str, list[pd.DataFrame]] = {}
+    cpu_s: dict[str, float] = {}
+    for case in cases(split, cache):
+        truth.setdefault(case.kind, []).append(case.truth)
+        for name, picker in pickers(names, case.kind, loaded).items():
+            begun = time.process_time()
+            table = picker.pick(case.patch, KINDS[case.kind].pick, station_id=case.station)
+            cpu_s[name] = cpu_s.get(name, 0.0) + time.process_time() - begun
+            picks.setdefault((name, case.kind), []).append(table)
+    strict, wide = {}, {}
+    for (name, kind), tables in picks.items():
+        found, true = (pd.concat(parts, ignore_index=True) for parts in (tables, truth[kind]))
+        strict[name, kind] = evaluate_picks(
+            found, true, tolerance_s=KINDS[kind].tolerance_s, bins={"snr_db": SNR_EDGES_DB}
+        )
+        tolerance_s = KINDS[kind].eye_tolerance_s
+        wide[name, kind] = evaluate_picks(found, true, tolerance_s=tolerance_s, num_bootstrap=0).table
+    return strict, wide, cpu_s
+
+
+def pool(evaluations: dict[tuple[str, str], PickEvaluation], name: str) -> pd.DataFrame:
+    """Add the counts of all kinds up, phase by phase and bin by bin."""
+    tables = [e.table for (picker, _), e in evaluations.items() if picker == name]
+    keys = ["phase", "bin_by", "bin_low", "bin_high"]
+    total = (
+        pd.concat(tables)
+        .groupby(keys, dropna=False, as_index=False)[["num_truth", "num_picks", "num_matched"]]
+        .sum()
+    )
+    total["recall"] = total["num_matched"] / total["num_truth"].where(total["num_truth"] > 0)
+    total["precision"] = (total["num_matched"] / total["num_picks"]).where(total["bin_by"] == "")
+    total["f1"] = 2 * total["num_matched"] / (total["num_truth"] + total["num_picks"])
+    return total
+
+
+def scores_table(evaluations: dict[tuple[str, str], PickEvaluation], names: list[str]) -> str:
+    """Lay out precision, recall, F1 and residuals of every picker on every kind, and of all kinds."""
+    head = ["picker", "kind", "phase", "true", "precision", "recall (95 %)", "F1", "bias (s)", "MAE (s)"]
+    rows = []
+    for name in names:
+        for kind in KINDS:
+            table = evaluations[name, kind].table
+            for r in table[table["bin_by"] == ""].to_dict("records"):
+                recall = f"{r['recall']:.3f} ({r['recall_low']:.2f}-{r['recall_high']:.2f})"
+                cells = [name, kind, r["phase"], f"{r['num_truth']}", f"{r['precision']:.3f}", recall]
+                rows.append([*cells, f"{r['f1']:.3f}", f"{r['bias_s']:+.4f}", f"{r['mae_s']:.4f}"])
+        pooled = pool(evaluations, name)
+        rows += [
+            [
+                name,
+                "all",
+                r.phase,
+                f"{r.num_truth}",
+                f"{r.precision:.3f}",
+                f"{r.recall:.3f}",
+                f"{r.f1:.3f}",
+                "",
+                "",
+            ]
+            for r in pooled[pooled["bin_by"] == ""].itertuples()
+        ]
+    return markdown(head, rows)
+
+
+def bins_table(evaluations: dict[tuple[str, str], PickEvaluation], names: list[str]) -> str:
+    """Lay out recall by bins of signal-to-noise ratio, all kinds together."""
+    pooled = {name: pool(evaluations, name).query("bin_by == 'snr_db'") for name in names}
+    head = ["SNR (dB)", *(f"{phase} {name}" for phase in "PS" for name in ["true", *names])]
+    rows = []
+    for low, high in pairwise(SNR_EDGES_DB):
+        label = (
+            f"< {high:g}"
+            if not np.isfinite(low)
+            else f"≥ {low:g}"
+            if not np.isfinite(high)
+            else f"{low:g} to {high:g}"
+        )
+        cells = [label]
+        for phase in "PS":
+            one = [t[(t["phase"] == phase) & (t["bin_low"] == low)].iloc[0] for t in pooled.values()]
+            cells += [
+                f"{one[0]['num_truth']}",
+                *(f"{r['recall']:.3f}" if r["num_truth"] else "" for r in one),
+            ]
+        rows.append(cells)
+    return markdown(head, rows)
+
+
+def run_real(
+    names: list[str], folder: Path, out: Path, loaded: dict[str, Any]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Hold pickers against the eye picks of the real records, and networks against their waveforms."""
+    control = pd.read_csv(folder / "eye_picks.csv")
+    rows, checks = [], []
+    for file, kind in REAL.items():
+        patch = io.read(folder / file, start_time=None if kind == "distant" else START)
+        start, first = pd.Timestamp(io.get_times(patch)[0], tz="UTC"), int(io.get_channel_index(patch)[0])
+        points = control[control["file"] == file]
+        for name, picker in pickers(names, kind, loaded).items():
+            picks = picker.pick(patch, KINDS[kind].pick, station_id="REAL")
+            table = compare_with_control_points(picks, points, start, first_channel=first)
+            rows.append(table.assign(record=file.removesuffix(".h5"), kind=kind, picker=name))
+            if name in names:
+                checks += waveform_check(patch, picks, file.removesuffix(".h5"), name, WINDOWS[kind], out)
+    return pd.concat(rows, ignore_index=True), pd.concat(checks, ignore_index=True)
+
+
+def waveform_check(
+    patch: Any,  # noqa: ANN401 - a dascore.Patch
+    picks: pd.DataFrame,
+    record: str,
+    name: str,
+    window: CorrelationWindow,
+    out: Path,
+) -> list[pd.DataFrame]:
+    """Compare differential times of channels 1 and 10 apart, and draw the latter."""
+    found = []
+    for step in (1, 10):
+        pairs = compare_differential_times([patch], picks, window, channel_step=step)
+        table = summarize_differential_times(pairs)
+        table.insert(0, "channels apart", step)
+        table.insert(0, "picker", name)
+        table.insert(0, "record", record)
+        found.append(table)
+    axes = differential_time_histogram(pairs)
+    axes.figure.savefig(
+        out / f"differential_times_{record}_{name.replace(':', '_').replace('/', '_')}.png", dpi=130
+    )
+    plt.close(axes.figure)
+    return found
+
+
+def real_table(real: pd.DataFrame) -> str:
+    """Lay out how pickers meet the eye picks."""
+    head = [
+        "record",
+        "phase",
+        "picker",
+        "channels",
+        "right",
+        "picked",
+        "false picks",
+        "median (s)",
+        "spread (s)",
+    ]
+    rows = [
+        [
+            r.record,
+            r.phase,
+            r.picker,
+            f"{r.num_channels}",
+            f"{r.share_right:.3f}",
+            f"{r.share_picked:.3f}",
+            f"{r.num_false}",
+            f"{r.median_residual_s:+.4f}",
+            f"{r.spread_s:.4f}",
+        ]
+        for r in real.sort_values(["record", "phase"], kind="stable").itertuples()
+    ]
+    return markdown(head, rows)
+
+
+def clarity_table(wide: dict[tuple[str, str], pd.DataFrame], real: pd.DataFrame, name: str) -> str:
+    """Set recall on the benchmark beside recall on the real records, both at the eye picks' tolerance."""
+    rows = []
+    for kind in real["kind"].unique():
+        mine = real[(real["kind"] == kind) & (real["picker"] == name)]
+        for phase, group in mine.groupby("phase"):
+            share = float(np.average(group["share_right"], weights=group["num_channels"]))
+            table = wide[name, kind]
+            on_bench = float(table.loc[table["phase"] == phase, "recall"].iloc[0])
+            tolerance = KINDS[kind].eye_tolerance_s[str(phase)]
+            cells = [kind, ", ".join(group["record"]), str(phase), f"{tolerance:g}"]
+            rows.append([*cells, f"{share:.3f}", f"{on_bench:.3f}", f"{on_bench - share:+.3f}"])
+    return markdown(["kind", "like", "phase", "tolerance (s)", "real", BENCH_VERSION, "difference"], rows)
+
+
+def draw(evaluations: dict[tuple[str, str], PickEvaluation], names: list[str], path: Path) -> None:
+    """Draw recall by signal-to-noise ratio, all kinds together."""
+    figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained", sharey=True)
+    for ax, phase in zip(axes, "PS", strict=True):
+        pooled = {name: pool(evaluations, name) for name in names}
+        recall_by_bin({name: t[t["phase"] == phase] for name, t in pooled.items()}, "snr_db", ax=ax)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=80)
+    plt.close(figure)
+
+
+def main() -> None:
+    """Run the benchmark."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--weights", nargs="+", default=["seisbench:original"], metavar="NAME")
+    parser.add_argument("--split", default="test", choices=("test", "validation"))
+    parser.add_argument("--cache", type=Path, default=Path("results/bench"))
+    parser.add_argument(
+        "--out", type=Path, default=Path("results/bench_v1"), help="folder for JSON and figures"
+    )
+    parser.add_argument("--figure", type=Path, help="figure of recall by signal-to-noise ratio")
+    parser.add_argument(
+        "--shared", type=Path, default=Path(os.environ.get("PHASENET_DAS_SHARED", "../shared"))
+    )
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    loaded: dict[str, Any] = {}
+    strict, wide, cpu_s = run_bench(options.weights, options.split, options.cache, loaded)
+    names = [*options.weights, *CLASSICAL]
+    facts: dict[str, Any] = {
+        "benchmark": BENCH_VERSION,
+        "truth": {p.name: truth_digest(make_part(p, options.cache)) for p in bench_parts(options.split)},
+        "cpu_s": cpu_s,
+        "scores": {f"{name} {kind}": records(e.table) for (name, kind), e in strict.items()},
+    }
+    print(f"### {BENCH_VERSION}, {options.split} set\n\n{scores_table(strict, names)}\n")
+    print(
+        "CPU-seconds for picking: "
+        + ", ".join(f"{name} {value:.0f}" for name, value in cpu_s.items())
+        + ".\n"
+    )
+    print(f"### Recall by signal-to-noise ratio, all kinds together\n\n{bins_table(strict, names)}\n")
+    draw(strict, names, options.figure or options.out / "recall_by_snr.png")
+    folder = options.shared / "data" / "das_events"
+    if folder.is_dir():
+        real, checks = run_real(options.weights, folder, options.out, loaded)
+        facts |= {"real": records(real), "waveforms": records(checks)}
+        print(
+            "### Real records, against picks by eye (three times their uncertainty)\n\n"
+            + real_table(real)
+            + "\n"
+        )
+        print("### Is the benchmark as hard as the real records?\n")
+        print(clarity_table(wide, real, options.weights[0]) + "\n")
+        print("### Real records, differential times of picks less those of waveforms\n")
+        print(differential_times_markdown(checks) + "\n")
+    else:
+        print(f"The real records are not at hand ({folder}); their tables are left out.\n")
+    (options.out / f"{BENCH_VERSION}.json").write_text(json.dumps(facts, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
