@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from das_sources import BUILDERS, Builder, Source
+
+from tests.io.das_sources import BUILDERS, Builder, Source
 
 
 @pytest.fixture(params=BUILDERS, ids=lambda build: build.__name__)

@@ -10,7 +10,6 @@ import dascore
 import h5py
 import numpy as np
 import pytest
-from das_sources import ATTRS, DT_S, FIRST_CHANNEL, START, make_stream, own_patch, write_h5
 
 from phasenet_das.errors import (
     ChannelGeometryError,
@@ -34,6 +33,7 @@ from phasenet_das.io import (
     read,
     write_quakeflow,
 )
+from tests.io.das_sources import ATTRS, DT_S, FIRST_CHANNEL, START, make_stream, own_patch, write_h5
 
 
 def waves() -> np.ndarray:

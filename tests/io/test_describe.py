@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from das_sources import ATTRS, DT_S, START, quakeflow, write_h5
 
 from phasenet_das.errors import ChannelGeometryError
 from phasenet_das.io import describe, make_patch
+from tests.io.das_sources import ATTRS, DT_S, START, quakeflow, write_h5
 
 
 def test_text_for_people_names_every_finding(tmp_path: Path):

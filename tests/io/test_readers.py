@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from das_sources import Source, Truth
 
 from phasenet_das.io import (
     describe,
@@ -19,6 +18,7 @@ from phasenet_das.io import (
     read,
     write_quakeflow,
 )
+from tests.io.das_sources import Source, Truth
 
 
 def test_array_comes_out_channel_first(source: Source):
