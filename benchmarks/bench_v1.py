@@ -247,8 +247,8 @@ def real_table(real: pd.DataFrame) -> str:
             f"{r.share_right:.3f}",
             f"{r.share_picked:.3f}",
             f"{r.num_false}",
-            f"{r.median_residual_s:+.4f}",
-            f"{r.spread_s:.4f}",
+            f"{r.median_residual_s:+.4f}" if r.share_right else "",
+            f"{r.spread_s:.4f}" if r.share_right else "",
         ]
         for r in real.sort_values(["record", "phase"], kind="stable").itertuples()
     ]
