@@ -304,7 +304,7 @@ KINDS: dict[str, BenchKind] = {
         100.0,
         {"P": 0.1, "S": 0.2},
         {"P": 0.9, "S": 1.2},
-        PickSettings(),
+        PickSettings(min_score=0.3, min_separation_s=0.5),
         TriggerSettings(
             sta_s=0.2,
             lta_s=3.0,
@@ -317,7 +317,14 @@ KINDS: dict[str, BenchKind] = {
         ),
     ),
     "local": BenchKind(
-        "", _SURFACE, 600.0, 100.0, {"P": 0.1, "S": 0.2}, {"P": 0.1, "S": 0.2}, PickSettings(), _TRIGGERS
+        "",
+        _SURFACE,
+        600.0,
+        100.0,
+        {"P": 0.1, "S": 0.2},
+        {"P": 0.1, "S": 0.2},
+        PickSettings(min_score=0.3, min_separation_s=0.5),
+        _TRIGGERS,
     ),
     "well": BenchKind(
         "safod_20170630_M2.46",
@@ -326,7 +333,7 @@ KINDS: dict[str, BenchKind] = {
         250.0,
         {"P": 0.05, "S": 0.1},
         {"P": 0.06, "S": 0.18},
-        PickSettings(rate="native"),
+        PickSettings(min_score=0.3, min_separation_s=0.5, rate="native"),
         _TRIGGERS.faster(2.5),
     ),
     "micro": BenchKind(
@@ -336,7 +343,7 @@ KINDS: dict[str, BenchKind] = {
         2000.0,
         {"P": 0.02, "S": 0.04},
         {"P": 0.03, "S": 0.06},
-        PickSettings(rate="native", common_mode="median"),
+        PickSettings(min_score=0.3, min_separation_s=0.5, rate="native", common_mode="median"),
         _TRIGGERS.faster(20.0),
     ),
 }

@@ -1,0 +1,77 @@
+"""bench-v1 is frozen: whole settings, separate splits, and a digest that changes when anything does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from phasenet_das.errors import ConfigError
+from phasenet_das.evaluate import bench_parts, evaluate_picks, make_part
+from phasenet_das.evaluate.bench import KINDS, SNR_EDGES_DB, truth_digest
+from phasenet_das.simulate.config import SimulationConfig
+from phasenet_das.tables import read_channels, read_picks
+
+FROZEN = "4423e6a0844bb4d4"
+
+
+def test_the_definition_has_not_changed() -> None:
+    parts = [[p.name, p.seed] for split in ("train", "validation", "test") for p in bench_parts(split)]
+    kinds = [
+        [
+            name,
+            k.sections,
+            k.duration_s,
+            k.sampling_rate_hz,
+            k.tolerance_s,
+            k.pick.model_dump(exclude_unset=True),
+        ]
+        for name, k in KINDS.items()
+    ]
+    text = json.dumps([parts, kinds, [str(edge) for edge in SNR_EDGES_DB]], sort_keys=True)
+    assert hashlib.sha256(text.encode()).hexdigest()[:16] == FROZEN, "a change makes it bench-v2"
+
+
+def test_no_setting_is_left_to_the_simulators_defaults() -> None:
+    for kind in KINDS.values():
+        for section, values in kind.sections.items():
+            fields = SimulationConfig.model_fields[section].annotation.model_fields  # type: ignore[union-attr]
+            assert set(values) == set(fields), section
+        assert set(kind.sections) == {"cable", "earth", "sources", "waves", "noise", "traffic", "faults"}
+
+
+def test_splits_share_neither_cables_nor_events() -> None:
+    seeds = [{part.seed for part in bench_parts(split)} for split in ("train", "validation", "test")]
+    assert not seeds[0] & seeds[1] | seeds[0] & seeds[2] | seeds[1] & seeds[2]
+    with pytest.raises(ConfigError, match="train, validation, test"):
+        bench_parts("tests")
+
+
+def test_a_part_is_made_once_and_always_alike(tmp_path: Path) -> None:
+    part = bench_parts("test")[-1]
+    small = replace(
+        part,
+        config=part.config.model_copy(
+            update={
+                "duration_s": 3.0,
+                "file_length_s": 3.0,
+                "sampling_rate_hz": 500.0,
+                "cable": part.config.cable.model_copy(update={"num_channels": 12}),
+                "sources": part.config.sources.model_copy(update={"events_per_hour": 2400.0}),
+            }
+        ),
+    )
+    folder = make_part(small, tmp_path)
+    changed = (folder / "truth_picks.parquet").stat().st_mtime_ns
+    assert make_part(small, tmp_path) == folder
+    assert (folder / "truth_picks.parquet").stat().st_mtime_ns == changed
+    again = make_part(small, tmp_path / "again")
+    assert truth_digest(folder) == truth_digest(again)
+    assert truth_digest(make_part(replace(small, seed=5), tmp_path)) != truth_digest(folder)
+    assert len(read_channels(folder / "channels.csv")) == 12
+    truth = read_picks(folder / "truth_picks.parquet")
+    table = evaluate_picks(truth, truth, tolerance_s=KINDS["micro"].tolerance_s, num_bootstrap=20).table
+    assert (table["f1"] == 1).all()
