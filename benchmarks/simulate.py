@@ -202,6 +202,43 @@ def draw(shown: list[Panel], path: Path) -> None:
     figure.savefig(path, dpi=60, pil_kwargs={"quality": 80})
 
 
+def draw_statistics(shown: list[Panel], path: Path) -> None:
+    """Draw spectra, coherence along the cable and signal-to-noise ratios, real and simulated in one frame."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    lags = (1, 2, 3, 4, 6, 8, 11, 16, 23, 32, 45, 64)
+    colors = {"noise": "#7f7f7f", "P": "#0072b2", "S": "#d55e00"}
+    pairs = list(zip(shown[::2], shown[1::2], strict=True))
+    figure, axes = plt.subplots(3, len(pairs), figsize=(6 * len(pairs), 11), layout="constrained")
+    for column, pair in zip(axes.T, pairs, strict=True):
+        for panel, style in zip(pair, ("-", "--"), strict=True):
+            noise = panel.span("noise").std(axis=1)
+            for part, color in colors.items():
+                data = panel.span(part)
+                label = f"{part}, {'real' if style == '-' else 'simulated'}"
+                look = {"color": color, "ls": style, "label": label}
+                freqs, power = welch(data, 1 / panel.dt_s, nperseg=min(256, data.shape[1]), axis=1)
+                spectrum = np.sqrt(np.median(power, axis=0))[1:]
+                column[0].loglog(freqs[1:], spectrum / spectrum.max(), **look)
+                column[1].semilogx(lags, coherence(data, panel.dt_s, lags), **look)
+                if part != "noise":
+                    ratio = np.sort(20 * np.log10(data.std(axis=1)[noise > 0] / noise[noise > 0]))
+                    column[2].plot(ratio, np.linspace(0, 1, len(ratio)), **look)
+        column[0].set(
+            title=f"{pair[0].name}; {pair[1].name}", xlabel="Frequency (Hz)", ylabel="Spectrum / its peak"
+        )
+        column[0].set_ylim(1e-4, 2)
+        column[1].set(xlabel="Separation along the cable (m)", ylabel="Correlation, 1 to 20 Hz")
+        column[2].set(xlabel="Rms over noise (dB)", ylabel="Share of channels below")
+        for panel_axes in column:
+            panel_axes.legend(fontsize="small")
+            panel_axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=70, pil_kwargs={"quality": 85})
+
+
 def draw_scenarios(path: Path, seed: int) -> None:
     """Draw a span of every scenario with its true arrivals."""
     import matplotlib as mpl
@@ -249,6 +286,7 @@ def main() -> None:
         for panel in shown:
             report(panel)
         draw(shown, options.figures / "simulated_and_real.jpg")
+        draw_statistics(shown, options.figures / "simulated_statistics.jpg")
 
 
 if __name__ == "__main__":
