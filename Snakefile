@@ -28,10 +28,10 @@ include: "workflow/rules/report.smk"
 
 
 rule all:
+    default_target: True
     input:
         results("config.yaml"),
         results("catalog.csv"),
         results("catalog.xml"),
         results("report.html"),
-    default_target: True
     localrule: True

@@ -6,20 +6,20 @@ rule associate:
         events=results("events.parquet"),
         picks=results("picks.parquet"),
         summary=results("association.json"),
-    params:
-        station_id=CONFIG.data.station_id,
-        channels=CONFIG.channels.model_dump(mode="json"),
-        association=CONFIG.association.model_dump(mode="json"),
     log:
         results("logs", "associate.log"),
     benchmark:
         results("benchmarks", "associate.tsv")
+    conda:
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=4000,
         runtime=60,
-    conda:
-        ENVIRONMENT
+    params:
+        station_id=CONFIG.data.station_id,
+        channels=CONFIG.channels.model_dump(mode="json"),
+        association=CONFIG.association.model_dump(mode="json"),
     script:
         "../scripts/associate.py"
 
@@ -36,17 +36,17 @@ rule catalog:
             category="Catalog",
         ),
         quakeml=results("catalog.xml"),
-    params:
-        station_id=CONFIG.data.station_id,
-        channels=CONFIG.channels.model_dump(mode="json"),
-        report=CONFIG.report.model_dump(mode="json"),
     log:
         results("logs", "catalog.log"),
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=2000,
         runtime=10,
-    conda:
-        ENVIRONMENT
+    params:
+        station_id=CONFIG.data.station_id,
+        channels=CONFIG.channels.model_dump(mode="json"),
+        report=CONFIG.report.model_dump(mode="json"),
     script:
         "../scripts/catalog.py"

@@ -1,13 +1,13 @@
 rule settings:
     output:
         config=results("config.yaml"),
-    params:
-        settings=CONFIG.model_dump(mode="json"),
     log:
         results("logs", "settings.log"),
     localrule: True
     conda:
         ENVIRONMENT
+    params:
+        settings=CONFIG.model_dump(mode="json"),
     script:
         "../scripts/settings.py"
 
@@ -18,19 +18,19 @@ rule pick:
     output:
         picks=results("picks", "{recording}.parquet"),
         coverage=results("coverage", "{recording}.csv"),
-    params:
-        source=lambda wildcards: RECORDINGS[wildcards.recording],
-        data=CONFIG.data.model_dump(mode="json"),
-        pick=CONFIG.pick.model_dump(mode="json"),
     log:
         results("logs", "pick", "{recording}.log"),
     benchmark:
         results("benchmarks", "pick", "{recording}.tsv")
+    conda:
+        ENVIRONMENT
     threads: 2
     resources:
         mem_mb=4000,
         runtime=60,
-    conda:
-        ENVIRONMENT
+    params:
+        source=lambda wildcards: RECORDINGS[wildcards.recording],
+        data=CONFIG.data.model_dump(mode="json"),
+        pick=CONFIG.pick.model_dump(mode="json"),
     script:
         "../scripts/pick.py"

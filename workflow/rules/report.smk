@@ -4,7 +4,9 @@ rule report:
         picks=results("picks.parquet"),
         summary=results("association.json"),
         coverage=expand(results("coverage", "{recording}.csv"), recording=RECORDINGS),
-        recordings=[source for name in RECORDINGS for source in existing(RECORDINGS[name])],
+        recordings=[
+            source for name in RECORDINGS for source in existing(RECORDINGS[name])
+        ],
         channels=existing(CONFIG.channels.path),
     output:
         html=report(
@@ -12,16 +14,16 @@ rule report:
             caption="../report/report.rst",
             category="Report",
         ),
-    params:
-        sources=list(RECORDINGS.values()),
-        settings=CONFIG.model_dump(mode="json"),
     log:
         results("logs", "report.log"),
+    conda:
+        ENVIRONMENT
     threads: 1
     resources:
         mem_mb=4000,
         runtime=30,
-    conda:
-        ENVIRONMENT
+    params:
+        sources=list(RECORDINGS.values()),
+        settings=CONFIG.model_dump(mode="json"),
     script:
         "../scripts/report.py"
