@@ -149,7 +149,8 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, one_rank: Train
         pd.testing.assert_frame_equal(log_of(settings, name), log_of(one_rank, name))
     for name in ("last.pt", "best.pt"):
         for key, value in weights_of(one_rank, name).items():
-            torch.testing.assert_close(weights_of(settings, name)[key], value, rtol=0, atol=0)
+            # To rounding: two processes may add up in another order. A draw or a moment lost shows at 1e-2.
+            torch.testing.assert_close(weights_of(settings, name)[key], value, rtol=1e-4, atol=1e-6)
 
 
 def test_sigterm_to_one_rank_saves_and_stops_all_and_one_rank_may_go_on(
