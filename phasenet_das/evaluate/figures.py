@@ -67,8 +67,8 @@ def _middles(group: pd.DataFrame) -> np.ndarray:
     """Middle of each bin; the outermost, which hold all beyond, are drawn as wide as their neighbours."""
     low, high = group["bin_low"].to_numpy(np.float64), group["bin_high"].to_numpy(np.float64)
     width = float(np.median(high - low))
-    low, high = np.maximum(low, high - width), np.minimum(high, low + width)
-    middle: np.ndarray = 0.5 * (low + high)
+    low = np.where(np.isfinite(low), low, high - width)
+    middle: np.ndarray = 0.5 * (low + np.where(np.isfinite(high), high, low + width))
     return middle
 
 

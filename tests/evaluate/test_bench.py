@@ -15,7 +15,7 @@ from phasenet_das.evaluate.bench import KINDS, SNR_EDGES_DB, truth_digest
 from phasenet_das.simulate.config import SimulationConfig
 from phasenet_das.tables import read_channels, read_picks
 
-FROZEN = "4423e6a0844bb4d4"
+FROZEN = "7beccb726ac9ac4c"
 
 
 def test_the_definition_has_not_changed() -> None:
@@ -75,3 +75,12 @@ def test_a_part_is_made_once_and_always_alike(tmp_path: Path) -> None:
     truth = read_picks(folder / "truth_picks.parquet")
     table = evaluate_picks(truth, truth, tolerance_s=KINDS["micro"].tolerance_s, num_bootstrap=20).table
     assert (table["f1"] == 1).all()
+
+
+def test_a_changed_recording_is_noticed(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    part = bench_parts("test")[-1]
+    config = part.config.model_copy(
+        update={"duration_s": 2.0, "file_length_s": 2.0, "sampling_rate_hz": 500.0}
+    )
+    make_part(replace(part, config=config), tmp_path)
+    assert "no longer makes the recording that was frozen" in caplog.text
