@@ -121,3 +121,10 @@ def test_tables_line_up_and_unknown_numbers_are_null() -> None:
         {"x": None, "n": 2},
         {"x": 1.0, "n": 3},
     ]
+
+
+def test_help_shows_an_example(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, capsys: pytest.CaptureFixture
+) -> None:
+    assert _run(monkeypatch, folder, "--help") == 0
+    assert "Example: phasenet-das evaluate " in " ".join(capsys.readouterr().out.split())
