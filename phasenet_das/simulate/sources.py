@@ -274,7 +274,8 @@ def _local_events(n: int, config: SimulationConfig, cable: Cable, rng: np.random
 
 def _blasts(n: int, config: SimulationConfig, cable: Cable, rng: np.random.Generator) -> pd.DataFrame:
     sources = config.sources
-    quarry = _around(1, max(2.0, sources.distance_min_km), sources.distance_max_km, (0, 0), cable, rng)
+    nearest_km = min(max(2.0, sources.distance_min_km), sources.distance_max_km)
+    quarry = _around(1, nearest_km, sources.distance_max_km, (0, 0), cable, rng)
     position = quarry + 0.2 * rng.standard_normal((n, 3))
     position[:, 2] = cable.surface_km + 0.03
     top = max(sources.magnitude_min, min(sources.magnitude_max, 2.0))

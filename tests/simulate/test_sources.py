@@ -84,3 +84,18 @@ def test_mean_square_of_the_double_couple_over_the_focal_sphere():
 def test_a_blast_pushes_outward_everywhere():
     p, _, _ = radiation(event("quarry_blast"), np.linspace(0, 6, 20), np.linspace(0, 3, 20))
     assert (p > 0).all()
+
+
+@pytest.mark.parametrize("farthest_km", [0.5, 1.9, 30.0])
+def test_blasts_lie_no_farther_than_events_may(farthest_km):
+    config = SimulationConfig(
+        sources={"distance_min_km": 0.1, "distance_max_km": farthest_km, "blasts_per_hour": 60.0}
+    )
+    cable = make_cable(config.cable, 3)
+    events = draw_events(config, cable, 3)
+    blasts = events[events["source_type"] == "quarry_blast"]
+    assert len(blasts) > 0
+    apart = np.linalg.norm(
+        blasts[["x_km", "y_km"]].to_numpy()[:, None] - cable.position_km[None, :, :2], axis=-1
+    )
+    assert (apart.min(axis=1) < farthest_km + 1.5).all()  # a quarry is some hundred metres wide
