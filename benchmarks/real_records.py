@@ -1,6 +1,6 @@
 """Pick the four real records and hold the picks against arrivals read by eye.
 
-    python benchmarks/real_records.py --shared ../shared --out /tmp/real_records
+    python benchmarks/real_records.py --shared ../shared --out results/real_records
 
 Prints one Markdown table, and draws each record with picks and eye picks.
 """
