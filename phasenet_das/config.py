@@ -58,8 +58,11 @@ class DataSettings(_Section):
         description="Read instead when none of the inputs exists; 'daspy:example' is the Brady record that "
         "the package daspy-toolbox carries.",
     )
-    station_id: str = Field(
-        "DAS", min_length=1, description="Name of the cable in all tables.", pattern=r"^[A-Za-z0-9._-]+$"
+    station_id: str | None = Field(
+        None,
+        min_length=1,
+        description="Name of the cable in all tables; empty for the name that the files give.",
+        pattern=r"^[A-Za-z0-9._-]+$",
     )
     start_time: str | None = Field(
         None,

@@ -18,14 +18,14 @@ __all__ = ["load_channels", "receivers_of", "within_recording"]
 log = logging.getLogger(__name__)
 
 
-def load_channels(settings: GeometrySettings, station_id: str) -> pd.DataFrame | None:
+def load_channels(settings: GeometrySettings, station_id: str | None) -> pd.DataFrame | None:
     """Load the channel table that the settings name.
 
     Parameters
     ----------
     settings : GeometrySettings
         Path, column names and projection.
-    station_id : str
+    station_id : str or None
         Name of the cable when the file has no ``station_id``.
 
     Returns
@@ -107,7 +107,7 @@ def within_recording(channels: pd.DataFrame, picks: pd.DataFrame) -> pd.DataFram
     return channels[~outside.to_numpy()].reset_index(drop=True)
 
 
-def _read_renamed(path: Path, settings: GeometrySettings, station_id: str) -> pd.DataFrame:
+def _read_renamed(path: Path, settings: GeometrySettings, station_id: str | None) -> pd.DataFrame:
     table = pd.read_csv(path, skiprows=range(1, 1 + settings.skip_rows))
     absent = [name for name in settings.columns.values() if name not in table.columns]
     if absent:
@@ -118,6 +118,8 @@ def _read_renamed(path: Path, settings: GeometrySettings, station_id: str) -> pd
     table = table.rename(columns={theirs: ours for ours, theirs in settings.columns.items()})
     if "longitude" not in table.columns:
         table = _unproject(table, path, settings.crs)
+    if "station_id" not in table.columns and station_id is None:
+        raise ChannelGeometryError(f"{path}: no column station_id, and no cable name; say data.station_id.")
     for name, value in (("station_id", station_id), ("distance_m", np.nan), ("status", "ok")):
         if name not in table.columns:
             table[name] = value

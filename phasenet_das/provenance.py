@@ -105,7 +105,7 @@ def provenance(
         Ready for JSON. Holds no time of writing, so that equal runs write equal files.
     """
     hashes: Mapping[str, str] = {
-        Path(path).name: file_hash(path) for path in sorted(map(str, inputs)) if Path(path).is_file()
+        str(path): file_hash(path) for path in sorted(map(str, inputs)) if Path(path).is_file()
     }
     listing = "\n".join(f"{name} {value}" for name, value in sorted(hashes.items()))
     record: dict[str, Any] = {

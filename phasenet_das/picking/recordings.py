@@ -96,7 +96,7 @@ def pick_recordings(
             if strict or len(sources) == 1:
                 raise
             log.error("%s is left out: %s", source, error)
-            rows.append(_skipped(source, data.station_id, str(error)))
+            rows.append(_skipped(source, data.station_id or "", str(error)))
             continue
         units.add(picks.attrs["amplitude_unit"])
         tables.append(picks)
