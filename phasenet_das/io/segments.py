@@ -1,0 +1,324 @@
+"""Segments: runs of samples without a gap, of one cable and one geometry, loaded block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+
+from phasenet_das.errors import ChannelGeometryError, ConfigError
+from phasenet_das.io.patch import (
+    UNKNOWN_UNIT,
+    check_array,
+    check_channel_index,
+    check_dt,
+    get_channel_index,
+    get_distance_m,
+    get_dt_s,
+    get_station_id,
+    get_times,
+    get_unit,
+    spatial_first,
+)
+
+if TYPE_CHECKING:
+    from dascore import Patch
+
+__all__ = [
+    "ArraySegment",
+    "GeneratedSegment",
+    "Segment",
+    "check_span",
+    "gauge_length_of",
+    "sample_time_ns",
+    "segment_name",
+    "segment_of_patch",
+]
+
+ALL_CHANNELS = slice(None)
+Generator: TypeAlias = Callable[[int, int, slice], np.ndarray]
+_GAUGE_NAMES = ("gauge_length_m", "gauge_length")
+
+
+@runtime_checkable
+class Segment(Protocol):
+    """A run of samples without a gap, of one cable and one geometry.
+
+    Sample k is at ``start_ns + k * dt_s * 1e9``, rounded to 1 ns (:func:`sample_time_ns`).
+
+    Attributes
+    ----------
+    station_id : str
+        Name of the cable; may be empty.
+    start_ns : int
+        UTC time of the first sample, ns since 1970.
+    dt_s : float
+        Sampling interval in s.
+    num_samples : int
+        Length.
+    channel_index : numpy.ndarray, shape (channel,), int32
+        The interrogator's numbers, in the order of the file.
+    distance_m : numpy.ndarray, shape (channel,), float64
+        Optical distance, NaN when unknown.
+    unit : str
+        Unit of the samples, "unknown" when nothing says.
+    gauge_length_m : float
+        NaN when unknown.
+    name : str
+        Short, for logs: station and start.
+    failures : dict of str to str
+        Files that could not be read after all, with the reason; their samples are NaN.
+    notes : dict of str to str
+        Files that were read but look wrong (nothing but zeros or NaN), with what was found.
+    """
+
+    station_id: str
+    start_ns: int
+    dt_s: float
+    num_samples: int
+    channel_index: np.ndarray
+    distance_m: np.ndarray
+    unit: str
+    gauge_length_m: float
+    name: str
+    failures: dict[str, str]
+    notes: dict[str, str]
+
+    def load(self, first: int, end: int, channels: slice = ALL_CHANNELS) -> np.ndarray:
+        """Load samples ``[first, end)`` of the channels at the positions `channels`.
+
+        Returns
+        -------
+        numpy.ndarray, shape (channel, end - first), float32, C-contiguous
+
+        Raises
+        ------
+        ConfigError
+            The span is not inside the segment.
+        """
+
+    def inputs(self, first: int, end: int) -> list[tuple[str, str]]:
+        """Name the files behind samples ``[first, end)``: path, and a key of the content."""
+
+
+def check_span(segment: Segment, first: int, end: int) -> None:
+    """Refuse a span that is not inside a segment.
+
+    Raises
+    ------
+    ConfigError
+        Not ``0 <= first <= end <= num_samples``.
+    """
+    if not 0 <= first <= end <= segment.num_samples:
+        raise ConfigError(
+            f"{segment.name}: samples [{first}, {end}) were asked for, but the segment has "
+            f"[0, {segment.num_samples})."
+        )
+
+
+def sample_time_ns(segment: Segment, sample: int) -> int:
+    """Return the UTC time of a sample, also of one outside the segment, in ns since 1970."""
+    return segment.start_ns + round(sample * (segment.dt_s * 1e9))
+
+
+def segment_name(station_id: str, start_ns: int) -> str:
+    """Name a segment for logs: station and start to the millisecond."""
+    start = np.datetime_as_string(np.datetime64(start_ns, "ns"), unit="ms")
+    return f"{station_id} {start}".strip()
+
+
+@dataclass
+class _Described:
+    """What all segments say about themselves, and the checks on it."""
+
+    station_id: str
+    start_ns: int
+    dt_s: float
+    num_samples: int
+    channel_index: np.ndarray
+    distance_m: np.ndarray
+    unit: str = UNKNOWN_UNIT
+    gauge_length_m: float = float("nan")
+    name: str = ""
+    failures: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_dt(self.dt_s, self.name or "dt_s")
+        self.channel_index = check_channel_index(self.channel_index, len(self.channel_index))
+        self.distance_m = np.asarray(self.distance_m, dtype=np.float64)
+        if self.distance_m.shape != self.channel_index.shape:
+            raise ChannelGeometryError(
+                f"distance_m: found shape {self.distance_m.shape}, expected {self.channel_index.shape}, one "
+                "value a channel (NaN when unknown)."
+            )
+        self.name = self.name or segment_name(self.station_id, self.start_ns)
+
+
+@dataclass(init=False)
+class ArraySegment(_Described):
+    """A segment that is already in memory.
+
+    Parameters
+    ----------
+    data : numpy.ndarray, shape (channel, time), real
+        Not copied.
+    start_ns : int
+        UTC time of the first sample, ns since 1970.
+    dt_s : float
+        Sampling interval in s.
+    channel_index : numpy.ndarray, shape (channel,), int, optional
+        0, 1, 2 … by default.
+    distance_m : numpy.ndarray, shape (channel,), float64, optional
+        Unknown (NaN) by default.
+    station_id, unit, gauge_length_m, name : optional
+        See :class:`Segment`.
+
+    Raises
+    ------
+    DataFormatError, SamplingError, ChannelGeometryError
+        The array, the interval or the channels are unusable.
+    """
+
+    def __init__(
+        self,
+        data: np.ndarray,
+        *,
+        start_ns: int,
+        dt_s: float,
+        channel_index: np.ndarray | None = None,
+        distance_m: np.ndarray | None = None,
+        station_id: str = "",
+        unit: str = UNKNOWN_UNIT,
+        gauge_length_m: float = float("nan"),
+        name: str = "",
+    ) -> None:
+        self._data = check_array(np.asarray(data))
+        count = len(self._data)
+        super().__init__(
+            station_id=station_id,
+            start_ns=start_ns,
+            dt_s=dt_s,
+            num_samples=self._data.shape[1],
+            channel_index=check_channel_index(channel_index, count),
+            distance_m=np.full(count, np.nan) if distance_m is None else distance_m,
+            unit=unit,
+            gauge_length_m=gauge_length_m,
+            name=name,
+        )
+
+    def load(self, first: int, end: int, channels: slice = ALL_CHANNELS) -> np.ndarray:
+        """Copy samples ``[first, end)``; see :meth:`Segment.load`."""
+        check_span(self, first, end)
+        return np.array(self._data[channels, first:end], dtype=np.float32, order="C")
+
+    def inputs(self, first: int, end: int) -> list[tuple[str, str]]:
+        """Return nothing: no file is behind this segment."""
+        check_span(self, first, end)
+        return []
+
+
+@dataclass
+class GeneratedSegment(_Described):
+    """A segment whose samples are made when they are asked for, of any length.
+
+    Parameters
+    ----------
+    generate : callable
+        ``generate(first, end, channels)`` returns samples ``[first, end)`` of the channels at the
+        positions `channels`, an array (channel, end - first); the same values for the same sample
+        whatever the span.
+
+    Notes
+    -----
+    The other parameters are those of :class:`Segment`.
+    """
+
+    generate: Generator = field(kw_only=True, repr=False)
+
+    def load(self, first: int, end: int, channels: slice = ALL_CHANNELS) -> np.ndarray:
+        """Make samples ``[first, end)``; see :meth:`Segment.load`."""
+        check_span(self, first, end)
+        return np.ascontiguousarray(self.generate(first, end, channels), dtype=np.float32)
+
+    def inputs(self, first: int, end: int) -> list[tuple[str, str]]:
+        """Return nothing: no file is behind this segment."""
+        check_span(self, first, end)
+        return []
+
+
+def segment_of_patch(patch: Patch, *, gauge_length_m: float | None = None, name: str = "") -> ArraySegment:
+    """Make a segment of a Patch in memory.
+
+    Parameters
+    ----------
+    patch : dascore.Patch
+        As :func:`phasenet_das.read` makes it; its array is not copied.
+    gauge_length_m : float, optional
+        Else that of the Patch's attributes.
+    name : str
+        For logs; station and start by default.
+
+    Returns
+    -------
+    ArraySegment
+
+    Raises
+    ------
+    DataFormatError, ChannelGeometryError
+        See :func:`phasenet_das.io.get_channel_index`.
+    """
+    if gauge_length_m is None:
+        gauge_length_m = gauge_length_of(dict(patch.attrs))
+    return ArraySegment(
+        spatial_first(patch),
+        start_ns=int(get_times(patch)[0].astype(np.int64)),
+        dt_s=get_dt_s(patch),
+        channel_index=get_channel_index(patch),
+        distance_m=get_distance_m(patch),
+        station_id=get_station_id(patch),
+        unit=get_unit(patch),
+        gauge_length_m=gauge_length_m,
+        name=name,
+    )
+
+
+def gauge_length_of(attrs: Mapping[str, object]) -> float:
+    """Find the gauge length among a recording's attributes.
+
+    Parameters
+    ----------
+    attrs : mapping
+        ``gauge_length_m``, or ``gauge_length`` (with ``gauge_length_units`` when not in m).
+
+    Returns
+    -------
+    float
+        In m, to 1 µm; NaN when it is missing, is no positive number, or its unit is not one of length.
+    """
+    for name in _GAUGE_NAMES:
+        try:
+            value = float(str(attrs.get(name)))
+        except ValueError:
+            continue
+        units = "m" if name.endswith("_m") else str(attrs.get("gauge_length_units") or "m")
+        metres = value * _metres_in(units)
+        if np.isfinite(metres) and metres > 0:
+            return round(metres, 6)
+    return float("nan")
+
+
+def _metres_in(units: str) -> float:
+    if units in ("m", "meter", "metre", "1 m", "1.0 m"):
+        return 1.0
+    from pint.errors import PintError
+
+    from phasenet_das.io.patch import parse_unit
+
+    quantity = parse_unit(units)
+    try:
+        return float("nan") if quantity is None else float(quantity.to("m").magnitude)
+    except PintError:
+        return float("nan")
