@@ -24,10 +24,13 @@ from torch import nn
 
 from phasenet_das.models import build_model
 
-TILE = (1024, 8192)
-LEVELS = [(2, 4), (2, 4), (2, 4), (2, 2)]
+TILE = (640, 13056)
+LEVELS = [(2, 4), (2, 4), (2, 4), (2, 4)]
+SHALLOW = [(2, 4), (2, 4), (2, 4), (2, 2)]
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
+    "no compression of amplitudes": {"compress": False},
+    "step 2 x 2 to the coarsest level": {"strides": SHALLOW},
     "kernels 3 x 5 at the finest level": {"kernels": [(3, 5)] * 4},
     "kernels 3 x 7 at the two finest levels": {"kernels": [(3, 7), (3, 7), (3, 5), (3, 5)]},
     "square kernels 5 x 5": {"kernels": [(5, 5)] * 4},
@@ -48,7 +51,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     },
     "five levels, total stride (32, 256)": {
         "widths": (16, 32, 64, 128, 192),
-        "strides": [*LEVELS, (2, 2)],
+        "strides": [*SHALLOW, (2, 2)],
         "kernels": [(3, 5), (3, 5), (3, 5), (3, 3), (3, 3)],
         "depths": (1, 1, 2, 1, 1),
     },

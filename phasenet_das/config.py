@@ -198,8 +198,15 @@ class TrainDataSettings(_Section):
     labels: str | None = Field(
         None, description="Folder of the pick tables, named as the windows; beside the windows when empty."
     )
+    validation_windows: tuple[str, ...] = Field(
+        (), description="Windows to validate on; a share of the events of `windows` when empty."
+    )
     validation_fraction: float = Field(
         0.1, ge=0, lt=1, description="Share of the events kept for validation; whole events, on all cables."
+    )
+    samples_per_window: int = Field(1, ge=1, description="Samples drawn from each window an epoch.")
+    anchored: float = Field(
+        0.9, ge=0, le=1, description="Share of the samples cut so that they hold a pick; others lie anywhere."
     )
     same_event_s: float = Field(
         60.0,

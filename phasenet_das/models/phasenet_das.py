@@ -44,6 +44,9 @@ class PhaseNetDAS(nn.Module):
         Residual blocks of the encoder at each level; the decoder has one at each but the coarsest.
     separable : bool
         Blocks of a depthwise and a pointwise convolution instead of one dense convolution.
+    compress : bool
+        Take the inverse hyperbolic sine of the amplitudes first: as they are up to the noise, logarithmic
+        beyond, so that strong events do not drown the statistics of the batch norms.
 
     Attributes
     ----------
@@ -64,10 +67,11 @@ class PhaseNetDAS(nn.Module):
     def __init__(
         self,
         widths: Sequence[int] = (16, 32, 64, 128),
-        strides: Sequence[Sequence[int]] = ((2, 4), (2, 4), (2, 4), (2, 2)),
+        strides: Sequence[Sequence[int]] = ((2, 4), (2, 4), (2, 4), (2, 4)),
         kernels: Sequence[Sequence[int]] = ((3, 3), (3, 5), (3, 5), (3, 5)),
         depths: Sequence[int] = (1, 2, 2, 2),
         separable: bool = False,
+        compress: bool = True,
     ) -> None:
         super().__init__()
         step, size = [_pair(stride) for stride in strides], [_pair(kernel) for kernel in kernels]
@@ -78,7 +82,9 @@ class PhaseNetDAS(nn.Module):
             "kernels": [list(kernel) for kernel in size],
             "depths": list(depths),
             "separable": separable,
+            "compress": compress,
         }
+        self._compress = compress
         self._cell = _cumulative(step)
         self.stride = self._cell[-1]
         self.halo = _halo(step, size, depths)
@@ -126,7 +132,7 @@ class PhaseNetDAS(nn.Module):
             raise DataFormatError(
                 f"a tile of {shape[0]} channels x {shape[1]} samples: expected multiples of {self.stride}."
             )
-        skips, x = [], data
+        skips, x = [], torch.asinh(data) if self._compress else data
         for down, blocks in zip(self.down, self.encoder, strict=True):
             x = blocks(down(x))
             skips.append(x)

@@ -25,7 +25,7 @@ __all__ = ["PHASES", "ChannelScorer", "Scorer", "TileScorer", "WindowScorer", "m
 
 PHASES = ("N", "P", "S")
 _BLOCK_SAMPLES = 4_000_000
-_TILE_CHANNELS, _TILE_SAMPLES = 1024, 8192
+_TILE_CHANNELS, _TILE_SAMPLES = 640, 13056
 _PICTURE_CHANNELS, _PICTURE_WINDOWS = 1024, 8
 
 

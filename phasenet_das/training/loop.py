@@ -150,6 +150,7 @@ class _State:
     metrics: dict[str, float] = field(default_factory=dict)
     stopped_by: int = 0
     seconds: float = 0.0
+    cpu_s: float = 0.0
 
 
 class Trainer:
@@ -227,7 +228,7 @@ class Trainer:
         """
         torch.manual_seed(self.settings.seed)  # the same on all ranks: they draw alike, so one state is all
         self._resume()
-        self._begin = time.monotonic()
+        self._begin, self._begin_cpu = time.monotonic(), time.process_time()
         self._open_logs()
         with self._signals(), self._bar(progress) as bar:
             for batches in self._steps():
@@ -322,6 +323,7 @@ class Trainer:
                 "loss": loss,
                 "gradient_norm": norm,
                 "seconds": round(self._seconds(), 3),
+                "cpu_s": round(self._cpu_seconds(), 3),
             }
             self._write("train", row)
         if len(self.validation) and (step % settings.validate_every == 0 or step == settings.steps):
@@ -332,6 +334,10 @@ class Trainer:
     def _seconds(self) -> float:
         """Time spent so far, with that of the runs that this one continues."""
         return self.state.seconds + time.monotonic() - self._begin
+
+    def _cpu_seconds(self) -> float:
+        """CPU time of this process so far, without its loaders, with that of the runs it continues."""
+        return self.state.cpu_s + time.process_time() - self._begin_cpu
 
     def _validate(self) -> None:
         metrics = validate(self.average.model, self.validation, self.settings, self.world)
@@ -371,6 +377,7 @@ class Trainer:
             "best": self.state.best,
             "metrics": self.state.metrics,
             "seconds": self._seconds(),
+            "cpu_s": self._cpu_seconds(),
             "rng": torch.get_rng_state(),
             "cuda_rng": torch.cuda.get_rng_state() if self.world.on_cuda else None,
         }
@@ -389,7 +396,9 @@ class Trainer:
         torch.set_rng_state(saved["rng"])
         if self.world.on_cuda and saved["cuda_rng"] is not None:
             torch.cuda.set_rng_state(saved["cuda_rng"])
-        self.state = _State(saved["step"], saved["best"], saved["metrics"], seconds=saved["seconds"])
+        self.state = _State(
+            saved["step"], saved["best"], saved["metrics"], seconds=saved["seconds"], cpu_s=saved["cpu_s"]
+        )
         log.info("%s: going on from step %d", path, self.state.step)
 
     def _finish(self) -> TrainingResult:
@@ -406,6 +415,7 @@ class Trainer:
                 "samples_per_epoch": len(self.samples),
                 "processes": self.world.size,
                 "hours": round(self._seconds() / 3600, 2),
+                "cpu_hours": round(self._cpu_seconds() / 3600, 2),
             }
             save_model(folder, self.average.model, self.settings, self.state.metrics, facts)
             if (self.folder / "log.csv").exists():

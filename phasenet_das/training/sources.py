@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from math import ceil
 from typing import Protocol
 
@@ -21,11 +22,17 @@ from phasenet_das.training.sample import Sample
 from phasenet_das.training.split import split_groups, split_windows
 from phasenet_das.training.windows import TrainingWindow, find_windows
 
-__all__ = ["NoiseSource", "SectionSource", "Source", "WindowSource", "make_sources"]
+__all__ = ["NoiseSource", "SectionSource", "Source", "WindowSource", "context_samples", "make_sources"]
+
+
+_LABELS_KEPT = 512
 
 
 class Source(Protocol):
-    """A supply of samples of one shape, by number."""
+    """A supply of samples of one shape, by number.
+
+    Samples are longer than those of the settings by :func:`context_samples` on either side.
+    """
 
     def __len__(self) -> int:
         """Count the samples of an epoch."""
@@ -42,7 +49,7 @@ class WindowSource:
     Parameters
     ----------
     windows : sequence of TrainingWindow
-        Each gives one sample an epoch.
+        Each gives some samples an epoch.
     data : TrainDataSettings
         Shape, rate and refinement.
     stretch : AugmentSettings
@@ -53,42 +60,43 @@ class WindowSource:
         self, windows: Sequence[TrainingWindow], data: TrainDataSettings, stretch: AugmentSettings
     ) -> None:
         self.windows, self.data, self.stretch = list(windows), data, stretch
+        self._context = context_samples(data)
 
     def __len__(self) -> int:
-        """Count the windows."""
-        return len(self.windows)
+        """Count the samples of an epoch."""
+        return len(self.windows) * self.data.samples_per_window
 
     def draw(self, epoch: int, number: int, rng: np.random.Generator) -> Sample:  # noqa: ARG002
-        """Read a piece of one window, anchored on a pick, stretched and brought to the rate.
+        """Read a piece of one window, most often around a pick, stretched and brought to the rate.
 
         Parameters
         ----------
         epoch : int
             Not used: `rng` differs between epochs.
         number : int
-            Which window.
+            Which sample of which window.
         rng : numpy.random.Generator
             Random stream.
 
         Returns
         -------
         Sample
-            Of the shape of the settings.
+            Of the shape of the settings, with context on both sides in time.
         """
-        window, data = self.windows[number], self.data
+        window, data = self.windows[number % len(self.windows)], self.data
         dt_s = 1.0 / data.sampling_rate_hz
         space, time = draw_stretch(self.stretch, rng)
         factor = time * window.dt_s / dt_s
-        have = (window.num_channels, window.num_samples)
+        arrivals, rejected = _labels(window)
         # One sample more where a ratio is approximated, so that the piece is never too short.
         num_samples = ceil(data.num_samples / factor) + (factor != 1)
         size = (ceil((data.num_channels - 1) / space) + 1, num_samples)
-        arrivals, rejected, _ = window.arrivals()
-        first = augment.anchored_start(arrivals, have, size, rng)
-        channels, samples = (
-            slice(max(begin, 0), min(begin + width, total))
-            for begin, width, total in zip(first, size, have, strict=True)
-        )
+        have = (window.num_channels, window.num_samples)
+        known = arrivals if rng.random() < data.anchored else arrivals[:0]
+        first = augment.anchored_start(known, have, size, rng)
+        context = ceil(self._context / factor)
+        channels = slice(max(first[0], 0), min(first[0] + size[0], have[0]))
+        samples = slice(max(first[1] - context, 0), min(first[1] + size[1] + context, have[1]))
         piece = window.block(channels, samples, (arrivals, rejected))
         if data.refine_channels:
             piece = refine_sample(
@@ -98,9 +106,8 @@ class WindowSource:
                 align_window_s=data.align_window_s,
             )
         piece = augment.stretch_space(augment.stretch_time(piece, factor, dt_s), space)
-        shift = [min(begin, 0) * scale for begin, scale in zip(first, (space, factor), strict=True)]
-        start = (round(shift[0]), round(shift[1]))
-        return augment.crop(piece, start, (data.num_channels, data.num_samples))
+        start = (round(min(first[0], 0) * space), round((first[1] - samples.start) * factor) - self._context)
+        return augment.crop(piece, start, (data.num_channels, data.num_samples + 2 * self._context))
 
 
 class SectionSource:
@@ -155,7 +162,8 @@ class NoiseSource:
     def __init__(self, data: TrainDataSettings, seed: int) -> None:
         real = [] if data.noise is None else load_noise(data.noise, data.sampling_rate_hz)
         dt_s = 1.0 / data.sampling_rate_hz
-        self._noise = SectionNoise(data.num_channels, data.num_samples, dt_s, seed, real)
+        num_samples = data.num_samples + 2 * context_samples(data)
+        self._noise = SectionNoise(data.num_channels, num_samples, dt_s, seed, real)
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """Draw the noise of one sample.
@@ -195,12 +203,7 @@ def make_sources(settings: TrainSettings) -> tuple[list[Source], list[Source]]:
     training: list[Source] = []
     validation: list[Source] = []
     if data.windows:
-        train_windows, held_out = split_windows(
-            find_windows(data.windows, data.labels),
-            data.validation_fraction,
-            same_event_s=data.same_event_s,
-            seed=settings.seed,
-        )
+        train_windows, held_out = _split_windows(data, settings.seed)
         training.append(WindowSource(train_windows, data, settings.augment))
         validation.append(WindowSource(held_out, data, AugmentSettings()))
     if data.records is not None:
@@ -216,6 +219,47 @@ def make_sources(settings: TrainSettings) -> tuple[list[Source], list[Source]]:
     return training, [source for source in validation if len(source)]
 
 
+def _split_windows(data: TrainDataSettings, seed: int) -> tuple[list[TrainingWindow], list[TrainingWindow]]:
+    windows = find_windows(data.windows, data.labels)
+    if data.validation_windows:
+        held_out = find_windows(data.validation_windows)
+        common = {window.path.resolve() for window in windows} & {w.path.resolve() for w in held_out}
+        if common:
+            raise ConfigError(
+                f"validation_windows: {len(common)} are trained on too, such as {min(common)}. Part them."
+            )
+        return windows, held_out
+    return split_windows(windows, data.validation_fraction, same_event_s=data.same_event_s, seed=seed)
+
+
+@lru_cache(maxsize=_LABELS_KEPT)
+def _labels(window: TrainingWindow) -> tuple[np.ndarray, np.ndarray]:
+    """Read the labels of a window; those of the last windows are kept, their data never."""
+    arrivals, rejected, _ = window.arrivals()
+    return arrivals, rejected
+
+
+def context_samples(data: TrainDataSettings) -> int:
+    """Give how far a source's samples reach beyond those of the settings, on either side.
+
+    The moving normalisation looks half a window to both sides: with that much context, a sample comes out
+    as it would from a long recording. The context is cut off before the network sees the sample.
+
+    Parameters
+    ----------
+    data : TrainDataSettings
+        Normalisation and its window.
+
+    Returns
+    -------
+    int
+        Samples; none where each sample is normalised by itself.
+    """
+    if not data.normalization.startswith("moving"):
+        return 0
+    return ceil(0.5 * data.normalization_window_s * data.sampling_rate_hz)
+
+
 def _split_rows(data: TrainDataSettings, seed: int) -> tuple[list[int], list[int]]:
     held_out = data.validation_rows
     rows = list(data.record_rows or range(len(load_records(str(data.records)))))
@@ -228,7 +272,7 @@ def _split_rows(data: TrainDataSettings, seed: int) -> tuple[list[int], list[int
 def _sections(data: TrainDataSettings, rows: list[int], seed: int) -> SectionSource:
     shape = {
         "num_channels": data.num_channels,
-        "num_samples": data.num_samples,
+        "num_samples": data.num_samples + 2 * context_samples(data),
         "dt_s": 1.0 / data.sampling_rate_hz,
     }
     config = RecordSectionConfig(**{**data.section, **shape})

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from phasenet_das.config import TrainDataSettings, TrainSettings
 from phasenet_das.simulate.seeds import generator
+from phasenet_das.training.augment import crop
 from phasenet_das.training.draw import vary
 from phasenet_das.training.labels import make_mask, make_targets
 from phasenet_das.training.sample import Sample
@@ -137,7 +138,8 @@ class TrainingSamples(Dataset[tuple[Key, Tensor, Tensor, Tensor]]):
         Returns
         -------
         Sample
-            Normalised; the same in any process.
+            Normalised, then cut to the length of the settings: what a source gives beyond it, evenly on
+            both sides, is context for the normalisation. The same in any process.
         """
         purpose = "sample" if self.varied else "validation"
         rng = generator(self.settings.seed, purpose, *key)
@@ -151,7 +153,9 @@ class TrainingSamples(Dataset[tuple[Key, Tensor, Tensor, Tensor]]):
                 other=lambda: self._draw(Key(key.epoch, int(rng.integers(len(self)))), rng),
                 noise=None if noise is None else lambda: noise.draw(rng),
             )
-        return normalize(sample, self.settings.data)
+        wanted = (len(sample.data), self.settings.data.num_samples)
+        context = (sample.data.shape[1] - wanted[1]) // 2
+        return crop(normalize(sample, self.settings.data), (0, context), wanted)
 
     def _draw(self, key: Key, rng: np.random.Generator) -> Sample:
         source = bisect.bisect_right(self._ends, key.number)

@@ -54,7 +54,7 @@ def ends_of(settings: TrainSettings) -> list[dict]:
 
 
 def log_of(settings: TrainSettings, name: str = "log.csv") -> pd.DataFrame:
-    return pd.read_csv(Path(settings.output) / name).drop(columns="seconds", errors="ignore")
+    return pd.read_csv(Path(settings.output) / name).drop(columns=["seconds", "cpu_s"], errors="ignore")
 
 
 def weights_of(settings: TrainSettings, name: str = "last.pt") -> dict[str, torch.Tensor]:
