@@ -13,7 +13,7 @@ __all__ = ["find_recordings", "recording_names"]
 
 log = logging.getLogger(__name__)
 
-_PSEUDO_PATH = re.compile(r"^daspy:\w+$")
+PSEUDO_PATH = re.compile(r"^daspy:\w+$")
 
 
 def find_recordings(inputs: Iterable[str | Path], alternatives: Iterable[str | Path] = ()) -> list[str]:
@@ -68,7 +68,7 @@ def recording_names(sources: Iterable[str]) -> dict[str, str]:
     """
     names: dict[str, str] = {}
     for source in sources:
-        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", source if _PSEUDO_PATH.match(source) else Path(source).stem)
+        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", source if PSEUDO_PATH.match(source) else Path(source).stem)
         name, number = stem, 1
         while name in names:
             number += 1
@@ -81,7 +81,7 @@ def _expand(patterns: list[str | Path]) -> list[str]:
     found: set[str] = set()
     for pattern in map(str, patterns):
         path = Path(pattern)
-        if _PSEUDO_PATH.match(pattern) or path.is_file():
+        if PSEUDO_PATH.match(pattern) or path.is_file():
             found.add(pattern)
         elif path.is_dir():
             found.update(str(file) for file in path.rglob("*") if file.is_file() and not _hidden(file, path))

@@ -29,9 +29,13 @@ from phasenet_das.io.recording import (
 if TYPE_CHECKING:
     from dascore import Patch
 
-__all__ = ["open_source", "read"]
+__all__ = ["NoRecordingError", "open_source", "read"]
 
 DASPY_EXAMPLE = "daspy:example"
+
+
+class NoRecordingError(DataFormatError):
+    """A file is of no format of DAS data, as opposed to a damaged one."""
 
 
 def read(
@@ -114,12 +118,15 @@ def _package(source: Any) -> str:  # noqa: ANN401
     return type(source).__module__.split(".", maxsplit=1)[0]
 
 
-def open_source(source: Any) -> list[Recording]:  # noqa: ANN401 - as read
+def open_source(source: Any, *, headers_only: bool = False) -> list[Recording]:  # noqa: ANN401 - as read
     """Find the reader for a source, and describe its recordings without loading them.
 
     Parameters
     ----------
     source : as :func:`read`
+    headers_only : bool
+        Their ``dtype`` and ``load`` will not be used: vendor files that would have to be read whole are
+        then only scanned.
 
     Returns
     -------
@@ -127,7 +134,7 @@ def open_source(source: Any) -> list[Recording]:  # noqa: ANN401 - as read
         One for each unbroken span.
     """
     if isinstance(source, str | os.PathLike):
-        return _open_example() if str(source) == DASPY_EXAMPLE else _open_path(Path(source))
+        return _open_example() if str(source) == DASPY_EXAMPLE else _open_path(Path(source), headers_only)
     open_object = _OBJECTS.get((_package(source), type(source).__name__))
     if open_object is None:
         raise DataFormatError(
@@ -178,7 +185,7 @@ _OBJECTS: dict[tuple[str, str], Callable[[Any], list[Recording]]] = {
 }
 
 
-def _open_path(path: Path) -> list[Recording]:
+def _open_path(path: Path, headers_only: bool) -> list[Recording]:
     import h5py
 
     from phasenet_das.io.streams import is_miniseed, open_miniseed
@@ -189,11 +196,11 @@ def _open_path(path: Path) -> list[Recording]:
         return open_miniseed(path)
     found = _open_own_hdf5(path) if h5py.is_hdf5(path) else None
     if found is None:
-        found = open_vendor(path)
+        found = open_vendor(path, headers_only=headers_only)
     if found is None and h5py.is_hdf5(path):
         found = _open_plain_hdf5(path)
     if found is None:
-        raise DataFormatError(
+        raise NoRecordingError(
             f"{path}: not a format of DAS data that can be read. Expected HDF5 with a dataset 'data' "
             "(channel, time), a "
             "format of dascore, miniSEED, or xdas netCDF; check that it is the data file and not a table or "

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import h5py
     from dascore import Patch, PatchAttrs
 
-__all__ = ["open_vendor"]
+__all__ = ["no_data", "open_vendor"]
 
 # Formats whose dascore reader was found to cut time and distance right; others are read whole and cut here,
 # since not all are (dascore 0.1.24 returns a cut of Febus data one sample late).
@@ -29,13 +29,16 @@ _BLOCK_JITTER = 0.1  # by which the time stamps of blocks may vary
 _MARGIN = 0.25  # of a step, around the first and last value of a range
 
 
-def open_vendor(path: Path) -> list[Recording] | None:
+def open_vendor(path: Path, *, headers_only: bool = False) -> list[Recording] | None:
     """Describe a file that dascore reads, loading data only where dascore cannot describe it without.
 
     Parameters
     ----------
     path : pathlib.Path
         The file.
+    headers_only : bool
+        Load no data at all, unless time or distance is irregular; ``dtype`` and ``load`` of the
+        recordings are then not to be used.
 
     Returns
     -------
@@ -61,7 +64,7 @@ def open_vendor(path: Path) -> list[Recording] | None:
             f"{path}: is a pickle, which can run any code when opened. Write it as HDF5 instead."
         )
     try:
-        return _open_known(path, name, version)
+        return _open_known(path, name, version, headers_only)
     except BROKEN_FILE as error:
         if isinstance(error, DataFormatError):
             raise
@@ -75,12 +78,14 @@ def _unreadable(path: Path, name: str, error: Exception) -> DataFormatError:
     )
 
 
-def _open_known(path: Path, name: str, version: str) -> list[Recording]:
+def _open_known(path: Path, name: str, version: str, headers_only: bool) -> list[Recording]:
     import dascore
 
-    summaries = dascore.scan(path)
+    summaries = dascore.scan(path, file_format=name, file_version=version)
     label = f"{name} {version} (dascore)"
-    if name in _CUTS_WELL and len(summaries) == 1 and _is_regular(summaries[0]):
+    if headers_only and summaries and all(map(_is_regular, summaries)):
+        recordings = [_scanned(path, summary, label) for summary in summaries]
+    elif name in _CUTS_WELL and len(summaries) == 1 and _is_regular(summaries[0]):
         recordings = [_lazy(path, name, version, summaries[0], label)]
     else:
         patches = dascore.read(path, file_format=name, file_version=version)
@@ -104,15 +109,31 @@ def _is_regular(summary: PatchAttrs) -> bool:
 
 
 def _lazy(path: Path, name: str, version: str, summary: PatchAttrs, label: str) -> Recording:
-    dim = next(item for item in summary.dim_tuple if item != "time")
-    time, along = summary.coords["time"].to_coord(), summary.coords[dim].to_coord()
+    dim, along, time = _axes(summary)
     load = _loader(path, name, version, dim, (along, time))
+    return replace(_scanned(path, summary, label), dtype=load(slice(0, 1), slice(0, 1)).dtype, load=load)
+
+
+def _axes(summary: PatchAttrs) -> tuple[str, Any, Any]:
+    """Return the name and the coordinate of the spatial dim, and the coordinate of time."""
+    dim = next(item for item in summary.dim_tuple if item != "time")
+    return dim, summary.coords[dim].to_coord(), summary.coords["time"].to_coord()
+
+
+def no_data(_channels: slice, _samples: slice) -> np.ndarray:
+    """Stand in for a loader where only the header was read."""
+    raise DataFormatError("only the header was read. Open the file again to load data.")
+
+
+def _scanned(path: Path, summary: PatchAttrs, label: str) -> Recording:
+    """Describe what dascore's scan found, without a loader."""
+    dim, along, time = _axes(summary)
     return Recording(
         label=str(path),
         format=label,
         shape=(len(along), len(time)),
-        dtype=load(slice(0, 1), slice(0, 1)).dtype,
-        load=load,
+        dtype=np.dtype(np.float32),
+        load=no_data,
         start_time=time.min(),
         start_found=str(time.min()),
         dt_s=float(time.step / np.timedelta64(1, "ns")) * 1e-9,
