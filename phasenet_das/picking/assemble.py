@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +12,22 @@ from phasenet_das.picking.filters import TimeGrid
 from phasenet_das.picking.peaks import find_peaks, peak_amplitudes, sub_sample_offset
 from phasenet_das.tables import PICK_COLUMNS, conform, empty_picks, make_pick_ids
 
-__all__ = ["ScoredBlock", "block_picks", "channel_scores", "pick_amplitudes", "pick_table"]
+__all__ = [
+    "AMPLITUDE_WINDOW_S",
+    "SORTED_BY",
+    "ScoredBlock",
+    "block_picks",
+    "channel_scores",
+    "join_picks",
+    "pick_amplitudes",
+    "pick_table",
+]
 
-_AMPLITUDE_WINDOW_S = 2.0
+SORTED_BY = ["phase_time", "channel_index", "phase_type", "station_id"]
+"""Order of the rows of a pick table."""
+
+AMPLITUDE_WINDOW_S = 2.0
+"""Time after a pick in which its amplitude is measured, s."""
 
 
 @dataclass(frozen=True)
@@ -125,7 +139,14 @@ def _expand(peak_group: np.ndarray, channel_group: np.ndarray) -> tuple[np.ndarr
     return peak, order[np.repeat(first, count) + within]
 
 
-def pick_amplitudes(picks: pd.DataFrame, data: np.ndarray, grid: TimeGrid) -> np.ndarray:
+def pick_amplitudes(
+    picks: pd.DataFrame,
+    data: np.ndarray,
+    grid: TimeGrid,
+    *,
+    first: int = 0,
+    missing: np.ndarray | None = None,
+) -> np.ndarray:
     """Measure the peak absolute value in the 2 s after each pick; a P's window ends before the next S.
 
     Parameters
@@ -135,7 +156,11 @@ def pick_amplitudes(picks: pd.DataFrame, data: np.ndarray, grid: TimeGrid) -> np
     data : numpy.ndarray, shape (channel, time), float32
         The conditioned recording.
     grid : TimeGrid
-        Its times.
+        Times of the whole recording.
+    first : int
+        Number of the first sample of `data` in the recording.
+    missing : numpy.ndarray, shape (channel, time), bool, optional
+        Samples that do not count.
 
     Returns
     -------
@@ -144,7 +169,7 @@ def pick_amplitudes(picks: pd.DataFrame, data: np.ndarray, grid: TimeGrid) -> np
     """
     row = picks["row"].to_numpy()
     start = np.ceil((picks["phase_time_ns"].to_numpy() - grid.start_ns) / (grid.dt_s * 1e9)).astype(np.int64)
-    end = start + max(1, round(_AMPLITUDE_WINDOW_S / grid.dt_s))
+    end = start + max(1, round(AMPLITUDE_WINDOW_S / grid.dt_s))
     stride = grid.num_samples + 2
     is_p = (picks["phase_type"] == "P").to_numpy()
     s_keys = np.sort((row * stride + start)[~is_p])
@@ -152,7 +177,7 @@ def pick_amplitudes(picks: pd.DataFrame, data: np.ndarray, grid: TimeGrid) -> np
         following = np.searchsorted(s_keys, row * stride + start, "right")
         next_s = np.append(s_keys, np.iinfo(np.int64).max)[following] - row * stride
         end = np.where(is_p, np.minimum(end, next_s), end)
-    return peak_amplitudes(data, row, start, end)
+    return peak_amplitudes(data, row, start - first, end - first, missing)
 
 
 def pick_table(
@@ -195,3 +220,22 @@ def pick_table(
     )
     table = table.sort_values(["phase_time", "channel_index", "phase_type"], kind="stable")
     return conform(table, PICK_COLUMNS, "picks")
+
+
+def join_picks(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Put pick tables together.
+
+    Parameters
+    ----------
+    tables : iterable of pandas.DataFrame
+        Pick tables of disjoint parts.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One table, sorted by time, channel, phase and cable.
+    """
+    full = [table for table in tables if len(table)]
+    if not full:
+        return empty_picks()
+    return pd.concat(full, ignore_index=True).sort_values(SORTED_BY, kind="stable", ignore_index=True)

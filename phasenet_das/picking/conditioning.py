@@ -8,9 +8,11 @@ import numpy as np
 
 from phasenet_das.config import PickSettings
 from phasenet_das.errors import DataFormatError, UnitError
-from phasenet_das.picking.filters import bandpass
+from phasenet_das.picking.filters import bandpass, bandpass_reach
 
-__all__ = ["Conditioned", "condition", "fill_gaps", "stack_groups"]
+__all__ = ["Conditioned", "condition", "fill_gaps", "filter_reach", "hold_nearest", "stack_groups"]
+
+_CHUNK_SAMPLES = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,7 @@ class Conditioned:
     data : numpy.ndarray, shape (channel, time), float32
         Conditioned samples of the channels that can be picked.
     missing : numpy.ndarray, shape (channel, time), bool, or None
-        Samples that were NaN or infinite; None when there were none.
+        Samples that rest on no data; None when there are none.
     unit : str
         Unit of `data`.
     """
@@ -32,7 +34,9 @@ class Conditioned:
     unit: str
 
 
-def condition(data: np.ndarray, dt_s: float, unit: str, settings: PickSettings) -> Conditioned:
+def condition(
+    data: np.ndarray, dt_s: float, unit: str, settings: PickSettings, missing: np.ndarray | None = None
+) -> Conditioned:
     """Apply the conditioning that the settings ask for.
 
     The order is: strain to strain rate, common mode, band-pass.
@@ -47,11 +51,14 @@ def condition(data: np.ndarray, dt_s: float, unit: str, settings: PickSettings) 
         Unit of the samples, free text.
     settings : PickSettings
         What to do.
+    missing : numpy.ndarray, shape (channel, time), bool, optional
+        Samples known not to count, already filled; without it those that are not finite are found.
 
     Returns
     -------
     Conditioned
-        Non-finite samples are replaced by their channel's mean, and marked.
+        Missing samples are held at the nearest one present, and marked. They have no say in the
+        common mode.
 
     Raises
     ------
@@ -60,18 +67,38 @@ def condition(data: np.ndarray, dt_s: float, unit: str, settings: PickSettings) 
     DataFormatError
         The record has too few samples to differentiate.
     """
-    data, missing = fill_gaps(data)
+    if missing is None:
+        data, missing = fill_gaps(data)
     if settings.to_strain_rate:
         data, unit = _strain_rate(data, dt_s, unit)
     if settings.common_mode == "median":
-        data = data - np.median(data, axis=0, keepdims=True)
+        data = data - _median(data, missing)
     if settings.bandpass_hz is not None:
         data = bandpass(data, dt_s, *settings.bandpass_hz)
     return Conditioned(data, missing, unit)
 
 
+def filter_reach(dt_s: float, settings: PickSettings) -> int:
+    """Give the samples on each side on which a conditioned sample depends.
+
+    Parameters
+    ----------
+    dt_s : float
+        Sampling interval, s.
+    settings : PickSettings
+        What is done.
+
+    Returns
+    -------
+    int
+        Zero without filters.
+    """
+    samples = 1 if settings.to_strain_rate else 0
+    return samples + (0 if settings.bandpass_hz is None else bandpass_reach(dt_s, *settings.bandpass_hz))
+
+
 def fill_gaps(data: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Replace NaN and infinite samples by the mean of their channel.
+    """Replace NaN and infinite samples by the nearest finite one of their channel.
 
     Parameters
     ----------
@@ -88,10 +115,35 @@ def fill_gaps(data: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     missing = ~np.isfinite(data)
     if not missing.any():
         return data, None
-    zeroed = np.where(missing, 0.0, data)
-    present = np.maximum((~missing).sum(axis=-1, keepdims=True), 1)
-    mean = zeroed.sum(axis=-1, keepdims=True, dtype=np.float64) / present
-    return np.where(missing, mean, data).astype(np.float32), missing
+    return hold_nearest(data, missing), missing
+
+
+def hold_nearest(data: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    """Replace missing samples by the nearest one of their channel, so that filters see no step.
+
+    Parameters
+    ----------
+    data : numpy.ndarray, shape (channel, time), float32
+        Samples; not changed.
+    missing : numpy.ndarray, shape (channel, time), bool
+        Which ones to replace.
+
+    Returns
+    -------
+    numpy.ndarray, shape (channel, time), float32
+        Zero on channels of which nothing is known. Of two equally near ones, the earlier.
+    """
+    out = np.array(data, dtype=np.float32)
+    index, last = np.arange(data.shape[1]), data.shape[1]
+    for row in np.nonzero(missing.any(axis=1))[0]:
+        gone = missing[row]
+        if gone.all():
+            out[row] = 0.0
+            continue
+        before = np.maximum.accumulate(np.where(gone, -last, index))
+        after = np.minimum.accumulate(np.where(gone, 2 * last, index)[::-1])[::-1]
+        out[row] = out[row, np.where(index - before <= after - index, before, after)]
+    return out
 
 
 def stack_groups(channel_index: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -115,6 +167,27 @@ def stack_groups(channel_index: np.ndarray, size: int) -> tuple[np.ndarray, np.n
     """
     number, group, count = np.unique(channel_index // size, return_inverse=True, return_counts=True)
     return number, group, count
+
+
+def _median(data: np.ndarray, missing: np.ndarray | None) -> np.ndarray:
+    """Median over the channels that have data, at each sample, shape (1, time)."""
+    out = np.zeros((1, data.shape[1]), np.float32)
+    columns = max(1, _CHUNK_SAMPLES // max(1, len(data)))
+    for first in range(0, data.shape[1] if len(data) else 0, columns):
+        part = slice(first, first + columns)
+        gone = None if missing is None else missing[:, part]
+        values = data[:, part]
+        if gone is not None and gone.any():
+            used = ~gone.all(axis=1)
+            values, gone = values[used], gone[used]
+            if gone.any():
+                values = np.where(gone, np.float32(np.nan), values)
+                values = values[:, ~gone.all(axis=0)]
+                out[0, part][~gone.all(axis=0)] = np.nanmedian(values, axis=0)
+                continue
+        if len(values):
+            out[0, part] = np.median(values, axis=0)
+    return out
 
 
 def _strain_rate(data: np.ndarray, dt_s: float, unit: str) -> tuple[np.ndarray, str]:

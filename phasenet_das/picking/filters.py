@@ -6,6 +6,7 @@ input (the halo) and a record gives the same numbers whole and in pieces.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -14,12 +15,24 @@ from scipy import signal
 
 from phasenet_das.errors import SamplingError
 
-__all__ = ["TimeGrid", "bandpass", "rational_ratio", "resample", "resampled_grid"]
+__all__ = [
+    "TimeGrid",
+    "bandpass",
+    "bandpass_reach",
+    "rational_ratio",
+    "resample",
+    "resample_span",
+    "resampled_grid",
+    "source_span",
+]
 
 _ATTENUATION_DB = 70.0
 _TRANSITION = 0.2
 _RATE_TOLERANCE = 1e-3
 _MAX_FACTOR = 4096
+_CHUNK_SAMPLES = 4_000_000
+# Starts at half an interval are common, and rounded to 1 ns: the tie lies a little off.
+_TIE = Fraction(1, 2) + Fraction(1, 512)
 
 
 @dataclass(frozen=True)
@@ -44,7 +57,7 @@ class TimeGrid:
     def first_index(self) -> int:
         """Absolute number of the first sample, counted from 1970 in sampling intervals."""
         interval = Fraction(self.dt_s).limit_denominator(10**9) * 10**9
-        return round(Fraction(self.start_ns) / interval)
+        return math.floor(Fraction(self.start_ns) / interval + _TIE)
 
     def times_ns(self, index: np.ndarray) -> np.ndarray:
         """Give the times of (fractional) sample numbers.
@@ -117,22 +130,73 @@ def resample(data: np.ndarray, grid: TimeGrid, rate_hz: float) -> tuple[np.ndarr
     grid : TimeGrid
         Their times.
     """
+    new_grid = resampled_grid(grid, rate_hz)
+    return resample_span(data, 0, grid, rate_hz, (0, new_grid.num_samples)), new_grid
+
+
+def resample_span(
+    data: np.ndarray, first: int, grid: TimeGrid, rate_hz: float, span: tuple[int, int]
+) -> np.ndarray:
+    """Compute a part of the output of :func:`resample` from a part of its input.
+
+    Parameters
+    ----------
+    data : numpy.ndarray, shape (channel, time), float32
+        Some input samples, at least those of :func:`source_span`.
+    first : int
+        Number of the first of them in `grid`.
+    grid : TimeGrid
+        Times of the whole input.
+    rate_hz : float
+        Rate wanted, Hz.
+    span : tuple of int
+        Output samples wanted, half open, counted from the first output of the whole.
+
+    Returns
+    -------
+    numpy.ndarray, shape (channel, span), float32
+        The numbers of the whole; a view of the input at its own rate.
+    """
     up, down = rational_ratio(1 / grid.dt_s, rate_hz)
     if up == down:
-        return data, grid
+        return data[:, span[0] - first : span[1] - first]
     taps = _lowpass(max(up, down)) * up
     half = len(taps) // 2
     edge = -(-half // up)
     padded = np.pad(data, ((0, 0), (edge, edge)), mode="edge")
-    shift = _first_output(grid, up, down) + half + edge * up
+    shift = _first_output(grid, up, down) + span[0] * down - first * up + half + edge * up
     lead = -shift % down
     filtered = signal.upfirdn(
         np.concatenate([np.zeros(lead), taps]).astype(np.float32), padded, up, down, axis=-1
     )
-    new_grid = resampled_grid(grid, rate_hz)
-    first = (shift + lead) // down
-    out = np.ascontiguousarray(filtered[:, first : first + new_grid.num_samples], dtype=np.float32)
-    return out, new_grid
+    start = (shift + lead) // down
+    return np.ascontiguousarray(filtered[:, start : start + span[1] - span[0]], dtype=np.float32)
+
+
+def source_span(grid: TimeGrid, rate_hz: float, span: tuple[int, int]) -> tuple[int, int]:
+    """Tell the input samples on which some outputs of :func:`resample` depend.
+
+    Parameters
+    ----------
+    grid : TimeGrid
+        Times of the input.
+    rate_hz : float
+        Rate of the output, Hz.
+    span : tuple of int
+        Output samples, half open.
+
+    Returns
+    -------
+    tuple of int
+        Input samples, half open; they may lie outside of the record.
+    """
+    up, down = rational_ratio(1 / grid.dt_s, rate_hz)
+    if up == down:
+        return span
+    half = len(_lowpass(max(up, down))) // 2
+    offset = _first_output(grid, up, down)
+    low, high = offset + span[0] * down - half, offset + (span[1] - 1) * down + half
+    return low // up, high // up + 2
 
 
 def resampled_grid(grid: TimeGrid, rate_hz: float) -> TimeGrid:
@@ -180,6 +244,35 @@ def bandpass(data: np.ndarray, dt_s: float, low_hz: float, high_hz: float) -> np
     SamplingError
         The upper corner lies at or above the Nyquist frequency.
     """
+    taps = _bandpass_taps(dt_s, low_hz, high_hz)
+    half = len(taps) // 2
+    out = np.empty(data.shape, np.float32)
+    rows = max(1, _CHUNK_SAMPLES // max(1, data.shape[-1]))
+    for first in range(0, len(data), rows):
+        # In double precision: an offset would else leave its rounding, which differs from piece to piece.
+        part = data[first : first + rows].astype(np.float64)
+        padded = np.pad(part, ((0, 0), (half, half)), mode="edge")
+        out[first : first + rows] = signal.oaconvolve(padded, taps[None], mode="valid", axes=-1)
+    return out
+
+
+def bandpass_reach(dt_s: float, low_hz: float, high_hz: float) -> int:
+    """Give the samples on each side on which an output of :func:`bandpass` depends.
+
+    Parameters
+    ----------
+    dt_s, low_hz, high_hz : float
+        See :func:`bandpass`.
+
+    Returns
+    -------
+    int
+        Half the length of the filter.
+    """
+    return len(_bandpass_taps(dt_s, low_hz, high_hz)) // 2
+
+
+def _bandpass_taps(dt_s: float, low_hz: float, high_hz: float) -> np.ndarray:
     nyquist = 0.5 / dt_s
     if high_hz >= nyquist:
         raise SamplingError(
@@ -187,10 +280,10 @@ def bandpass(data: np.ndarray, dt_s: float, low_hz: float, high_hz: float) -> np
         )
     width = min(low_hz, nyquist - high_hz) / nyquist
     count, beta = signal.kaiserord(_ATTENUATION_DB, width)
-    taps = signal.firwin(count | 1, [low_hz, high_hz], window=("kaiser", beta), pass_zero=False, fs=1 / dt_s)
-    half = len(taps) // 2
-    padded = np.pad(data, ((0, 0), (half, half)), mode="edge")
-    return signal.oaconvolve(padded, taps[None].astype(np.float32), mode="valid", axes=-1).astype(np.float32)
+    taps: np.ndarray = signal.firwin(
+        count | 1, [low_hz, high_hz], window=("kaiser", beta), pass_zero=False, fs=1 / dt_s
+    )
+    return taps
 
 
 def _first_output(grid: TimeGrid, up: int, down: int) -> int:

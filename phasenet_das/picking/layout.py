@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Section", "split_sections"]
+__all__ = ["Section", "neighbour_step", "split_sections"]
 
 
 @dataclass(frozen=True)
@@ -19,15 +19,14 @@ class Section:
         Rows of the data, in the order of the cable.
     positions : numpy.ndarray, shape (n,), int64
         Absolute positions of these rows, increasing; positions that no row has are holes.
+    extent : tuple of int
+        First position of the whole section, and how many there are with the holes. Rows that are not
+        loaded belong to it.
     """
 
     rows: np.ndarray
     positions: np.ndarray
-
-    @property
-    def extent(self) -> tuple[int, int]:
-        """First position, and how many there are with the holes."""
-        return int(self.positions[0]), int(self.positions[-1] - self.positions[0]) + 1
+    extent: tuple[int, int]
 
     def between(self, start: int, end: int) -> slice:
         """Give the part of the section at some positions.
@@ -45,25 +44,67 @@ class Section:
         low, high = np.searchsorted(self.positions, [start, end])
         return slice(int(low), int(high))
 
+    def inside(self, first: int, end: int) -> np.ndarray:
+        """Give the positions of those of its rows that lie in a range.
 
-def split_sections(numbers: np.ndarray, widest_hole: int) -> list[Section]:
+        Parameters
+        ----------
+        first, end : int
+            Rows, half open.
+
+        Returns
+        -------
+        numpy.ndarray, shape (n,), int64
+            Increasing.
+        """
+        return self.positions[(self.rows >= first) & (self.rows < end)]
+
+
+def neighbour_step(numbers: np.ndarray) -> int:
+    """Give the distance of neighbours on a cable.
+
+    Parameters
+    ----------
+    numbers : numpy.ndarray, shape (n,), int64
+        Distinct channel numbers, increasing.
+
+    Returns
+    -------
+    int
+        Where every second or tenth channel was kept, 2 or 10.
+    """
+    return max(1, int(np.gcd.reduce(np.diff(numbers)))) if len(numbers) > 1 else 1
+
+
+def split_sections(
+    numbers: np.ndarray, widest_hole: int, loaded: tuple[int, int] | None = None
+) -> list[Section]:
     """Lay channels out by their numbers, and part them where a hole is too wide to see across.
 
     Parameters
     ----------
     numbers : numpy.ndarray, shape (n,), int64
-        Distinct channel numbers, increasing. Where every second or tenth was kept, these are neighbours.
+        Distinct channel numbers of the cable, increasing. Where every second or tenth was kept, these are
+        neighbours.
     widest_hole : int
         Missing positions that do not part a section.
+    loaded : tuple of int, optional
+        Range of these numbers of which there is data, half open; rows count from its first. All by default.
 
     Returns
     -------
     list of Section
-        In the order of the cable; none without channels.
+        In the order of the cable, those with loaded rows; none without channels.
     """
     if len(numbers) == 0:
         return []
-    step = max(1, int(np.gcd.reduce(np.diff(numbers)))) if len(numbers) > 1 else 1
-    positions = np.asarray(numbers, dtype=np.int64) // step
+    low, high = loaded or (0, len(numbers))
+    positions = np.asarray(numbers, dtype=np.int64) // neighbour_step(numbers)
     cuts = np.nonzero(np.diff(positions) > widest_hole + 1)[0] + 1
-    return [Section(rows, positions[rows]) for rows in np.split(np.arange(len(positions)), cuts)]
+    sections = []
+    for part in np.split(np.arange(len(positions)), cuts):
+        rows = part[(part >= low) & (part < high)]
+        first, last = int(positions[part[0]]), int(positions[part[-1]])
+        if len(rows):
+            sections.append(Section(rows - low, positions[rows], (first, last - first + 1)))
+    return sections

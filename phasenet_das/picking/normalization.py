@@ -17,7 +17,13 @@ from scipy import ndimage
 
 from phasenet_das.errors import SamplingError
 
-__all__ = ["MovingScale", "moving_normalization", "moving_scale", "normalization_halo"]
+__all__ = [
+    "MovingScale",
+    "moving_normalization",
+    "moving_scale",
+    "normalization_block",
+    "normalization_halo",
+]
 
 Per = Literal["channel", "array"]
 
@@ -147,11 +153,17 @@ def normalization_halo(dt_s: float, window_s: float) -> int:
     int
         A little more than a window: offset and scale each reach half of it.
     """
-    return (2 * _HALF_BLOCKS + 3) * _block_samples(dt_s, window_s)
+    return (2 * _HALF_BLOCKS + 3) * normalization_block(dt_s, window_s)
 
 
 def moving_scale(
-    data: np.ndarray, dt_s: float, *, first_index: int, window_s: float, per: Per = "channel"
+    data: np.ndarray,
+    dt_s: float,
+    *,
+    first_index: int,
+    window_s: float,
+    per: Per = "channel",
+    missing: np.ndarray | None = None,
 ) -> MovingScale:
     """Measure the moving mean and amplitude of a record.
 
@@ -159,6 +171,8 @@ def moving_scale(
     ----------
     data, dt_s, first_index, window_s, per
         See :func:`moving_normalization`.
+    missing : numpy.ndarray, shape (channel, time), bool, optional
+        Samples that have no say.
 
     Returns
     -------
@@ -170,7 +184,7 @@ def moving_scale(
     SamplingError
         The window is shorter than two samples.
     """
-    block = _block_samples(dt_s, window_s)
+    block = normalization_block(dt_s, window_s)
     lead = first_index % block
     edges = np.concatenate([[0], np.arange(block - lead, data.shape[-1], block)]).astype(np.int64)
     count = np.diff(np.append(edges, data.shape[-1])).astype(np.float32)
@@ -178,17 +192,35 @@ def moving_scale(
     rows = max(1, _CHUNK_SAMPLES // max(1, data.shape[-1]))
     for first in range(0, len(data), rows):
         part = slice(first, first + rows)
+        blocks = _blocks(data[part], edges, count, None if missing is None else missing[part])
         # Silent blocks (gaps, padding, dead channels) have no say in the amplitude of the rest.
-        weight = np.where(_silent(data[part], edges), 0, count).astype(np.float32)
-        grid.offset[part] = _moving_mean(_block_means(data[part], edges, count), weight)
-        deviation = _block_means(grid.deviation(data[part], first_index, part), edges, count)
+        weight = blocks.weight()
+        grid.offset[part] = _moving_mean(blocks.means(data[part]), weight)
+        deviation = blocks.means(grid.deviation(data[part], first_index, part))
         grid.scale[part] = _moving_mean(deviation**_EXPONENT, weight) ** (1 / _EXPONENT)
     if per == "array":
         grid.scale[:] = _over_channels(grid.scale)
     return grid
 
 
-def _block_samples(dt_s: float, window_s: float) -> int:
+def normalization_block(dt_s: float, window_s: float) -> int:
+    """Give the length of the blocks whose means are kept; they begin at absolute multiples of it.
+
+    Parameters
+    ----------
+    dt_s, window_s : float
+        Sampling interval and window, s.
+
+    Returns
+    -------
+    int
+        Samples.
+
+    Raises
+    ------
+    SamplingError
+        The window is shorter than two samples.
+    """
     samples = round(window_s / dt_s)
     if samples < 2:
         raise SamplingError(
@@ -197,15 +229,38 @@ def _block_samples(dt_s: float, window_s: float) -> int:
     return max(1, round(samples / (2 * _HALF_BLOCKS)))
 
 
-def _block_means(data: np.ndarray, edges: np.ndarray, count: np.ndarray) -> np.ndarray:
-    sums: np.ndarray = np.add.reduceat(data, edges, axis=-1)
-    return sums / count
+@dataclass(frozen=True)
+class _Blocks:
+    """Blocks of some channels: where they begin, how many samples count, and which hold one value only."""
+
+    edges: np.ndarray
+    count: np.ndarray
+    silent: np.ndarray
+    missing: np.ndarray | None
+
+    def means(self, data: np.ndarray) -> np.ndarray:
+        """Average what is not missing; zero where all is."""
+        present = data if self.missing is None else np.where(self.missing, np.float32(0), data)
+        sums: np.ndarray = np.add.reduceat(present, self.edges, axis=-1)
+        return sums / np.maximum(self.count, 1)
+
+    def weight(self) -> np.ndarray:
+        """Count the samples of each block; none when they hold one value, to the precision of float32."""
+        return np.where(self.silent, 0, self.count).astype(np.float32)
 
 
-def _silent(data: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Tell the blocks that hold one value only, to the precision of float32."""
-    high, low = (operation.reduceat(data, edges, axis=-1) for operation in (np.maximum, np.minimum))
-    return high - low <= _FLOAT32_NOISE * np.maximum(np.abs(high), np.abs(low))
+def _blocks(data: np.ndarray, edges: np.ndarray, count: np.ndarray, missing: np.ndarray | None) -> _Blocks:
+    highest = lowest = data
+    if missing is not None and missing.any():
+        count = np.add.reduceat(~missing, edges, axis=-1, dtype=np.float32)
+        highest = np.where(missing, np.float32(-np.inf), data)
+        lowest = np.where(missing, np.float32(np.inf), data)
+    else:
+        missing = None
+    high = np.maximum.reduceat(highest, edges, axis=-1)
+    low = np.minimum.reduceat(lowest, edges, axis=-1)
+    silent = high - low <= _FLOAT32_NOISE * np.maximum(np.abs(high), np.abs(low))
+    return _Blocks(edges, count, silent, missing)
 
 
 def _moving_mean(values: np.ndarray, weight: np.ndarray) -> np.ndarray:

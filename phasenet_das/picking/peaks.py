@@ -68,7 +68,13 @@ def sub_sample_offset(scores: np.ndarray, row: np.ndarray, sample: np.ndarray) -
     return np.clip(offset, -0.5, 0.5)
 
 
-def peak_amplitudes(data: np.ndarray, row: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+def peak_amplitudes(
+    data: np.ndarray,
+    row: np.ndarray,
+    start: np.ndarray,
+    end: np.ndarray,
+    missing: np.ndarray | None = None,
+) -> np.ndarray:
     """Largest absolute value in a span after each pick, once the span's own mean is removed.
 
     Parameters
@@ -79,6 +85,8 @@ def peak_amplitudes(data: np.ndarray, row: np.ndarray, start: np.ndarray, end: n
         Channel row of each pick.
     start, end : numpy.ndarray, shape (n,), int64
         First sample and the one behind the last; cut at the ends of the record.
+    missing : numpy.ndarray, shape (channel, time), bool, optional
+        Samples that do not count.
 
     Returns
     -------
@@ -98,7 +106,10 @@ def peak_amplitudes(data: np.ndarray, row: np.ndarray, start: np.ndarray, end: n
         part = slice(first, first + size)
         index = start[part, None] + np.arange(width)
         inside = index < end[part, None]
-        values = data[row[part, None], np.minimum(index, data.shape[-1] - 1)]
+        where = (row[part, None], np.minimum(index, data.shape[-1] - 1))
+        values = data[where]
+        if missing is not None:
+            inside &= ~missing[where]
         count = inside.sum(axis=1)
         mean = np.where(inside, values, 0).sum(axis=1) / np.maximum(count, 1)
         largest = np.where(inside, np.abs(values - mean[:, None]), 0).max(axis=1)

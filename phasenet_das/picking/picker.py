@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 import logging
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
+from tqdm import tqdm
 
 from phasenet_das import io
 from phasenet_das.config import PickSettings
-from phasenet_das.errors import ConfigError, DeviceError
+from phasenet_das.errors import DeviceError
+from phasenet_das.io.segments import Segment, segment_of_patch
 from phasenet_das.models.zoo import Weights, load_weights
-from phasenet_das.picking.assemble import block_picks, channel_scores, pick_amplitudes, pick_table
-from phasenet_das.picking.conditioning import Conditioned, condition
-from phasenet_das.picking.filters import TimeGrid
-from phasenet_das.picking.prepared import prepare
+from phasenet_das.picking.assemble import channel_scores, join_picks
+from phasenet_das.picking.findings import dead_throughout
 from phasenet_das.picking.scorers import PHASES, make_scorer
-from phasenet_das.tables import empty_picks
+from phasenet_das.picking.shards import ShardSize
+from phasenet_das.picking.work import ShardPicker
 
 if TYPE_CHECKING:
-    import dascore
     import xarray
 
 __all__ = ["Picker", "load_picker"]
@@ -111,15 +112,15 @@ class Picker:
 
         choice = _settings(settings, options)
         patch = io.read(source)
-        index = io.get_channel_index(patch)
-        usable, ready = _condition(patch, choice)
-        prepared = prepare(ready, _grid(patch), index[usable], choice, self.weights.sampling_rate_hz)
-        grid = prepared.grid
+        worker = ShardPicker(self.weights, self._scorer, choice, io.get_station_id(patch) or "unnamed")
+        plan = worker.plan(segment_of_patch(patch), ShardSize())
+        ready = worker.prepare(worker.load(plan, plan.whole))
+        grid, index = plan.grid, io.get_channel_index(patch)
         scores = np.zeros((len(PHASES), len(index), grid.num_samples), dtype=np.float32)
         scores[0] = 1.0
-        for block in self._scorer.blocks(prepared, context=0):
+        for block in self._scorer.blocks(ready.piece, context=0):
             span = slice(block.first + block.core[0], block.first + block.core[1])
-            scores[:, usable[block.rows], span] = channel_scores(block)
+            scores[:, block.rows, span] = channel_scores(block)
         times = grid.times_ns(np.arange(grid.num_samples)).astype("datetime64[ns]")
         return xarray.DataArray(
             scores,
@@ -169,45 +170,31 @@ class Picker:
             An option is unknown or out of range, or the recording has no station name.
         """
         choice = _settings(settings, options)
-        patch = io.read(source)
-        station = station_id or io.get_station_id(patch)
-        if not station:
-            raise ConfigError("pick: the recording does not name its cable; say station_id= (--station-id).")
-        index, grid = io.get_channel_index(patch), _grid(patch)
-        usable, ready = _condition(patch, choice)
-        separation = max(1, round(choice.min_separation_s * self.weights.sampling_rate_hz))
-        prepared = prepare(ready, grid, index[usable], choice, self.weights.sampling_rate_hz)
-        parts = [
-            block_picks(block, choice.thresholds(), separation)
-            for block in self._scorer.blocks(prepared, context=separation + 1, progress=progress)
-        ]
-        table = empty_picks()
-        if parts:
-            picks = pd.concat(parts, ignore_index=True)
-            picks["phase_amplitude"] = pick_amplitudes(picks, ready.data, grid)
-            table = pick_table(picks, station, index[usable], io.get_distance_m(patch)[usable])
+        record = segment_of_patch(io.read(source))
+        worker = ShardPicker(self.weights, self._scorer, choice, station_id)
+        station = worker.station_id(record)
+        plan = worker.plan(record, _size_of_patch(record))
+        shards = tqdm(list(plan.shards()), "picking", unit="shard", disable=not progress)
+        picked = [worker.pick(plan, shard) for shard in shards]
+        facts = [one.facts for one in picked]
+        dead = dead_throughout(facts, record.channel_index)
+        if dead:
+            count = len(record.channel_index)
+            log.warning("%s: %d of %d channels are dead and are not picked", station, len(dead), count)
+        table = join_picks(one.picks for one in picked)
         table.attrs = {
-            "amplitude_unit": ready.unit,
+            "amplitude_unit": facts[0].unit,
             "weights_id": self.weights.weights_id,
-            "dead_channels": np.delete(index, usable).tolist(),
+            "dead_channels": dead,
         }
         return table
 
 
-def _condition(patch: dascore.Patch, settings: PickSettings) -> tuple[np.ndarray, Conditioned]:
-    """Condition the channels that are alive, and say which rows of the patch they are."""
-    status = io.get_channel_status(patch)
-    usable = np.nonzero(status != "dead")[0]
-    if len(usable) < len(status):
-        log.warning("%d of %d channels are dead and are not picked", len(status) - len(usable), len(status))
-    data = io.get_data(patch)
-    data = data if len(usable) == len(status) else data[usable]
-    return usable, condition(data, io.get_dt_s(patch), io.get_unit(patch), settings)
-
-
-def _grid(patch: dascore.Patch) -> TimeGrid:
-    times = io.get_times(patch).astype("datetime64[ns]")
-    return TimeGrid(int(times[0].astype(np.int64)), io.get_dt_s(patch), len(times))
+def _size_of_patch(record: Segment) -> ShardSize:
+    """Pick in one go what has room in memory anyway, for no sample is then seen twice."""
+    size = ShardSize()
+    small = record.num_samples * len(record.channel_index) <= size.samples
+    return ShardSize(channels=2**31, seconds=math.inf) if small else size
 
 
 def _find_device(name: str) -> torch.device:

@@ -1,42 +1,50 @@
-"""A conditioned recording as the network will see it: neighbours averaged, at the network's rate."""
+"""A conditioned piece of a record as the network will see it: neighbours averaged, at the network's rate."""
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
 import numpy as np
 
 from phasenet_das.config import PickSettings
-from phasenet_das.errors import SamplingError
-from phasenet_das.picking.conditioning import Conditioned, stack_groups
-from phasenet_das.picking.filters import TimeGrid, rational_ratio, resample, resampled_grid
+from phasenet_das.picking.conditioning import Conditioned
+from phasenet_das.picking.filters import TimeGrid, resample_span
 
-__all__ = ["Prepared", "prepare"]
-
-log = logging.getLogger(__name__)
+__all__ = ["Prepared"]
 
 _CHUNK_SAMPLES = 4_000_000
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A recording, and how its channels become the rows that a network sees.
+    """A piece of a record, and how its channels become the rows that a network sees.
+
+    Samples and rows are counted as in the whole record, so that every piece has the grid of the whole.
 
     Attributes
     ----------
     source : Conditioned
-        Samples of the channels that can be picked.
+        Samples of the piece.
+    source_first : int
+        Number of the first of them in the record.
     source_grid : TimeGrid
-        Their times.
+        Times of the whole record.
     grid : TimeGrid
-        Times at the network's rate.
+        Its times at the network's rate.
     rate_hz : float
         That rate in true time, Hz.
-    number : numpy.ndarray, shape (row,), int
-        Number of each row along the cable, increasing.
+    span : tuple of int
+        Samples of `grid` that the piece can give, half open.
+    core : tuple of int
+        Samples of `grid` to be scored.
+    cable : numpy.ndarray, shape (whole row,), int64
+        Number of each row of the whole record along the cable, increasing.
+    rows : tuple of int
+        Rows of the whole record that the piece holds, half open.
+    core_rows : tuple of int
+        Rows to be scored, counted from the first of `rows`.
     group : numpy.ndarray, shape (channel,), int64
-        Row of each channel.
+        Row of each channel, counted from the first of `rows`.
     count : numpy.ndarray, shape (row,), int64
         Channels averaged in each row.
     settings : PickSettings
@@ -44,13 +52,28 @@ class Prepared:
     """
 
     source: Conditioned
+    source_first: int
     source_grid: TimeGrid
     grid: TimeGrid
     rate_hz: float
-    number: np.ndarray
+    span: tuple[int, int]
+    core: tuple[int, int]
+    cable: np.ndarray
+    rows: tuple[int, int]
+    core_rows: tuple[int, int]
     group: np.ndarray
     count: np.ndarray
     settings: PickSettings
+
+    @property
+    def first_index(self) -> int:
+        """Absolute number of the first sample that the piece can give."""
+        return self.grid.first_index + self.span[0]
+
+    @property
+    def num_samples(self) -> int:
+        """Samples that the piece can give."""
+        return self.span[1] - self.span[0]
 
     def channels(self, first: int, end: int) -> np.ndarray:
         """Give the channels of some rows.
@@ -77,24 +100,27 @@ class Prepared:
 
         Returns
         -------
-        numpy.ndarray, shape (end - first, time), float32
-            Samples on `grid`.
+        numpy.ndarray, shape (end - first, span), float32
+            Samples of `grid`.
         """
         channels = self.channels(first, end)
-        stacked = _stack(self.source.data[channels], self.group[channels] - first, self.count[first:end])
-        return resample(stacked, self.source_grid, self.rate_hz)[0]
+        gone = None if self.source.missing is None else self.source.missing[channels]
+        stacked = _stack(
+            self.source.data[channels], self.group[channels] - first, self.count[first:end], gone
+        )
+        return resample_span(stacked, self.source_first, self.source_grid, self.rate_hz, self.span)
 
     def all_data(self) -> np.ndarray:
-        """Average and resample the whole recording, some rows at a time.
+        """Average and resample the whole piece, some rows at a time.
 
         Returns
         -------
-        numpy.ndarray, shape (row, time), float32
-            Samples on `grid`; the source's own array when nothing is to be done.
+        numpy.ndarray, shape (row, span), float32
+            Samples of `grid`; a view of the source when nothing is to be done.
         """
         if self.grid == self.source_grid and np.array_equal(self.group, np.arange(len(self.count))):
-            return self.source.data
-        out = np.empty((len(self.count), self.grid.num_samples), dtype=np.float32)
+            return self.source.data[:, self.span[0] - self.source_first : self.span[1] - self.source_first]
+        out = np.empty((len(self.count), self.num_samples), dtype=np.float32)
         size = self.rows_within(_CHUNK_SAMPLES)
         for first in range(0, len(out), size):
             out[first : first + size] = self.data(first, min(first + size, len(out)))
@@ -113,7 +139,7 @@ class Prepared:
         int
             At least one.
         """
-        longer = max(self.grid.num_samples, self.source_grid.num_samples)
+        longer = max(self.num_samples, self.source.data.shape[1])
         return max(1, int(samples / (longer * self.settings.stack_channels)))
 
     def missing(self, channels: np.ndarray, first: int, end: int) -> np.ndarray | None:
@@ -129,68 +155,56 @@ class Prepared:
         Returns
         -------
         numpy.ndarray, shape (channel, end - first), bool, or None
-            None when no sample of the recording is missing.
+            None when no sample of the piece is missing.
         """
         if self.source.missing is None:
             return None
+        if self.grid == self.source_grid:
+            return self.source.missing[channels, first - self.source_first : end - self.source_first]
         offset = (self.grid.start_ns - self.source_grid.start_ns) * 1e-9
         times = offset + np.arange(first, end) * self.grid.dt_s
         nearest = np.rint(times / self.source_grid.dt_s).astype(np.int64)
-        return self.source.missing[channels[:, None], np.clip(nearest, 0, self.source_grid.num_samples - 1)]
+        nearest = np.clip(nearest, 0, self.source_grid.num_samples - 1) - self.source_first
+        return self.source.missing[channels[:, None], nearest]
+
+    def missing_rows(self, first: int, end: int) -> np.ndarray | None:
+        """Tell the samples of rows none of whose channels has data.
+
+        Parameters
+        ----------
+        first, end : int
+            Rows, half open.
+
+        Returns
+        -------
+        numpy.ndarray, shape (end - first, span), bool, or None
+            None when no sample of these rows is missing.
+        """
+        if self.source.missing is None:
+            return None
+        channels = self.channels(first, end)
+        if not self.source.missing[channels].any():
+            return None
+        gone = self.missing(channels, *self.span)
+        assert gone is not None  # noqa: S101 - something is missing
+        rows = np.ones((end - first, self.num_samples), bool)
+        np.logical_and.at(rows, self.group[channels] - first, gone)
+        return rows
 
 
-def prepare(
-    source: Conditioned,
-    grid: TimeGrid,
-    channel_index: np.ndarray,
-    settings: PickSettings,
-    sampling_rate_hz: float,
-) -> Prepared:
-    """Say at which rate and in which rows a network will see a recording.
-
-    Parameters
-    ----------
-    source : Conditioned
-        The recording.
-    grid : TimeGrid
-        Its times.
-    channel_index : numpy.ndarray, shape (channel,), int
-        Channel numbers.
-    settings : PickSettings
-        How to pick.
-    sampling_rate_hz : float
-        Rate of the network's training data.
-
-    Returns
-    -------
-    Prepared
-        Nothing is computed yet.
-
-    Raises
-    ------
-    SamplingError
-        The record is too short, or its rate cannot be brought to the one asked for.
-    """
-    if grid.num_samples < 3:
-        raise SamplingError(
-            f"a record of {grid.num_samples} sample(s) cannot be picked; expected at least 3."
-        )
-    native = 1.0 / grid.dt_s
-    wanted = sampling_rate_hz if settings.rate is None else settings.rate
-    rate = native if wanted == "native" else float(wanted)
-    if rational_ratio(native, rate) != (1, 1):
-        log.info("resampling %g Hz to %g Hz", native, rate)
-    number, group, count = stack_groups(channel_index, settings.stack_channels)
-    return Prepared(source, grid, resampled_grid(grid, rate), rate, number, group, count, settings)
-
-
-def _stack(data: np.ndarray, group: np.ndarray, count: np.ndarray) -> np.ndarray:
-    """Average the channels of each group; there may be one in each."""
+def _stack(data: np.ndarray, group: np.ndarray, count: np.ndarray, missing: np.ndarray | None) -> np.ndarray:
+    """Average the channels of each group that have data; there may be one in each."""
     if len(count) == len(data):
         out = np.empty_like(data)
         out[group] = data
         return out
     order = np.argsort(group, kind="stable")
     first = np.concatenate([[0], np.cumsum(count)[:-1]])
-    sums: np.ndarray = np.add.reduceat(data[order], first, axis=0)
-    return sums / count[:, None].astype(np.float32)
+    if missing is None or not missing.any():
+        sums: np.ndarray = np.add.reduceat(data[order], first, axis=0)
+        return sums / count[:, None].astype(np.float32)
+    present = ~missing[order]
+    held = np.add.reduceat(data[order], first, axis=0) / count[:, None].astype(np.float32)
+    sums = np.add.reduceat(np.where(present, data[order], np.float32(0)), first, axis=0)
+    number = np.add.reduceat(present, first, axis=0, dtype=np.float32)
+    return np.where(number > 0, sums / np.maximum(number, 1), held)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol, overload
 
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from phasenet_das.models.eqnet import EQNet
 from phasenet_das.models.phasenet import PhaseNet
@@ -16,12 +16,27 @@ from phasenet_das.models.phasenet_das import PhaseNetDAS
 from phasenet_das.models.zoo import Weights
 from phasenet_das.picking.assemble import ScoredBlock
 from phasenet_das.picking.layout import Section, split_sections
-from phasenet_das.picking.normalization import MovingScale, moving_scale
+from phasenet_das.picking.normalization import (
+    MovingScale,
+    Per,
+    moving_scale,
+    normalization_block,
+    normalization_halo,
+)
 from phasenet_das.picking.prepared import Prepared
 from phasenet_das.picking.tiles import Span, plan_spans, score_tiles
-from phasenet_das.picking.windows import picture_scores, window_scores
+from phasenet_das.picking.windows import Part, picture_scores, window_scores
 
-__all__ = ["PHASES", "ChannelScorer", "Scorer", "TileScorer", "WindowScorer", "make_scorer"]
+__all__ = [
+    "PHASES",
+    "ChannelScorer",
+    "Reach",
+    "ReadyPiece",
+    "Scorer",
+    "TileScorer",
+    "WindowScorer",
+    "make_scorer",
+]
 
 PHASES = ("N", "P", "S")
 _BLOCK_SAMPLES = 4_000_000
@@ -32,24 +47,132 @@ _PICTURE_CHANNELS, _PICTURE_WINDOWS = 1024, 8
 class Scorer(Protocol):
     """Turns a prepared recording into scored blocks."""
 
-    def blocks(self, prepared: Prepared, *, context: int, progress: bool = False) -> Iterator[ScoredBlock]:
-        """Score the recording a block at a time, so that memory does not grow with it.
+    @property
+    def reach(self) -> Reach:
+        """What the scores of a sample depend on."""
+        ...
+
+    def ready(self, prepared: Prepared) -> ReadyPiece:
+        """Do what comes before the network: average, resample, measure amplitudes.
 
         Parameters
         ----------
         prepared : Prepared
-            The recording.
+            The piece.
+
+        Returns
+        -------
+        ReadyPiece
+            For :meth:`blocks`.
+        """
+        ...
+
+    def blocks(self, piece: ReadyPiece, *, context: int) -> Iterator[ScoredBlock]:
+        """Score the core of a piece a block at a time, so that memory does not grow with it.
+
+        Parameters
+        ----------
+        piece : ReadyPiece
+            As from :meth:`ready`.
         context : int
             Samples of score wanted on each side of a block's core, to tell peaks near its ends.
-        progress : bool
-            Show a progress bar.
 
         Yields
         ------
         ScoredBlock
-            Their cores cover all channels and samples once.
+            Their cores cover the core of the piece once.
         """
         ...
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The neighbourhood on which the scores of a sample depend; beyond it nothing shows.
+
+    Attributes
+    ----------
+    time : int
+        Samples on each side, at the network's rate.
+    block : int
+        Pieces begin and end at absolute multiples of this many samples, or with the record.
+    channels : int or None
+        Positions along the cable on each side; None when all channels are needed.
+    stride : int
+        Cores in channels begin and end at multiples of this many positions.
+    """
+
+    time: int
+    block: int
+    channels: int | None
+    stride: int
+
+
+@dataclass(frozen=True)
+class ReadyPiece:
+    """A piece of a record ready for the network.
+
+    Attributes
+    ----------
+    prepared : Prepared
+        Where it lies.
+    data : numpy.ndarray, shape (row, span), float32
+        Its samples at the network's rate.
+    missing : numpy.ndarray, shape (row, span), bool, or None
+        Samples that rest on no data.
+    scale : MovingScale or None
+        Offset and amplitude of each row, for networks that do not standardise their windows.
+    """
+
+    prepared: Prepared
+    data: np.ndarray
+    missing: np.ndarray | None
+    scale: MovingScale | None = None
+
+    @classmethod
+    def of(cls, prepared: Prepared) -> ReadyPiece:
+        """Average and resample a piece.
+
+        Parameters
+        ----------
+        prepared : Prepared
+            The piece.
+
+        Returns
+        -------
+        ReadyPiece
+            Without a scale.
+        """
+        return cls(prepared, prepared.all_data(), prepared.missing_rows(0, len(prepared.count)))
+
+    def tile(self, section: Section, channel: Span, time: Span) -> np.ndarray:
+        """Normalise the samples of a tile.
+
+        Parameters
+        ----------
+        section : Section
+            Where rows lie.
+        channel, time : Span
+            The tile; it may reach beyond the ends of the record.
+
+        Returns
+        -------
+        numpy.ndarray, shape (channel, time), float32
+            Zero where there is no data.
+        """
+        assert self.scale is not None  # noqa: S101 - made by the scorer that cuts tiles
+        tile = np.zeros((channel.end - channel.start, time.end - time.start), np.float32)
+        part = section.between(channel.start, channel.end)
+        rows, start = section.rows[part], self.prepared.first_index
+        if len(rows) == 0:
+            return tile
+        first, end = max(time.start, start), min(time.end, start + self.data.shape[1])
+        inside, alike = slice(first - start, end - start), slice(rows[0], rows[-1] + 1)
+        values = self.scale.apply(self.data[alike, inside], first, alike)
+        if self.missing is not None:
+            values[self.missing[alike, inside]] = 0
+        lead = first - time.start
+        tile[section.positions[part] - channel.start, lead : lead + values.shape[1]] = values
+        return tile
 
 
 def make_scorer(weights: Weights, device: torch.device) -> Scorer:
@@ -84,29 +207,39 @@ class ChannelScorer:
         self._fused = model.fused().to(device)
         self._order = _class_order(weights)
 
-    def blocks(
-        self,
-        prepared: Prepared,
-        *,
-        context: int,  # noqa: ARG002 - each block holds whole channels
-        progress: bool = False,
-    ) -> Iterator[ScoredBlock]:
-        """Score some channels at a time, each over the whole recording; see :class:`Scorer`."""
-        rows, samples = len(prepared.count), prepared.grid.num_samples
+    @property
+    def reach(self) -> Reach:
+        """A window to each side, on the channel itself."""
+        return Reach(self._weights.window_samples, 1, 0, 1)
+
+    def ready(self, prepared: Prepared) -> ReadyPiece:
+        """Average and resample; see :class:`Scorer`."""
+        return ReadyPiece.of(prepared)
+
+    def blocks(self, piece: ReadyPiece, *, context: int) -> Iterator[ScoredBlock]:
+        """Score some channels at a time, each over the whole piece; see :class:`Scorer`."""
+        prepared = piece.prepared
         size = prepared.rows_within(_BLOCK_SAMPLES)
         network = self._network(prepared.settings.component)
-        for first in tqdm(range(0, rows, size), desc="picking", unit="block", disable=not progress):
-            end = min(first + size, rows)
+        (low, high), samples = prepared.core, prepared.grid.num_samples
+        part = Part(samples, prepared.span[0], (max(0, low - context), min(samples, high + context)))
+        for first in range(*prepared.core_rows, size):
+            end = min(first + size, prepared.core_rows[1])
+            gone = None if piece.missing is None else piece.missing[first:end]
+            data = np.ascontiguousarray(piece.data[first:end])
             with torch.inference_mode():
                 scores = window_scores(
-                    torch.from_numpy(prepared.data(first, end)).to(self._device),
+                    torch.from_numpy(data).to(self._device),
                     network,
                     window=self._weights.window_samples,
                     normalization=self._weights.normalization,
                     first_index=prepared.grid.first_index,
                     batch_size=prepared.settings.batch_size,
+                    part=part,
+                    missing=None if gone is None else torch.from_numpy(gone).to(self._device),
                 )[self._order].cpu().numpy()  # fmt: skip
-            yield _block(prepared, scores, (first, end), 0, (0, samples))
+            start = part.wanted[0]
+            yield _block(prepared, scores, (first, end), start, (low - start, high - start))
 
     def _network(self, component: str) -> Callable[[Tensor], Tensor]:
         """Feed each fibre channel to the components that the settings name."""
@@ -143,62 +276,74 @@ class TileScorer:
         self.tile = (_TILE_CHANNELS, _TILE_SAMPLES)
         self.batch_size = 1
 
-    def blocks(self, prepared: Prepared, *, context: int, progress: bool = False) -> Iterator[ScoredBlock]:
-        """Score a tile at a time; see :class:`Scorer`."""
-        data = prepared.all_data()
-        dt_s = 1 / self._weights.sampling_rate_hz  # the network's own time axis
-        scale = moving_scale(
-            data,
-            dt_s,
-            first_index=prepared.grid.first_index,
-            window_s=self._weights.window_samples * dt_s,
-            per="array" if self._weights.normalization == "moving-array" else "channel",
+    @property
+    def reach(self) -> Reach:
+        """The network's halo, and in time the normalisation's."""
+        own, block = self._own_dt(), normalization_block(*self._own_dt())
+        return Reach(
+            self._halo[1] + 2 * self._stride[1] + normalization_halo(*own),
+            block,
+            None if self._per == "array" else self._halo[0] + self._stride[0],
+            self._stride[0],
         )
-        for section in split_sections(prepared.number, self._halo[0]):
-            yield from self._section(prepared, data, scale, section, context, progress)
 
-    def _section(
-        self,
-        prepared: Prepared,
-        data: np.ndarray,
-        scale: MovingScale,
-        section: Section,
-        context: int,
-        progress: bool,
-    ) -> Iterator[ScoredBlock]:
-        origin, samples = prepared.grid.first_index, prepared.grid.num_samples
-        channels = self._spans(0, *section.extent, self.tile[0], 0)
+    @property
+    def _per(self) -> Per:
+        return "array" if self._weights.normalization == "moving-array" else "channel"
+
+    def _own_dt(self) -> tuple[float, float]:
+        """Interval and window of the normalisation, on the network's own time axis, s."""
+        dt_s = 1 / self._weights.sampling_rate_hz
+        return dt_s, self._weights.window_samples * dt_s
+
+    def ready(self, prepared: Prepared) -> ReadyPiece:
+        """Average, resample and measure amplitudes; see :class:`Scorer`."""
+        piece = ReadyPiece.of(prepared)
+        dt_s, window_s = self._own_dt()
+        scale = moving_scale(
+            piece.data,
+            dt_s,
+            first_index=prepared.first_index,
+            window_s=window_s,
+            per=self._per,
+            missing=piece.missing,
+        )
+        return replace(piece, scale=scale)
+
+    def blocks(self, piece: ReadyPiece, *, context: int) -> Iterator[ScoredBlock]:
+        """Score a tile at a time; see :class:`Scorer`."""
+        prepared = piece.prepared
+        for section in split_sections(prepared.cable, self._halo[0], prepared.rows):
+            yield from self._section(piece, section, context)
+
+    def _section(self, piece: ReadyPiece, section: Section, context: int) -> Iterator[ScoredBlock]:
+        prepared, samples = piece.prepared, piece.prepared.grid.num_samples
+        origin, (low, high) = prepared.grid.first_index, prepared.core
+        wanted = section.inside(*prepared.core_rows)
+        if len(wanted) == 0:
+            return
+        count = int(wanted[-1] - wanted[0]) + 1
+        channels = self._spans(0, (int(wanted[0]), count), section.extent, self.tile[0], 0)
         tallest = max(span.end - span.start for span in channels)
         longest = self.tile[1] * max(1, self.tile[0] // tallest)
-        times = self._spans(1, origin, samples, longest, context)
+        times = self._spans(1, (origin + low, high - low), (origin, samples), longest, context)
 
         def read(channel: Span, time: Span) -> np.ndarray:
-            tile = np.zeros((channel.end - channel.start, time.end - time.start), np.float32)
-            part = section.between(channel.start, channel.end)
-            rows, first = section.rows[part], max(time.start, origin)
-            if len(rows) == 0:
-                return tile
-            inside = slice(first - origin, min(time.end, origin + samples) - origin)
-            alike = slice(rows[0], rows[-1] + 1)
-            values = scale.apply(data[alike, inside], first, alike)
-            lead = first - time.start
-            tile[section.positions[part] - channel.start, lead : lead + values.shape[1]] = values
-            return tile
+            return piece.tile(section, channel, time)
 
         tiles = score_tiles(
             read, self._network, channels, times, device=self._device, batch_size=self.batch_size
         )
-        total = len(channels) * len(times)
-        for channel, time, scores in tqdm(tiles, "picking", total, unit="tile", disable=not progress):
+        for channel, time, scores in tiles:
             part = section.between(channel.core_start, channel.core_end)
             if part.start == part.stop:
                 continue
             first = max(time.scored_start, origin)
-            wanted = slice(
+            kept_time = slice(
                 first - time.scored_start, min(time.scored_end, origin + samples) - time.scored_start
             )
             positions = section.positions[part] - channel.scored_start
-            kept = scores[np.asarray(self._order)[:, None], positions][..., wanted]
+            kept = scores[np.asarray(self._order)[:, None], positions][..., kept_time]
             rows = section.rows[part]
             core = (time.core_start - first, time.core_end - first)
             yield _block(prepared, kept, (int(rows[0]), int(rows[-1]) + 1), first - origin, core)
@@ -207,10 +352,12 @@ class TileScorer:
         logits: Tensor = self._fused(data, core)
         return logits
 
-    def _spans(self, axis: int, first: int, count: int, tile: int, context: int) -> list[Span]:
+    def _spans(
+        self, axis: int, wanted: tuple[int, int], record: tuple[int, int], tile: int, context: int
+    ) -> list[Span]:
         stride, halo = self._stride[axis], self._halo[axis]
         tile = max(tile, self._smallest(axis, context))
-        return plan_spans(first, count, tile=tile, halo=halo, stride=stride, context=context)
+        return plan_spans(*wanted, tile=tile, halo=halo, stride=stride, context=context, record=record)
 
     def _smallest(self, axis: int, context: int) -> int:
         """Give the length of a tile whose core is half of it."""
@@ -226,29 +373,36 @@ class WindowScorer:
         self._fused = model.fused().to(device)
         self._order = _class_order(weights)
 
-    def blocks(self, prepared: Prepared, *, context: int, progress: bool = False) -> Iterator[ScoredBlock]:
+    @property
+    def reach(self) -> Reach:
+        """A window to each side, and all channels."""
+        return Reach(self._weights.window_samples, 1, None, 1)
+
+    def ready(self, prepared: Prepared) -> ReadyPiece:
+        """Average and resample; see :class:`Scorer`."""
+        return ReadyPiece.of(prepared)
+
+    def blocks(self, piece: ReadyPiece, *, context: int) -> Iterator[ScoredBlock]:
         """Score the whole cable some windows at a time; see :class:`Scorer`."""
-        data, samples = prepared.all_data(), prepared.grid.num_samples
+        prepared = piece.prepared
+        samples, (begin, end) = prepared.grid.num_samples, prepared.core
         size = _PICTURE_WINDOWS * self._weights.window_samples
-        for section in split_sections(prepared.number, _PICTURE_CHANNELS):
-            first, count = section.extent
-            picture = np.zeros((count, samples), np.float32)
-            picture[section.positions - first] = data[section.rows]
-            tensor = torch.from_numpy(picture)
+        for section in split_sections(prepared.cable, _PICTURE_CHANNELS, prepared.rows):
+            picture, gone = _picture(section, piece.data), _picture(section, piece.missing)
             rows = (int(section.rows[0]), int(section.rows[-1]) + 1)
-            starts = range(0, samples, size)
-            for start in tqdm(starts, desc="picking", unit="block", disable=not progress):
-                low, high = max(0, start - context), min(samples, start + size + context)
+            for start in range(begin, end, size):
+                stop = min(end, start + size)
+                low, high = max(0, start - context), min(samples, stop + context)
                 scores = picture_scores(
-                    tensor,
+                    picture,
                     self._score,
                     window=(_PICTURE_CHANNELS, self._weights.window_samples),
-                    first_index=(first, prepared.grid.first_index),
-                    span=(low, high),
+                    first_index=(section.extent[0], prepared.grid.first_index),
+                    part=Part(samples, prepared.span[0], (low, high)),
+                    missing=gone,
                 )
-                kept = scores[np.asarray(self._order)[:, None], section.positions - first]
-                core = (start - low, min(samples, start + size) - low)
-                yield _block(prepared, kept, rows, low, core)
+                kept = scores[np.asarray(self._order)[:, None], section.positions - section.extent[0]]
+                yield _block(prepared, kept, rows, low, (start - low, stop - low))
 
     def _score(self, window: Tensor) -> Tensor:
         """Probabilities of a window, shape (channel, time); a short one is padded with zeros."""
@@ -257,6 +411,20 @@ class WindowScorer:
         with torch.inference_mode():
             scores = torch.softmax(self._fused(padded), dim=1)[0].cpu()
         return scores[..., : window.shape[-1]]
+
+
+@overload
+def _picture(section: Section, values: np.ndarray) -> Tensor: ...
+@overload
+def _picture(section: Section, values: np.ndarray | None) -> Tensor | None: ...
+def _picture(section: Section, values: np.ndarray | None) -> Tensor | None:
+    """Lay rows out along the cable, holes being zero."""
+    if values is None:
+        return None
+    first, count = section.extent
+    out = np.zeros((count, values.shape[1]), values.dtype)
+    out[section.positions - first] = values[section.rows]
+    return torch.from_numpy(out)
 
 
 def _class_order(weights: Weights) -> list[int]:

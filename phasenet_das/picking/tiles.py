@@ -49,13 +49,22 @@ class Span:
         return self.scored_start - self.start, self.scored_end - self.start
 
 
-def plan_spans(first: int, count: int, *, tile: int, halo: int, stride: int, context: int = 0) -> list[Span]:
+def plan_spans(
+    first: int,
+    count: int,
+    *,
+    tile: int,
+    halo: int,
+    stride: int,
+    context: int = 0,
+    record: tuple[int, int] | None = None,
+) -> list[Span]:
     """Cut an axis into tiles of nearly equal cores.
 
     Parameters
     ----------
     first, count : int
-        Absolute number of the first sample (or channel), and how many there are.
+        Absolute number of the first sample (or channel) wanted, and how many.
     tile : int
         Largest tile.
     halo : int
@@ -64,6 +73,9 @@ def plan_spans(first: int, count: int, *, tile: int, halo: int, stride: int, con
         Tiles begin and end at multiples of it.
     context : int
         Scores wanted around each core (to tell peaks near its ends).
+    record : tuple of int, optional
+        First number of the record, and its length, when only a part of it is wanted: tiles reach beyond
+        the part, but not beyond the record.
 
     Returns
     -------
@@ -83,17 +95,21 @@ def plan_spans(first: int, count: int, *, tile: int, halo: int, stride: int, con
             f"tile of {tile}: expected at least {2 * margin + stride}, two halos of {halo}, two contexts of "
             f"{context} and a core of {stride}."
         )
+    whole = record or (first, count)
+    lowest, highest = whole[0] // stride * stride, -(-(whole[0] + whole[1]) // stride) * stride
     begin, end = first // stride * stride, -(-(first + count) // stride) * stride
-    number = max(1, -(-(end - begin - 2 * margin) // room))
-    size = -(-(end - begin - 2 * margin) // number // stride) * stride
-    inner = begin + margin + size * np.arange(1, number)
+    outer = max(lowest, begin - margin), min(highest, end + margin)
+    length = outer[1] - outer[0] - 2 * margin
+    number = max(1, -(-length // room))
+    size = -(-length // number // stride) * stride
+    inner = outer[0] + margin + size * np.arange(1, number)
     bounds = [begin, *inner.tolist(), end]
     return [
         Span(
-            max(begin, low - margin),
-            min(end, high + margin),
-            max(begin, low - context),
-            min(end, high + context),
+            max(lowest, low - margin),
+            min(highest, high + margin),
+            max(lowest, low - context),
+            min(highest, high + context),
             max(first, low),
             min(first + count, high),
         )

@@ -11,15 +11,37 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["picture_scores", "stitch_weights", "window_scores", "window_starts"]
+__all__ = ["Part", "picture_scores", "stitch_weights", "window_scores", "window_starts"]
 
 
-def window_starts(num_samples: int, window: int, step: int, first_index: int = 0) -> np.ndarray:
+@dataclass(frozen=True)
+class Part:
+    """A part of a record in time, in samples of the record.
+
+    Attributes
+    ----------
+    num_samples : int
+        Length of the record.
+    first : int
+        Number of the first sample there is; all windows that overlap `wanted` must be there.
+    wanted : tuple of int
+        Samples to be scored, half open.
+    """
+
+    num_samples: int
+    first: int
+    wanted: tuple[int, int]
+
+
+def window_starts(
+    num_samples: int, window: int, step: int, first_index: int = 0, span: tuple[int, int] | None = None
+) -> np.ndarray:
     """First samples of the windows that cover a record.
 
     Parameters
@@ -30,6 +52,8 @@ def window_starts(num_samples: int, window: int, step: int, first_index: int = 0
         Length and distance of windows, samples; ``step <= window``.
     first_index : int
         Absolute number of the record's first sample.
+    span : tuple of int, optional
+        Samples of the record, half open: only windows that overlap it.
 
     Returns
     -------
@@ -40,8 +64,10 @@ def window_starts(num_samples: int, window: int, step: int, first_index: int = 0
     last = num_samples - window
     if last <= 0:
         return np.zeros(1, dtype=np.int64)
-    on_grid = np.arange(-first_index % step, last + 1, step, dtype=np.int64)
-    return np.unique(np.concatenate([[0], on_grid, [last]]).astype(np.int64))
+    low, high = (0, last) if span is None else (max(0, span[0] - window + 1), min(last, span[1] - 1))
+    on_grid = np.arange(low + -(first_index + low) % step, high + 1, step, dtype=np.int64)
+    flush = [start for start in (0, last) if low <= start <= high]
+    return np.unique(np.concatenate([flush, on_grid]).astype(np.int64))
 
 
 def stitch_weights(window: int) -> Tensor:
@@ -69,6 +95,8 @@ def window_scores(
     normalization: str,
     first_index: int,
     batch_size: int,
+    part: Part | None = None,
+    missing: Tensor | None = None,
 ) -> Tensor:
     """Score every sample of every channel with a network that sees one standardised window.
 
@@ -83,29 +111,36 @@ def window_scores(
     normalization : str
         ``std`` or ``peak``.
     first_index : int
-        Absolute number of the first sample.
+        Absolute number of the record's first sample.
     batch_size : int
         Windows a forward pass.
+    part : Part, optional
+        Which part of the record `data` is, and which is wanted; all of it by default.
+    missing : torch.Tensor, shape (channel, time), bool, optional
+        Samples that have no say in a window's mean and amplitude, and are zero to the network.
 
     Returns
     -------
-    torch.Tensor, shape (classes, channel, time), float32
+    torch.Tensor, shape (classes, channel, wanted), float32
         Probabilities that sum to one over the classes.
     """
-    channels, num_samples = data.shape
-    if num_samples < window:
-        return _probabilities(data, network, normalization, batch_size)
-    starts = window_starts(num_samples, window, window // 2, first_index)
-    weights = stitch_weights(window).to(data.device)
-    total = torch.zeros(num_samples, device=data.device)
+    part = part or Part(data.shape[1], 0, (0, data.shape[1]))
+    (low, high), num_samples = part.wanted, part.num_samples
+    width = min(window, num_samples)
+    weights = stitch_weights(window).to(data.device)[:width]
+    total = torch.zeros(high - low, device=data.device)
     scores: Tensor | None = None
-    for start in starts.tolist():
-        span = slice(start, start + window)
-        probability = _probabilities(data[:, span], network, normalization, batch_size)
+    for start in window_starts(num_samples, window, window // 2, first_index, part.wanted).tolist():
+        span = slice(start - part.first, start - part.first + width)
+        probability = _probabilities(
+            data[:, span], network, normalization, batch_size, None if missing is None else missing[:, span]
+        )
         if scores is None:
-            scores = torch.zeros((probability.shape[0], channels, num_samples), device=data.device)
-        scores[..., span].addcmul_(probability, weights)
-        total[span] += weights
+            scores = torch.zeros((probability.shape[0], len(data), high - low), device=data.device)
+        seen = slice(max(start, low) - start, min(start + width, high) - start)
+        into = slice(start + seen.start - low, start + seen.stop - low)
+        scores[..., into].addcmul_(probability[..., seen], weights[seen])
+        total[into] += weights[seen]
     assert scores is not None  # noqa: S101 - there is always one window
     return scores.div_(total)
 
@@ -116,63 +151,85 @@ def picture_scores(
     *,
     window: tuple[int, int],
     first_index: tuple[int, int],
-    span: tuple[int, int],
+    part: Part,
+    missing: Tensor | None = None,
 ) -> np.ndarray:
     """Score a span of time with a network that sees channels together and normalises inside its window.
 
     Parameters
     ----------
     data : torch.Tensor, shape (channel, time), float32
-        The whole record, so that its windows lie where they lie for any other span.
+        All channels of the record, over the windows that overlap what is wanted.
     score : callable
         From a window (channel, time) to probabilities (classes, channel, time).
     window : tuple of int
         Channels and samples of a window; they overlap by half. A smaller record is seen at its own size.
     first_index : tuple of int
-        Absolute numbers of the first channel and sample.
-    span : tuple of int
-        Samples wanted, half open.
+        Absolute numbers of the record's first channel and sample.
+    part : Part
+        Which part of the record `data` is, and which is wanted.
+    missing : torch.Tensor, shape (channel, time), bool, optional
+        Samples that are replaced by the mean of the others in each window.
 
     Returns
     -------
-    numpy.ndarray, shape (classes, channel, end - start), float32
+    numpy.ndarray, shape (classes, channel, wanted), float32
         Probabilities that sum to one over the classes.
     """
-    channels, num_samples = data.shape
-    height, width = min(window[0], channels), min(window[1], num_samples)
+    channels, (low, high) = len(data), part.wanted
+    height, width = min(window[0], channels), min(window[1], part.num_samples)
     rows = window_starts(channels, window[0], window[0] // 2, first_index[0])
-    columns = window_starts(num_samples, window[1], window[1] // 2, first_index[1])
-    columns = columns[(columns + width > span[0]) & (columns < span[1])]
+    columns = window_starts(part.num_samples, window[1], window[1] // 2, first_index[1], part.wanted)
     weights = stitch_weights(height)[:, None] * stitch_weights(width)
-    total = torch.zeros(channels, span[1] - span[0])
+    total = torch.zeros(channels, high - low)
     scores: Tensor | None = None
     for row, column in itertools.product(rows.tolist(), columns.tolist()):
-        probability = score(data[row : row + height, column : column + width])
+        where = (slice(row, row + height), slice(column - part.first, column - part.first + width))
+        picture = data[where] if missing is None else _level(data[where], missing[where])
+        probability = score(picture)
         if scores is None:
             scores = torch.zeros((probability.shape[0], *total.shape))
-        part = slice(max(column, span[0]) - column, min(column + width, span[1]) - column)
-        into = slice(column + part.start - span[0], column + part.stop - span[0])
-        scores[:, row : row + height, into].addcmul_(probability[..., part], weights[:, part])
-        total[row : row + height, into] += weights[:, part]
+        seen = slice(max(column, low) - column, min(column + width, high) - column)
+        into = slice(column + seen.start - low, column + seen.stop - low)
+        scores[:, row : row + height, into].addcmul_(probability[..., seen], weights[:, seen])
+        total[row : row + height, into] += weights[:, seen]
     assert scores is not None  # noqa: S101 - windows cover the record
     return scores.div_(total).numpy()
 
 
+def _mean(data: Tensor, missing: Tensor) -> Tensor:
+    """Mean of each channel's samples that are not missing, shape (channel, 1); zero without any."""
+    return data.masked_fill(missing, 0).sum(-1, keepdim=True) / (~missing).sum(-1, keepdim=True).clamp(1)
+
+
+def _level(data: Tensor, missing: Tensor) -> Tensor:
+    """Replace missing samples by the mean of their channel's others."""
+    return torch.where(missing, _mean(data, missing), data)
+
+
 def _probabilities(
-    windows: Tensor, network: Callable[[Tensor], Tensor], normalization: str, batch_size: int
+    windows: Tensor,
+    network: Callable[[Tensor], Tensor],
+    normalization: str,
+    batch_size: int,
+    missing: Tensor | None,
 ) -> Tensor:
     """Probabilities of one window of each channel, shape (classes, channel, window)."""
-    parts = [
-        torch.softmax(network(_standardise(batch, normalization).unsqueeze(1)), dim=1)
-        for batch in windows.split(batch_size)
-    ]
+    parts = []
+    for first in range(0, len(windows), batch_size):
+        batch = slice(first, first + batch_size)
+        gone = None if missing is None else missing[batch]
+        standard = _standardise(windows[batch], normalization, gone)
+        parts.append(torch.softmax(network(standard.unsqueeze(1)), dim=1))
     return torch.cat(parts).transpose(0, 1)
 
 
-def _standardise(windows: Tensor, normalization: str) -> Tensor:
-    centred = windows - windows.mean(dim=-1, keepdim=True)
-    if normalization == "peak":
-        scale = centred.abs().amax(dim=-1, keepdim=True)
+def _standardise(windows: Tensor, normalization: str, missing: Tensor | None) -> Tensor:
+    if missing is None or not missing.any():
+        centred = windows - windows.mean(dim=-1, keepdim=True)
+        square = centred.square().mean(dim=-1, keepdim=True)
     else:
-        scale = centred.square().mean(dim=-1, keepdim=True).sqrt()
+        centred = (windows - _mean(windows, missing)).masked_fill(missing, 0)
+        square = centred.square().sum(-1, keepdim=True) / (~missing).sum(-1, keepdim=True).clamp(1)
+    scale = centred.abs().amax(dim=-1, keepdim=True) if normalization == "peak" else square.sqrt()
     return centred / torch.where(scale > 0, scale, torch.ones_like(scale))
