@@ -81,7 +81,11 @@ def update_index(
 
 
 def _inside(path: str, folder: Path) -> bool:
-    return os.path.basename(path) == INDEX_NAME and Path(path).resolve().parent == folder  # noqa: PTH119
+    """Say whether a path is the folder of the index, or the index itself."""
+    name = os.path.basename(path)  # noqa: PTH119 - of many thousand files
+    if name not in (INDEX_NAME, folder.name):
+        return False
+    return folder in (Path(path).resolve(), Path(path).resolve().parent)
 
 
 class _Scan:

@@ -12,10 +12,10 @@ import numpy as np
 
 from phasenet_das.errors import SamplingError
 
-__all__ = ["Span", "believable", "parse_time", "regular_spans", "sample_times"]
+__all__ = ["FIRST_BELIEVABLE", "Span", "believable", "parse_time", "regular_spans", "sample_times"]
 
 _ISO_DATE = re.compile(r"^\s*\d{4}-?\d{2}-?\d{2}")
-_FIRST_BELIEVABLE = np.datetime64("1971-01-01T00:00:00", "ns")
+FIRST_BELIEVABLE = np.datetime64("1971-01-01T00:00:00", "ns")
 _JITTER_SAMPLES = 0.1  # of a sample: what clocks and rounding may move a time stamp off the regular axis
 _GAP_SAMPLES = 1.5
 
@@ -66,7 +66,7 @@ def parse_time(value: Any) -> np.datetime64 | None:  # noqa: ANN401 - whatever a
 
 def believable(time: np.datetime64 | None) -> bool:
     """Say whether a start time can be a recording's: 1970 is what software writes for "not set"."""
-    return time is not None and not np.isnat(time) and bool(time >= _FIRST_BELIEVABLE)
+    return time is not None and not np.isnat(time) and bool(time >= FIRST_BELIEVABLE)
 
 
 def sample_times(start: np.datetime64, dt_s: float, num_samples: int, first: int = 0) -> np.ndarray:

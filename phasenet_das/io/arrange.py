@@ -1,0 +1,125 @@
+"""Arithmetic of pieces: from the spans of many files to unbroken runs of samples, each sample once.
+
+The rules, for spans of one cable, interval, channels, unit and gauge length, ordered by start:
+
+- A span that begins within half a sample of where the one before ends continues it.
+- A span that begins later begins a new segment: gaps are never bridged.
+- A span that begins earlier overlaps: the samples of the earlier span stay, the later one contributes
+  what lies more than half a sample beyond. Of two equal spans the first in the order stays.
+- The time axis of a segment is start + i · dt. Where the stamp of a span misses it by more than half a
+  sample, because clocks drift or dt is rounded, a new segment begins, and no sample is lost.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["DRIFT", "FIRST", "GAP", "HALF_SAMPLE", "Arranged", "arrange", "cluster", "end_ns"]
+
+HALF_SAMPLE = 0.5
+FIRST, GAP, DRIFT = range(3)
+
+
+@dataclass(frozen=True)
+class Arranged:
+    """Where each span went, arrays of shape (span,), int64.
+
+    Attributes
+    ----------
+    segment : numpy.ndarray
+        Number of the segment, -1 when the span contributes nothing.
+    skipped : numpy.ndarray
+        Samples at the span's beginning that an earlier span has already.
+    position : numpy.ndarray
+        Sample of the segment at which the contribution begins.
+    owner : numpy.ndarray
+        The span that has the skipped samples, -1 without.
+    cause : numpy.ndarray
+        Why a segment begins here: ``FIRST``, ``GAP`` or ``DRIFT``; -1 where none begins.
+    """
+
+    segment: np.ndarray
+    skipped: np.ndarray
+    position: np.ndarray
+    owner: np.ndarray
+    cause: np.ndarray
+
+
+def end_ns(start_ns: np.ndarray, num_samples: np.ndarray, dt_s: np.ndarray) -> np.ndarray:
+    """Return the time of the sample after the last, shape (span,), int64, ns since 1970."""
+    lengths: np.ndarray = np.rint(num_samples * (dt_s * 1e9)).astype(np.int64)
+    return start_ns + lengths
+
+
+def arrange(start_ns: np.ndarray, num_samples: np.ndarray, dt_s: np.ndarray) -> Arranged:
+    """Arrange spans into segments by the rules of this module.
+
+    Parameters
+    ----------
+    start_ns : numpy.ndarray, shape (span,), int64
+        Ascending; of equal starts, the span that is to stay comes first.
+    num_samples : numpy.ndarray, shape (span,), int
+        Positive.
+    dt_s : numpy.ndarray, shape (span,), float64
+        In s; the interval of a segment is that of its first span.
+
+    Returns
+    -------
+    Arranged
+    """
+    count = len(start_ns)
+    out = Arranged(*(np.full(count, fill, dtype=np.int64) for fill in (-1, 0, 0, -1, -1)))
+    segment, length, seg_start, seg_dt_ns, covered, owner = -1, 0, 0, 1.0, 0, -1
+    spans = zip(start_ns.tolist(), num_samples.tolist(), (dt_s * 1e9).tolist(), strict=True)
+    for k, (start, samples, dt_ns) in enumerate(spans):
+        skip = 0 if segment < 0 else max(0, math.ceil((covered - start) / dt_ns - HALF_SAMPLE))
+        if skip > 0:
+            out.owner[k] = owner
+        if skip >= samples:
+            out.skipped[k] = samples
+            continue
+        begin = start + round(skip * dt_ns)
+        cause = FIRST
+        if segment >= 0:
+            cause = _cause(begin, covered, seg_start + round(length * seg_dt_ns), seg_dt_ns)
+        if cause >= 0:
+            segment, length, seg_start, seg_dt_ns = segment + 1, 0, begin, dt_ns
+        out.segment[k], out.skipped[k], out.position[k], out.cause[k] = segment, skip, length, cause
+        length += samples - skip
+        covered, owner = start + round(samples * dt_ns), k
+    return out
+
+
+def _cause(begin: int, covered: int, expected: int, dt_ns: float) -> int:
+    """Say why a contribution begins a new segment, -1 when it continues the last."""
+    if begin - covered > HALF_SAMPLE * dt_ns:
+        return GAP
+    return DRIFT if abs(begin - expected) > HALF_SAMPLE * dt_ns else -1
+
+
+def cluster(values: np.ndarray, tolerance: float) -> np.ndarray:
+    """Put a number on each group of values that are equal within a relative tolerance.
+
+    Parameters
+    ----------
+    values : numpy.ndarray, shape (n,), float64
+        Positive.
+    tolerance : float
+        A value joins the group whose smallest member it exceeds by no more than this share.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n,), int64
+        0, 1, 2 … by value.
+    """
+    unique, place = np.unique(values, return_inverse=True)
+    groups = np.zeros(len(unique), dtype=np.int64)
+    lowest = -np.inf
+    for k, value in enumerate(unique.tolist()):
+        new = value > lowest * (1 + tolerance) or k == 0
+        lowest = value if new else lowest
+        groups[k] = (groups[k - 1] + 1 if new else groups[k - 1]) if k else 0
+    return groups[place]

@@ -1,0 +1,224 @@
+"""A segment whose samples lie in files, which are opened when they are needed."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+
+import numpy as np
+
+from phasenet_das.errors import DataFormatError, PhaseNetDASError
+from phasenet_das.io.arrays import BROKEN_FILE
+from phasenet_das.io.inputs import PSEUDO_PATH
+from phasenet_das.io.listing import content_key
+from phasenet_das.io.read import open_source
+from phasenet_das.io.recording import Recording
+from phasenet_das.io.segments import ALL_CHANNELS, check_span
+
+__all__ = ["FileSegment", "Pieces"]
+
+log = logging.getLogger(__name__)
+
+_OPEN_FILES = 2  # a window crosses from one file to the next
+_BLOCK_VALUES = 2**24  # read at once; more is read in parts, so that little is held beside the result
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """The pieces of files that make up a segment, in order; arrays of shape (piece,).
+
+    Attributes
+    ----------
+    position : numpy.ndarray, int64
+        Sample of the segment at which a piece begins.
+    count : numpy.ndarray, int64
+        Its number of samples.
+    skipped : numpy.ndarray, int64
+        Its first sample in the file.
+    path, key : numpy.ndarray, object (str)
+        The file, and the key of its content.
+    size, mtime_ns : numpy.ndarray, int64
+        Size of the file in bytes, and time of its last change.
+    part : numpy.ndarray, int64
+        Number of the recording in the file.
+    in_file : numpy.ndarray, int64
+        Samples of that recording.
+    geometry : numpy.ndarray, object (str)
+        Name of the file's geometry.
+    """
+
+    position: np.ndarray
+    count: np.ndarray
+    skipped: np.ndarray
+    path: np.ndarray
+    key: np.ndarray
+    size: np.ndarray
+    mtime_ns: np.ndarray
+    part: np.ndarray
+    in_file: np.ndarray
+    geometry: np.ndarray
+
+    def slice(self, first: int, end: int) -> Pieces:
+        """Return pieces ``[first, end)``, as views."""
+        return Pieces(*(getattr(self, item.name)[first:end] for item in fields(self)))
+
+
+@dataclass
+class FileSegment:
+    """A run of samples without a gap that lies in one file or many; see :class:`Segment`.
+
+    ``rows`` names, for each geometry of the files, the positions of the channels in the file and
+    the number of channels that the file has. With ``strict`` a file that cannot be read raises.
+    """
+
+    station_id: str
+    start_ns: int
+    dt_s: float
+    num_samples: int
+    channel_index: np.ndarray
+    distance_m: np.ndarray
+    unit: str
+    gauge_length_m: float
+    name: str
+    pieces: Pieces = field(repr=False)
+    rows: Mapping[str, tuple[np.ndarray, int]] = field(repr=False)
+    strict: bool = False
+    failures: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+
+    def load(self, first: int, end: int, channels: slice = ALL_CHANNELS) -> np.ndarray:
+        """Load samples ``[first, end)`` of the channels at the positions `channels`.
+
+        Parameters
+        ----------
+        first, end : int
+            Samples of the segment.
+        channels : slice
+            Positions in ``channel_index``.
+
+        Returns
+        -------
+        numpy.ndarray, shape (channel, end - first), float32, C-contiguous
+            NaN where a file cannot be read after all; ``failures`` then says why, and that file
+            is not tried again.
+
+        Raises
+        ------
+        ConfigError
+            The span is not inside the segment.
+        PhaseNetDASError
+            With ``strict``, a file cannot be read.
+        """
+        check_span(self, first, end)
+        out = np.empty((len(self.channel_index[channels]), end - first), dtype=np.float32)
+        if not out.size:
+            return out
+        for k in self._pieces_of(first, end):
+            begin = int(self.pieces.position[k])
+            low, high = max(first, begin), min(end, begin + int(self.pieces.count[k]))
+            self._fill(out[:, low - first : high - first], k, low - begin, channels)
+        return out
+
+    def inputs(self, first: int, end: int) -> list[tuple[str, str]]:
+        """Name the files behind samples ``[first, end)``.
+
+        Returns
+        -------
+        list of (str, str)
+            Path and key of the content, in order of time, each once.
+        """
+        check_span(self, first, end)
+        found = self._pieces_of(first, end)
+        return list(dict.fromkeys((str(self.pieces.path[k]), str(self.pieces.key[k])) for k in found))
+
+    def _pieces_of(self, first: int, end: int) -> range:
+        if first >= end:
+            return range(0)
+        low = int(np.searchsorted(self.pieces.position, first, side="right")) - 1
+        return range(low, int(np.searchsorted(self.pieces.position, end, side="left")))
+
+    def _fill(self, out: np.ndarray, k: int, first: int, channels: slice) -> None:
+        """Write samples of piece `k`, from its own sample `first` on."""
+        path = str(self.pieces.path[k])
+        if path in self.failures:
+            out[:] = np.nan
+            return
+        try:
+            recording = self._open(k)
+            rows = self.rows[str(self.pieces.geometry[k])][0][channels]
+            _copy(recording, rows, int(self.pieces.skipped[k]) + first, out)
+        except (PhaseNetDASError, *BROKEN_FILE) as error:
+            reason = str(error) if path in str(error) else f"{path}: {type(error).__name__}: {error}"
+            if self.strict:
+                raise error if isinstance(error, PhaseNetDASError) else DataFormatError(reason) from error
+            log.error("%s: samples of %s are lost: %s", self.name, path, reason)
+            self.failures[path] = reason
+            out[:] = np.nan
+            return
+        self._judge(path, out)
+
+    def _open(self, k: int) -> Recording:
+        path, part = str(self.pieces.path[k]), int(self.pieces.part[k])
+        mtime_ns = _check_unchanged(self.pieces, k)
+        recordings = _opened(path, mtime_ns)
+        shape = (self.rows[str(self.pieces.geometry[k])][1], int(self.pieces.in_file[k]))
+        found = recordings[part].shape if part < len(recordings) else None
+        if found != shape:
+            raise DataFormatError(
+                f"{path}: the header promises {shape} (channels, samples), found {found}. It was probably "
+                "cut short: copy it again."
+            )
+        return recordings[part]
+
+    def _judge(self, path: str, block: np.ndarray) -> None:
+        """Note a block of several channels that holds nothing but zeros, or nothing finite."""
+        if path in self.notes or block.shape[0] < 2 or block.shape[1] < 2:
+            return
+        edge = block[:: max(1, block.shape[0] // 8), -1]
+        if (edge == 0).all() and not block.any():
+            self.notes[path] = f"{path}: nothing but zeros in what was read of it."
+        elif not np.isfinite(edge).any() and not np.isfinite(block).any():
+            self.notes[path] = f"{path}: nothing finite in what was read of it."
+        if path in self.notes:
+            log.warning("%s: %s", self.name, self.notes[path])
+
+
+def _check_unchanged(pieces: Pieces, k: int) -> int:
+    """Return the time of a file's last change; refuse a file whose content is not what was indexed."""
+    path, size = str(pieces.path[k]), int(pieces.size[k])
+    if PSEUDO_PATH.match(path):
+        return 0
+    stat = os.stat(path)  # noqa: PTH116 - for each block loaded
+    same = stat.st_size == size and (
+        stat.st_mtime_ns == pieces.mtime_ns[k] or content_key(path, size) == pieces.key[k]
+    )
+    if not same:
+        raise DataFormatError(f"{path}: has changed since it was indexed. Run again to read it as it is now.")
+    return stat.st_mtime_ns
+
+
+def _copy(recording: Recording, rows: np.ndarray, first: int, out: np.ndarray) -> None:
+    """Copy rows of a recording, from its sample `first` on, in parts of bounded size."""
+    lowest, highest = int(rows.min()), int(rows.max()) + 1
+    wanted: slice | np.ndarray = rows - lowest
+    if len(rows) == highest - lowest and (np.diff(rows) == 1).all():
+        wanted = slice(None)
+    step = max(1, _BLOCK_VALUES // (highest - lowest))
+    for begin in range(0, out.shape[1], step):
+        end = min(begin + step, out.shape[1])
+        block = recording.load(slice(lowest, highest), slice(first + begin, first + end))
+        if block.shape != (highest - lowest, end - begin):
+            raise DataFormatError(
+                f"{recording.label}: holds fewer samples than its header says (asked for "
+                f"{(highest - lowest, end - begin)}, found {block.shape}). It was probably cut short."
+            )
+        out[:, begin:end] = block[wanted]
+
+
+@lru_cache(maxsize=_OPEN_FILES)
+def _opened(path: str, _mtime_ns: int) -> list[Recording]:
+    """Open a file, or find it open; a file that changed is opened anew."""
+    return open_source(path)

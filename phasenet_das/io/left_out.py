@@ -1,0 +1,220 @@
+"""What of a folder is in no segment, and why: rows of the coverage table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from phasenet_das.errors import PhaseNetDASError
+from phasenet_das.io.arrange import DRIFT, HALF_SAMPLE, end_ns
+from phasenet_das.io.index import NO_TIME
+from phasenet_das.io.statements import Selected
+from phasenet_das.tables import COVERAGE_COLUMNS, conform
+
+__all__ = ["between", "join", "out_of_range", "repeated", "unread", "unusable"]
+
+Selection = Mapping[str, Selected]
+
+
+def _rows(
+    status: str | Sequence[str],
+    reason: Sequence[str],
+    source: Sequence[str],
+    *,
+    station_id: Any = "",  # noqa: ANN401 - one or one for each row
+    start_ns: Any = NO_TIME,  # noqa: ANN401
+    end_ns: Any = NO_TIME,  # noqa: ANN401
+    channels: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+) -> pd.DataFrame:
+    count = len(reason)
+    first, last, number = channels or (-1, -1, 0)
+    return pd.DataFrame(
+        {
+            "station_id": np.broadcast_to(np.asarray(station_id, dtype=object), (count,)),
+            "start": _times(start_ns, count),
+            "end": _times(end_ns, count),
+            "first_channel": first,
+            "last_channel": last,
+            "num_channels": number,
+            "status": np.broadcast_to(np.asarray(status, dtype=object), (count,)),
+            "reason": list(reason),
+            "source": list(source),
+        }
+    )
+
+
+def _times(ns: Any, count: int) -> pd.DatetimeIndex:  # noqa: ANN401
+    stamps = np.broadcast_to(np.asarray(ns, dtype=np.int64), (count,))
+    return pd.DatetimeIndex(stamps.astype("datetime64[ns]")).tz_localize("UTC")
+
+
+def _channels(geometry: pd.Series, selected: Selection) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return first and last channel and number of channels of each row."""
+    codes, names = pd.factorize(geometry)
+    numbers = [selected[name].channel_index for name in names]
+    facts = np.array([(item.min(), item.max(), len(item)) for item in numbers], dtype=np.int32)
+    first, last, count = facts.reshape(-1, 3)[codes].T
+    return first, last, count
+
+
+def unread(rows: pd.DataFrame) -> pd.DataFrame:
+    """Name the files of an index that are no recordings, or could not be read."""
+    bad = rows[rows["status"] != "ok"]
+    return _rows(bad["status"].tolist(), bad["reason"].tolist(), bad["path"].tolist())
+
+
+def unusable(rows: pd.DataFrame, problems: Mapping[int, PhaseNetDASError]) -> pd.DataFrame:
+    """Name the recordings that cannot be used, with their problem, by position."""
+    bad = rows.loc[sorted(problems)]
+    ends = np.where(
+        (bad["start_ns"] == NO_TIME) | bad["dt_s"].isna(),
+        NO_TIME,
+        end_ns(bad["start_ns"].to_numpy(), bad["num_samples"].to_numpy(), bad["dt_s"].fillna(0).to_numpy()),
+    )
+    return _rows(
+        "unreadable",
+        [str(problems[row]) for row in bad.index],
+        bad["path"].tolist(),
+        station_id=bad["station_id"].to_numpy(object),
+        start_ns=bad["start_ns"].to_numpy(),
+        end_ns=ends,
+    )
+
+
+def repeated(pieces: pd.DataFrame, selected: Selection) -> pd.DataFrame:
+    """Name what an earlier file has already: whole files (``duplicate``, ``overlapped``) and beginnings."""
+    later = pieces[pieces["owner"] >= 0]
+    owners = pieces.iloc[later["owner"].to_numpy()]
+    dt_ns = later["dt_s"].to_numpy() * 1e9
+    apart = np.abs(later["start_ns"].to_numpy() - owners["start_ns"].to_numpy()) / dt_ns
+    same = (apart <= HALF_SAMPLE) & (later["num_samples"].to_numpy() == owners["num_samples"].to_numpy())
+    equal = later["key"].to_numpy(object) == owners["key"].to_numpy(object)
+    facts = zip(
+        *(later[name].tolist() for name in ("path", "skipped", "num_samples")),
+        owners["path"].tolist(),
+        same.tolist(),
+        equal.tolist(),
+        strict=True,
+    )
+    skipped = later["skipped"].to_numpy()
+    return _rows(
+        np.where(same, "duplicate", "overlapped").tolist(),
+        [_repeated_reason(*fact) for fact in facts],
+        later["path"].tolist(),
+        station_id=later["station_id"].to_numpy(object),
+        start_ns=later["start_ns"].to_numpy(),
+        end_ns=later["start_ns"].to_numpy() + np.rint(skipped * dt_ns).astype(np.int64),
+        channels=_channels(later["geometry"], selected),
+    )
+
+
+def _repeated_reason(path: str, skipped: int, samples: int, owner: str, same: bool, equal: bool) -> str:
+    if same:
+        how = "the same content as" if equal else "other content for the same span as"
+        return f"{path}: {how} {owner}, which comes first and is used"
+    if skipped == samples:
+        return f"{path}: lies within what {owner} and others before it hold, which begin earlier"
+    return f"{path}: its first {skipped} of {samples} samples overlap with {owner}, which begins earlier"
+
+
+def out_of_range(pieces: pd.DataFrame, clipped: pd.DataFrame, selected: Selection) -> pd.DataFrame:
+    """Name what of each file lies before and after the range of time."""
+    used = pieces[pieces["segment"] >= 0]
+    kept = clipped.reindex(used.index)
+    none = kept["count"].isna().to_numpy()
+    first, last = used["skipped"].to_numpy(), used["num_samples"].to_numpy()
+    begin = np.where(none, last, kept["skipped"].fillna(0)).astype(np.int64)
+    end = np.where(none, last, (kept["skipped"] + kept["count"]).fillna(0)).astype(np.int64)
+    parts = []
+    for low, high in ((first, begin), (end, last)):
+        inside = low < high
+        part = used[inside]
+        dt_ns, start = part["dt_s"].to_numpy() * 1e9, part["start_ns"].to_numpy()
+        parts.append(
+            _rows(
+                "out-of-range",
+                [f"{path}: outside the range of time asked for" for path in part["path"]],
+                part["path"].tolist(),
+                station_id=part["station_id"].to_numpy(object),
+                start_ns=start + np.rint(low[inside] * dt_ns).astype(np.int64),
+                end_ns=start + np.rint(high[inside] * dt_ns).astype(np.int64),
+                channels=_channels(part["geometry"], selected),
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def between(chains: pd.DataFrame, selected: Selection) -> pd.DataFrame:
+    """Name gaps between the segments of a cable, and where its record is divided though nothing lacks."""
+    tables = [_between(part, selected) for _, part in chains.groupby("station_id", sort=True)]
+    return pd.concat(tables, ignore_index=True) if tables else _rows([], [], [])
+
+
+def _between(chains: pd.DataFrame, selected: Selection) -> pd.DataFrame:
+    chains = chains.sort_values(["start_ns", "config"], kind="stable")
+    start = chains["start_ns"].to_numpy()
+    ends = end_ns(start, chains["num_samples"].to_numpy(), chains["dt_s"].to_numpy())
+    reached = np.maximum.accumulate(ends)[:-1]
+    later, before = chains.iloc[1:], chains.iloc[:-1]
+    missing_ns = start[1:] - reached
+    half_ns = HALF_SAMPLE * later["dt_s"].to_numpy() * 1e9
+    changed = later["config"].to_numpy() != before["config"].to_numpy()
+    drifted = ~changed & (later["cause"].to_numpy() == DRIFT)
+    gap = (missing_ns > half_ns) & ~drifted
+    split = changed | drifted
+    reasons = [f"gap of {ns * 1e-9:.9g} s" for ns in missing_ns[gap].tolist()]
+    common = {"station_id": str(chains["station_id"].iat[0])}
+    gaps = _rows(
+        "gap",
+        reasons,
+        later.loc[gap, "path"].tolist(),
+        start_ns=reached[gap],
+        end_ns=start[1:][gap],
+        channels=_channels(later.loc[gap, "geometry"], selected),
+        **common,
+    )
+    splits = _rows(
+        "split",
+        [
+            _split_reason(before.iloc[k], later.iloc[k], int(missing_ns[k]), float(half_ns[k]))
+            for k in np.flatnonzero(split).tolist()
+        ],
+        later.loc[split, "path"].tolist(),
+        start_ns=start[1:][split],
+        end_ns=start[1:][split],
+        channels=_channels(later.loc[split, "geometry"], selected),
+        **common,
+    )
+    return pd.concat([gaps, splits], ignore_index=True)
+
+
+def _split_reason(before: pd.Series, later: pd.Series, missing_ns: int, half_ns: float) -> str:
+    if before["config"] == later["config"]:
+        return (
+            f"{later['path']}: its start is {missing_ns * 1e-9:+.9g} s off the time axis, more than half a "
+            "sample: the clock drifts or the interval is rounded"
+        )
+    names = {"dt_s": "interval", "unit": "unit", "gauge_length_m": "gauge length", "place": "channels"}
+    changes = [
+        f"{label} {before[name]} to {later[name]}" if name != "place" else "channels or their distances"
+        for name, label in names.items()
+        if before[name] != later[name] and not (pd.isna(before[name]) and pd.isna(later[name]))
+    ]
+    text = f"{later['path']}: the record changes: {', '.join(changes)}"
+    if missing_ns < -half_ns:
+        text += (
+            f"; it overlaps by {-missing_ns * 1e-9:.9g} s with the record before the change, and both are "
+            "used: pick them apart if that is one signal twice"
+        )
+    return text
+
+
+def join(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Join rows into one coverage table, by cable, time and file."""
+    filled = [table for table in tables if len(table)]
+    table = pd.concat(filled, ignore_index=True) if filled else _rows([], [], [])
+    table = table.sort_values(["station_id", "start", "source"], kind="stable", ignore_index=True)
+    return conform(table, COVERAGE_COLUMNS, "coverage")
