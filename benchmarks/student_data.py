@@ -94,7 +94,7 @@ def write_truth(part: BenchPart, folder: Path, window: Path) -> None:
         dt_s=1 / RATE_HZ,
         channel_index=io.get_channel_index(patch),
         distance_m=io.get_distance_m(patch),
-        station_id=io.get_station_id(patch),
+        station_id=part.config.cable.station_id,
         unit=ready.unit,
     )
     write_window(slow, slowed(read_picks(folder / "truth_picks.parquet"), part), window)
@@ -104,7 +104,7 @@ def write_truth(part: BenchPart, folder: Path, window: Path) -> None:
 def write_pseudo(part: BenchPart, folder: Path, labels: Path, teacher: Any) -> None:  # noqa: ANN401
     """Pick a recording with the teacher, associate, and write all picks, kept and rejected."""
     patch = io.read(next((folder / "data").glob("*.h5")))
-    picks = teacher.pick(patch, KINDS[part.kind].pick, station_id=io.get_station_id(patch))
+    picks = teacher.pick(patch, KINDS[part.kind].pick, station_id=part.config.cable.station_id)
     channels = read_channels(folder / "channels.csv")
     result = associate_picks(picks, channels, ASSOCIATION[part.kind])
     write_table(slowed(result.picks, part), labels)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from phasenet_das.evaluate.baselines import TriggerPicker, TriggerSettings
     from phasenet_das.evaluate.bench import bench_parts, make_part
+    from phasenet_das.evaluate.calibration import fit_calibration, reliability_table, scored_residuals
     from phasenet_das.evaluate.control_points import compare_with_control_points, interpolate_control_points
     from phasenet_das.evaluate.differential import (
         CorrelationWindow,
@@ -34,11 +35,14 @@ __all__ = [
     "compare_with_control_points",
     "evaluate_events",
     "evaluate_picks",
+    "fit_calibration",
     "interpolate_control_points",
     "make_part",
     "match_events",
     "match_picks",
     "read_reference",
+    "reliability_table",
+    "scored_residuals",
     "scores_by_tolerance",
     "source_distance_km",
     "summarize_differential_times",
@@ -55,11 +59,14 @@ _HOMES = {
     "compare_with_control_points": "control_points",
     "evaluate_events": "events",
     "evaluate_picks": "picks",
+    "fit_calibration": "calibration",
     "interpolate_control_points": "control_points",
     "make_part": "bench",
     "match_events": "events",
     "match_picks": "matching",
     "read_reference": "references",
+    "reliability_table": "calibration",
+    "scored_residuals": "calibration",
     "scores_by_tolerance": "picks",
     "source_distance_km": "events",
     "summarize_differential_times": "differential",

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from phasenet_das.errors import TableError
+from phasenet_das.evaluate.calibration import reliability_table
 from phasenet_das.evaluate.differential import (
     CorrelationWindow,
     compare_differential_times,
@@ -125,7 +126,18 @@ def judge_picks(
         f"recall_by_{name}": partial(_draw_recall, figures.recall_by_bin, result.table, name) for name in bins
     }
     drawn["pick_residuals"] = lambda ax: figures.residual_histogram(result.pairs, ax=ax)
+    if "phase_probability" in found.columns:
+        table = reliability_table(found, true, tolerance_s=tolerance_s)
+        facts["reliability"] = records(table)
+        drawn |= {
+            f"reliability_of_{name}": partial(_draw_reliability, figures.reliability, table, name)
+            for name in ("probability", "time_uncertainty_s")
+        }
     return Findings("\n".join([*lines, "", picks_markdown(result.table)]), {"picks": facts}, drawn)
+
+
+def _draw_reliability(draw: Callable[..., Axes], table: pd.DataFrame, quantity: str, ax: Axes) -> Axes:
+    return draw(table, quantity, ax=ax)
 
 
 def _draw_recall(draw: Callable[..., Axes], table: pd.DataFrame, column: str, ax: Axes) -> Axes:

@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 
 from gamma.errors import nearest_name
 from phasenet_das.errors import MissingPackageError, WeightsError
+from phasenet_das.models.calibration import PickCalibration
 from phasenet_das.models.eqnet import EQNet
 from phasenet_das.models.phasenet import PhaseNet
 from phasenet_das.models.phasenet_das import PhaseNetDAS
@@ -79,6 +80,8 @@ class Weights:
         Digest of the weight file.
     provenance : dict
         Where the weights come from: licence, citation, training data.
+    calibration : PickCalibration or None
+        What a score is worth, where that was measured.
     """
 
     name: str
@@ -91,6 +94,7 @@ class Weights:
     window_samples: int
     sha256: str
     provenance: dict[str, Any] = field(default_factory=dict)
+    calibration: PickCalibration | None = None
 
     @property
     def weights_id(self) -> str:
@@ -198,6 +202,7 @@ def save_weights(
     normalization: str,
     window_samples: int,
     provenance: Mapping[str, Any],
+    calibration: PickCalibration | None = None,
 ) -> Path:
     """Write a model folder: ``model.safetensors`` and ``config.json`` with its digest.
 
@@ -213,6 +218,8 @@ def save_weights(
         See :class:`Weights`.
     provenance : mapping
         Licence, citation, training data, metrics.
+    calibration : PickCalibration, optional
+        What a score is worth.
 
     Returns
     -------
@@ -233,6 +240,8 @@ def save_weights(
         "provenance": dict(provenance),
         "sha256": _digest(folder / "model.safetensors"),
     }
+    if calibration is not None:
+        config["calibration"] = calibration.to_json()
     with atomic_path(folder / "config.json") as temporary:
         temporary.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     return folder
@@ -269,8 +278,14 @@ def _load_folder(folder: Path, name: str) -> Weights:
         normalization=normalization,
         sha256=digest,
         provenance=config.get("provenance", {}),
+        calibration=_calibration(config, str(config_file)),
         **fields,
     )
+
+
+def _calibration(config: Mapping[str, Any], where: str) -> PickCalibration | None:
+    found = config.get("calibration")
+    return None if found is None else PickCalibration.from_json(found, where)
 
 
 def _seisbench_folder() -> Path:

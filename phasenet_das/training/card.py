@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from phasenet_das.config import TrainSettings
+from phasenet_das.models.calibration import PickCalibration
 from phasenet_das.models.zoo import save_weights
 from phasenet_das.provenance import provenance
 from phasenet_das.tables import atomic_path
@@ -62,6 +63,7 @@ def save_model(
     settings: TrainSettings,
     metrics: Mapping[str, float],
     facts: Mapping[str, Any],
+    calibration: PickCalibration | None = None,
 ) -> Path:
     """Write a trained network as a model folder.
 
@@ -77,6 +79,8 @@ def save_model(
         Of the validation set.
     facts : mapping
         Further facts: steps, samples of an epoch, processes.
+    calibration : PickCalibration, optional
+        What a score is worth.
 
     Returns
     -------
@@ -104,6 +108,7 @@ def save_model(
             "metrics": {name: None if math.isnan(value) else value for name, value in metrics.items()},
             **facts,
         },
+        calibration=calibration if calibration is not None and calibration.curves else None,
     )
     with atomic_path(folder / "README.md") as temporary:
         temporary.write_text(model_card(model, settings, metrics, facts))

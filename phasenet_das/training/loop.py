@@ -39,7 +39,7 @@ from phasenet_das.training.optimization import (
 )
 from phasenet_das.training.sources import NoiseSource, make_sources
 from phasenet_das.training.stream import Batch, SampleOrder, TrainingSamples, make_loader
-from phasenet_das.training.validation import validate
+from phasenet_das.training.validation import calibrate, validate
 
 __all__ = ["Trainer", "TrainingResult", "initial_model", "overfit_one_batch", "train"]
 
@@ -417,7 +417,8 @@ class Trainer:
                 "hours": round(self._seconds() / 3600, 2),
                 "cpu_hours": round(self._cpu_seconds() / 3600, 2),
             }
-            save_model(folder, self.average.model, self.settings, self.state.metrics, facts)
+            calibration = calibrate(self.average.model, self.validation, self.settings, self.world)
+            save_model(folder, self.average.model, self.settings, self.state.metrics, facts, calibration)
             if (self.folder / "log.csv").exists():
                 save_training_curve(self.folder)
             if self._board is not None:

@@ -8,7 +8,9 @@ import torch
 from torch import nn
 
 from phasenet_das.config import TrainSettings
+from phasenet_das.evaluate.calibration import fit_calibration, scored_residuals
 from phasenet_das.evaluate.matching import match_picks
+from phasenet_das.models.calibration import PickCalibration
 from phasenet_das.picking.peaks import find_peaks, sub_sample_offset
 from phasenet_das.training.ddp import World, sum_over_ranks
 from phasenet_das.training.labels import make_mask, make_targets
@@ -16,9 +18,10 @@ from phasenet_das.training.optimization import masked_loss_sum
 from phasenet_das.training.sample import PHASES, Sample
 from phasenet_das.training.stream import Key, TrainingSamples
 
-__all__ = ["found_picks", "true_picks", "validate"]
+__all__ = ["calibrate", "found_picks", "true_picks", "validate"]
 
 _SEPARATION_S = 0.5
+_FAINT_SCORE = 0.05  # a calibration covers picks below any sensible threshold
 
 
 @torch.inference_mode()
@@ -61,6 +64,47 @@ def validate(
     device = world.device if world.on_cuda else "cpu"
     total = sum_over_ranks(torch.from_numpy(both).to(device), world).cpu().numpy()
     return _metrics(total[0] / max(total[1], 1), total[2:].reshape(counts.shape))
+
+
+@torch.inference_mode()
+def calibrate(
+    model: nn.Module, samples: TrainingSamples, settings: TrainSettings, world: World
+) -> PickCalibration:
+    """Measure on the fixed validation samples what the scores of a network are worth.
+
+    Parameters
+    ----------
+    model, samples, settings, world
+        See :func:`validate`; all samples are scored by this process.
+
+    Returns
+    -------
+    PickCalibration
+        By phase; empty when the samples hold too few picks.
+    """
+    tables = []
+    for number in range(min(settings.validation_samples, len(samples))):
+        sample = samples.sample(Key(0, number))
+        mask = make_mask(sample, settings.data.label_sigma_s, settings.data.mask_guard_s)
+        scores = _score(model, sample, mask, settings, world)[0]
+        found = _table(number, found_picks(scores, mask, _FAINT_SCORE, sample.dt_s))
+        found["phase_score"] = _scores_at(scores, found, sample.dt_s)
+        true = _table(number, true_picks(sample, mask))
+        tables.append(
+            scored_residuals(found, true, {"P": settings.tolerance_p_s, "S": settings.tolerance_s_s})
+        )
+    if not tables:
+        return PickCalibration({})
+    table = pd.concat(tables, ignore_index=True)
+    table["residual_samples"] = table["residual_s"] * settings.data.sampling_rate_hz
+    return fit_calibration(table, source="validation samples of the training")
+
+
+def _scores_at(scores: np.ndarray, picks: pd.DataFrame, dt_s: float) -> np.ndarray:
+    sample = np.rint(picks["phase_time"].to_numpy("datetime64[ns]").astype(np.int64) * 1e-9 / dt_s)
+    code = 1 + (picks["phase_type"] == "S").to_numpy().astype(int)
+    values: np.ndarray = scores[code, picks["channel_index"].to_numpy(), sample.astype(int)]
+    return values
 
 
 def _score(

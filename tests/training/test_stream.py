@@ -19,7 +19,7 @@ from phasenet_das.training.ddp import (
     first_node,
     synchronize_batch_norm,
 )
-from phasenet_das.training.sources import NoiseSource, make_sources
+from phasenet_das.training.sources import NoiseSource, context_samples, make_sources
 from phasenet_das.training.stream import Key, SampleOrder, TrainingSamples, normalize
 from phasenet_das.training.validation import validate
 from tests.training.tiny import MadeSource, TinyNet, tiny_net, tiny_settings
@@ -125,10 +125,11 @@ def test_simulated_sections_come_new_each_epoch(tmp_path: Path) -> None:
     first, again, next_epoch = (training.draw(epoch, 1, rng) for epoch in (0, 0, 1))
     np.testing.assert_array_equal(first.data, again.data)
     assert not np.array_equal(first.data, next_epoch.data)
-    assert first.data.shape == (12, 256)
+    context = context_samples(settings.data)
+    assert first.data.shape == (12, 256 + 2 * context)
     assert not np.isnan(first.arrivals).any()
     noise = NoiseSource(settings.data, 0).draw(np.random.default_rng(1))
-    assert noise.shape == (12, 256)
+    assert noise.shape == (12, 256 + 2 * context)
     samples = TrainingSamples([training], settings, NoiseSource(settings.data, 0))
     _, tensor, targets, mask = samples[Key(0, 2)]
     assert (tensor.shape, targets.shape, mask.shape) == ((1, 12, 256), (3, 12, 256), (12, 256))

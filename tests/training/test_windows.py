@@ -13,9 +13,11 @@ import pytest
 from phasenet_das import io
 from phasenet_das.config import AugmentSettings, TrainDataSettings
 from phasenet_das.errors import ConfigError, DataFormatError, MissingMetadataError, TableError
+from phasenet_das.picking.normalization import moving_normalization
 from phasenet_das.tables import PICK_COLUMNS, conform, make_pick_ids
-from phasenet_das.training.sources import WindowSource, make_sources
+from phasenet_das.training.sources import WindowSource, context_samples, make_sources
 from phasenet_das.training.split import group_by_event, split_groups, split_windows
+from phasenet_das.training.stream import Key, TrainingSamples
 from phasenet_das.training.windows import TrainingWindow, find_windows, open_window, write_window
 from tests.training.test_augment import assert_pulses_at_picks, pulses
 from tests.training.tiny import tiny_settings
@@ -200,17 +202,58 @@ def test_a_share_of_groups_is_held_out_when_there_are_two() -> None:
     ],
 )
 def test_samples_of_windows_have_the_shape_asked_for_and_their_picks(tmp_path: Path, data: dict) -> None:
-    settings = TrainDataSettings(**{"num_channels": 16, "num_samples": 300, **data})
+    settings = TrainDataSettings(
+        **{"num_channels": 16, "num_samples": 300, "normalization_window_s": 2.0, "anchored": 1.0, **data}
+    )
+    context = context_samples(settings)
+    assert context == settings.sampling_rate_hz
     stretch = AugmentSettings(stretch_time=1.3, stretch_space=1.5)
     source = WindowSource([open_window(written(tmp_path))], settings, stretch)
     for seed in range(6):
         sample = source.draw(0, 0, np.random.default_rng(seed))
-        assert sample.data.shape == (settings.num_channels, settings.num_samples)
+        assert sample.data.shape == (settings.num_channels, settings.num_samples + 2 * context)
         assert sample.dt_s == 1 / settings.sampling_rate_hz
-        inside = (sample.arrivals >= 0) & (sample.arrivals < settings.num_samples)
+        inside = (sample.arrivals >= context) & (sample.arrivals < context + settings.num_samples)
         assert inside.any()
         if inside[..., 20:-20].any():
             assert_pulses_at_picks(sample, tolerance=3.1)
+
+
+def test_a_sample_is_normalised_as_in_a_long_recording(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    with h5py.File(path, "r+") as file:
+        loud = file["data"][:]
+        loud[:, 450:] += 40 * np.sin(np.arange(SAMPLES - 450))
+        loud[:, :450] += np.sin(np.arange(450))
+        file["data"][:] = loud
+    data = {"num_channels": CHANNELS, "num_samples": 200, "normalization_window_s": 3.0}
+    settings = tiny_settings(tmp_path, data=data)
+    whole = moving_normalization(loud, DT_S, first_index=0, window_s=3.0)
+    source = WindowSource([open_window(path)], settings.data, AugmentSettings())
+    samples = TrainingSamples([source], settings, varied=False)
+    checked = 0
+    for number in range(8):
+        sample = samples.sample(Key(number, 0))
+        assert sample.data.shape == (CHANNELS, 200)
+        # Where the sample lies is told by any pick in it.
+        shift = (arrivals() - sample.arrivals)[np.isfinite(sample.arrivals)]
+        start = round(float(shift[0])) if len(shift) else -1
+        if 0 <= start <= SAMPLES - 200:
+            checked += 1
+            expected = whole[:, start : start + 200]
+            assert np.abs(sample.data - expected).mean() < 0.35 * np.abs(expected).mean()
+    assert checked >= 3
+
+
+def test_validation_windows_are_kept_apart(tmp_path: Path) -> None:
+    training, held_out = written(tmp_path / "a"), written(tmp_path / "b", "b", "2024-03-02T00:00:00")
+    data = {"windows": [str(training)], "validation_windows": [str(held_out)], "samples_per_window": 3}
+    (source,), (validation,) = make_sources(tiny_settings(tmp_path, data=data))
+    assert len(source) == len(validation) == 3
+    assert [window.path for window in validation.windows] == [held_out]
+    data["validation_windows"] = [str(tmp_path / "a")]
+    with pytest.raises(ConfigError, match="validation_windows: 1 are trained on too"):
+        make_sources(tiny_settings(tmp_path, data=data))
 
 
 def test_memory_does_not_grow_with_the_window(tmp_path: Path) -> None:
