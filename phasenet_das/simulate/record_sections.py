@@ -77,7 +77,7 @@ class Section:
     data : numpy.ndarray, shape (channel, time), float32
         Median rms of one; dead channels are zero.
     p_sample, s_sample : numpy.ndarray, shape (event, channel), float64
-        Arrivals in samples; NaN where the channel is dead or the arrival outside the section.
+        Arrivals in samples, NaN where the channel is dead; they may lie before or behind the section.
     records : tuple of int
         Which record each event was made of.
     snr_db : tuple of float
@@ -197,7 +197,7 @@ class RecordSections:
         data[dead] = 0.0
         data /= max(float(np.median(data.std(axis=1))), 1e-12)
         times = np.array(arrivals, float).reshape(count, 2, config.num_channels)
-        times[(times < 0) | (times >= config.num_samples) | dead] = np.nan
+        times[:, :, dead] = np.nan
         return Section(data, times[:, 0], times[:, 1], tuple(chosen), tuple(ratios), config.dt_s)
 
 

@@ -1,0 +1,159 @@
+"""Make the training windows of the bundled PhaseNet-DAS, beside those of bench-v1 (student_data.py).
+
+    python benchmarks/bundled_data.py --shared ../shared --out results/bundled
+
+Fibre sections of real seismometer records with real noise of other fibres, and recordings of all scenarios
+over a range of channel spacings and gauge lengths. What is held out for judging is listed in
+configs/held_out.yaml. A window that exists is not made again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from tqdm import tqdm
+
+from phasenet_das import io
+from phasenet_das.io.hdf5 import write_quakeflow
+from phasenet_das.simulate import RecordSectionConfig, from_records, scenario, simulate
+from phasenet_das.simulate.record_sections import Section
+from phasenet_das.tables import PICK_COLUMNS, conform, make_pick_ids, read_picks, write_table
+
+RATE_HZ = 100.0
+FIRST_DAY = np.datetime64("2030-01-01T00:00:00", "ns")
+SECTION = {"num_channels": 128, "num_samples": 5120, "lag_min_s": 0.5, "lag_max_s": 30.0, "snr_min_db": -12.0}
+# Channel spacing and gauge length (m) of the simulated cables.
+CABLES = [(1.0, 10.0), (2.0, 4.0), (4.0, 10.0), (8.0, 8.0), (10.0, 30.0), (20.0, 20.0), (50.0, 30.0)]
+NAMES = ("demo", "urban", "offshore", "swarm", "hard", "borehole")
+
+
+def main() -> None:
+    """Make sections, then recordings."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--shared", type=Path, default=Path("../shared"))
+    parser.add_argument("--out", type=Path, default=Path("results/bundled"))
+    parser.add_argument("--held-out", type=Path, default=Path("configs/held_out.yaml"))
+    parser.add_argument("--sections", type=int, default=1600)
+    parser.add_argument("--recordings", type=int, default=24)
+    options = parser.parse_args()
+    held_out = yaml.safe_load(options.held_out.read_text())
+    make_sections(options.shared / "data", options.out / "sections", held_out, options.sections)
+    make_recordings(options.out / "recordings", options.recordings)
+
+
+def training_rows(table: pd.DataFrame, held_out: dict[str, list[str]]) -> list[int]:
+    """List the records of stations that are not held out."""
+    station = table["fname"].str.split("_").str[:2].str.join(".")
+    kept = ~station.isin(held_out["stations"]) & ~table["fname"].isin(held_out["records"])
+    return [int(row) for row in table.loc[kept, "row"]]
+
+
+def make_sections(data: Path, folder: Path, held_out: dict[str, list[str]], count: int) -> None:
+    """Write sections of the seismometer records that may be trained on."""
+    records = data / "waveforms3c" / "phasenet_ncedc_154.h5"
+    rows = training_rows(pd.read_csv(records.with_suffix(".csv")), held_out)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as noise:
+        for path in (data / "das_noise").glob("*.h5"):
+            if path.name not in held_out["noise"]:
+                shutil.copy(path, noise)
+        sections = from_records(
+            str(records), RecordSectionConfig(**SECTION), seed=1, rows=rows, noise_dir=noise
+        )
+        for number in tqdm(range(count), desc="sections", unit="section"):
+            path = folder / f"section-{number:05d}.h5"
+            if not path.exists():
+                write_section(sections[number], number, path)
+
+
+def write_section(section: Section, number: int, path: Path) -> None:
+    """Write one section, its arrivals first; those before its begin or behind its end are known too."""
+    begin = FIRST_DAY + np.timedelta64(number, "h")
+    arrivals = np.stack([section.p_sample, section.s_sample], axis=1)
+    event, phase, row = np.nonzero(np.isfinite(arrivals))
+    sample = arrivals[event, phase, row]
+    letters = np.array(["P", "S"])[phase]
+    when = begin + (sample * section.dt_s * 1e9).astype("timedelta64[ns]")
+    write_table(label_table(letters, row, when, event), path.with_suffix(".picks.parquet"))
+    patch = io.make_patch(
+        section.data.astype(np.float16), start_time=begin, dt_s=section.dt_s, station_id="SECTION", unit="1"
+    )
+    write_quakeflow(patch, path)
+
+
+def label_table(phase: np.ndarray, row: np.ndarray, when: np.ndarray, event: np.ndarray) -> pd.DataFrame:
+    """Make a pick table of true arrivals."""
+    values: dict[str, Any] = dict.fromkeys(PICK_COLUMNS, np.nan)
+    values |= {
+        "pick_id": make_pick_ids("SECTION", row, phase, when.astype("datetime64[ns]").astype(np.int64)),
+        "station_id": "SECTION",
+        "channel_index": row,
+        "phase_time": pd.to_datetime(when, utc=True),
+        "phase_type": phase,
+        "phase_score": 1.0,
+        "event_index": event,
+    }
+    return conform(pd.DataFrame(values), PICK_COLUMNS, "labels")
+
+
+def make_recordings(folder: Path, count: int) -> None:
+    """Simulate recordings of every scenario, each on a cable of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in tqdm(range(count), desc="recordings", unit="recording"):
+        path = folder / f"recording-{number:03d}.h5"
+        if path.exists():
+            continue
+        name = NAMES[number % len(NAMES)]
+        config = scenario(name, **overrides(name, number))
+        with tempfile.TemporaryDirectory() as scratch:
+            simulate(config, scratch, seed=50_000 + number)
+            write_recording(Path(scratch), config.sampling_rate_hz, number, path)
+
+
+def overrides(name: str, number: int) -> dict[str, Any]:
+    """Give the settings in which a recording departs from its scenario: one file, few channels, any spacing."""
+    in_well = name == "borehole"
+    dx_m, gauge_length_m = CABLES[number % (3 if in_well else len(CABLES))]
+    seconds = 60.0 if in_well else 300.0
+    return {
+        "duration_s": seconds,
+        "file_length_s": seconds,
+        "cable": {"num_channels": 300, "dx_m": dx_m, "gauge_length_m": gauge_length_m},
+        "faults": {"num_gaps": 0, "clock_jump_s": 0.0, "wrong_metadata": False},
+    }
+
+
+def write_recording(source: Path, rate_hz: float, number: int, path: Path) -> None:
+    """Write a recording with its truth, on the time axis on which a network of 100 Hz sees it."""
+    patch = io.read(next((source / "data").glob("*.h5")))
+    begin = FIRST_DAY - np.timedelta64(number + 1, "D")
+    factor = rate_hz / RATE_HZ
+    truth = read_picks(source / "truth_picks.parquet")
+    since = (truth["phase_time"] - pd.Timestamp(io.get_times(patch)[0], tz="UTC")).dt.total_seconds() * factor
+    when = begin + (since.to_numpy() * 1e9).astype("timedelta64[ns]")
+    columns = (truth[name].to_numpy() for name in ("phase_type", "channel_index", "event_index"))
+    phase, channel, event = columns
+    write_table(label_table(phase, channel, when, event), path.with_suffix(".picks.parquet"))
+    slow = io.make_patch(
+        io.get_data(patch),
+        start_time=begin,
+        dt_s=1 / RATE_HZ,
+        channel_index=io.get_channel_index(patch),
+        station_id=json.dumps(number),
+        unit=io.get_unit(patch),
+    )
+    write_quakeflow(slow, path)
+
+
+if __name__ == "__main__":
+    main()
