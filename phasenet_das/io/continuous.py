@@ -23,7 +23,7 @@ from phasenet_das.io.file_segment import FileSegment, Pieces
 from phasenet_das.io.index import Index, ScanReport
 from phasenet_das.io.recording import time_limits
 from phasenet_das.io.scan import update_index
-from phasenet_das.io.segments import Segment, segment_name
+from phasenet_das.io.segments import Segment
 from phasenet_das.io.statements import Selected, resolve_rows
 
 __all__ = ["ContinuousSource", "open_continuous", "source_of_index"]
@@ -294,8 +294,8 @@ def _file_segments(
     lows = np.searchsorted(numbers, ordered.index.to_numpy(), side="left").tolist()
     highs = np.searchsorted(numbers, ordered.index.to_numpy(), side="right").tolist()
     rows = {name: (item.rows, item.in_file) for name, item in selected.items()}
-    names = ("station_id", "start_ns", "dt_s", "num_samples", "geometry", "unit", "gauge_length_m")
-    facts = zip(*(ordered[name].tolist() for name in names), lows, highs, strict=True)
+    facts = ("station_id", "start_ns", "dt_s", "num_samples", "geometry", "unit", "gauge_length_m")
+    each = zip(*(ordered[name].tolist() for name in facts), _names(ordered), lows, highs, strict=True)
     return tuple(
         FileSegment(
             station_id=station,
@@ -306,13 +306,24 @@ def _file_segments(
             distance_m=selected[geometry].distance_m,
             unit=unit,
             gauge_length_m=gauge,
-            name=segment_name(station, start),
-            pieces=table.slice(low, high),
+            name=name,
+            pieces=table,
+            first_piece=low,
+            end_piece=high,
             rows=rows,
             strict=strict,
         )
-        for station, start, dt_s, count, geometry, unit, gauge, low, high in facts
+        for station, start, dt_s, count, geometry, unit, gauge, name, low, high in each
     )
+
+
+def _names(chains: pd.DataFrame) -> list[str]:
+    """Name each segment as :func:`phasenet_das.io.segments.segment_name` does."""
+    starts = np.datetime_as_string(chains["start_ns"].to_numpy().astype("datetime64[ns]"), unit="ms").tolist()
+    return [
+        f"{station} {start}".strip()
+        for station, start in zip(chains["station_id"].tolist(), starts, strict=True)
+    ]
 
 
 def _report(coverage: pd.DataFrame, usable: pd.DataFrame) -> None:

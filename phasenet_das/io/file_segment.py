@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -70,8 +71,10 @@ class Pieces:
 class FileSegment:
     """A run of samples without a gap that lies in one file or many; see :class:`Segment`.
 
-    ``rows`` names, for each geometry of the files, the positions of the channels in the file and
-    the number of channels that the file has. With ``strict`` a file that cannot be read raises.
+    Its pieces are ``pieces[first_piece:end_piece]``: segments share one table, of which a copy that is
+    sent to another process takes only its own part. ``rows`` names, for each geometry of the files, the
+    positions of the channels in the file and the number of channels that the file has. With ``strict``
+    a file that cannot be read raises.
     """
 
     station_id: str
@@ -84,10 +87,16 @@ class FileSegment:
     gauge_length_m: float
     name: str
     pieces: Pieces = field(repr=False)
+    first_piece: int
+    end_piece: int
     rows: Mapping[str, tuple[np.ndarray, int]] = field(repr=False)
     strict: bool = False
     failures: dict[str, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+
+    def __getstate__(self) -> dict[str, Any]:
+        own = self.pieces.slice(self.first_piece, self.end_piece)
+        return {**vars(self), "pieces": own, "first_piece": 0, "end_piece": self.end_piece - self.first_piece}
 
     def load(self, first: int, end: int, channels: slice = ALL_CHANNELS) -> np.ndarray:
         """Load samples ``[first, end)`` of the channels at the positions `channels`.
@@ -137,8 +146,10 @@ class FileSegment:
     def _pieces_of(self, first: int, end: int) -> range:
         if first >= end:
             return range(0)
-        low = int(np.searchsorted(self.pieces.position, first, side="right")) - 1
-        return range(low, int(np.searchsorted(self.pieces.position, end, side="left")))
+        positions = self.pieces.position[self.first_piece : self.end_piece]
+        low = int(np.searchsorted(positions, first, side="right")) - 1
+        high = int(np.searchsorted(positions, end, side="left"))
+        return range(self.first_piece + low, self.first_piece + high)
 
     def _fill(self, out: np.ndarray, k: int, first: int, channels: slice) -> None:
         """Write samples of piece `k`, from its own sample `first` on."""

@@ -137,7 +137,7 @@ def _unit(found: str, data: DataSettings) -> str:
 
 
 def _stations(found: pd.Series, stated: str | None) -> pd.Series:
-    names = sorted(set(found) - {""})
+    names = sorted(set(found.unique()) - {""})
     if not stated:
         return found
     if len(names) > 1:
