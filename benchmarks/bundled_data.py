@@ -121,7 +121,7 @@ def make_recordings(folder: Path, count: int) -> None:
 
 
 def overrides(name: str, number: int) -> dict[str, Any]:
-    """Give the settings in which a recording departs from its scenario: one file, few channels, any spacing."""
+    """Give what departs from the scenario: one file, few channels, any spacing."""
     in_well = name == "borehole"
     dx_m, gauge_length_m = CABLES[number % (3 if in_well else len(CABLES))]
     seconds = 60.0 if in_well else 300.0

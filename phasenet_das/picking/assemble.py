@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from phasenet_das.models.calibration import PickCalibration
 from phasenet_das.picking.filters import TimeGrid
 from phasenet_das.picking.peaks import find_peaks, peak_amplitudes, sub_sample_offset
 from phasenet_das.tables import PICK_COLUMNS, conform, empty_picks, make_pick_ids
@@ -21,6 +22,7 @@ __all__ = [
     "join_picks",
     "pick_amplitudes",
     "pick_table",
+    "state_reliability",
 ]
 
 SORTED_BY = ["phase_time", "channel_index", "phase_type", "station_id"]
@@ -220,6 +222,31 @@ def pick_table(
     )
     table = table.sort_values(["phase_time", "channel_index", "phase_type"], kind="stable")
     return conform(table, PICK_COLUMNS, "picks")
+
+
+def state_reliability(picks: pd.DataFrame, calibration: PickCalibration, dt_s: float) -> pd.DataFrame:
+    """Say of each pick how likely it is right, and how far off it may be.
+
+    Parameters
+    ----------
+    picks : pandas.DataFrame
+        Pick table.
+    calibration : PickCalibration
+        What the network's scores are worth.
+    dt_s : float
+        True interval of the samples that the network saw: on a slower time axis errors shrink with it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With ``phase_probability`` and ``phase_time_uncertainty_s`` (68 % of right picks are within), float32.
+    """
+    probability, samples = calibration.apply(
+        picks["phase_type"].to_numpy(dtype=str), picks["phase_score"].to_numpy()
+    )
+    return picks.assign(
+        phase_probability=probability, phase_time_uncertainty_s=(samples * dt_s).astype(np.float32)
+    )
 
 
 def join_picks(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:

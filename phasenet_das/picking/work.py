@@ -11,7 +11,7 @@ from phasenet_das.config import PickSettings
 from phasenet_das.errors import ConfigError
 from phasenet_das.io.segments import Segment
 from phasenet_das.models.zoo import Weights
-from phasenet_das.picking.assemble import block_picks, pick_amplitudes, pick_table
+from phasenet_das.picking.assemble import block_picks, pick_amplitudes, pick_table, state_reliability
 from phasenet_das.picking.findings import ShardFacts, describe_shard
 from phasenet_das.picking.quality import screen
 from phasenet_das.picking.scorers import ReadyPiece, Scorer
@@ -253,6 +253,8 @@ class ShardPicker:
             record.channel_index[positions],
             record.distance_m[positions],
         )
+        if self.weights.calibration is not None:
+            table = state_reliability(table, self.weights.calibration, plan.grid.dt_s)
         return PickedShard(ready.shard, table, ready.facts)
 
     def pick(self, plan: RecordPlan, shard: Shard) -> PickedShard:

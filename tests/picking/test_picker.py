@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from phasenet_das import io
 from phasenet_das.config import PickSettings
 from phasenet_das.errors import ConfigError, DeviceError, SamplingError, UnitError
 from phasenet_das.models import PhaseNet, Weights
+from phasenet_das.models.calibration import PickCalibration, ScoreCurve
 from phasenet_das.picking import Picker, load_picker
 from phasenet_das.tables import PICK_COLUMNS
 
@@ -54,6 +56,19 @@ def test_the_table_keeps_its_contract(picker: Picker) -> None:
     assert (picks["event_index"] == -1).all()
     assert_allclose(picks["distance_m"], (picks["channel_index"] - 100) * 5.0)
     assert picks.attrs["amplitude_unit"] == "strain / s"
+
+
+def test_a_calibrated_network_states_how_good_its_picks_are(picker: Picker) -> None:
+    curve = ScoreCurve((0.3, 0.6), (0.5, 0.9), (8.0, 2.0))
+    weights = replace(picker.weights, calibration=PickCalibration({"P": curve, "S": curve}))
+    for dt_s, rate in ((0.01, None), (0.002, "native")):
+        patch = _record(dt_s=dt_s)
+        plain, picks = picker.pick(patch, rate=rate), Picker(weights).pick(patch, rate=rate)
+        pd.testing.assert_frame_equal(picks[list(PICK_COLUMNS)], plain, check_like=False)
+        share = np.clip((picks["phase_score"] - 0.3) / 0.3, 0, 1)
+        assert_allclose(picks["phase_probability"], 0.5 + 0.4 * share, atol=1e-5)
+        # Errors are in samples of the network's time axis, which is slower for kilohertz data.
+        assert_allclose(picks["phase_time_uncertainty_s"], (8 - 6 * share) * dt_s, atol=1e-6)
 
 
 def test_picks_are_the_peaks_of_the_scores(picker: Picker) -> None:
