@@ -4,7 +4,7 @@
 
 Fibre sections of real seismometer records with real noise of other fibres, and recordings of all scenarios
 over a range of channel spacings and gauge lengths. What is held out for judging is listed in
-configs/held_out.yaml. A window that exists is not made again.
+benchmarks/held_out.yaml. A window that exists is not made again.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def main() -> None:
     )
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--out", type=Path, default=Path("results/bundled"))
-    parser.add_argument("--held-out", type=Path, default=Path("configs/held_out.yaml"))
+    parser.add_argument("--held-out", type=Path, default=Path("benchmarks/held_out.yaml"))
     parser.add_argument("--sections", type=int, default=1600)
     parser.add_argument("--recordings", type=int, default=24)
     options = parser.parse_args()

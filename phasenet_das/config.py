@@ -24,6 +24,7 @@ from phasenet_das.errors import ConfigError
 __all__ = [
     "AugmentSettings",
     "Config",
+    "ContinuousSettings",
     "DataSettings",
     "GeometrySettings",
     "PickSettings",
@@ -172,6 +173,25 @@ class PickSettings(_Section):
         }
 
 
+class ContinuousSettings(_Section):
+    """How much of a continuous recording is picked at a time: changes speed and memory, not picks."""
+
+    shard_samples: int = Field(
+        75_000_000,
+        ge=100_000,
+        description="Samples loaded at a time, 4 bytes each; memory is about 7 times that.",
+    )
+    shard_channels: int = Field(
+        4096, ge=1, description="Largest block of channels, where the network does not need all of them."
+    )
+    shard_s: float | None = Field(
+        None,
+        gt=0,
+        description="Length of a shard; empty for what shard_samples leaves room for, at most 600 s.",
+        json_schema_extra=_unit("s"),
+    )
+
+
 class ReportSettings(_Section):
     """What the report and the catalog files hold."""
 
@@ -204,7 +224,11 @@ class TrainDataSettings(_Section):
     validation_fraction: float = Field(
         0.1, ge=0, lt=1, description="Share of the events kept for validation; whole events, on all cables."
     )
-    samples_per_window: int = Field(1, ge=1, description="Samples drawn from each window an epoch.")
+    samples_per_window: int | None = Field(
+        None,
+        ge=1,
+        description="Samples drawn from each window an epoch; when empty, as many as have room in it.",
+    )
     anchored: float = Field(
         0.9, ge=0, le=1, description="Share of the samples cut so that they hold a pick; others lie anywhere."
     )
@@ -378,6 +402,7 @@ class Config(_Section):
     data: DataSettings = DataSettings()
     channels: GeometrySettings = GeometrySettings()
     pick: PickSettings = PickSettings()
+    continuous: ContinuousSettings = ContinuousSettings()
     association: AssociationConfig = AssociationConfig()
     report: ReportSettings = ReportSettings()
     train: TrainSettings = TrainSettings()

@@ -49,7 +49,7 @@ class WindowSource:
     Parameters
     ----------
     windows : sequence of TrainingWindow
-        Each gives some samples an epoch.
+        Each gives one or more samples an epoch.
     data : TrainDataSettings
         Shape, rate and refinement.
     stretch : AugmentSettings
@@ -61,10 +61,14 @@ class WindowSource:
     ) -> None:
         self.windows, self.data, self.stretch = list(windows), data, stretch
         self._context = context_samples(data)
+        counts = np.array([_samples_of(window, data) for window in self.windows], np.int64)
+        # Round after round over the windows that have samples left, so that any first few are of many windows.
+        turns = np.arange(counts.max(initial=0))[:, None] < counts
+        self._window = np.nonzero(turns)[1]
 
     def __len__(self) -> int:
         """Count the samples of an epoch."""
-        return len(self.windows) * self.data.samples_per_window
+        return len(self._window)
 
     def draw(self, epoch: int, number: int, rng: np.random.Generator) -> Sample:  # noqa: ARG002
         """Read a piece of one window, most often around a pick, stretched and brought to the rate.
@@ -83,7 +87,7 @@ class WindowSource:
         Sample
             Of the shape of the settings, with context on both sides in time.
         """
-        window, data = self.windows[number % len(self.windows)], self.data
+        window, data = self.windows[self._window[number]], self.data
         dt_s = 1.0 / data.sampling_rate_hz
         space, time = draw_stretch(self.stretch, rng)
         factor = time * window.dt_s / dt_s
@@ -230,6 +234,14 @@ def _split_windows(data: TrainDataSettings, seed: int) -> tuple[list[TrainingWin
             )
         return windows, held_out
     return split_windows(windows, data.validation_fraction, same_event_s=data.same_event_s, seed=seed)
+
+
+def _samples_of(window: TrainingWindow, data: TrainDataSettings) -> int:
+    """Count the samples of a window an epoch: those asked for, or as many as have room in it."""
+    if data.samples_per_window is not None:
+        return data.samples_per_window
+    room = window.num_channels * window.num_samples * window.dt_s * data.sampling_rate_hz
+    return max(1, round(room / (data.num_channels * data.num_samples)))
 
 
 @lru_cache(maxsize=_LABELS_KEPT)

@@ -251,6 +251,9 @@ def test_validation_windows_are_kept_apart(tmp_path: Path) -> None:
     (source,), (validation,) = make_sources(tiny_settings(tmp_path, data=data))
     assert len(source) == len(validation) == 3
     assert [window.path for window in validation.windows] == [held_out]
+    del data["samples_per_window"]
+    data |= {"num_channels": CHANNELS // 2, "num_samples": SAMPLES // 3}
+    assert len(make_sources(tiny_settings(tmp_path, data=data))[0][0]) == 6  # as many as have room
     data["validation_windows"] = [str(tmp_path / "a")]
     with pytest.raises(ConfigError, match="validation_windows: 1 are trained on too"):
         make_sources(tiny_settings(tmp_path, data=data))
