@@ -62,7 +62,7 @@ class WindowSource:
         self.windows, self.data, self.stretch = list(windows), data, stretch
         self._context = context_samples(data)
         counts = np.array([_samples_of(window, data) for window in self.windows], np.int64)
-        # Round after round over the windows that have samples left, so that any first few are of many windows.
+        # Round after round over the windows that have samples left: the first few are of many windows.
         turns = np.arange(counts.max(initial=0))[:, None] < counts
         self._window = np.nonzero(turns)[1]
 
