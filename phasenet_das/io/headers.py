@@ -98,8 +98,8 @@ def _prodml(path: Path, file: h5py.File) -> list[Recording] | None:
             dtype=node["RawData"].dtype,
             load=no_data,
             start_time=time[0],
-            start_found=str(time[0]),
-            dt_s=time[1],
+            start_found=time[1],
+            dt_s=time[2],
             channel_index=first + np.arange(shape[0]) if first >= 0 else None,
             distance_m=first * step + np.arange(shape[0]) * step,
             unit=_unit(_text(node.attrs.get("RawDataUnit", ""))),
@@ -108,8 +108,8 @@ def _prodml(path: Path, file: h5py.File) -> list[Recording] | None:
     ]
 
 
-def _prodml_time(times: h5py.Dataset) -> tuple[np.datetime64, float] | None:
-    """Return start and interval as dascore has them, None where it would look at every stamp."""
+def _prodml_time(times: h5py.Dataset) -> tuple[np.datetime64, str, float] | None:
+    """Return start, its text and interval as the reader has them, None where it looks at every stamp."""
     count = len(times)
     stamps = [_text(times.attrs.get(name, "")).split("+")[0].rstrip("Z") for name in _STAMPS]
     if count < 2 or not all(stamps):
@@ -126,9 +126,8 @@ def _prodml_time(times: h5py.Dataset) -> tuple[np.datetime64, float] | None:
     if 0 < missed < _ALL_STAMPS:
         return None
     first = np.datetime64(int(times[0]), "us").astype("datetime64[ns]")
-    if not believable(start) and believable(first):
-        start = first
-    return start, float(step / np.timedelta64(1, "ns")) * 1e-9
+    taken = first if believable(first) and not believable(start) else start
+    return taken, str(start), float(step / np.timedelta64(1, "ns")) * 1e-9
 
 
 def _prodml_shape(data: h5py.Dataset, num_channels: int, num_samples: int) -> tuple[int, int] | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phasenet_das.errors import DataFormatError
+from phasenet_das.errors import DataFormatError, PhaseNetDASError
 from phasenet_das.io.arrays import BROKEN_FILE, from_patch, patch_attrs
 from phasenet_das.io.patch import unit_text
 from phasenet_das.io.recording import Recording
@@ -66,7 +66,7 @@ def open_vendor(path: Path, *, headers_only: bool = False) -> list[Recording] | 
     try:
         return _open_known(path, name, version, headers_only)
     except BROKEN_FILE as error:
-        if isinstance(error, DataFormatError):
+        if isinstance(error, PhaseNetDASError):
             raise
         raise _unreadable(path, f"{name} {version}", error) from error
 

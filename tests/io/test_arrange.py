@@ -1,0 +1,91 @@
+"""From the spans of files to segments: each sample once, gaps never bridged, drift bounded."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from phasenet_das.io.arrange import DRIFT, FIRST, GAP, Arranged, arrange, cluster
+
+T0 = 1_704_067_200_000_000_000
+
+
+def arranged(spans: list[tuple[int, int]], dt_ns: int = 10_000_000) -> Arranged:
+    """Arrange spans ``[first, end)`` in samples."""
+    first, end = np.array(sorted(spans), dtype=np.int64).reshape(-1, 2).T
+    return arrange(T0 + first * dt_ns, end - first, np.full(len(first), dt_ns * 1e-9))
+
+
+SPANS = st.lists(
+    st.tuples(st.integers(0, 60), st.integers(1, 25)).map(lambda item: (item[0], item[0] + item[1])),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(SPANS)
+def test_each_sample_that_some_span_has_comes_once_and_in_order(spans: list[tuple[int, int]]) -> None:
+    found, ordered = arranged(spans), sorted(spans)
+    runs: dict[int, list[int]] = {}
+    for k, (first, end) in enumerate(ordered):
+        if found.segment[k] >= 0:
+            run = runs.setdefault(int(found.segment[k]), [])
+            assert found.position[k] == len(run)
+            run += range(first + int(found.skipped[k]), end)
+    for run in runs.values():
+        assert run == list(range(run[0], run[-1] + 1))
+    everything = [sample for run in runs.values() for sample in run]
+    assert everything == sorted(set().union(*(range(first, end) for first, end in spans)))
+    assert all(
+        b[0] - a[-1] > 1 for a, b in zip(list(runs.values())[:-1], list(runs.values())[1:], strict=True)
+    )
+
+
+def test_the_first_of_equal_spans_stays_and_the_owner_is_named() -> None:
+    found = arranged([(0, 10), (0, 10), (2, 8), (8, 14)])
+    assert found.segment.tolist() == [0, -1, -1, 0]
+    assert found.skipped.tolist() == [0, 10, 6, 2]
+    assert found.owner.tolist() == [-1, 0, 0, 0]
+    assert found.position[3] == 10
+
+
+@pytest.mark.parametrize(
+    ("off_samples", "segments", "skipped"),
+    [(0.0, 1, 0), (0.49, 1, 0), (-0.49, 1, 0), (0.51, 2, 0), (-0.51, 1, 1), (-1.4, 1, 1), (3.0, 2, 0)],
+)
+def test_half_a_sample_is_the_limit(off_samples: float, segments: int, skipped: int) -> None:
+    second = T0 + round((100 + off_samples) * 1e7)
+    found = arrange(np.array([T0, second]), np.array([100, 100]), np.full(2, 0.01))
+    assert (found.segment[1] + 1, found.skipped[1]) == (segments, skipped)
+    assert found.cause.tolist() == [FIRST, GAP if segments == 2 else -1]
+
+
+def test_stamps_rounded_to_ms_stay_one_segment() -> None:
+    count, samples, dt_ns = 5000, 1000, 1e9 / 300  # files of 3.3333 s
+    exact = T0 + 123_456 + np.rint(np.arange(count) * samples * dt_ns).astype(np.int64)
+    rounded = (exact + 500_000) // 1_000_000 * 1_000_000
+    found = arrange(rounded, np.full(count, samples), np.full(count, dt_ns * 1e-9))
+    assert found.segment.max() == 0
+    assert found.position[-1] == (count - 1) * samples
+
+
+def test_a_drifting_clock_splits_before_the_axis_is_half_a_sample_off() -> None:
+    count, samples, dt_ns = 3000, 1000, 10_000_000
+    true_ns = dt_ns * (1 + 2e-6)  # 0.002 samples a file
+    starts = T0 + np.rint(np.arange(count) * samples * true_ns).astype(np.int64)
+    found = arrange(starts, np.full(count, samples), np.full(count, dt_ns * 1e-9))
+    assert 10 < found.segment.max() < 14
+    assert set(found.cause[found.cause > FIRST]) == {DRIFT}
+    assert not found.skipped.any()
+    for number in range(int(found.segment.max()) + 1):
+        inside = np.flatnonzero(found.segment == number)
+        axis = starts[inside[0]] + found.position[inside] * dt_ns
+        assert np.abs(starts[inside] - axis).max() <= dt_ns / 2
+
+
+def test_intervals_within_a_millionth_are_one() -> None:
+    values = np.array([0.01, 0.010000005, 0.02, 0.0100000001, 0.00999])
+    assert cluster(values, 1e-6).tolist() == [1, 1, 2, 1, 0]
+    assert cluster(np.array([]), 1e-6).tolist() == []
