@@ -109,7 +109,10 @@ class WindowSource:
                 max_residual_s=data.refine_max_residual_s,
                 align_window_s=data.align_window_s,
             )
-        piece = augment.stretch_space(augment.stretch_time(piece, factor, dt_s), space)
+        if space <= 1:  # fewer channels first: resampling costs far more than choosing channels
+            piece = augment.stretch_time(augment.stretch_space(piece, space), factor, dt_s)
+        else:
+            piece = augment.stretch_space(augment.stretch_time(piece, factor, dt_s), space)
         start = (round(min(first[0], 0) * space), round((first[1] - samples.start) * factor) - self._context)
         return augment.crop(piece, start, (data.num_channels, data.num_samples + 2 * self._context))
 
