@@ -111,21 +111,31 @@ def pick(
     dt_s: Interval = None,
     dx_m: Spacing = None,
     unit: Unit = None,
+    from_: Annotated[str | None, typer.Option("--from", help="Begin of the span to pick, UTC.")] = None,
+    to: Annotated[str | None, typer.Option("--to", help="End of the span to pick, UTC.")] = None,
+    channels: Annotated[str | None, typer.Option(help="Channel numbers to pick: FIRST:LAST.")] = None,
+    every_channel: Annotated[int, typer.Option(help="Pick every Nth channel number.", min=1)] = 1,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes of this machine.", min=1)] = 1,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a dask scheduler.")] = None,
+    resume: Annotated[bool, typer.Option(help="Go on where an earlier run ended.")] = True,
+    keep: Annotated[bool, typer.Option(help="Keep finished parts, for a later run.")] = True,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad recording.")] = False,
 ) -> None:
-    """Pick P and S arrivals on every channel of recordings.
+    """Pick P and S arrivals on every channel of files and folders of recordings, whatever their length.
 
-    Writes the pick table, and beside it NAME.coverage.csv: what was examined.
+    Writes the pick table, and beside it NAME.coverage.csv: what was examined. Kill it at any time: the same
+    command goes on where it was, from the finished parts in OUTPUT.parts.
 
-    Example: phasenet-das pick recording.h5 -o picks.parquet --station-id BRADY
+    Example: phasenet-das pick recordings/ -o picks.parquet --station-id BRADY --workers 4
     """
     from phasenet_das.config import DataSettings, PickSettings
     from phasenet_das.io.inputs import find_recordings
-    from phasenet_das.picking import load_picker, pick_facts, pick_recordings
-    from phasenet_das.provenance import provenance
-    from phasenet_das.tables import write_table
+    from phasenet_das.picking import Selection, load_picker, pick_files
+    from phasenet_das.tables import check_table_name
 
+    check_table_name(output)
+    find_recordings(inputs)
     base = _base_config(config)
     data = _override(
         base.data,
@@ -135,6 +145,7 @@ def pick(
         dt_s=dt_s,
         dx_m=dx_m,
         unit=unit,
+        channels=_parse_channels(channels),
     )
     settings = _override(
         base.pick,
@@ -149,20 +160,28 @@ def pick(
         to_strain_rate=to_strain_rate or None,
         device=device,
     )
-    sources = find_recordings(inputs)
-    picker = load_picker(settings.weights, device=settings.device, sha256=settings.weights_sha256)
-    picks, coverage = pick_recordings(picker, sources, data, settings, strict=strict, progress=True)
-    facts = provenance(settings=settings, inputs=sources, **pick_facts(picks))
-    write_table(picks, output, facts)
-    write_table(coverage, output.with_suffix(".coverage.csv"), facts)
-    phases = picks["phase_type"].value_counts()
-    typer.echo(
-        f"{len(picks)} picks ({phases.get('P', 0)} P, {phases.get('S', 0)} S) on "
-        f"{picks['channel_index'].nunique()} channels -> {output}"
+    report = pick_files(
+        load_picker(settings.weights, device=settings.device, sha256=settings.weights_sha256),
+        inputs,
+        output,
+        data=data,
+        settings=settings,
+        continuous=base.continuous,
+        selection=Selection(from_, to, every_channel, workers, scheduler, resume, keep, strict),
+        progress=True,
     )
-    skipped = int((coverage["status"] == "skipped").sum())
-    if skipped:
-        typer.echo(f"{skipped} of {len(sources)} recordings were left out; see the coverage table.", err=True)
+    picks, reused = report.summary, f" ({report.reused} of {report.num_parts} parts were there)"
+    typer.echo(
+        f"{picks.num_picks} picks ({picks.by_phase.get('P', 0)} P, {picks.by_phase.get('S', 0)} S) on "
+        f"{len(picks.channels)} channels -> {output}{reused if report.reused else ''}"
+    )
+    left_out = report.coverage[report.coverage["status"].isin(["unreadable", "skipped"])]["source"]
+    if len(left_out):
+        typer.echo(
+            f"{left_out.nunique()} recordings were left out, or a part of them; see the coverage table "
+            f"{output.with_suffix('.coverage.csv')}.",
+            err=True,
+        )
 
 
 @app.command()
@@ -406,6 +425,17 @@ def _override(base: Any, model: Any, **flags: Any) -> Any:  # noqa: ANN401
     """Put the flags that were given over the settings of a section."""
     given = {name: value for name, value in flags.items() if value is not None}
     return model(**{**base.model_dump(exclude_unset=True), **given})
+
+
+def _parse_channels(text: str | None) -> tuple[int, int] | None:
+    """Read FIRST:LAST, both included, as the half-open range of the settings."""
+    if text is None:
+        return None
+    first, _, last = text.partition(":")
+    try:
+        return int(first), int(last) + 1
+    except ValueError:
+        raise ConfigError(f"--channels {text}: expected FIRST:LAST, such as 100:499.") from None
 
 
 def _parse_rate(text: str | None) -> float | str | None:

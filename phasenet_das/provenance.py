@@ -17,6 +17,7 @@ from phasenet_das.config import config_hash
 __all__ = ["file_hash", "git_commit", "package_version", "provenance"]
 
 _HASH_BYTES = 1 << 20
+_MOST_LISTED = 1000
 
 
 def package_version() -> str:
@@ -85,7 +86,7 @@ def file_hash(path: str | Path) -> str:
 def provenance(
     *,
     settings: BaseModel | None = None,
-    inputs: Iterable[str | Path] = (),
+    inputs: Iterable[str | Path] | Mapping[str, str] = (),
     **facts: Any,  # noqa: ANN401
 ) -> dict[str, Any]:
     """Collect what a file records about itself.
@@ -94,8 +95,9 @@ def provenance(
     ----------
     settings : pydantic.BaseModel, optional
         The settings used; written whole, with their hash.
-    inputs : iterable of str or pathlib.Path
-        Files that went in; those that exist are hashed.
+    inputs : iterable of str or pathlib.Path, or mapping of str to str
+        Files that went in; those that exist are hashed. Or a mapping of files to keys of their content: of
+        many, the first and the last are listed.
     **facts
         Further entries, such as ``weights_id`` or ``amplitude_unit``.
 
@@ -104,15 +106,20 @@ def provenance(
     dict
         Ready for JSON. Holds no time of writing, so that equal runs write equal files.
     """
-    hashes: Mapping[str, str] = {
-        str(path): file_hash(path) for path in sorted(map(str, inputs)) if Path(path).is_file()
-    }
+    hashes: Mapping[str, str] = (
+        inputs
+        if isinstance(inputs, Mapping)
+        else {str(path): file_hash(path) for path in sorted(map(str, inputs)) if Path(path).is_file()}
+    )
     listing = "\n".join(f"{name} {value}" for name, value in sorted(hashes.items()))
+    names = sorted(hashes)
+    listed = names if len(names) <= _MOST_LISTED else [*names[:10], *names[-10:]]
     record: dict[str, Any] = {
         "package": "phasenet-das",
         "version": package_version(),
         "git_commit": git_commit(),
-        "inputs": hashes,
+        "inputs": {name: hashes[name] for name in listed},
+        "num_inputs": len(names),
         "inputs_hash": hashlib.sha256(listing.encode()).hexdigest()[:16],
         **facts,
     }

@@ -28,7 +28,9 @@ __all__ = [
     "COVERAGE_COLUMNS",
     "EVENT_COLUMNS",
     "PICK_COLUMNS",
+    "PickWriter",
     "atomic_path",
+    "check_table_name",
     "conform",
     "empty_picks",
     "make_pick_ids",
@@ -38,7 +40,9 @@ __all__ = [
     "read_metadata",
     "read_pick_tables",
     "read_picks",
+    "to_arrow",
     "write_channels",
+    "write_sidecar",
     "write_table",
 ]
 
@@ -109,6 +113,7 @@ _PICK_DEFAULTS: dict[str, Any] = {
     "travel_time_residual_s": np.nan,
 }
 _METADATA_KEY = b"phasenet_das"
+_CSV_TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
 
 
 def empty_picks() -> pd.DataFrame:
@@ -271,26 +276,118 @@ def write_table(table: pd.DataFrame, path: str | Path, metadata: Mapping[str, An
     TableError
         The ending is neither ``.parquet`` nor ``.csv``.
     """
-    path = Path(path)
-    text = json.dumps(dict(metadata or {}), sort_keys=True, default=str)
+    path = check_table_name(path)
     if path.suffix == ".parquet":
-        arrow = pa.Table.from_pandas(table, preserve_index=False)
-        arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), _METADATA_KEY: text.encode()})
-        for position, field in enumerate(arrow.schema):
-            if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
-                encoded = arrow.column(position).cast(pa.string()).dictionary_encode()
-                arrow = arrow.set_column(position, field.name, encoded)
         with atomic_path(path) as temporary:
-            pq.write_table(arrow, temporary, compression="zstd")
-    elif path.suffix == ".csv":
-        with atomic_path(path) as temporary:
-            table.to_csv(temporary, index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ")
-        if metadata is not None:
-            with atomic_path(path.with_suffix(".csv.json")) as temporary:
-                temporary.write_text(text + "\n")
-    else:
+            pq.write_table(to_arrow(table, metadata), temporary, compression="zstd")
+        return path
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False, date_format=_CSV_TIME)
+    if metadata is not None:
+        write_sidecar(path, metadata)
+    return path
+
+
+def check_table_name(path: str | Path) -> Path:
+    """Refuse a name that is not one of a table.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        The file to be written.
+
+    Returns
+    -------
+    pathlib.Path
+        The same.
+
+    Raises
+    ------
+    TableError
+        The ending is neither ``.parquet`` nor ``.csv``.
+    """
+    path = Path(path)
+    if path.suffix not in (".parquet", ".csv"):
         raise TableError(f"{path}: expected a name that ends in .parquet or .csv, found '{path.suffix}'.")
     return path
+
+
+def write_sidecar(path: Path, metadata: Mapping[str, Any]) -> None:
+    """Write the provenance of a CSV table beside it."""
+    with atomic_path(path.with_suffix(".csv.json")) as temporary:
+        temporary.write_text(_metadata_text(metadata) + "\n")
+
+
+def to_arrow(table: pd.DataFrame, metadata: Mapping[str, Any] | None = None) -> pa.Table:
+    """Encode a table as it is written to Parquet: words as dictionaries, provenance in the schema.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Any table of this module.
+    metadata : mapping, optional
+        Provenance.
+
+    Returns
+    -------
+    pyarrow.Table
+        Tables of equal columns have equal schemas.
+    """
+    arrow = pa.Table.from_pandas(table, preserve_index=False)
+    text = _metadata_text(metadata or {})
+    arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), _METADATA_KEY: text.encode()})
+    for position, field in enumerate(arrow.schema):
+        if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
+            encoded = arrow.column(position).cast(pa.string()).dictionary_encode()
+            arrow = arrow.set_column(position, field.name, encoded)
+    return arrow
+
+
+def _metadata_text(metadata: Mapping[str, Any]) -> str:
+    return json.dumps(dict(metadata), sort_keys=True, default=str)
+
+
+class PickWriter:
+    """Writes a pick table piece by piece, so that it need not fit in memory; whole or not at all.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Where to write, as given by :func:`atomic_path`; ends in ``.parquet`` or ``.csv``.
+    metadata : mapping
+        Provenance; for a CSV table :func:`write_sidecar` writes it.
+    """
+
+    def __init__(self, path: Path, metadata: Mapping[str, Any]) -> None:
+        self._path, self._metadata = path, metadata
+        self._parquet: pq.ParquetWriter | None = None
+        self.rows = 0
+
+    def write(self, table: pd.DataFrame) -> None:
+        """Append rows.
+
+        Parameters
+        ----------
+        table : pandas.DataFrame
+            With the columns of what was written before.
+        """
+        if self._path.suffix == ".parquet":
+            arrow = to_arrow(table, self._metadata)
+            if self._parquet is None:
+                self._parquet = pq.ParquetWriter(self._path, arrow.schema, compression="zstd")
+            self._parquet.write_table(arrow)
+        else:
+            first = self.rows == 0
+            with self._path.open("w" if first else "a") as file:
+                table.to_csv(file, index=False, header=first, date_format=_CSV_TIME)
+        self.rows += len(table)
+
+    def close(self) -> None:
+        """Finish the file; an empty table when nothing was written."""
+        if self.rows == 0:
+            self.write(empty_picks())
+        if self._parquet is not None:
+            self._parquet.close()
 
 
 def read_metadata(path: str | Path) -> dict[str, Any]:

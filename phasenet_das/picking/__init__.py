@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from phasenet_das.picking.picker import Picker, load_picker
-    from phasenet_das.picking.recordings import pick_facts, pick_recordings, read_recording
+    from phasenet_das.picking.recordings import PickReport, Selection, pick_files, read_recording
 
-__all__ = ["Picker", "load_picker", "pick_facts", "pick_recordings", "read_recording"]
+__all__ = ["PickReport", "Picker", "Selection", "load_picker", "pick_files", "read_recording"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - torch is imported only when a picker is asked for
@@ -16,7 +16,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - torch is imported only when
         from phasenet_das.picking import picker
 
         return getattr(picker, name)
-    if name in {"pick_facts", "pick_recordings", "read_recording"}:
+    if name in {"PickReport", "Selection", "pick_files", "read_recording"}:
         from phasenet_das.picking import recordings
 
         return getattr(recordings, name)

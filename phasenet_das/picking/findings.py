@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Finding", "ShardFacts", "dead_throughout", "describe_shard"]
 
-Runs = tuple[tuple[int, int], ...]
+Runs = tuple[tuple[int, int, int], ...]
 
 _MANY_SPANS = 20
 _COARSE_NS = 60_000_000_000
@@ -32,8 +32,8 @@ class Finding:
         One of ``phasenet_das.picking.quality.KINDS``.
     start_ns, end_ns : int
         Span, ns since 1970, half open.
-    channels : tuple of (int, int)
-        Runs of channel numbers, first and last.
+    channels : tuple of (int, int, int)
+        Runs of channels: first and last number, and how many.
     """
 
     kind: str
@@ -56,8 +56,10 @@ class ShardFacts:
         Smallest and largest channel number.
     num_channels : int
         Channels of the core.
-    dead : tuple of (int, int)
-        Runs of channels that are dead throughout.
+    record_channels : int
+        Channels of the whole record.
+    dead : tuple of (int, int, int)
+        Runs of channels that are dead throughout, as in :class:`Finding`.
     unit : str
         Unit of the amplitudes.
     sources : tuple of str
@@ -65,7 +67,7 @@ class ShardFacts:
     findings : tuple of Finding
         What was wrong.
     failures : dict of str to str
-        Files that could not be read, and why.
+        Files that could not be read, of those loaded, and why.
     """
 
     station_id: str
@@ -74,6 +76,7 @@ class ShardFacts:
     first_channel: int
     last_channel: int
     num_channels: int
+    record_channels: int
     dead: Runs
     unit: str
     sources: tuple[str, ...]
@@ -104,10 +107,10 @@ class ShardFacts:
         ShardFacts
         """
         findings = tuple(
-            Finding(one["kind"], one["start_ns"], one["end_ns"], _pairs(one["channels"]))
+            Finding(one["kind"], one["start_ns"], one["end_ns"], _runs_of(one["channels"]))
             for one in values["findings"]
         )
-        rest = {"dead": _pairs(values["dead"]), "sources": tuple(values["sources"]), "findings": findings}
+        rest = {"dead": _runs_of(values["dead"]), "sources": tuple(values["sources"]), "findings": findings}
         return cls(**{**values, **rest})
 
 
@@ -139,6 +142,7 @@ def describe_shard(
     ends = np.append(screened.edges[1:], window.source[1])
     touching = (screened.edges < end) & (ends > first)
     files = [path for path, _ in record.inputs(first, end)]
+    seen = {path for path, _ in record.inputs(*window.source)}
     dead = flags[0][:, touching].all(axis=1)
     return ShardFacts(
         station_id=station_id,
@@ -147,13 +151,14 @@ def describe_shard(
         first_channel=int(numbers[0]),
         last_channel=int(numbers[-1]),
         num_channels=len(numbers),
+        record_channels=len(record.channel_index),
         dead=_runs(numbers, dead),
         unit=unit,
         sources=tuple(dict.fromkeys((*files[:1], *files[-1:]))),
         findings=tuple(
             _findings(plan, flags & ~(dead[:, None]), screened.edges, ends, (first, end), numbers)
         ),
-        failures={path: reason for path, reason in record.failures.items() if path in set(files)},
+        failures={path: reason for path, reason in record.failures.items() if path in seen},
     )
 
 
@@ -175,7 +180,7 @@ def dead_throughout(facts: Sequence[ShardFacts], channel_index: np.ndarray) -> l
     alive: set[int] = set()
     dead: set[int] = set()
     for one in facts:
-        here = {number for first, last in one.dead for number in range(first, last + 1)}
+        here = {number for first, last, _ in one.dead for number in range(first, last + 1)}
         alive |= set(range(one.first_channel, one.last_channel + 1)) - here
         dead |= here
     return sorted((dead - alive) & set(channel_index.tolist()))
@@ -214,8 +219,9 @@ def _runs(numbers: np.ndarray, chosen: np.ndarray) -> Runs:
     """Join neighbouring chosen channels to runs, first and last number."""
     edges = np.diff(np.concatenate([[0], chosen.astype(np.int8), [0]]))
     first, last = np.nonzero(edges == 1)[0], np.nonzero(edges == -1)[0] - 1
-    return tuple((int(numbers[i]), int(numbers[j])) for i, j in zip(first, last, strict=True))
+    ends = zip(first.tolist(), last.tolist(), strict=True)
+    return tuple((int(numbers[i]), int(numbers[j]), j - i + 1) for i, j in ends)
 
 
-def _pairs(values: Sequence[Sequence[int]]) -> Runs:
-    return tuple((int(first), int(last)) for first, last in values)
+def _runs_of(values: Sequence[Sequence[int]]) -> Runs:
+    return tuple((int(first), int(last), int(count)) for first, last, count in values)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,7 @@ import torch
 from tqdm import tqdm
 
 from phasenet_das import io
-from phasenet_das.config import PickSettings
+from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
 from phasenet_das.errors import DeviceError
 from phasenet_das.io.segments import Segment, segment_of_patch
 from phasenet_das.models.zoo import Weights, load_weights
@@ -112,7 +114,7 @@ class Picker:
 
         choice = _settings(settings, options)
         patch = io.read(source)
-        worker = ShardPicker(self.weights, self._scorer, choice, io.get_station_id(patch) or "unnamed")
+        worker = self.shard_picker(choice, io.get_station_id(patch) or "unnamed")
         plan = worker.plan(segment_of_patch(patch), ShardSize())
         ready = worker.prepare(worker.load(plan, plan.whole))
         grid, index = plan.grid, io.get_channel_index(patch)
@@ -171,7 +173,7 @@ class Picker:
         """
         choice = _settings(settings, options)
         record = segment_of_patch(io.read(source))
-        worker = ShardPicker(self.weights, self._scorer, choice, station_id)
+        worker = self.shard_picker(choice, station_id)
         station = worker.station_id(record)
         plan = worker.plan(record, _size_of_patch(record))
         shards = tqdm(list(plan.shards()), "picking", unit="shard", disable=not progress)
@@ -188,6 +190,99 @@ class Picker:
             "dead_channels": dead,
         }
         return table
+
+    def shard_picker(self, settings: PickSettings, station_id: str | None = None) -> ShardPicker:
+        """Give the steps by which shards of records are picked.
+
+        Parameters
+        ----------
+        settings : PickSettings
+            How to pick.
+        station_id : str, optional
+            Name of the cable; else the record's own.
+
+        Returns
+        -------
+        ShardPicker
+        """
+        return ShardPicker(self.weights, self._scorer, settings, station_id)
+
+    def pick_continuous(
+        self,
+        source: Any,  # noqa: ANN401
+        settings: PickSettings | None = None,
+        *,
+        data: DataSettings | None = None,
+        continuous: ContinuousSettings | None = None,
+        station_id: str | None = None,
+        parts: str | Path | None = None,
+        progress: bool = False,
+        **options: Any,  # noqa: ANN401
+    ) -> pd.DataFrame:
+        """Pick continuous recordings of any length; only the picks are held in memory.
+
+        Parameters
+        ----------
+        source : str, pathlib.Path, sequence of them, ContinuousSource, Segment, sequence of Segment, or Patch
+            Files and folders, or what :func:`phasenet_das.io.continuous.open_continuous` makes of them.
+        settings : PickSettings, optional
+            How to pick; the defaults when left out.
+        data : DataSettings, optional
+            What the files do not say.
+        continuous : ContinuousSettings, optional
+            How much at a time.
+        station_id : str, optional
+            Name of the cable; else the recordings' own.
+        parts : str or pathlib.Path, optional
+            Folder for finished shards, from which an interrupted call goes on; a temporary one by default.
+        progress : bool
+            Show a progress bar.
+        **options
+            Single settings, such as ``min_score=0.5``; they override `settings`.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The pick table, as from :meth:`pick`: any cut into files or shards gives the same rows.
+            ``attrs`` holds ``amplitude_unit``, ``weights_id`` and ``coverage``, the coverage table.
+
+        Raises
+        ------
+        PhaseNetDASError
+            No recording can be picked.
+        """
+        from phasenet_das.picking.continuous import ContinuousRun, pick_parts
+        from phasenet_das.picking.merge import merge_parts
+        from phasenet_das.picking.parts import PartStore
+
+        records, left_out = _records(source, data)
+        worker = self.shard_picker(_settings(settings, options), station_id)
+        run = ContinuousRun.of(worker, continuous)
+        with tempfile.TemporaryDirectory() as temporary:
+            store = PartStore(Path(parts or temporary))
+            found = pick_parts(run, records, store, progress=progress)
+            table = merge_parts(store, found.parts)
+        table.attrs = {
+            "amplitude_unit": found.amplitude_unit,
+            "weights_id": self.weights.weights_id,
+            "coverage": found.coverage(left_out),
+        }
+        return table
+
+
+def _records(source: Any, data: DataSettings | None) -> tuple[Sequence[Segment], list[pd.DataFrame]]:  # noqa: ANN401
+    """Give the unbroken records of a source, and the coverage rows of what is in none."""
+    from phasenet_das.io.continuous import ContinuousSource, open_continuous
+
+    if isinstance(source, str | Path):
+        source = [source]
+    if isinstance(source, list | tuple) and all(isinstance(item, str | Path) for item in source):
+        source = open_continuous(source, data or DataSettings())
+    if isinstance(source, ContinuousSource):
+        return source.segments, [source.coverage]
+    if isinstance(source, list | tuple):
+        return source, []
+    return [source if isinstance(source, Segment) else segment_of_patch(io.read(source))], []
 
 
 def _size_of_patch(record: Segment) -> ShardSize:

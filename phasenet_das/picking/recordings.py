@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from phasenet_das import io
-from phasenet_das.config import DataSettings, PickSettings
+from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
 from phasenet_das.errors import PhaseNetDASError
+from phasenet_das.io.continuous import ContinuousSource, open_continuous
+from phasenet_das.io.segments import Segment
+from phasenet_das.picking.continuous import ContinuousRun, PickedParts, Submit, pick_parts
+from phasenet_das.picking.merge import PickSummary, write_merged
+from phasenet_das.picking.parts import PartStore
 from phasenet_das.picking.picker import Picker
-from phasenet_das.tables import COVERAGE_COLUMNS, conform, empty_picks
+from phasenet_das.picking.pipeline import StageTimes
+from phasenet_das.provenance import provenance
+from phasenet_das.tables import check_table_name, write_table
 
 if TYPE_CHECKING:
     import dascore
 
-__all__ = ["pick_facts", "pick_recordings", "read_recording"]
+__all__ = ["PickReport", "Selection", "pick_files", "read_recording"]
 
 log = logging.getLogger(__name__)
 
@@ -50,114 +59,167 @@ def read_recording(source: str, data: DataSettings) -> dascore.Patch:
     )
 
 
-def pick_recordings(
+@dataclass(frozen=True)
+class Selection:
+    """Which part of recordings is picked, and where.
+
+    Attributes
+    ----------
+    start, end : str or None
+        Range of time, half open, ISO 8601.
+    channel_step : int
+        Take channels whose number is a multiple of this.
+    workers : int
+        Processes of this machine.
+    scheduler : str or None
+        Address of a dask scheduler, whose workers pick instead.
+    resume : bool
+        Use the parts of an earlier run.
+    keep_parts : bool
+        Leave the parts beside the table, so that a later run redoes only what has changed.
+    strict : bool
+        Stop at the first bad recording or channel.
+    """
+
+    start: str | None = None
+    end: str | None = None
+    channel_step: int = 1
+    workers: int = 1
+    scheduler: str | None = None
+    resume: bool = True
+    keep_parts: bool = True
+    strict: bool = False
+
+
+@dataclass(frozen=True)
+class PickReport:
+    """What a run has done.
+
+    Attributes
+    ----------
+    output : pathlib.Path
+        The pick table.
+    summary : PickSummary
+        Counts of its rows.
+    coverage : pandas.DataFrame
+        What was examined.
+    num_parts, reused : int
+        Shards, and how many of them were there before.
+    times : StageTimes
+        What the time went into.
+    """
+
+    output: Path
+    summary: PickSummary
+    coverage: pd.DataFrame
+    num_parts: int
+    reused: int
+    times: StageTimes = field(default_factory=StageTimes)
+
+
+def pick_files(
     picker: Picker,
-    sources: Sequence[str],
-    data: DataSettings,
-    settings: PickSettings,
+    inputs: Sequence[str],
+    output: Path,
     *,
-    strict: bool = False,
+    data: DataSettings | None = None,
+    settings: PickSettings | None = None,
+    continuous: ContinuousSettings | None = None,
+    selection: Selection | None = None,
+    coverage: Path | None = None,
     progress: bool = False,
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Pick recordings one after the other.
+) -> PickReport:
+    """Pick files and folders of recordings into one table, whatever their length, in bounded memory.
 
     Parameters
     ----------
     picker : Picker
         The network.
-    sources : sequence of str
-        Recordings, as from :func:`phasenet_das.io.inputs.find_recordings`.
-    data, settings : DataSettings, PickSettings
-        What the files do not say; how to pick.
-    strict : bool
-        Raise at the first recording that cannot be picked, instead of going on without it.
+    inputs : sequence of str
+        Files, folders, glob patterns.
+    output : pathlib.Path
+        Pick table to write, ``.parquet`` or ``.csv``. Finished shards are kept in ``OUTPUT.parts``.
+    data, settings, continuous : DataSettings, PickSettings, ContinuousSettings, optional
+        What the files do not say; how to pick; how much at a time.
+    selection : Selection, optional
+        Which part, and where.
+    coverage : pathlib.Path, optional
+        Coverage table to write; ``NAME.coverage.csv`` beside the picks by default.
     progress : bool
-        Show progress bars.
+        Show a progress bar.
 
     Returns
     -------
-    picks : pandas.DataFrame
-        The pick table; its ``attrs`` hold ``amplitude_unit`` and ``weights_id``.
-    coverage : pandas.DataFrame
-        ``phasenet_das.tables.COVERAGE_COLUMNS``: a row for each recording, and for each one left
-        out the reason why.
+    PickReport
+        What was written.
 
     Raises
     ------
+    TableError
+        `output` is not the name of a table.
     PhaseNetDASError
-        With `strict`, or when no recording at all could be picked.
+        Nothing can be picked; with ``strict``, the first thing wrong.
     """
-    tables, rows, units = [], [], set()
-    for source in sources:
-        try:
-            patch = read_recording(source, data)
-            picks = picker.pick(patch, settings, progress=progress)
-        except PhaseNetDASError as error:
-            if strict or len(sources) == 1:
-                raise
-            log.error("%s is left out: %s", source, error)
-            rows.append(_skipped(source, data.station_id or "", str(error)))
-            continue
-        units.add(picks.attrs["amplitude_unit"])
-        tables.append(picks)
-        rows.append(_examined(source, patch))
-        log.info("%s: %d picks on %d channels", source, len(picks), picks["channel_index"].nunique())
-    if not tables:
-        raise PhaseNetDASError(
-            f"none of {len(sources)} recordings could be picked; first: {rows[0]['reason']}"
-        )
-    full = [table for table in tables if len(table)]
-    picks = pd.concat(full, ignore_index=True) if full else empty_picks()
-    picks.attrs = {"amplitude_unit": _one_unit(units), "weights_id": picker.weights.weights_id}
-    return picks, conform(pd.DataFrame(rows), COVERAGE_COLUMNS, "coverage")
+    choice, what = settings or PickSettings(), selection or Selection()
+    output = check_table_name(output)
+    folder = output.with_name(output.name + ".parts")
+    store = PartStore(folder)
+    source = open_continuous(
+        inputs,
+        data or DataSettings(),
+        index=folder / "index",
+        strict=what.strict,
+        start=what.start,
+        end=what.end,
+        channel_step=what.channel_step,
+        progress=progress,
+    )
+    log.info("%s", source.summary())
+    if not source.segments:
+        raise PhaseNetDASError("pick: no recording in this range of time; 'phasenet-das info' says what is.")
+    run = ContinuousRun.of(picker.shard_picker(choice), continuous, strict=what.strict)
+    submit = _submit(run, source.segments, picker, store, what)
+    found = pick_parts(run, source.segments, store, resume=what.resume, submit=submit, progress=progress)
+    facts = _provenance(found, source, picker, choice)
+    summary = write_merged(store, found.parts, output, facts)
+    table = found.coverage([source.coverage])
+    write_table(table, coverage or output.with_suffix(".coverage.csv"), facts)
+    if what.keep_parts:
+        store.remove_others({part.key for part in found.parts})
+    else:
+        shutil.rmtree(folder)
+    return PickReport(output, summary, table, len(found.parts), found.reused, found.times)
 
 
-def pick_facts(picks: pd.DataFrame) -> dict[str, str]:
-    """Give what a pick table records about itself, for its file's metadata.
+def _submit(
+    run: ContinuousRun, records: Sequence[Segment], picker: Picker, store: PartStore, selection: Selection
+) -> Submit | None:
+    """Choose where shards are picked; None for this process."""
+    if selection.workers <= 1 and selection.scheduler is None:
+        return None
+    from phasenet_das.picking.cluster import ClusterSubmit
 
-    Parameters
-    ----------
-    picks : pandas.DataFrame
-        As returned by :func:`pick_recordings`.
-
-    Returns
-    -------
-    dict
-        ``amplitude_unit`` and ``weights_id``.
-    """
-    return {name: str(picks.attrs[name]) for name in ("amplitude_unit", "weights_id")}
-
-
-def _one_unit(units: set[str]) -> str:
-    return units.pop() if len(units) == 1 else "mixed: " + ", ".join(sorted(units))
+    return ClusterSubmit(
+        run,
+        records,
+        store.folder,
+        device=picker.device,
+        workers=selection.workers,
+        scheduler=selection.scheduler,
+    )
 
 
-def _examined(source: str, patch: dascore.Patch) -> dict[str, object]:
-    times, index, status = io.get_times(patch), io.get_channel_index(patch), io.get_channel_status(patch)
-    names, counts = np.unique(status[status != "ok"], return_counts=True)
-    interval = pd.Timedelta(seconds=io.get_dt_s(patch))
-    return {
-        "station_id": io.get_station_id(patch),
-        "start": pd.Timestamp(times[0], tz="UTC"),
-        "end": pd.Timestamp(times[-1], tz="UTC") + interval,
-        "first_channel": index.min(),
-        "last_channel": index.max(),
-        "num_channels": int((status != "dead").sum()),
-        "status": "examined",
-        "reason": ", ".join(f"{count} {name} channels" for name, count in zip(names, counts, strict=True)),
-        "source": source,
-    }
+def _provenance(
+    found: PickedParts, source: ContinuousSource, picker: Picker, settings: PickSettings
+) -> dict[str, Any]:
+    files = dict(_files(source.segments))
+    return provenance(
+        settings=settings,
+        inputs=files,
+        amplitude_unit=found.amplitude_unit,
+        weights_id=picker.weights.weights_id,
+    )
 
 
-def _skipped(source: str, station_id: str, reason: str) -> dict[str, object]:
-    return {
-        "station_id": station_id,
-        "start": pd.NaT,
-        "end": pd.NaT,
-        "first_channel": -1,
-        "last_channel": -1,
-        "num_channels": 0,
-        "status": "skipped",
-        "reason": reason,
-        "source": source,
-    }
+def _files(records: Iterable[Segment]) -> list[tuple[str, str]]:
+    return [pair for record in records for pair in record.inputs(0, record.num_samples)]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["RecordPlan", "Shard", "ShardSize", "Window"]
 
 _LONGEST_S = 600.0
+_FEW_CHANNELS = 512
 _MIN_SAMPLES = 3
 
 
@@ -181,7 +182,8 @@ class RecordPlan:
         """Blocks of rows, by absolute position along the cable."""
         if self._reach_channels is None:
             return [(0, len(self.cable))]
-        largest = max(1, self.size.channels // self.settings.stack_channels // self.reach.stride)
+        channels = min(self.size.channels, max(_FEW_CHANNELS, int(self._room(1) / (3 * self._halo))))
+        largest = max(1, channels // self.settings.stack_channels // self.reach.stride)
         block = self._positions // (largest * self.reach.stride)
         bounds = [0, *(np.nonzero(np.diff(block))[0] + 1).tolist(), len(block)]
         return list(itertools.pairwise(bounds))
@@ -191,11 +193,9 @@ class RecordPlan:
         """Length of a core, samples at the network's rate."""
         if self.size.seconds is not None:
             return max(1, round(min(self.size.seconds / self.grid.dt_s, 2**62)))
-        channels = max(len(self._loaded_positions(rows)) for rows in self.row_blocks)
-        room = self.size.samples / channels / max(1.0, self.source_grid.num_samples / self.grid.num_samples)
-        halo = 2 * (self.context + self.reach.time) + self._after
+        room = self._room(max(len(self._loaded_positions(rows)) for rows in self.row_blocks))
         longest = _LONGEST_S / self.grid.dt_s
-        length = min(max(room - halo, halo / 2), longest)
+        length = min(max(room - self._halo, self._halo / 2), longest)
         # Whole multiples of a tenth of the longest, where it is not shorter: few more channels move no bound.
         step = longest / 20
         return max(1, round(length // step * step if length >= step else length))
@@ -326,6 +326,18 @@ class RecordPlan:
             In the order of the record.
         """
         return self._channels_of(shard.rows)
+
+    def _room(self, channels: int) -> float:
+        """Give the samples at the network's rate that so many channels may load."""
+        ratio = self.source_grid.num_samples / self.grid.num_samples
+        return self.size.samples / channels / max(1.0, ratio)
+
+    @property
+    def _halo(self) -> float:
+        """Samples at the network's rate that are loaded around a core, before and behind it."""
+        ratio = self.grid.num_samples / self.source_grid.num_samples
+        own = 2 * (self._filter_reach + self.quality.block)
+        return 2 * (self.context + self.reach.time + self.reach.block) + self._after + own * ratio
 
     @property
     def _after(self) -> int:

@@ -108,13 +108,18 @@ class ShardPicker:
         How to pick.
     station_id : str, optional
         Name of the cable; else the record's own.
+
+    Attributes
+    ----------
+    weights, settings, own_station_id
+        The parameters.
     """
 
     def __init__(
         self, weights: Weights, scorer: Scorer, settings: PickSettings, station_id: str | None = None
     ) -> None:
         self.weights, self.settings = weights, settings
-        self._scorer, self._station_id = scorer, station_id
+        self._scorer, self.own_station_id = scorer, station_id
 
     def plan(self, record: Segment, size: ShardSize) -> RecordPlan:
         """Plan how a record is picked.
@@ -160,7 +165,7 @@ class ShardPicker:
         ConfigError
             It has no name.
         """
-        station = self._station_id or record.station_id
+        station = self.own_station_id or record.station_id
         if not station:
             raise ConfigError("pick: the recording does not name its cable; say station_id= (--station-id).")
         return station

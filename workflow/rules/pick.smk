@@ -32,5 +32,6 @@ rule pick:
         source=lambda wildcards: RECORDINGS[wildcards.recording],
         data=CONFIG.data.model_dump(mode="json"),
         pick=CONFIG.pick.model_dump(mode="json"),
+        continuous=CONFIG.continuous.model_dump(mode="json"),
     script:
         "../scripts/pick.py"

@@ -1,0 +1,247 @@
+"""Shards on the workers of a dask cluster: of this machine, or of any that sees the same files.
+
+A worker loads the network once and writes the parts of its shards itself, whole or not at all; a shard that
+was under way on a lost worker is done again elsewhere. So nothing is lost or doubled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from phasenet_das.config import PickSettings
+from phasenet_das.errors import ConfigError
+from phasenet_das.io.segments import Segment
+from phasenet_das.models.zoo import Weights
+from phasenet_das.picking.continuous import ContinuousRun, Todo
+from phasenet_das.picking.parts import PartStore, ShardKeys, StoredPart
+from phasenet_das.picking.pipeline import StageTimes
+from phasenet_das.picking.scorers import make_scorer
+from phasenet_das.picking.shards import RecordPlan, Shard, ShardSize
+from phasenet_das.picking.work import ShardPicker
+from phasenet_das.tables import atomic_path
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+__all__ = ["ClusterSubmit", "pick_batch"]
+
+_RETRIES = 3
+_LARGEST_BATCH = 4
+_TIMEOUT = "60s"
+
+Batch = list[tuple[int, Shard, str]]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """All that a worker needs; written to the folder of the parts, which workers must see anyway."""
+
+    weights: Weights
+    device: str
+    settings: PickSettings
+    station_id: str | None
+    records: Sequence[Segment]
+    size: ShardSize
+    folder: Path
+    spread: bool
+
+
+@dataclass
+class _Bench:
+    """A job as a worker holds it."""
+
+    job: _Job
+    run: ContinuousRun
+    store: PartStore
+    plans: dict[int, RecordPlan] = field(default_factory=dict)
+
+    def todo(self, number: int, shard: Shard, key: str) -> Todo:
+        if number not in self.plans:
+            self.plans[number] = self.run.picker.plan(self.job.records[number], self.job.size)
+        return Todo(number, self.plans[number], shard, key)
+
+
+class ClusterSubmit:
+    """Picks shards on the workers of a cluster.
+
+    Parameters
+    ----------
+    run : ContinuousRun
+        How shards are picked.
+    records : sequence of Segment
+        The records; they are sent to the workers, and the files behind them must be there too.
+    folder : pathlib.Path
+        Folder of the parts, seen by all workers.
+    device : torch.device
+        Where networks run; several GPUs of a machine are shared out among its workers.
+    workers : int
+        Processes of this machine.
+    scheduler : str, optional
+        Address of a scheduler, whose workers are used instead.
+    """
+
+    def __init__(
+        self,
+        run: ContinuousRun,
+        records: Sequence[Segment],
+        folder: Path,
+        *,
+        device: torch.device,
+        workers: int = 1,
+        scheduler: str | None = None,
+    ) -> None:
+        self._run, self._folder = run, folder
+        self._workers, self._scheduler = workers, scheduler
+        picker = run.picker
+        self._job = _Job(
+            weights=picker.weights,
+            device=str(device),
+            settings=picker.settings,
+            station_id=picker.own_station_id,
+            records=records,
+            size=run.size,
+            folder=folder.absolute(),
+            spread=device.type == "cuda" and device.index is None,
+        )
+
+    def __call__(self, todo: Iterator[Todo], store: PartStore, times: StageTimes) -> Iterator[StoredPart]:
+        """Pick shards; see :meth:`phasenet_das.picking.continuous.ContinuousRun.pick_here`."""
+        first = next(todo, None)
+        if first is None:
+            return
+        path = _write_job(self._job, store.folder)
+        try:
+            with self._client() as client:
+                for parts, own in _in_window(client, str(path), itertools.chain([first], todo)):
+                    times.add(own)
+                    yield from parts
+        finally:
+            path.unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def _client(self) -> Iterator[Client]:
+        from distributed import Client, LocalCluster
+
+        if self._scheduler is not None:
+            try:
+                client = Client(self._scheduler, timeout=_TIMEOUT)
+            except (OSError, TimeoutError, ValueError) as error:
+                raise ConfigError(
+                    f"--scheduler {self._scheduler}: cannot be reached ({error}); expected the address that "
+                    "'dask scheduler' prints, such as tcp://10.0.0.1:8786."
+                ) from error
+            with client:
+                yield client
+            return
+        with (
+            LocalCluster(
+                n_workers=self._workers,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=0,
+                dashboard_address=None,
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+
+
+def pick_batch(path: str, batch: Batch) -> tuple[list[StoredPart], StageTimes]:
+    """Pick some shards, on a worker.
+
+    Parameters
+    ----------
+    path : str
+        The job.
+    batch : list of (int, Shard, str)
+        Number of the record, shard, and name of its part.
+
+    Returns
+    -------
+    parts : list of StoredPart
+        One for each shard, written.
+    times : StageTimes
+        What the time went into.
+    """
+    bench, times = _bench(path), StageTimes()
+    there = {key: bench.store.find(key) for _, _, key in batch}
+    parts = [part for part in there.values() if part is not None]
+    todo = (bench.todo(*item) for item in batch if there[item[2]] is None)
+    parts += bench.run.pick_here(todo, bench.store, times)
+    return parts, times
+
+
+def _in_window(
+    client: Client, path: str, todo: Iterator[Todo]
+) -> Iterator[tuple[list[StoredPart], StageTimes]]:
+    """Keep every worker busy, and no more than two batches waiting for each."""
+    from distributed import as_completed
+
+    batches = _batches(todo, client)
+    running: Any = as_completed()
+    waiting = 0
+    while True:
+        for batch in itertools.islice(batches, max(0, 2 * max(1, _count(client)) + 1 - waiting)):
+            running.add(client.submit(pick_batch, path, batch, pure=False, retries=_RETRIES))
+            waiting += 1
+        if waiting == 0:
+            return
+        future = next(running)
+        waiting -= 1
+        yield future.result()
+        future.release()
+
+
+def _batches(todo: Iterator[Todo], client: Client) -> Iterator[Batch]:
+    """Cut the work into runs of shards, single ones while there are few for each worker."""
+    head = list(itertools.islice(todo, 8 * _LARGEST_BATCH * max(1, _count(client))))
+    size = max(1, min(_LARGEST_BATCH, len(head) // (8 * max(1, _count(client)))))
+    rest = itertools.chain(head, todo)
+    while batch := [(one.record, one.shard, one.key) for one in itertools.islice(rest, size)]:
+        yield batch
+
+
+def _count(client: Client) -> int:
+    return len(client.scheduler_info(n_workers=-1)["workers"])
+
+
+def _write_job(job: _Job, folder: Path) -> Path:
+    import cloudpickle
+
+    content = cloudpickle.dumps(job)
+    path = folder.absolute() / f"job-{hashlib.sha256(content).hexdigest()[:16]}.pkl"
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+    return path
+
+
+@lru_cache(maxsize=1)
+def _bench(path: str) -> _Bench:
+    """Load a job, and its network, once for each worker."""
+    import cloudpickle
+
+    job: _Job = cloudpickle.loads(Path(path).read_bytes())
+    device = torch.device(_device(job))
+    picker = ShardPicker(job.weights, make_scorer(job.weights, device), job.settings, job.station_id)
+    run = ContinuousRun(picker, job.size, ShardKeys(job.weights, job.station_id))
+    return _Bench(job, run, PartStore(job.folder))
+
+
+def _device(job: _Job) -> str:
+    """Share the GPUs that this worker sees out among the workers, by their number."""
+    if not job.spread:
+        return job.device
+    from distributed import get_worker
+
+    number = re.findall(r"\d+", str(get_worker().name))
+    return f"cuda:{int(number[-1]) % torch.cuda.device_count() if number else 0}"

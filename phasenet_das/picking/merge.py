@@ -1,0 +1,139 @@
+"""The pick table of parts: a merge by time that holds no more than what overlaps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from phasenet_das.picking.assemble import SORTED_BY, join_picks
+from phasenet_das.picking.parts import PartStore, StoredPart
+from phasenet_das.tables import PickWriter, atomic_path, write_sidecar
+
+__all__ = ["PickSummary", "merge_parts", "merged", "write_merged"]
+
+_ROWS_AT_A_TIME = 400_000
+_MARGIN = pd.Timedelta(seconds=1)  # the peak is refined to within a sample of the core
+
+
+class PickSummary:
+    """Counts of a table that is not held in memory.
+
+    Attributes
+    ----------
+    num_picks : int
+        Rows.
+    by_phase : dict of str to int
+        Rows of each phase.
+    channels : set of (str, int)
+        Cables and channels with picks.
+    """
+
+    def __init__(self) -> None:
+        self.num_picks = 0
+        self.by_phase: dict[str, int] = {}
+        self.channels: set[tuple[str, int]] = set()
+
+    def add(self, picks: pd.DataFrame) -> None:
+        """Count further rows.
+
+        Parameters
+        ----------
+        picks : pandas.DataFrame
+            Rows of the pick table.
+        """
+        self.num_picks += len(picks)
+        for phase, count in picks["phase_type"].value_counts().items():
+            self.by_phase[str(phase)] = self.by_phase.get(str(phase), 0) + int(count)
+        pairs = picks[["station_id", "channel_index"]].drop_duplicates()
+        self.channels.update(pairs.itertuples(index=False, name=None))
+
+
+def merged(parts: Sequence[StoredPart], read: Callable[[str], pd.DataFrame]) -> Iterator[pd.DataFrame]:
+    """Merge parts to one table in the order of time.
+
+    Parameters
+    ----------
+    parts : sequence of StoredPart
+        In any order; they may overlap in time (other channels, other cables).
+    read : callable
+        From a part's key to its picks.
+
+    Yields
+    ------
+    pandas.DataFrame
+        Consecutive rows, sorted by time, channel, phase and cable; each pick once.
+    """
+    waiting: list[pd.DataFrame] = []
+    rows = 0
+    for part in sorted(parts, key=lambda one: (one.facts.start_ns, one.key)):
+        if part.num_picks == 0:
+            continue
+        if rows >= _ROWS_AT_A_TIME:
+            table = join_picks(waiting)
+            settled = table["phase_time"] < pd.Timestamp(part.facts.start_ns, tz="UTC") - _MARGIN
+            if settled.any():
+                yield _once(table[settled])
+            waiting = [table[~settled]]
+            rows = len(waiting[0])
+        waiting.append(read(part.key))
+        rows += part.num_picks
+    if rows:
+        yield _once(join_picks(waiting))
+
+
+def merge_parts(store: PartStore, parts: Sequence[StoredPart]) -> pd.DataFrame:
+    """Merge parts to a table in memory.
+
+    Parameters
+    ----------
+    store : PartStore
+        Where they are.
+    parts : sequence of StoredPart
+        Which ones.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The pick table.
+    """
+    return join_picks(merged(parts, store.picks))
+
+
+def write_merged(
+    store: PartStore, parts: Sequence[StoredPart], path: Path, facts: Mapping[str, Any]
+) -> PickSummary:
+    """Merge parts to a file, in bounded memory.
+
+    Parameters
+    ----------
+    store : PartStore
+        Where they are.
+    parts : sequence of StoredPart
+        Which ones.
+    path : pathlib.Path
+        The table, ``.parquet`` or ``.csv``; it appears whole or not at all.
+    facts : mapping
+        Its provenance.
+
+    Returns
+    -------
+    PickSummary
+        What it holds.
+    """
+    summary = PickSummary()
+    with atomic_path(path) as temporary:
+        writer = PickWriter(temporary, facts)
+        for table in merged(parts, store.picks):
+            writer.write(table)
+            summary.add(table)
+        writer.close()
+    if path.suffix == ".csv":
+        write_sidecar(path, facts)
+    return summary
+
+
+def _once(table: pd.DataFrame) -> pd.DataFrame:
+    return table.drop_duplicates("pick_id").sort_values(SORTED_BY, kind="stable", ignore_index=True)

@@ -1,0 +1,60 @@
+"""What people see while continuous data is picked."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import Self
+
+import pandas as pd
+from tqdm import tqdm
+
+from phasenet_das.picking.parts import StoredPart
+from phasenet_das.picking.shards import RecordPlan
+
+__all__ = ["Progress"]
+
+
+class Progress:
+    """A bar of data time, with the speed and the picks so far.
+
+    Parameters
+    ----------
+    plans : iterable of RecordPlan
+        What is to be picked.
+    shown : bool
+        Whether there is a bar at all.
+    """
+
+    def __init__(self, plans: Iterable[RecordPlan], *, shown: bool) -> None:
+        seconds = sum(plan.grid.num_samples * plan.grid.dt_s for plan in plans)
+        form = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
+        self._bar = tqdm(desc="picking", total=round(seconds, 3), disable=not shown, bar_format=form)
+        self._begin, self._picks, self._data_s, self._fresh_s = time.monotonic(), 0, 0.0, 0.0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def advance(self, part: StoredPart, *, reused: bool) -> None:
+        """Move on by a shard.
+
+        Parameters
+        ----------
+        part : StoredPart
+            What it gave.
+        reused : bool
+            Whether it was there before: then it does not count for the speed.
+        """
+        facts = part.facts
+        share = facts.num_channels / max(1, facts.record_channels)
+        seconds = (facts.end_ns - facts.start_ns) * 1e-9 * share
+        self._picks += part.num_picks
+        self._data_s += seconds
+        self._fresh_s += 0.0 if reused else seconds
+        speed = self._fresh_s / max(1e-6, time.monotonic() - self._begin)
+        data = pd.Timedelta(seconds=round(self._data_s))
+        self._bar.set_postfix_str(f"{data}, {speed:.0f} x real time, {self._picks} picks", refresh=False)
+        self._bar.update(seconds)
