@@ -9,8 +9,9 @@ window brings it up, so that a strong event does not come out thousands of times
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy import ndimage
@@ -32,6 +33,7 @@ _EXPONENT = 0.5
 _FLOAT32_NOISE = 1e-6
 _LIMIT = 100.0
 _CHUNK_SAMPLES = 4_000_000
+_CACHED_CHANNELS = 512
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,19 @@ class MovingScale:
         numpy.ndarray, shape (channel, time), float32
             Zero where the scale is; limited to 100 times the scale.
         """
+        out = np.empty(data.shape, np.float32)
         left, weight = self._positions(first_index, data.shape[-1])
-        out = data - _between(self.offset[channels], left, weight)
-        scale = _between(self.scale[channels], left, weight)
-        np.divide(out, scale, out=out, where=scale > 0)
-        out[scale <= 0] = 0.0
-        return np.clip(out, -_LIMIT, _LIMIT, out=out)
+        bounds = [0, *(np.nonzero(np.diff(left))[0] + 1).tolist(), data.shape[-1]]
+        for first in range(0, len(data), _CACHED_CHANNELS):
+            part = slice(first, first + _CACHED_CHANNELS)
+            offset, scale = _Lines.of(self.offset[channels][part]), _Lines.of(self.scale[channels][part])
+            # From one centre to the next: to gather the two blocks of each sample takes longer.
+            for begin, end in itertools.pairwise(bounds):
+                if begin < end:
+                    at, span = left[begin], (part, slice(begin, end))
+                    pair = offset.at(at, weight[begin:end]), scale.at(at, weight[begin:end])
+                    _normalise(data[span], *pair, out[span])
+        return out
 
     def deviation(self, data: np.ndarray, first_index: int, channels: slice) -> np.ndarray:
         """Give the absolute deviation from the moving mean.
@@ -278,6 +287,34 @@ def _over_channels(scale: np.ndarray) -> np.ndarray:
     count = (scale > 0).sum(axis=0)
     middle = np.take_along_axis(live, np.maximum((count - 1) // 2, 0)[None], axis=0)
     return np.where((count > 0) & (scale > 0), middle, 0.0).astype(np.float32)
+
+
+class _Lines(NamedTuple):
+    """Straight lines between the values of blocks."""
+
+    values: np.ndarray
+    step: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> _Lines:
+        return cls(values, np.diff(values, axis=-1, append=values[:, -1:]))
+
+    def at(self, block: int, weight: np.ndarray) -> np.ndarray:
+        """Interpolate from one block to the next, shape (channel, weight)."""
+        out: np.ndarray = self.step[:, block, None] * weight
+        out += self.values[:, block, None]
+        return out
+
+
+def _normalise(data: np.ndarray, offset: np.ndarray, scale: np.ndarray, out: np.ndarray) -> None:
+    """Normalise some channels into `out`: zero where the scale is."""
+    np.subtract(data, offset, out=out)
+    silent = scale <= 0
+    if silent.any():
+        scale[silent] = 1.0
+        out[silent] = 0.0
+    np.divide(out, scale, out=out)
+    np.clip(out, -_LIMIT, _LIMIT, out=out)
 
 
 def _between(values: np.ndarray, left: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -30,10 +30,7 @@ def find_peaks(scores: np.ndarray, min_score: float, min_separation: int) -> tup
     row, sample : numpy.ndarray, shape (n,), int64
         Channel row and sample of each peak, sorted by both.
     """
-    above = np.zeros(scores.shape, dtype=bool)
-    middle = scores[:, 1:-1]
-    above[:, 1:-1] = (middle >= min_score) & (middle > scores[:, :-2]) & (middle >= scores[:, 2:])
-    row, sample = np.nonzero(above)
+    row, sample = _local_maxima(scores, min_score)
     value = scores[row, sample]
     keep = np.ones(len(row), dtype=bool)
     for step in range(1, max(len(row), 1)):
@@ -44,6 +41,22 @@ def find_peaks(scores: np.ndarray, min_score: float, min_separation: int) -> tup
         keep[:-step] &= ~(near & later_wins)
         keep[step:] &= ~(near & ~later_wins)
     return row[keep], sample[keep]
+
+
+def _local_maxima(scores: np.ndarray, min_score: float) -> tuple[np.ndarray, np.ndarray]:
+    """Find samples at or above the threshold, above the one before, and not below the one behind."""
+    rows = max(1, _GATHER_SAMPLES // max(1, scores.shape[1]))
+    found = []
+    for first in range(0, len(scores), rows):
+        part = scores[first : first + rows]
+        row, sample = np.nonzero(part[:, 1:-1] >= min_score)
+        value = part[row, sample + 1]
+        top = (value > part[row, sample]) & (value >= part[row, sample + 2])
+        found.append((row[top] + first, sample[top] + 1))
+    if not found:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    row, sample = (np.concatenate(part) for part in zip(*found, strict=True))
+    return row, sample
 
 
 def sub_sample_offset(scores: np.ndarray, row: np.ndarray, sample: np.ndarray) -> np.ndarray:

@@ -166,7 +166,9 @@ def run_pipeline(
     keep: Callable[[PickedShard], R],
     times: StageTimes,
 ) -> Iterator[R]:
-    """Pick shards: while the network scores one, the next is prepared and the next but one is read.
+    """Pick shards: while the network scores one, the next is read and prepared.
+
+    Where the network runs on a GPU, reading and preparing also overlap, for one more shard in memory.
 
     Parameters
     ----------
@@ -195,7 +197,9 @@ def run_pipeline(
         return keep(picker.finish(scored))
 
     finish = times.timed("picks", end)
-    loaded: Ahead[LoadedShard] = Ahead(map(load, work))
+    loaded: Iterable[LoadedShard] = map(load, work)
+    if picker.fast_network:
+        loaded = Ahead(loaded)
     for ready in Ahead(map(prepare, loaded)):
         core, rows = ready.shard.core, ready.shard.rows
         times.samples += (core[1] - core[0]) * (rows[1] - rows[0]) * picker.settings.stack_channels

@@ -40,12 +40,14 @@ __all__ = [
 
 PHASES = ("N", "P", "S")
 _BLOCK_SAMPLES = 4_000_000
-_TILE_CHANNELS, _TILE_SAMPLES = 640, 13056
+_TILE_AREA = 32_000_000
 _PICTURE_CHANNELS, _PICTURE_WINDOWS = 1024, 8
 
 
 class Scorer(Protocol):
     """Turns a prepared recording into scored blocks."""
+
+    device: torch.device
 
     @property
     def reach(self) -> Reach:
@@ -203,7 +205,7 @@ class ChannelScorer:
     """PhaseNet: each channel on its own, in windows of one absolute grid."""
 
     def __init__(self, weights: Weights, model: PhaseNet, device: torch.device) -> None:
-        self._weights, self._device = weights, device
+        self._weights, self.device = weights, device
         self._fused = model.fused().to(device)
         self._order = _class_order(weights)
 
@@ -229,14 +231,14 @@ class ChannelScorer:
             data = np.ascontiguousarray(piece.data[first:end])
             with torch.inference_mode():
                 scores = window_scores(
-                    torch.from_numpy(data).to(self._device),
+                    torch.from_numpy(data).to(self.device),
                     network,
                     window=self._weights.window_samples,
                     normalization=self._weights.normalization,
                     first_index=prepared.grid.first_index,
                     batch_size=prepared.settings.batch_size,
                     part=part,
-                    missing=None if gone is None else torch.from_numpy(gone).to(self._device),
+                    missing=None if gone is None else torch.from_numpy(gone).to(self.device),
                 )[self._order].cpu().numpy()  # fmt: skip
             start = part.wanted[0]
             yield _block(prepared, scores, (first, end), start, (low - start, high - start))
@@ -269,11 +271,11 @@ class TileScorer:
     """
 
     def __init__(self, weights: Weights, model: PhaseNetDAS, device: torch.device) -> None:
-        self._weights, self._device = weights, device
+        self._weights, self.device = weights, device
         self._stride, self._halo = model.stride, model.halo
         self._fused = model.fused().to(device)
         self._order = _class_order(weights)
-        self.tile = (_TILE_CHANNELS, _TILE_SAMPLES)
+        self.tile = _best_tile(self._halo, self._stride)
         self.batch_size = 1
 
     @property
@@ -332,7 +334,7 @@ class TileScorer:
             return piece.tile(section, channel, time)
 
         tiles = score_tiles(
-            read, self._network, channels, times, device=self._device, batch_size=self.batch_size
+            read, self._network, channels, times, device=self.device, batch_size=self.batch_size
         )
         for channel, time, scores in tiles:
             part = section.between(channel.core_start, channel.core_end)
@@ -342,8 +344,7 @@ class TileScorer:
             kept_time = slice(
                 first - time.scored_start, min(time.scored_end, origin + samples) - time.scored_start
             )
-            positions = section.positions[part] - channel.scored_start
-            kept = scores[np.asarray(self._order)[:, None], positions][..., kept_time]
+            kept = _take(scores, self._order, section.positions[part] - channel.scored_start)[..., kept_time]
             rows = section.rows[part]
             core = (time.core_start - first, time.core_end - first)
             yield _block(prepared, kept, (int(rows[0]), int(rows[-1]) + 1), first - origin, core)
@@ -368,7 +369,7 @@ class WindowScorer:
     """EQNet: windows of one absolute grid, for it normalises and pads inside of each."""
 
     def __init__(self, weights: Weights, model: EQNet, device: torch.device) -> None:
-        self._weights, self._device = weights, device
+        self._weights, self.device = weights, device
         self._min_samples = model.min_samples
         self._fused = model.fused().to(device)
         self._order = _class_order(weights)
@@ -401,13 +402,13 @@ class WindowScorer:
                     part=Part(samples, prepared.span[0], (low, high)),
                     missing=gone,
                 )
-                kept = scores[np.asarray(self._order)[:, None], section.positions - section.extent[0]]
+                kept = _take(scores, self._order, section.positions - section.extent[0])
                 yield _block(prepared, kept, rows, low, (start - low, stop - low))
 
     def _score(self, window: Tensor) -> Tensor:
         """Probabilities of a window, shape (channel, time); a short one is padded with zeros."""
         lacking = max(0, self._min_samples - window.shape[-1])
-        padded = torch.nn.functional.pad(window, (0, lacking))[None, None].to(self._device)
+        padded = torch.nn.functional.pad(window, (0, lacking))[None, None].to(self.device)
         with torch.inference_mode():
             scores = torch.softmax(self._fused(padded), dim=1)[0].cpu()
         return scores[..., : window.shape[-1]]
@@ -425,6 +426,20 @@ def _picture(section: Section, values: np.ndarray | None) -> Tensor | None:
     out = np.zeros((count, values.shape[1]), values.dtype)
     out[section.positions - first] = values[section.rows]
     return torch.from_numpy(out)
+
+
+def _take(scores: np.ndarray, classes: list[int], positions: np.ndarray) -> np.ndarray:
+    """Choose classes and positions, as a view where these are in order and without holes."""
+    if classes == sorted(classes) and positions[-1] - positions[0] == len(positions) - 1:
+        return scores[:, positions[0] : positions[-1] + 1]
+    return scores[np.asarray(classes)[:, None], positions]
+
+
+def _best_tile(halo: tuple[int, int], stride: tuple[int, int]) -> tuple[int, int]:
+    """Give the tile of the largest core for its area: as long in halos one way as the other."""
+    margin = halo[0] + stride[0], halo[1] + stride[1]
+    samples = int((_TILE_AREA * margin[1] / margin[0]) ** 0.5) // stride[1] * stride[1]
+    return _TILE_AREA // samples // stride[0] * stride[0], samples
 
 
 def _class_order(weights: Weights) -> list[int]:

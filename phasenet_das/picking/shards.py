@@ -33,6 +33,7 @@ __all__ = ["RecordPlan", "Shard", "ShardSize", "Window"]
 
 _LONGEST_S = 600.0
 _FEW_CHANNELS = 512
+_HALOS = 5  # length of a shard in those of what surrounds its core, where blocks of channels make room
 _MIN_SAMPLES = 3
 
 
@@ -179,12 +180,16 @@ class RecordPlan:
 
     @cached_property
     def row_blocks(self) -> list[tuple[int, int]]:
-        """Blocks of rows, by absolute position along the cable."""
+        """Blocks of rows, of nearly one size."""
         if self._reach_channels is None:
             return [(0, len(self.cable))]
-        channels = min(self.size.channels, max(_FEW_CHANNELS, int(self._room(1) / (3 * self._halo))))
+        channels = min(self.size.channels, max(_FEW_CHANNELS, int(self._room(1) / (_HALOS * self._halo))))
         largest = max(1, channels // self.settings.stack_channels // self.reach.stride)
-        block = self._positions // (largest * self.reach.stride)
+        # Blocks of one length, from the first channel on; their bounds are multiples of the stride.
+        first = int(self._positions[0]) // self.reach.stride
+        strides = int(self._positions[-1]) // self.reach.stride - first + 1
+        even = -(-strides // -(-strides // largest))
+        block = (self._positions // self.reach.stride - first) // even
         bounds = [0, *(np.nonzero(np.diff(block))[0] + 1).tolist(), len(block)]
         return list(itertools.pairwise(bounds))
 

@@ -19,6 +19,8 @@ from phasenet_das.errors import ConfigError
 
 __all__ = ["Span", "plan_spans", "score_tiles"]
 
+_SOFTMAX_CHANNELS = 16
+
 Network = Callable[[Tensor, tuple[tuple[int, int], tuple[int, int]]], Tensor]
 
 
@@ -164,8 +166,15 @@ def _score_batch(
     stacked = data[0][None] if len(data) == 1 else np.stack(data)
     with torch.inference_mode():
         logits = network(torch.from_numpy(stacked[:, None]).to(device), (tile[0].local, tile[1].local))
-        scores: np.ndarray = torch.softmax(logits, dim=1).cpu().numpy()
+        scores: np.ndarray = _softmax(logits).cpu().numpy()
     return scores
+
+
+def _softmax(logits: Tensor) -> Tensor:
+    """Softmax over the classes, in place, some channels at a time: the scores of a large tile are large."""
+    for part in logits.split(_SOFTMAX_CHANNELS, dim=2):
+        part.copy_(torch.softmax(part, dim=1))
+    return logits
 
 
 def _shape(tile: tuple[Span, Span]) -> tuple[int, ...]:

@@ -121,6 +121,11 @@ class ShardPicker:
         self.weights, self.settings = weights, settings
         self._scorer, self.own_station_id = scorer, station_id
 
+    @property
+    def fast_network(self) -> bool:
+        """Whether reading and preparing may take longer than the network."""
+        return self._scorer.device.type != "cpu"
+
     def plan(self, record: Segment, size: ShardSize) -> RecordPlan:
         """Plan how a record is picked.
 

@@ -1,0 +1,111 @@
+"""Speed and memory of picking continuous data: samples made on the fly, networks of random weights.
+
+python benchmarks/continuous_speed.py student --channels 10000 --minutes 10
+python benchmarks/continuous_speed.py teacher --channels 1000 --minutes 5
+python benchmarks/continuous_speed.py student --channels 1000 --minutes 5 --workers 2
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from phasenet_das.config import ContinuousSettings, PickSettings
+from phasenet_das.io.segments import GeneratedSegment
+from phasenet_das.models import PhaseNet, PhaseNetDAS, Weights
+from phasenet_das.picking import Picker
+from phasenet_das.picking.continuous import ContinuousRun, pick_parts
+from phasenet_das.picking.merge import write_merged
+from phasenet_das.picking.parts import PartStore
+
+_RATE_HZ = 100.0
+_START_NS = 1_714_979_280_000_000_000
+_PATTERN = np.random.default_rng(0).standard_normal((257, 10_007)).astype(np.float32)
+
+
+def noise(first: int, end: int, channels: slice) -> np.ndarray:
+    """Noise that is the same for the same sample, as cheap as reading a file."""
+    rows = np.arange(channels.start, channels.stop)
+    out = np.empty((len(rows), end - first), np.float32)
+    for k, row in enumerate(rows):
+        pattern, offset = _PATTERN[row % 257], (first + 13 * row) % 10_007
+        done = 0
+        while done < end - first:
+            count = min(end - first - done, 10_007 - offset)
+            out[k, done : done + count] = pattern[offset : offset + count]
+            done, offset = done + count, 0
+    return out
+
+
+def random_picker(kind: str) -> Picker:
+    """A network of the shape that ships, with random weights."""
+    torch.manual_seed(0)
+    if kind == "teacher":
+        model, facts = PhaseNet(in_channels=3), ("phasenet", "ENZ", "std", 3000)
+    else:
+        model, facts = PhaseNetDAS(), ("phasenet-das", "1", "moving", 2000)
+    architecture, order, normalization, window = facts
+    weights = Weights(kind, architecture, model.eval(), _RATE_HZ, "NPS", order, normalization, window, "0" * 64)
+    return Picker(weights)
+
+
+def measure(kind: str, channels: int, minutes: float, workers: int, shard_samples: int) -> dict[str, object]:
+    """Pick generated data, and say how fast and in how much memory."""
+    record = GeneratedSegment(
+        station_id="BENCH",
+        start_ns=_START_NS,
+        dt_s=1 / _RATE_HZ,
+        num_samples=round(minutes * 60 * _RATE_HZ),
+        channel_index=np.arange(channels),
+        distance_m=np.arange(channels) * 4.0,
+        generate=noise,
+    )
+    picker = random_picker(kind)
+    # Random weights pick either everywhere or nowhere: a threshold with about one pick a channel and minute.
+    run = ContinuousRun.of(
+        picker.shard_picker(PickSettings(min_score=0.9)), ContinuousSettings(shard_samples=shard_samples)
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        store = PartStore(Path(folder) / "parts")
+        submit = None
+        if workers > 1:
+            from phasenet_das.picking.cluster import ClusterSubmit
+
+            submit = ClusterSubmit(run, [record], store.folder, device=picker.device, workers=workers)
+        begin = time.perf_counter()
+        found = pick_parts(run, [record], store, submit=submit)
+        summary = write_merged(store, found.parts, Path(folder) / "picks.parquet", {})
+        seconds = time.perf_counter() - begin
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    return {
+        "network": kind,
+        "channels": channels,
+        "minutes": minutes,
+        "workers": workers,
+        "threads": torch.get_num_threads(),
+        "seconds": round(seconds, 1),
+        "x_real_time": round(minutes * 60 / seconds, 2),
+        "million_samples_per_s": round(record.num_samples * channels / seconds / 1e6, 2),
+        "peak_gb": round(peak, 2),
+        "parts": len(found.parts),
+        "picks": summary.num_picks,
+        "stage_s": {name: round(value, 1) for name, value in found.times.seconds.items()},
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("kind", choices=["student", "teacher"])
+    parser.add_argument("--channels", type=int, default=10_000)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--shard-samples", type=int, default=ContinuousSettings().shard_samples)
+    given = parser.parse_args()
+    print(json.dumps(measure(given.kind, given.channels, given.minutes, given.workers, given.shard_samples)))

@@ -1,0 +1,58 @@
+"""Workers do not show: the same table from one process or several, and when a worker is lost."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+
+from phasenet_das.config import ContinuousSettings, PickSettings
+from phasenet_das.io.segments import GeneratedSegment
+from phasenet_das.picking.cluster import ClusterSubmit
+from phasenet_das.picking.continuous import ContinuousRun, pick_parts
+from phasenet_das.picking.merge import merge_parts
+from phasenet_das.picking.parts import PartStore
+from tests.picking.small_pickers import assert_same_picks, small_picker
+
+
+def _noise(first: int, end: int, channels: slice, *, fatal: Path | None = None) -> np.ndarray:
+    """Noise; the first process to reach the middle of the record is killed there, once."""
+    if fatal is not None and first > 1500:
+        try:
+            fatal.unlink()
+            os.kill(os.getpid(), signal.SIGKILL)
+        except FileNotFoundError:
+            pass
+    return np.random.default_rng(6).standard_normal((20, 3000)).astype(np.float32)[channels, first:end]
+
+
+def _record(fatal: Path | None = None) -> GeneratedSegment:
+    return GeneratedSegment(
+        station_id="CABLE",
+        start_ns=1_714_979_289_120_000_000,
+        dt_s=0.01,
+        num_samples=3000,
+        channel_index=np.arange(20),
+        distance_m=np.arange(20.0),
+        generate=functools.partial(_noise, fatal=fatal),
+    )
+
+
+def test_two_processes_one_of_which_is_lost_give_the_table_of_one(tmp_path: Path) -> None:
+    picker = small_picker()
+    settings = ContinuousSettings(shard_s=4.0, shard_channels=12)
+    run = ContinuousRun.of(picker.shard_picker(PickSettings()), settings)
+    expected = picker.pick_continuous(_record(), continuous=settings)
+    fatal = tmp_path / "fatal"
+    fatal.touch()
+    record, store = _record(fatal), PartStore(tmp_path / "parts")
+    submit = ClusterSubmit(run, [record], store.folder, device=picker.device, workers=2)
+    found = pick_parts(run, [record], store, submit=submit)
+    assert not fatal.exists()
+    assert len({part.key for part in found.parts}) == len(found.parts) == 16
+    assert_same_picks(expected, merge_parts(store, found.parts))
+    assert len(list(store.folder.glob("*/*.parquet"))) == 16
+    assert not list(store.folder.glob("*.pkl"))

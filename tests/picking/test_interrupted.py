@@ -1,0 +1,56 @@
+"""Killed anywhere, the same command gives the same table and does no finished work again."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from phasenet_das import io
+from phasenet_das.picking import pick_files
+from tests.picking.interrupted import DATA, SETTINGS
+from tests.picking.small_pickers import small_picker
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A record in two files."""
+    raw = tmp_path_factory.mktemp("interrupted") / "raw"
+    raw.mkdir()
+    data = np.random.default_rng(2).standard_normal((24, 3000)).astype(np.float32)
+    for number in range(2):
+        patch = io.make_patch(
+            data[:, 1500 * number : 1500 * (number + 1)],
+            start_time=np.datetime64("2024-05-06T07:08:09") + np.timedelta64(15 * number, "s"),
+            dt_s=0.01,
+            station_id="CABLE",
+            unit="strain / s",
+        )
+        io.write_quakeflow(patch, raw / f"{number}.h5")
+    return raw
+
+
+@pytest.fixture(scope="module")
+def expected(folder: Path) -> bytes:
+    """The table of a run that was not interrupted."""
+    output = folder.parent / "expected.parquet"
+    pick_files(small_picker(), [str(folder)], output, data=DATA, continuous=SETTINGS)
+    return output.read_bytes()
+
+
+@pytest.mark.parametrize(("parts", "where"), [(1, "written"), (7, "written"), (4, "half"), (0, "merge")])
+def test_killed_and_run_again(folder: Path, expected: bytes, tmp_path: Path, parts: int, where: str) -> None:
+    output = tmp_path / "picks.parquet"
+    command = [sys.executable, "-m", "tests.picking.interrupted", folder, output, parts, where]
+    killed = subprocess.run([str(word) for word in command], cwd=ROOT, check=False, capture_output=True)  # noqa: S603
+    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
+    assert not output.exists()
+    again = pick_files(small_picker(), [str(folder)], output, data=DATA, continuous=SETTINGS)
+    assert again.reused == (again.num_parts if where == "merge" else parts)
+    assert output.read_bytes() == expected
