@@ -29,7 +29,15 @@ from phasenet_das.models.phasenet import PhaseNet
 from phasenet_das.models.phasenet_das import PhaseNetDAS
 from phasenet_das.tables import atomic_path
 
-__all__ = ["BUNDLED", "Weights", "build_model", "list_weights", "load_weights", "save_weights"]
+__all__ = [
+    "BUNDLED",
+    "Weights",
+    "build_model",
+    "list_weights",
+    "load_weights",
+    "save_weights",
+    "set_calibration",
+]
 
 log = logging.getLogger(__name__)
 
@@ -245,6 +253,33 @@ def save_weights(
     with atomic_path(folder / "config.json") as temporary:
         temporary.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
     return folder
+
+
+def set_calibration(folder: str | Path, calibration: PickCalibration) -> Path:
+    """Put a calibration into a model folder, in place of the one it has.
+
+    Parameters
+    ----------
+    folder : str or pathlib.Path
+        Model folder.
+    calibration : PickCalibration
+        What a score is worth.
+
+    Returns
+    -------
+    pathlib.Path
+        Its ``config.json``; the weights and their digest stay.
+
+    Raises
+    ------
+    WeightsError
+        The folder has no readable ``config.json``.
+    """
+    path = Path(folder) / "config.json"
+    config = {**_read_json(path), "calibration": calibration.to_json()}
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    return path
 
 
 def _load_folder(folder: Path, name: str) -> Weights:

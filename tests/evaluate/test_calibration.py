@@ -12,8 +12,7 @@ import pytest
 from phasenet_das.errors import TableError, WeightsError
 from phasenet_das.evaluate import fit_calibration, reliability_table, scored_residuals
 from phasenet_das.evaluate.figures import reliability
-from phasenet_das.models import build_model, load_weights, save_weights
-from phasenet_das.models.calibration import PickCalibration
+from phasenet_das.models import PickCalibration, build_model, load_weights, save_weights, set_calibration
 from tests.evaluate.pick_tables import make_truth
 
 DT_S = 0.01
@@ -95,6 +94,13 @@ def test_a_calibration_travels_with_the_weights(tmp_path: Path, calibration: Pic
         calibration=calibration,
     )  # fmt: skip
     assert load_weights(tmp_path).calibration == calibration
+    changed = PickCalibration({"P": calibration.curves["P"]}, "elsewhere")
+    before = load_weights(tmp_path).sha256
+    set_calibration(tmp_path, changed)
+    assert load_weights(tmp_path).calibration == changed
+    assert load_weights(tmp_path).sha256 == before
+    with pytest.raises(WeightsError, match="cannot be read"):
+        set_calibration(tmp_path / "nowhere", changed)
     config = json.loads((tmp_path / "config.json").read_text())
     config["calibration"]["curves"]["P"]["score"][1] = 0.0
     (tmp_path / "config.json").write_text(json.dumps(config))
