@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from phasenet_das.models.calibration import PickCalibration, ScoreCurve
     from phasenet_das.models.eqnet import EQNet
     from phasenet_das.models.phasenet import PhaseNet
     from phasenet_das.models.phasenet_das import PhaseNetDAS
-    from phasenet_das.models.calibration import PickCalibration, ScoreCurve
     from phasenet_das.models.zoo import (
         Weights,
         build_model,
