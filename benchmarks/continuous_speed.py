@@ -45,14 +45,15 @@ def noise(first: int, end: int, channels: slice) -> np.ndarray:
 
 
 def random_picker(kind: str) -> Picker:
-    """A network of the shape that ships, with random weights."""
+    """Make a network of the shape that ships, with random weights."""
     torch.manual_seed(0)
     if kind == "teacher":
         model, facts = PhaseNet(in_channels=3), ("phasenet", "ENZ", "std", 3000)
     else:
         model, facts = PhaseNetDAS(), ("phasenet-das", "1", "moving", 2000)
     architecture, order, normalization, window = facts
-    weights = Weights(kind, architecture, model.eval(), _RATE_HZ, "NPS", order, normalization, window, "0" * 64)
+    kept = (_RATE_HZ, "NPS", order, normalization, window, "0" * 64)
+    weights = Weights(kind, architecture, model.eval(), *kept)
     return Picker(weights)
 
 

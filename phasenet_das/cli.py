@@ -185,6 +185,65 @@ def pick(
 
 
 @app.command()
+def watch(
+    inputs: Inputs,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for picks and events.")],
+    *,
+    config: ConfigFile = None,
+    weights: Annotated[str | None, typer.Option(help="Bundled model, seisbench:NAME, or a folder.")] = None,
+    station_id: StationId = None,
+    channels: Annotated[Path | None, typer.Option(help="Channel table of the cables (CSV).")] = None,
+    min_score: Annotated[float | None, typer.Option(help="Smallest probability of a pick.")] = None,
+    minutes: Annotated[float, typer.Option(help="Associate this last span of the data.", min=1)] = 10.0,
+    settle: Annotated[float, typer.Option(help="Take files unchanged for so many s.", min=0)] = 2.0,
+    poll: Annotated[float, typer.Option(help="Look at the folder every so many s.", min=0.1)] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="Make one pass and end.")] = False,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+) -> None:
+    """Pick files as they come, and associate the last minutes.
+
+    Writes picks/DATE.parquet, events.parquet and coverage.csv, whole at any time. Stop it when you like: the
+    same command goes on.
+
+    Example: phasenet-das watch incoming/ -o live/ --station-id BRADY --channels channels.csv
+    """
+    from phasenet_das.catalog import associate_picks
+    from phasenet_das.config import DataSettings, PickSettings
+    from phasenet_das.geometry import load_channels
+    from phasenet_das.picking import Watcher, load_picker
+    from phasenet_das.tables import read_channels
+
+    base = _base_config(config)
+    data = _override(base.data, DataSettings, station_id=station_id)
+    settings = _override(base.pick, PickSettings, weights=weights, min_score=min_score, device=device)
+    cable = station_id or base.data.station_id
+    receivers = load_channels(base.channels, cable) if channels is None else read_channels(channels, cable)
+
+    def find_events(picks: Any) -> Any:  # noqa: ANN401 - two tables
+        found = associate_picks(picks, receivers, base.association)
+        return found.events, found.picks
+
+    watcher = Watcher(
+        load_picker(settings.weights, device=settings.device, sha256=settings.weights_sha256),
+        inputs,
+        output,
+        data=data,
+        settings=settings,
+        continuous=base.continuous,
+        associate=find_events,
+        recent_s=60 * minutes,
+        settle_s=settle,
+    )
+    if once:
+        typer.echo(watcher.step() or "nothing new")
+        return
+    try:
+        watcher.follow(poll_s=poll, report=typer.echo)
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command goes on", err=True)
+
+
+@app.command()
 def associate(
     picks: Annotated[list[Path], typer.Argument(help="Pick tables.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for events, picks and catalog.")],

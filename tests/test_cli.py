@@ -152,7 +152,7 @@ def test_weights_are_listed_and_described(run: Run, workplace: Path) -> None:
     assert "100 Hz" in answer.stdout
 
 
-@pytest.mark.parametrize("command", ["info", "pick", "associate", "export"])
+@pytest.mark.parametrize("command", ["info", "pick", "watch", "associate", "export"])
 def test_each_command_shows_an_example(run: Run, workplace: Path, command: str) -> None:
     answer = run(command, "--help", cwd=workplace)
     assert answer.returncode == 0

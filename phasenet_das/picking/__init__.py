@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from phasenet_das.picking.picker import Picker, load_picker
     from phasenet_das.picking.recordings import PickReport, Selection, pick_files, read_recording
+    from phasenet_das.picking.watch import Watcher
 
-__all__ = ["PickReport", "Picker", "Selection", "load_picker", "pick_files", "read_recording"]
+__all__ = ["PickReport", "Picker", "Selection", "Watcher", "load_picker", "pick_files", "read_recording"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - torch is imported only when a picker is asked for
@@ -20,4 +21,8 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - torch is imported only when
         from phasenet_das.picking import recordings
 
         return getattr(recordings, name)
+    if name == "Watcher":
+        from phasenet_das.picking.watch import Watcher
+
+        return Watcher
     raise AttributeError(f"module 'phasenet_das.picking' has no attribute '{name}'")

@@ -125,6 +125,7 @@ class PartStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._found: dict[str, StoredPart] = {}
         folder.mkdir(parents=True, exist_ok=True)
 
     def sweep(self) -> None:
@@ -146,10 +147,13 @@ class PartStore:
         StoredPart or None
             None when it is not there, or cannot be read.
         """
+        if key in self._found:
+            return self._found[key]
         try:
             metadata = pq.read_metadata(self._path(key))
             facts = json.loads(metadata.metadata[_FACTS])
-            return StoredPart(key, ShardFacts.from_json(facts), metadata.num_rows)
+            self._found[key] = StoredPart(key, ShardFacts.from_json(facts), metadata.num_rows)
+            return self._found[key]
         except (OSError, pa.ArrowException, KeyError, TypeError, ValueError):
             return None
 
@@ -215,6 +219,7 @@ class PartStore:
         others = [path for path in self.folder.glob("*/*.parquet") if path.stem not in keys]
         for path in others:
             path.unlink(missing_ok=True)
+            self._found.pop(path.stem, None)
         return len(others)
 
     def _path(self, key: str) -> Path:

@@ -151,10 +151,10 @@ def test_scores_of_any_tiling_equal_the_whole(origin: tuple, shape: tuple, core:
     assert np.abs(found - whole).max() < 1e-5
 
 
-@pytest.mark.parametrize("tile", [(208, 2816), (272, 4096)])
+@pytest.mark.parametrize("tile", [(208, 4096), (272, 5120)])
 def test_the_default_network_tiles_without_a_trace(tile: tuple[int, int]) -> None:
     model = _das_model().fused()
-    data = np.random.default_rng(2).standard_normal((250, 4000)).astype(np.float32)
+    data = np.random.default_rng(2).standard_normal((250, 6000)).astype(np.float32)
     origin = (37, 10**11 + 77)
     found, whole = (_tiled(model, data, origin, size, 1) for size in (tile, (10_000, 10_000)))
     assert whole[1:].std() > 0.05

@@ -1,0 +1,106 @@
+"""Watching a folder gives what one run over the finished folder gives, whatever comes when."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from phasenet_das import io
+from phasenet_das.config import ContinuousSettings, DataSettings
+from phasenet_das.picking import Watcher
+from phasenet_das.tables import EVENT_COLUMNS, read_coverage, read_events, read_picks
+from tests.picking.small_pickers import assert_same_picks, small_picker
+
+START = np.datetime64("2024-05-06T23:59:45", "ns")
+SECONDS = 12
+NOISE = np.random.default_rng(9).standard_normal((16, 4 * SECONDS * 100)).astype(np.float32)
+
+
+def _patch(first: int, end: int):
+    return io.make_patch(
+        NOISE[:, first * 100 : end * 100],
+        start_time=START + np.timedelta64(first, "s"),
+        dt_s=0.01,
+        station_id="CABLE",
+        unit="strain / s",
+    )
+
+
+def _drop(folder: Path, number: int) -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{number:03d}.h5"
+    io.write_quakeflow(_patch(number * SECONDS, (number + 1) * SECONDS), path)
+    return path
+
+
+def _events(picks: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """An event wherever a second begins and there are picks."""
+    times = picks["phase_time"].dt.floor("5s").drop_duplicates().sort_values()
+    table = pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in EVENT_COLUMNS.items()})
+    table = table.reindex(range(len(times)))
+    table["time"] = times.to_numpy()
+    table["event_id"] = [f"e{time.value}" for time in times]
+    integers = [name for name, kind in EVENT_COLUMNS.items() if kind == "int64"]
+    return table.assign(**dict.fromkeys(integers, 0), location_quality=""), picks
+
+
+def _watcher(folder: Path, output: Path) -> Watcher:
+    return Watcher(
+        small_picker(),
+        [str(folder)],
+        output,
+        data=DataSettings(station_id="CABLE"),
+        continuous=ContinuousSettings(shard_s=8.0),
+        associate=_events,
+        recent_s=20.0,
+        settle_s=5.0,
+    )
+
+
+def test_files_that_come_one_by_one_with_a_restart(tmp_path: Path) -> None:
+    folder, output = tmp_path / "raw", tmp_path / "live"
+    folder.mkdir()
+    watcher = _watcher(folder, output)
+    late = 1e12
+    assert watcher.step(late) is None
+    _drop(folder, 0)
+    assert watcher.step() is None, "a file just written may not be complete"
+    first = watcher.step(late)
+    assert first is not None
+    assert first.num_files == 1
+    assert first.picked_to == pd.Timestamp(START, tz="UTC") + pd.Timedelta(seconds=SECONDS)
+    assert first.lag_s == pytest.approx(late - first.picked_to.timestamp())
+    assert watcher.step(late) is None, "nothing new"
+    _drop(folder, 1)
+    assert watcher.step(late).num_files == 1
+    watcher = _watcher(folder, output)
+    for number in (2, 3):
+        _drop(folder, number)
+        watcher.step(late)
+    days = sorted((output / "picks").glob("*.parquet"))
+    assert [path.stem for path in days] == ["2024-05-06", "2024-05-07"]
+    picks = pd.concat([read_picks(path) for path in days], ignore_index=True)
+    assert_same_picks(small_picker().pick(_patch(0, 4 * SECONDS)), picks)
+    coverage = read_coverage(output / "coverage.csv")
+    assert (coverage["end"] - coverage["start"]).dt.total_seconds().tolist() == [4 * SECONDS]
+    events = read_events(output / "events.parquet")
+    assert events["event_id"].is_unique
+    assert events["time"].is_monotonic_increasing
+    assert set(picks["phase_time"].dt.floor("5s")) == set(events["time"])
+    assert events["event_index"].tolist() == list(range(len(events)))
+
+
+def test_a_broken_file_is_waited_for(tmp_path: Path) -> None:
+    folder, output = tmp_path / "raw", tmp_path / "live"
+    _drop(folder, 0)
+    whole = _drop(folder, 1).read_bytes()
+    (folder / "001.h5").write_bytes(whole[:3000])
+    watcher = _watcher(folder, output)
+    assert watcher.step(1e12).picked_to == pd.Timestamp(START, tz="UTC") + pd.Timedelta(seconds=SECONDS)
+    (folder / "001.h5").write_bytes(whole)
+    assert watcher.step(1e12).num_files == 1
+    picks = pd.concat([read_picks(path) for path in (output / "picks").glob("*.parquet")])
+    assert_same_picks(small_picker().pick(_patch(0, 2 * SECONDS)), picks.reset_index(drop=True))
