@@ -91,9 +91,8 @@ def cases(split: str, cache: Path) -> Iterator[Case]:
 
 
 def pickers(names: list[str], kind: str, loaded: dict[str, Any]) -> dict[str, Any]:
-    """Give every picker by name; networks are loaded once, classical ones are set for the kind."""
-    for name in names:
-        loaded.setdefault(name, load_picker(name))
+    """Give every picker by name; networks are loaded before, classical ones are set for the kind."""
+    assert set(names) == set(loaded)  # noqa: S101 - main loads what was asked for
     return loaded | {name: TriggerPicker(method, KINDS[kind].triggers) for name, method in CLASSICAL.items()}
 
 
@@ -161,7 +160,8 @@ def pool(evaluations: dict[tuple[str, str], PickEvaluation], name: str) -> pd.Da
 
 def scores_table(evaluations: dict[tuple[str, str], PickEvaluation], names: list[str]) -> str:
     """Lay out precision, recall, F1 and residuals of every picker on every kind, and of all kinds."""
-    head = ["picker", "kind", "phase", "true", "precision", "recall (95 %)", "F1", "bias (s)", "MAE (s)"]
+    head = ["picker", "kind", "phase", "true", "precision", "recall (95 %)", "F1"]
+    head += ["bias (s)", "std (s)", "MAE (s)"]
     rows = []
     for name in names:
         for kind in KINDS:
@@ -169,7 +169,8 @@ def scores_table(evaluations: dict[tuple[str, str], PickEvaluation], names: list
             for r in table[table["bin_by"] == ""].to_dict("records"):
                 recall = f"{r['recall']:.3f} ({r['recall_low']:.2f}-{r['recall_high']:.2f})"
                 cells = [name, kind, r["phase"], f"{r['num_truth']}", f"{r['precision']:.3f}", recall]
-                rows.append([*cells, f"{r['f1']:.3f}", f"{r['bias_s']:+.4f}", f"{r['mae_s']:.4f}"])
+                cells += [f"{r['f1']:.3f}", f"{r['bias_s']:+.4f}", f"{r['std_s']:.4f}", f"{r['mae_s']:.4f}"]
+                rows.append(cells)
         pooled = pool(evaluations, name)
         rows += [
             [
@@ -180,6 +181,7 @@ def scores_table(evaluations: dict[tuple[str, str], PickEvaluation], names: list
                 f"{r.precision:.3f}",
                 f"{r.recall:.3f}",
                 f"{r.f1:.3f}",
+                "",
                 "",
                 "",
             ]
@@ -328,7 +330,13 @@ def draw(evaluations: dict[tuple[str, str], PickEvaluation], names: list[str], p
 def main() -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--weights", nargs="+", default=["seisbench:original"], metavar="NAME")
+    parser.add_argument(
+        "--weights",
+        nargs="+",
+        default=["seisbench:original"],
+        metavar="NAME",
+        help="weights, or LABEL=WEIGHTS to show them under another name",
+    )
     parser.add_argument("--split", default="test", choices=("test", "validation"))
     parser.add_argument("--cache", type=Path, default=Path("results/bench"))
     parser.add_argument(
@@ -340,10 +348,12 @@ def main() -> None:
     )
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    loaded: dict[str, Any] = {}
-    outcome = run_bench(options.weights, options.split, options.cache, loaded)
+    labelled = [name.rpartition("=") for name in options.weights]
+    loaded = {label or name: load_picker(name) for label, _, name in labelled}
+    networks = list(loaded)
+    outcome = run_bench(networks, options.split, options.cache, loaded)
     strict, cpu_s = outcome.strict, outcome.cpu_s
-    names = [*options.weights, *CLASSICAL]
+    names = [*networks, *CLASSICAL]
     facts: dict[str, Any] = {
         "benchmark": BENCH_VERSION,
         "truth": {p.name: truth_digest(make_part(p, options.cache)) for p in bench_parts(options.split)},
@@ -360,7 +370,7 @@ def main() -> None:
     draw(strict, names, options.figure or options.out / "recall_by_snr.png")
     folder = options.shared / "data" / "das_events"
     if folder.is_dir():
-        real, checks, real_snr = run_real(options.weights, folder, options.out, loaded)
+        real, checks, real_snr = run_real(networks, folder, options.out, loaded)
         facts |= {"real": records(real), "waveforms": records(checks)}
         print(
             "### Real records, against picks by eye (three times their uncertainty)\n\n"
@@ -369,7 +379,7 @@ def main() -> None:
         )
         print("### Is the benchmark as hard as the real records?\n")
         print(CLARITY)
-        print(clarity_table(outcome, real, real_snr, options.weights[0]) + "\n")
+        print(clarity_table(outcome, real, real_snr, networks[0]) + "\n")
         print("### Real records, differential times of picks less those of waveforms\n")
         print(differential_times_markdown(checks) + "\n")
     else:
