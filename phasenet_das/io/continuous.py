@@ -191,11 +191,9 @@ def source_of_index(
     pieces = _arrange(usable)
     chains = _segments(pieces)
     clipped, chains = _clip(pieces, chains, limits_ns)
-    tables += [
-        left_out.repeated(pieces, selected),
-        left_out.out_of_range(pieces, clipped, selected),
-        left_out.between(chains, selected),
-    ]
+    tables += [left_out.repeated(pieces, selected), left_out.between(chains, selected)]
+    if limits_ns != (None, None):
+        tables.append(left_out.out_of_range(pieces, clipped, selected))
     segments = _file_segments(clipped, chains, selected, strict)
     coverage = left_out.join(tables)
     _report(coverage, usable)

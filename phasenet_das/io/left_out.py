@@ -68,6 +68,8 @@ def unread(rows: pd.DataFrame) -> pd.DataFrame:
 
 def unusable(rows: pd.DataFrame, problems: Mapping[int, PhaseNetDASError]) -> pd.DataFrame:
     """Name the recordings that cannot be used, with their problem, by position."""
+    if not problems:
+        return _rows([], [], [])
     bad = rows.loc[sorted(problems)]
     ends = np.where(
         (bad["start_ns"] == NO_TIME) | bad["dt_s"].isna(),
@@ -87,6 +89,8 @@ def unusable(rows: pd.DataFrame, problems: Mapping[int, PhaseNetDASError]) -> pd
 def repeated(pieces: pd.DataFrame, selected: Selection) -> pd.DataFrame:
     """Name what an earlier file has already: whole files (``duplicate``, ``overlapped``) and beginnings."""
     later = pieces[pieces["owner"] >= 0]
+    if later.empty:
+        return _rows([], [], [])
     owners = pieces.iloc[later["owner"].to_numpy()]
     dt_ns = later["dt_s"].to_numpy() * 1e9
     apart = np.abs(later["start_ns"].to_numpy() - owners["start_ns"].to_numpy()) / dt_ns
@@ -149,7 +153,9 @@ def out_of_range(pieces: pd.DataFrame, clipped: pd.DataFrame, selected: Selectio
 
 def between(chains: pd.DataFrame, selected: Selection) -> pd.DataFrame:
     """Name gaps between the segments of a cable, and where its record is divided though nothing lacks."""
-    tables = [_between(part, selected) for _, part in chains.groupby("station_id", sort=True)]
+    tables = [
+        _between(part, selected) for _, part in chains.groupby("station_id", sort=True) if len(part) > 1
+    ]
     return pd.concat(tables, ignore_index=True) if tables else _rows([], [], [])
 
 
