@@ -74,11 +74,13 @@ def info(
     dx_m: Spacing = None,
     unit: Unit = None,
 ) -> None:
-    """Say what recordings hold: format, span, gaps, sampling, channels, unit.
+    """Say what recordings hold: format, span, gaps, sampling, channels, unit; of a folder also as one record.
 
     Example: phasenet-das info recording.h5
     """
     from phasenet_das import io
+    from phasenet_das.config import DataSettings
+    from phasenet_das.io.continuous import open_continuous
     from phasenet_das.io.inputs import find_recordings
 
     failed = 0
@@ -88,6 +90,9 @@ def info(
         except PhaseNetDASError as error:
             failed += 1
             typer.echo(f"error: {error}", err=True)
+    if any(Path(item).is_dir() for item in inputs):
+        data = DataSettings(start_time=start_time, dt_s=dt_s, dx_m=dx_m, unit=unit)
+        typer.echo(open_continuous(inputs, data).summary())
     if failed:
         raise typer.Exit(1)
 

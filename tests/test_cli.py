@@ -79,6 +79,25 @@ def test_info_says_what_a_file_holds(run: Run, workplace: Path) -> None:
         assert expected in answer.stdout
 
 
+def test_info_of_a_folder_ends_with_the_continuous_view(run: Run, workplace: Path, tmp_path: Path) -> None:
+    later = io.make_patch(
+        np.ones((20, 100), np.float32) * np.arange(100),
+        start_time="2024-01-01T00:00:30",
+        dt_s=0.01,
+        distance_m=np.arange(20) * 10.0,
+        station_id="C",
+        unit="strain / s",
+    )
+    io.write_quakeflow(later, tmp_path / "later.h5")
+    (tmp_path / "record.h5").write_bytes((workplace / "record.h5").read_bytes())
+    answer = run("info", str(tmp_path), cwd=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    summary = answer.stdout[answer.stdout.index("continuous:") :]
+    assert "2 segment(s) of 1 cable(s)" in summary
+    assert "C: 2 segment(s), 21 s from 2024-01-01T00:00:00" in summary
+    assert "1 gap(s) of 10 s in all" in summary
+
+
 def test_pick_then_export(run: Run, workplace: Path) -> None:
     answer = run(
         "pick", "record.h5", "-o", "picks.parquet", "--weights", "weights", "--station-id", "C", cwd=workplace

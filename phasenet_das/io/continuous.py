@@ -58,10 +58,10 @@ class ContinuousSource:
 
     def summary(self) -> str:
         """Say in a few lines what there is, for people."""
-        lines = [f"continuous: {len(self.segments)} segment(s), {self.report.opened} file(s) opened"]
         cables: dict[str, list[Segment]] = {}
         for segment in self.segments:
             cables.setdefault(segment.station_id, []).append(segment)
+        lines = [f"continuous: {len(self.segments)} segment(s) of {len(cables)} cable(s)"]
         lines += [self._of_cable(name, segments) for name, segments in cables.items()]
         counts = self.coverage["status"].value_counts()
         lines += [

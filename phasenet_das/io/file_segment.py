@@ -23,6 +23,7 @@ __all__ = ["FileSegment", "Pieces"]
 
 log = logging.getLogger(__name__)
 
+_LOGGED = 5
 _OPEN_FILES = 2  # a window crosses from one file to the next
 _BLOCK_VALUES = 2**24  # read at once; more is read in parts, so that little is held beside the result
 
@@ -165,8 +166,8 @@ class FileSegment:
             reason = str(error) if path in str(error) else f"{path}: {type(error).__name__}: {error}"
             if self.strict:
                 raise error if isinstance(error, PhaseNetDASError) else DataFormatError(reason) from error
-            log.error("%s: samples of %s are lost: %s", self.name, path, reason)
             self.failures[path] = reason
+            _say(logging.ERROR, f"{self.name}: samples are lost: {reason}", len(self.failures))
             out[:] = np.nan
             return
         self._judge(path, out)
@@ -194,7 +195,13 @@ class FileSegment:
         elif not np.isfinite(edge).any() and not np.isfinite(block).any():
             self.notes[path] = f"{path}: nothing finite in what was read of it."
         if path in self.notes:
-            log.warning("%s: %s", self.name, self.notes[path])
+            _say(logging.WARNING, f"{self.name}: {self.notes[path]}", len(self.notes))
+
+
+def _say(level: int, text: str, count: int) -> None:
+    """Log the first few of many files alike; all are in ``failures`` or ``notes``."""
+    if count <= _LOGGED:
+        log.log(level, "%s%s", text, " (further ones are not logged)" if count == _LOGGED else "")
 
 
 def _check_unchanged(pieces: Pieces, k: int) -> int:
