@@ -187,7 +187,7 @@ class PartStore:
         StoredPart
         """
         path = self._path(key)
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         arrow = to_arrow(picked.picks)
         facts = json.dumps(picked.facts.to_json()).encode()
         arrow = arrow.replace_schema_metadata({**arrow.schema.metadata, _FACTS: facts})

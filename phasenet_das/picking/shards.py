@@ -8,6 +8,7 @@ record: so the picks of all shards are those of the whole record, whatever their
 from __future__ import annotations
 
 import itertools
+import logging
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from phasenet_das.config import PickSettings
 from phasenet_das.errors import SamplingError
 from phasenet_das.picking.assemble import AMPLITUDE_WINDOW_S
 from phasenet_das.picking.conditioning import condition, filter_reach, stack_groups
-from phasenet_das.picking.filters import TimeGrid, rational_ratio, resampled_grid, source_span
+from phasenet_das.picking.filters import TimeGrid, resampled_grid, source_span
 from phasenet_das.picking.layout import neighbour_step
 from phasenet_das.picking.prepared import Prepared
 from phasenet_das.picking.quality import QualityGrid, Screened
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
 
 __all__ = ["RecordPlan", "Shard", "ShardSize", "Window"]
 
+log = logging.getLogger(__name__)
+
 _LONGEST_S = 600.0
+_STEPS = 20
 _FEW_CHANNELS = 512
 _HALOS = 5  # length of a shard in those of what surrounds its core, where blocks of channels make room
 _MIN_SAMPLES = 3
@@ -152,6 +156,8 @@ class RecordPlan:
         wanted = sampling_rate_hz if settings.rate is None else settings.rate
         self.rate_hz = 1 / record.dt_s if wanted == "native" else float(wanted)
         self.grid = resampled_grid(self.source_grid, self.rate_hz)
+        if self.grid != self.source_grid:
+            log.info("%s: resampling %g Hz to %g Hz", record.name, 1 / record.dt_s, 1 / self.grid.dt_s)
         if self.grid.num_samples < _MIN_SAMPLES:
             raise SamplingError(
                 f"a record of {record.num_samples} samples at {1 / record.dt_s:g} Hz cannot be picked at "
@@ -167,11 +173,6 @@ class RecordPlan:
     def context(self) -> int:
         """Scores wanted on each side to tell peaks, samples."""
         return self.separation + 1
-
-    @property
-    def resampled(self) -> bool:
-        """Whether the network's rate is another than the record's."""
-        return rational_ratio(1 / self.record.dt_s, self.rate_hz) != (1, 1)
 
     @property
     def whole(self) -> Shard:
@@ -201,8 +202,8 @@ class RecordPlan:
         room = self._room(max(len(self._loaded_positions(rows)) for rows in self.row_blocks))
         longest = _LONGEST_S / self.grid.dt_s
         length = min(max(room - self._halo, self._halo / 2), longest)
-        # Whole multiples of a tenth of the longest, where it is not shorter: few more channels move no bound.
-        step = longest / 20
+        # In whole steps, so that a few channels more or less move no bound.
+        step = longest / _STEPS
         return max(1, round(length // step * step if length >= step else length))
 
     def shards(self) -> Iterator[Shard]:
@@ -334,15 +335,13 @@ class RecordPlan:
 
     def _room(self, channels: int) -> float:
         """Give the samples at the network's rate that so many channels may load."""
-        ratio = self.source_grid.num_samples / self.grid.num_samples
-        return self.size.samples / channels / max(1.0, ratio)
+        return self.size.samples / channels / max(1.0, self.grid.dt_s / self.source_grid.dt_s)
 
     @property
     def _halo(self) -> float:
         """Samples at the network's rate that are loaded around a core, before and behind it."""
-        ratio = self.grid.num_samples / self.source_grid.num_samples
-        own = 2 * (self._filter_reach + self.quality.block)
-        return 2 * (self.context + self.reach.time + self.reach.block) + self._after + own * ratio
+        own = 2 * (self._filter_reach + self.quality.block) * self.source_grid.dt_s / self.grid.dt_s
+        return 2 * (self.context + self.reach.time + self.reach.block) + self._after + own
 
     @property
     def _after(self) -> int:
