@@ -44,7 +44,7 @@ def expected(folder: Path) -> bytes:
     return output.read_bytes()
 
 
-@pytest.mark.parametrize(("parts", "where"), [(1, "written"), (7, "written"), (4, "half"), (0, "merge")])
+@pytest.mark.parametrize(("parts", "where"), [(5, "written"), (4, "half"), (0, "merge")])
 def test_killed_and_run_again(folder: Path, expected: bytes, tmp_path: Path, parts: int, where: str) -> None:
     output = tmp_path / "picks.parquet"
     command = [sys.executable, "-m", "tests.picking.interrupted", folder, output, parts, where]

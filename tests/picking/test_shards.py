@@ -54,7 +54,7 @@ def _pick(kind: str, segment: ArraySegment, size: ShardSize, **options: object) 
     return join_picks(worker.pick(plan, shard).picks for shard in plan.shards())
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     start=st.integers(0, 10**12),
     samples=st.integers(3, 5000),
@@ -104,7 +104,7 @@ def _whole(kind: str) -> pd.DataFrame:
     return _pick(kind, _segment(data=_broken()), WHOLE)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(
     kind=st.sampled_from(["tile", "tile", "tile-array", "window", "window"]),
     seconds=st.floats(2.5, 12),
