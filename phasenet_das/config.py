@@ -149,7 +149,7 @@ class PickSettings(_Section):
         "to both sides by about 1 / width.",
         json_schema_extra=_unit("Hz"),
     )
-    batch_size: int = Field(96, ge=1, description="Windows a forward pass; changes speed and memory only.")
+    batch_size: int = Field(48, ge=1, description="Windows a forward pass; changes speed and memory only.")
 
     @model_validator(mode="after")
     def _check(self) -> PickSettings:

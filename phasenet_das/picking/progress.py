@@ -29,7 +29,8 @@ class Progress:
     def __init__(self, plans: Iterable[RecordPlan], *, shown: bool) -> None:
         seconds = sum(plan.grid.num_samples * plan.grid.dt_s for plan in plans)
         form = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
-        self._bar = tqdm(desc="picking", total=round(seconds, 3), disable=not shown, bar_format=form)
+        self._total_s = seconds
+        self._bar = tqdm(desc="picking", total=seconds, disable=not shown, bar_format=form)
         self._begin, self._picks, self._data_s, self._fresh_s = time.monotonic(), 0, 0.0, 0.0
 
     def __enter__(self) -> Self:
@@ -57,4 +58,4 @@ class Progress:
         speed = self._fresh_s / max(1e-6, time.monotonic() - self._begin)
         data = pd.Timedelta(seconds=round(self._data_s))
         self._bar.set_postfix_str(f"{data}, {speed:.0f} x real time, {self._picks} picks", refresh=False)
-        self._bar.update(seconds)
+        self._bar.update(min(seconds, self._total_s - self._bar.n))
