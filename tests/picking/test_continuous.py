@@ -267,3 +267,16 @@ def test_a_scheduler_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: p
     folder = _write(tmp_path / "raw", _noise(), [])
     with pytest.raises(ConfigError, match="cannot be reached"):
         _pick(folder, tmp_path / "p.parquet", selection=Selection(scheduler="tcp://127.0.0.1:9"))
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("kind", ["tile", "window"])
+@pytest.mark.parametrize("name", ["brady_porotomo_20160321_M4.3.h5"])
+def test_real_records_in_shards(shared: Path, tmp_path: Path, kind: str, name: str) -> None:
+    path, channels = shared / "data" / "das_events" / name, (2600, 2648)
+    whole = small_picker(kind).pick(io.read(path, channels=channels), station_id="CABLE")
+    report = _pick(
+        path, tmp_path / "p.parquet", kind=kind, data=DATA.model_copy(update={"channels": channels})
+    )
+    assert report.num_parts > 8
+    assert_same_picks(whole, read_picks(report.output), least=100)
