@@ -92,7 +92,7 @@ def cases(split: str, cache: Path) -> Iterator[Case]:
 
 def pickers(names: list[str], kind: str, loaded: dict[str, Any]) -> dict[str, Any]:
     """Give every picker by name; networks are loaded before, classical ones are set for the kind."""
-    assert set(names) == set(loaded)  # noqa: S101 - main loads what was asked for
+    assert set(names) == set(loaded)
     return loaded | {name: TriggerPicker(method, KINDS[kind].triggers) for name, method in CLASSICAL.items()}
 
 

@@ -15,6 +15,7 @@ from phasenet_das.tables import PICK_COLUMNS, conform, empty_picks, make_pick_id
 
 __all__ = [
     "AMPLITUDE_WINDOW_S",
+    "ONSET_SAMPLES",
     "SORTED_BY",
     "ScoredBlock",
     "block_picks",
@@ -30,6 +31,9 @@ SORTED_BY = ["phase_time", "channel_index", "phase_type", "station_id"]
 
 AMPLITUDE_WINDOW_S = 2.0
 """Time after a pick in which its amplitude is measured, s."""
+
+ONSET_SAMPLES = 20
+"""Samples of the network's time axis that a channel must have before a pick."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,8 @@ def channel_scores(block: ScoredBlock) -> np.ndarray:
 def block_picks(block: ScoredBlock, thresholds: dict[str, float], min_separation: int) -> pd.DataFrame:
     """Pick the channels of a block.
 
+    A pick needs some data of its channel before it (``ONSET_SAMPLES``).
+
     Parameters
     ----------
     block : ScoredBlock
@@ -116,9 +122,8 @@ def _phase_picks(
     group, sample = group[mine], sample[mine]
     offset = sub_sample_offset(scores, group, sample)
     peak, channel = _expand(group, block.group)
-    if block.missing is not None:
-        present = ~block.missing[channel, sample[peak]]
-        peak, channel = peak[present], channel[present]
+    seen = _has_past(block, channel, sample[peak])
+    peak, channel = peak[seen], channel[seen]
     return pd.DataFrame(
         {
             "row": block.rows[channel],
@@ -128,6 +133,15 @@ def _phase_picks(
             "phase_score": scores[group, sample][peak],
         }
     )
+
+
+def _has_past(block: ScoredBlock, channel: np.ndarray, sample: np.ndarray) -> np.ndarray:
+    """Tell the peaks with data before them: where a record begins, or data after a gap, all is an onset."""
+    seen = block.first + sample >= ONSET_SAMPLES
+    if block.missing is not None:
+        past = np.maximum(sample[:, None] - np.arange(ONSET_SAMPLES + 1), 0)
+        seen &= ~block.missing[channel[:, None], past].any(axis=1)
+    return seen
 
 
 def _expand(peak_group: np.ndarray, channel_group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -26,7 +26,7 @@ from phasenet_das.tables import to_arrow
 
 __all__ = ["ALGORITHM", "PartStore", "ShardKeys", "StoredPart"]
 
-ALGORITHM = 1
+ALGORITHM = 2
 """Version of how shards are picked: raised when equal inputs and settings give other picks."""
 
 _FACTS = b"phasenet_das_shard"

@@ -19,7 +19,7 @@ import numpy as np
 
 from phasenet_das.config import PickSettings
 from phasenet_das.errors import SamplingError
-from phasenet_das.picking.assemble import AMPLITUDE_WINDOW_S
+from phasenet_das.picking.assemble import AMPLITUDE_WINDOW_S, ONSET_SAMPLES
 from phasenet_das.picking.conditioning import condition, filter_reach, stack_groups
 from phasenet_das.picking.filters import TimeGrid, resampled_grid, source_span
 from phasenet_das.picking.layout import neighbour_step
@@ -172,7 +172,7 @@ class RecordPlan:
     @property
     def context(self) -> int:
         """Scores wanted on each side to tell peaks, samples."""
-        return self.separation + 1
+        return max(self.separation, ONSET_SAMPLES) + 1
 
     @property
     def whole(self) -> Shard:

@@ -82,6 +82,22 @@ def test_picks_are_the_peaks_of_the_scores(picker: Picker) -> None:
         assert float(nearest) == pytest.approx(pick.phase_score, abs=1e-6)
 
 
+def test_nothing_is_picked_where_data_begins(picker: Picker) -> None:
+    patch = _record(channels=40)
+    scores = picker.annotate(patch).values[1:]
+    peaks = (scores[..., 1:-1] > scores[..., :-2]) & (scores[..., 1:-1] >= scores[..., 2:])
+    assert (scores[..., 1:-1][peaks & (np.arange(1, 1499) < 20)] > 0.3).any()  # else nothing is tested
+    data = io.get_data(patch).copy()
+    data[:20, 700:900] = np.nan
+    gappy = _record(channels=40).update(data=data)
+    start = pd.Timestamp(START, tz="UTC")
+    for one, first in ((patch, 0), (gappy, 900)):
+        sample = (picker.pick(one)["phase_time"] - start).dt.total_seconds() / 0.01
+        channel = picker.pick(one)["channel_index"] < 120
+        assert not (channel & sample.between(first - 1, first + 19)).any()
+        assert sample.between(first + 20, first + 60).any()
+
+
 @pytest.mark.parametrize("batch_size", [1, 5])
 def test_batches_change_nothing(picker: Picker, batch_size: int) -> None:
     patch = _record()
