@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -27,6 +28,8 @@ weights_app = typer.Typer(
     help="Name and describe model weights.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(weights_app, name="weights")
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Inputs = Annotated[list[str], typer.Argument(help="Files, folders or glob patterns of recordings.")]
 ConfigFile = Annotated[
@@ -517,6 +520,15 @@ def main() -> None:
         app()
     except (PhaseNetDASError, GammaError) as error:
         typer.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        typer.echo(
+            f"error: no room left to write ({error}). Make room, or choose another place with -o; then run "
+            "the same command again: it goes on where it was.",
+            err=True,
+        )
         sys.exit(1)
 
 

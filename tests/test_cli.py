@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from collections.abc import Callable
@@ -70,6 +71,24 @@ def test_runs_as_a_module(workplace: Path) -> None:
     answer = subprocess.run(command, capture_output=True, text=True, cwd=workplace, check=False)  # noqa: S603
     assert answer.returncode == 1
     assert answer.stderr.startswith("error: no recording found")
+
+
+def test_a_full_disk_is_told_with_what_to_do(
+    run: Run, workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "picks.parquet")
+
+    arguments = ("pick", "record.h5", "-o", tmp_path / "picks.parquet", "--weights", "weights")
+    with monkeypatch.context() as broken:
+        broken.setattr("phasenet_das.picking.recordings.write_merged", full)
+        answer = run(*arguments, cwd=workplace)
+    assert answer.returncode == 1
+    assert "error: no room left to write" in answer.stderr
+    assert "run the same command" in answer.stderr
+    answer = run(*arguments, cwd=workplace)
+    assert answer.returncode == 0
+    assert "parts were there" in answer.stdout
 
 
 def test_info_says_what_a_file_holds(run: Run, workplace: Path) -> None:

@@ -263,6 +263,7 @@ def pick_parts(
                     key = run.keys.key(plan, shard)
                     part = store.find(key) if resume else None
                     if part is None or part.facts.failures:  # what could not be read is tried again
+                        store.discard(key)  # else a worker would find it done
                         yield Todo(number, plan, shard, key)
                     else:
                         done(part, reused=True)

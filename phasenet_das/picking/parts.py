@@ -6,11 +6,13 @@ so that they are there whole or not at all, whoever writes them and wherever he 
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import time
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +20,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from phasenet_das.errors import PhaseNetDASError
 from phasenet_das.models.zoo import Weights
 from phasenet_das.picking.findings import ShardFacts
 from phasenet_das.picking.shards import RecordPlan, Shard
 from phasenet_das.picking.work import PickedShard
 from phasenet_das.tables import to_arrow
 
-__all__ = ["ALGORITHM", "PartStore", "ShardKeys", "StoredPart"]
+__all__ = ["ALGORITHM", "DamagedPartError", "PartStore", "ShardKeys", "StoredPart"]
 
 ALGORITHM = 2
 """Version of how shards are picked: raised when equal inputs and settings give other picks."""
@@ -32,6 +35,10 @@ ALGORITHM = 2
 _FACTS = b"phasenet_das_shard"
 _SPEED_ONLY = {"batch_size", "device", "weights", "weights_sha256"}
 _ABANDONED_S = 3600.0
+
+
+class DamagedPartError(PhaseNetDASError):
+    """A finished shard cannot be read back; it is removed, so that it is picked again."""
 
 
 class ShardKeys:
@@ -147,7 +154,7 @@ class PartStore:
         StoredPart or None
             None when it is not there, or cannot be read.
         """
-        if key in self._found:
+        if key in self._found and self._path(key).exists():
             return self._found[key]
         try:
             metadata = pq.read_metadata(self._path(key))
@@ -169,8 +176,55 @@ class PartStore:
         -------
         pandas.DataFrame
             Rows of the pick table.
+
+        Raises
+        ------
+        DamagedPartError
+            It is gone, cut or overwritten.
         """
-        return pq.read_table(self._path(key)).to_pandas(strings_to_categorical=False)
+        path = self._path(key)
+        try:
+            table = pq.read_table(path, page_checksum_verification=True)
+            return table.to_pandas(strings_to_categorical=False)
+        except (OSError, pa.ArrowException, ValueError) as error:
+            if getattr(error, "errno", None) not in (None, errno.ENOENT):
+                raise  # the disk, not the part
+            self.discard(key)
+            raise DamagedPartError(
+                f"{path}: damaged ({error}): removed, so that it is picked again."
+            ) from error
+
+    def discard(self, key: str) -> None:
+        """Remove a part, so that nobody takes it for done.
+
+        Parameters
+        ----------
+        key : str
+            Its name.
+        """
+        self._path(key).unlink(missing_ok=True)
+        self._found.pop(key, None)
+
+    def remove_damaged(self, keys: Iterable[str]) -> int:
+        """Remove the parts that cannot be read back.
+
+        Parameters
+        ----------
+        keys : iterable of str
+            Which to try.
+
+        Returns
+        -------
+        int
+            How many were removed.
+        """
+        count = 0
+        for key in keys:
+            try:
+                self.picks(key)
+            except DamagedPartError:
+                count += 1
+        return count
 
     def write(self, key: str, picked: PickedShard) -> StoredPart:
         """Write a part whole or not at all; one that is there is replaced by its equal.
@@ -194,7 +248,7 @@ class PartStore:
         temporary = path.with_name(f".{key}-{uuid.uuid4().hex[:8]}.tmp")
         try:
             with temporary.open("wb") as file:
-                pq.write_table(arrow, file, compression="zstd")
+                pq.write_table(arrow, file, compression="zstd", write_page_checksum=True)
                 file.flush()
                 os.fsync(file.fileno())
             temporary.replace(path)
@@ -218,8 +272,7 @@ class PartStore:
         """
         others = [path for path in self.folder.glob("*/*.parquet") if path.stem not in keys]
         for path in others:
-            path.unlink(missing_ok=True)
-            self._found.pop(path.stem, None)
+            self.discard(path.stem)
         return len(others)
 
     def _path(self, key: str) -> Path:

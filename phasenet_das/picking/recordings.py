@@ -18,7 +18,7 @@ from phasenet_das.io.continuous import ContinuousSource, open_continuous
 from phasenet_das.io.segments import Segment
 from phasenet_das.picking.continuous import ContinuousRun, PickedParts, Submit, pick_parts
 from phasenet_das.picking.merge import PickSummary, write_merged
-from phasenet_das.picking.parts import PartStore
+from phasenet_das.picking.parts import DamagedPartError, PartStore
 from phasenet_das.picking.picker import Picker
 from phasenet_das.picking.pipeline import StageTimes
 from phasenet_das.provenance import provenance
@@ -181,7 +181,13 @@ def pick_files(
     submit = _submit(run, source.segments, picker, store, what)
     found = pick_parts(run, source.segments, store, resume=what.resume, submit=submit, progress=progress)
     facts = _provenance(found, source, picker, choice)
-    summary = write_merged(store, found.parts, output, facts)
+    try:
+        summary = write_merged(store, found.parts, output, facts)
+    except DamagedPartError as error:
+        log.warning("%s", error)
+        store.remove_damaged(part.key for part in found.parts)
+        found = pick_parts(run, source.segments, store, submit=submit, progress=progress)
+        summary = write_merged(store, found.parts, output, facts)
     table = found.coverage([source.coverage])
     write_table(table, coverage or output.with_suffix(".coverage.csv"), facts)
     if what.keep_parts:

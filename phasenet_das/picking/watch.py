@@ -141,6 +141,13 @@ class Watcher:
         fresh = [path for path, state in files.items() if self._files.get(path) != state]
         if not fresh:
             return None
+        try:
+            return self._pass(files, len(fresh), now)
+        except BaseException:
+            self._files, self._parts = {}, {}  # tables may be behind: the next pass writes all of them
+            raise
+
+    def _pass(self, files: dict[str, tuple[int, int]], num_fresh: int, now: float) -> WatchStep:
         source = open_continuous(list(files), self._data, index=self._store.folder / "index")
         found = pick_parts(self._run, source.segments, self._store)
         self._files = files
@@ -152,7 +159,7 @@ class Watcher:
         events = self._write_events(end_ns, facts)
         picked_to = pd.Timestamp(end_ns, tz="UTC")
         picks = sum(part.num_picks for part in changed if part.key in self._parts)
-        return WatchStep(len(fresh), picks, events, picked_to, now - end_ns * 1e-9)
+        return WatchStep(num_fresh, picks, events, picked_to, now - end_ns * 1e-9)
 
     def follow(self, *, poll_s: float, report: Callable[[str], None]) -> None:
         """Pass after pass, until interrupted.

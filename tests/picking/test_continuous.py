@@ -12,7 +12,9 @@ import pytest
 from phasenet_das import io
 from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
 from phasenet_das.errors import ConfigError, PhaseNetDASError
+from phasenet_das.io.continuous import open_continuous
 from phasenet_das.picking import Selection, pick_files
+from phasenet_das.picking.continuous import ContinuousRun, pick_parts
 from phasenet_das.picking.parts import PartStore
 from phasenet_das.tables import PICK_COLUMNS, read_coverage, read_metadata, read_picks
 from tests.picking.small_pickers import assert_same_picks, small_picker
@@ -128,6 +130,37 @@ def test_a_damaged_part_is_picked_again(tmp_path: Path) -> None:
     report = _pick(folder, output)
     assert report.reused == report.num_parts - 1
     assert output.read_bytes() == content
+
+
+def test_parts_damaged_within_are_picked_again(tmp_path: Path) -> None:
+    folder, output = _write(tmp_path / "raw", _noise(), []), tmp_path / "picks.parquet"
+    _pick(folder, output)
+    content = output.read_bytes()
+    for part in list((tmp_path / "picks.parquet.parts").glob("*/*.parquet"))[:2]:
+        damaged = bytearray(part.read_bytes())
+        damaged[200:208] = bytes(8)  # the description at its end stays whole
+        part.write_bytes(damaged)
+    report = _pick(folder, output)
+    assert report.reused == report.num_parts - 2
+    assert output.read_bytes() == content
+
+
+def test_what_is_picked_anew_is_not_found_by_workers(tmp_path: Path) -> None:
+    picker, store = small_picker(), PartStore(tmp_path)
+    folder = _write(tmp_path / "raw", _noise(), [])
+    records = open_continuous([str(folder)], DATA).segments
+    run = ContinuousRun.of(picker.shard_picker(PickSettings()), SHORT)
+    first = pick_parts(run, records, store)
+    worker = PartStore(tmp_path)
+    assert all(worker.find(part.key) is not None for part in first.parts)
+
+    def submit(todo, store, times):
+        for one in todo:
+            assert worker.find(one.key) is None
+            yield from run.pick_here(iter([one]), store, times)
+
+    second = pick_parts(run, records, store, resume=False, submit=submit)
+    assert {part.key for part in second.parts} == {part.key for part in first.parts}
 
 
 def test_a_file_that_fails_while_it_is_read_is_named_and_tried_again(

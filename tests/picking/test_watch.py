@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import numpy as np
@@ -102,5 +103,25 @@ def test_a_broken_file_is_waited_for(tmp_path: Path) -> None:
     assert watcher.step(1e12).picked_to == pd.Timestamp(START, tz="UTC") + pd.Timedelta(seconds=SECONDS)
     (folder / "001.h5").write_bytes(whole)
     assert watcher.step(1e12).num_files == 1
+    picks = pd.concat([read_picks(path) for path in (output / "picks").glob("*.parquet")])
+    assert_same_picks(small_picker().pick(_patch(0, 2 * SECONDS)), picks.reset_index(drop=True))
+
+
+def test_tables_that_could_not_be_written_are_written_by_the_next_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    folder, output = tmp_path / "raw", tmp_path / "live"
+    _drop(folder, 0)
+    watcher = _watcher(folder, output)
+    watcher.step(1e12)
+    _drop(folder, 1)
+    with monkeypatch.context() as broken:
+        broken.setattr("phasenet_das.picking.watch.write_table", full)
+        with pytest.raises(OSError, match="No space"):
+            watcher.step(1e12)
+    assert watcher.step(1e12) is not None
     picks = pd.concat([read_picks(path) for path in (output / "picks").glob("*.parquet")])
     assert_same_picks(small_picker().pick(_patch(0, 2 * SECONDS)), picks.reset_index(drop=True))
