@@ -137,7 +137,7 @@ class PartStore:
 
     def sweep(self) -> None:
         """Remove what runs that were stopped an hour ago or more left half written."""
-        for path in self.folder.glob("*/.*.tmp"):
+        for path in self.folder.glob("??/.*.tmp"):
             if time.time() - path.stat().st_mtime > _ABANDONED_S:
                 path.unlink(missing_ok=True)
 
@@ -270,7 +270,7 @@ class PartStore:
         int
             How many were removed.
         """
-        others = [path for path in self.folder.glob("*/*.parquet") if path.stem not in keys]
+        others = [path for path in self.folder.glob("??/*.parquet") if path.stem not in keys]
         for path in others:
             self.discard(path.stem)
         return len(others)

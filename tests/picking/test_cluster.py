@@ -54,5 +54,5 @@ def test_two_processes_one_of_which_is_lost_give_the_table_of_one(tmp_path: Path
     assert not fatal.exists()
     assert len({part.key for part in found.parts}) == len(found.parts) == 16
     assert_same_picks(expected, merge_parts(store, found.parts))
-    assert len(list(store.folder.glob("*/*.parquet"))) == 16
+    assert len(list(store.folder.glob("??/*.parquet"))) == 16
     assert not list(store.folder.glob("*.pkl"))

@@ -117,7 +117,7 @@ def test_new_files_redo_only_what_they_touch(tmp_path: Path) -> None:
     second = _pick(folder, output)
     assert 0.4 * first.num_parts < second.reused < first.num_parts
     assert_same_picks(small_picker().pick(_patch(data)), read_picks(output))
-    left = {path.stem for path in (tmp_path / "picks.parquet.parts").glob("*/*.parquet")}
+    left = {path.stem for path in (tmp_path / "picks.parquet.parts").glob("??/*.parquet")}
     assert len(left) == second.num_parts
 
 
@@ -125,18 +125,26 @@ def test_a_damaged_part_is_picked_again(tmp_path: Path) -> None:
     folder, output = _write(tmp_path / "raw", _noise(), []), tmp_path / "picks.parquet"
     _pick(folder, output)
     content = output.read_bytes()
-    part = next((tmp_path / "picks.parquet.parts").glob("*/*.parquet"))
+    part = next((tmp_path / "picks.parquet.parts").glob("??/*.parquet"))
     part.write_bytes(part.read_bytes()[:100])
     report = _pick(folder, output)
     assert report.reused == report.num_parts - 1
     assert output.read_bytes() == content
 
 
+def test_the_index_of_files_outlives_the_run(tmp_path: Path) -> None:
+    folder, output = _write(tmp_path / "raw", _noise(), [1200]), tmp_path / "picks.parquet"
+    _pick(folder, output)
+    _pick(folder, output)
+    source = open_continuous([str(folder)], DATA, index=tmp_path / "picks.parquet.parts" / "index")
+    assert (source.report.opened, source.report.unchanged) == (0, 2)
+
+
 def test_parts_damaged_within_are_picked_again(tmp_path: Path) -> None:
     folder, output = _write(tmp_path / "raw", _noise(), []), tmp_path / "picks.parquet"
     _pick(folder, output)
     content = output.read_bytes()
-    for part in list((tmp_path / "picks.parquet.parts").glob("*/*.parquet"))[:2]:
+    for part in list((tmp_path / "picks.parquet.parts").glob("??/*.parquet"))[:2]:
         damaged = bytearray(part.read_bytes())
         damaged[200:208] = bytes(8)  # the description at its end stays whole
         part.write_bytes(damaged)
