@@ -8,7 +8,7 @@ SEISBENCH_CACHE_ROOT ?= $(firstword $(wildcard ../shared/seisbench_cache) $(HOME
 export SEISBENCH_CACHE_ROOT
 CORES ?= 2
 
-.PHONY: demo test lint format bench generated
+.PHONY: demo test lint format bench generated weights
 .DEFAULT_GOAL := test
 
 $(INSTALLED): pyproject.toml constraints.txt
@@ -41,3 +41,10 @@ generated: $(INSTALLED)
 
 bench: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run.py
+
+# The bundled PhaseNet-DAS: some 3 GB of simulated recordings, then an hour of two cores.
+weights: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/student_data.py truth
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bundled_data.py
+	$(BIN)/phasenet-das train --config configs/train_student_truth.yaml
+	$(BIN)/phasenet-das train --config configs/train_phasenet_das.yaml
