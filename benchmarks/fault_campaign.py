@@ -88,7 +88,7 @@ def sigterm(lab: Lab) -> Outcome:
     ended(process)
     before = lab.written()
     _, alive = psutil.wait_procs(children, timeout=20)
-    found = lab.judge(lab.run(), f"stopped at {len(before)} parts", least=len(before))
+    found = lab.judge(lab.run("--workers", "2"), f"stopped at {len(before)} parts", least=len(before))
     wrong = found.wrong or (f"{len(alive)} processes stay" if alive else "")
     return replace(found, wrong=wrong)
 

@@ -35,6 +35,7 @@ ALGORITHM = 2
 _FACTS = b"phasenet_das_shard"
 _SPEED_ONLY = {"batch_size", "device", "weights", "weights_sha256"}
 _ABANDONED_S = 3600.0
+_ABANDONED_JOB_S = 7 * 86400.0
 
 
 class DamagedPartError(PhaseNetDASError):
@@ -136,9 +137,12 @@ class PartStore:
         folder.mkdir(parents=True, exist_ok=True)
 
     def sweep(self) -> None:
-        """Remove what runs that were stopped an hour ago or more left half written."""
+        """Remove what stopped runs left: half a part after an hour, a job for workers after a week."""
         for path in self.folder.glob("??/.*.tmp"):
             if time.time() - path.stat().st_mtime > _ABANDONED_S:
+                path.unlink(missing_ok=True)
+        for path in self.folder.glob("job-*.pkl"):  # workers that come late still need those of a living run
+            if time.time() - path.stat().st_mtime > _ABANDONED_JOB_S:
                 path.unlink(missing_ok=True)
 
     def find(self, key: str) -> StoredPart | None:
