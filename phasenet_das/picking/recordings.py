@@ -186,7 +186,9 @@ def pick_files(
     except DamagedPartError as error:
         log.warning("%s", error)
         store.remove_damaged(part.key for part in found.parts)
+        anew = len(found.parts) - found.reused
         found = pick_parts(run, source.segments, store, submit=submit, progress=progress)
+        found.reused -= anew  # this run's own
         summary = write_merged(store, found.parts, output, facts)
     table = found.coverage([source.coverage])
     write_table(table, coverage or output.with_suffix(".coverage.csv"), facts)
