@@ -299,7 +299,7 @@ FAULTS: dict[str, Callable[[Lab], Outcome]] = {
         "not picked there",
         _set(4, 0.0, slice(40, 45), slice(None)),
         least=0,
-        hole=Hole((120.0, 150.0), (40, 45)),
+        hole=Hole((120.0, 148.0), (40, 45)),  # whole blocks of 4 s
         rows=(("skipped", "one value only"),),
     ),
     "file at half the rate": Harmed(

@@ -35,7 +35,6 @@ ALGORITHM = 2
 _FACTS = b"phasenet_das_shard"
 _SPEED_ONLY = {"batch_size", "device", "weights", "weights_sha256"}
 _ABANDONED_S = 3600.0
-_ABANDONED_JOB_S = 7 * 86400.0
 
 
 class DamagedPartError(PhaseNetDASError):
@@ -137,12 +136,9 @@ class PartStore:
         folder.mkdir(parents=True, exist_ok=True)
 
     def sweep(self) -> None:
-        """Remove what stopped runs left: half a part after an hour, a job for workers after a week."""
+        """Remove what runs that were stopped an hour ago or more left half written."""
         for path in self.folder.glob("??/.*.tmp"):
             if time.time() - path.stat().st_mtime > _ABANDONED_S:
-                path.unlink(missing_ok=True)
-        for path in self.folder.glob("job-*.pkl"):  # workers that come late still need those of a living run
-            if time.time() - path.stat().st_mtime > _ABANDONED_JOB_S:
                 path.unlink(missing_ok=True)
 
     def find(self, key: str) -> StoredPart | None:
@@ -262,7 +258,7 @@ class PartStore:
         return StoredPart(key, picked.facts, len(picked.picks))
 
     def remove_others(self, keys: set[str]) -> int:
-        """Remove the parts that a table is not made of.
+        """Remove the parts that a table is not made of, and the jobs of workers whose run was stopped.
 
         Parameters
         ----------
@@ -277,6 +273,8 @@ class PartStore:
         others = [path for path in self.folder.glob("??/*.parquet") if path.stem not in keys]
         for path in others:
             self.discard(path.stem)
+        for path in self.folder.glob("job-*.pkl"):
+            path.unlink(missing_ok=True)
         return len(others)
 
     def _path(self, key: str) -> Path:

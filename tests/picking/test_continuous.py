@@ -301,14 +301,12 @@ def test_what_was_half_written_is_swept(tmp_path: Path) -> None:
     for path in (old, new):
         path.write_text("half")
     os.utime(old, (0, 0))
-    abandoned, living = tmp_path / "job-1.pkl", tmp_path / "job-2.pkl"
-    for path in (abandoned, living):
-        path.write_text("job")
-    os.utime(abandoned, (0, 0))
+    job = tmp_path / "job-1.pkl"
+    job.write_text("of workers whose run was killed")
     store.sweep()
     assert [path.name for path in old.parent.iterdir()] == [".ab-2.tmp"]
-    assert living.exists()
-    assert not abandoned.exists()
+    assert store.remove_others(set()) == 0
+    assert not job.exists()
 
 
 def test_a_scheduler_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
