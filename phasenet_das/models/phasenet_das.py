@@ -132,7 +132,7 @@ class PhaseNetDAS(nn.Module):
             raise DataFormatError(
                 f"a tile of {shape[0]} channels x {shape[1]} samples: expected multiples of {self.stride}."
             )
-        skips, x = [], torch.asinh(data) if self._compress else data
+        skips, x = [], _compress(data) if self._compress else data
         for down, blocks in zip(self.down, self.encoder, strict=True):
             x = blocks(down(x))
             skips.append(x)
@@ -203,6 +203,13 @@ class _Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.dense(x if self.depthwise is None else self.depthwise(x))
         return _add(y, x)
+
+
+def _compress(data: Tensor) -> Tensor:
+    """Give the inverse hyperbolic sine; torch's own takes a quarter of the network's time on a CPU."""
+    if torch.is_grad_enabled():
+        return torch.asinh(data)
+    return data.square().add_(1).sqrt_().add_(data.abs()).log_().copysign_(data)
 
 
 def _add(new: Tensor, old: Tensor) -> Tensor:

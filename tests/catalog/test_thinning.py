@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phasenet_das.catalog import thin_picks
@@ -13,6 +13,7 @@ from phasenet_das.errors import ConfigError
 GROUP = ["event_index", "station_id", "phase_type"]
 
 
+@settings(deadline=None)
 @given(limit=st.integers(1, 250), seed=st.integers(0, 2**32 - 1))
 def test_the_choice_does_not_depend_on_the_order_of_picks(picks, limit, seed):
     thinned = thin_picks(picks, limit)

@@ -168,3 +168,15 @@ def test_inputs_off_the_grid_and_unknown_names_are_refused() -> None:
         build_model("phasenet_das", {})
     with pytest.raises(WeightsError, match="width"):
         build_model("phasenet-das", {"width": 3})
+
+
+def test_strong_amplitudes_are_compressed_alike_in_training_and_inference() -> None:
+    torch.manual_seed(0)
+    model = PhaseNetDAS(widths=(4, 4, 4, 4)).eval()
+    data = 30 * torch.randn(1, 1, 32, 512)
+    training = model(data).detach()
+    with torch.inference_mode():
+        torch.testing.assert_close(model(data), training, rtol=1e-5, atol=1e-5)
+        plain = PhaseNetDAS(widths=(4, 4, 4, 4), compress=False).eval()
+        plain.load_state_dict(model.state_dict())
+        torch.testing.assert_close(plain(torch.asinh(data)), training, rtol=1e-5, atol=1e-5)
