@@ -145,7 +145,10 @@ def reliability_table(
             judged = np.flatnonzero(
                 np.isfinite(stated) & ((quantity == "probability") | np.isfinite(residual))
             )
-            for part in _equal_bins(stated[judged], max(1, min(num_bins, len(judged) // _SMALLEST_BIN))):
+            if not len(judged):
+                continue
+            number = max(1, min(num_bins, len(judged) // _SMALLEST_BIN))
+            for part in _equal_bins(stated[judged], number):
                 inside = judged[part]
                 found = (
                     np.isfinite(residual[inside]).mean()

@@ -73,6 +73,16 @@ def test_other_picks_lie_on_the_diagonal_and_a_boastful_network_does_not(
         assert reliability(table, quantity).get_xlabel().startswith("Stated")
 
 
+def test_no_right_pick_gives_no_time_and_no_warning(calibration: PickCalibration) -> None:
+    picks, truth = made_picks(2)
+    late = calibrated(picks, calibration)
+    late["phase_time"] += pd.Timedelta("1D")
+    table = reliability_table(late, truth, tolerance_s=TOLERANCE_S)
+    assert set(table["quantity"]) == {"probability"}
+    assert (table["observed"] == 0).all()
+    assert reliability_table(late.iloc[:0], truth).empty
+
+
 def test_picks_without_calibration_are_refused() -> None:
     picks, truth = made_picks(2)
     with pytest.raises(TableError, match="no column phase_probability"):
