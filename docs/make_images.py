@@ -1,6 +1,6 @@
 """Draw the figures of the documentation from a finished run of configs/brady.yaml.
 
-make demo && python docs/make_images.py
+make brady && python docs/make_images.py
 """
 
 from __future__ import annotations
