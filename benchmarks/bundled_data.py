@@ -29,7 +29,7 @@ from phasenet_das.tables import PICK_COLUMNS, conform, make_pick_ids, read_picks
 
 RATE_HZ = 100.0
 FIRST_DAY = np.datetime64("2030-01-01T00:00:00", "ns")
-SECTION = {"num_channels": 128, "num_samples": 5120, "lag_min_s": 0.5, "lag_max_s": 30.0, "snr_min_db": -12.0}
+SECTION = {"num_channels": 128, "num_samples": 6144, "lag_min_s": 0.5, "lag_max_s": 30.0, "snr_min_db": -10.0}
 # Channel spacing and gauge length (m) of the simulated cables.
 CABLES = [(1.0, 10.0), (2.0, 4.0), (4.0, 10.0), (8.0, 8.0), (10.0, 30.0), (20.0, 20.0), (50.0, 30.0)]
 NAMES = ("demo", "urban", "offshore", "swarm", "hard", "borehole")
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--out", type=Path, default=Path("results/bundled"))
     parser.add_argument("--held-out", type=Path, default=Path("benchmarks/held_out.yaml"))
-    parser.add_argument("--sections", type=int, default=1600)
+    parser.add_argument("--sections", type=int, default=2400)
     parser.add_argument("--recordings", type=int, default=24)
     options = parser.parse_args()
     held_out = yaml.safe_load(options.held_out.read_text())
@@ -68,7 +68,7 @@ def make_sections(data: Path, folder: Path, held_out: dict[str, list[str]], coun
             if path.name not in held_out["noise"]:
                 shutil.copy(path, noise)
         sections = from_records(
-            str(records), RecordSectionConfig(**SECTION), seed=1, rows=rows, noise_dir=noise
+            str(records), RecordSectionConfig(**SECTION), seed=2, rows=rows, noise_dir=noise
         )
         for number in tqdm(range(count), desc="sections", unit="section"):
             path = folder / f"section-{number:05d}.h5"

@@ -159,11 +159,14 @@ def test_equal_inputs_give_equal_bytes(report, arguments, tmp_path):
 
 
 def test_a_users_style_does_not_change_the_report_nor_the_other_way(report, arguments, tmp_path):
+    plt.figure()  # a user's own
+    already_open = plt.get_fignums()
     with mpl.rc_context({"font.size": 30, "axes.facecolor": "red"}):
         styled = write_report(tmp_path / "styled.html", title="A <cable> & more", **arguments)
         assert mpl.rcParams["font.size"] == 30
     assert styled.read_bytes() == report.read_bytes()
-    assert plt.get_fignums() == []
+    assert plt.get_fignums() == already_open
+    plt.close(already_open[-1])
 
 
 def test_every_figure_is_an_image_with_words_for_it(page):

@@ -60,6 +60,7 @@ class RecordSectionConfig(Settings):
     snr_max_db: float = _field(35.0, "dB", "Largest ratio of event to noise (rms).")
     dead: float = _field(0.02, "", "Largest share of dead channels.", ge=0, lt=1)
     traffic: float = _field(0.15, "", "Share of sections with vehicles.", ge=0, le=1)
+    ringing: float = _field(0.2, "", "Share of sections in which a span of the cable rings.", ge=0, le=1)
 
     @model_validator(mode="after")
     def _check_ranges(self) -> Self:
@@ -190,6 +191,8 @@ class RecordSections:
             arrivals.append((p, s))
             chosen.append(row)
             ratios.append(ratio)
+        if rng.random() < config.ringing:
+            _ring(data, rng)
         dead = rng.random(config.num_channels) < rng.uniform(0, config.dead)
         data *= 10 ** (rng.uniform(0, config.coupling_dex) * rng.standard_normal((len(data), 1))).astype(
             np.float32
@@ -299,7 +302,7 @@ def _mixing(traces: np.ndarray, n: int, rng: np.random.Generator) -> tuple[np.nd
     for_p = mean_p + np.array([0.35, 0.35, 0.25])[:, None] * drawn[0]
     mean_s = np.array([*rng.standard_normal(2), 0.0])[:, None]
     for_s = mean_s + np.array([0.6, 0.6, 0.3])[:, None] * drawn[1]
-    for_p *= 10 ** rng.uniform(-0.4, 0.4)
+    for_p *= 10 ** rng.uniform(-0.4, 0.7)
     live: np.ndarray = np.abs(traces).max(axis=1) > 0
     if not live[:2].any():
         for_s[2] = 1.0 + 0.4 * drawn[1, 2]
@@ -317,11 +320,11 @@ def _past_rms(data: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _scatter(data: np.ndarray, config: RecordSectionConfig, rng: np.random.Generator) -> None:
-    """Add slow waves that start where the section meets a scatterer, later than what excites them."""
+    """Add waves that start where the section meets a scatterer or reflector, later than what excites them."""
     n, samples = data.shape
     total = np.zeros_like(data)
     for _ in range(int(rng.integers(0, config.scatterers + 1))):
-        place, pace = int(rng.integers(n)), rng.uniform(0.5, 4.0)
+        place, pace = int(rng.integers(n)), float(np.exp(rng.uniform(np.log(0.1), np.log(4.0))))
         away = np.abs(np.arange(n) - place)
         weight = rng.uniform(0.2, 1.0) * np.exp(-away / rng.uniform(0.05, 0.3) / n)
         near = np.flatnonzero((weight > 0.03) & (away > 0))
@@ -330,3 +333,16 @@ def _scatter(data: np.ndarray, config: RecordSectionConfig, rng: np.random.Gener
         wave = np.where(column >= 0, data[place][np.maximum(column, 0)], np.float32(0))
         total[near] += weight[near, None].astype(np.float32) * wave
     data += total
+
+
+def _ring(data: np.ndarray, rng: np.random.Generator) -> None:
+    """Let a span of the cable ring, as casing and loose fibre do: a resonance that follows what shakes it."""
+    n = len(data)
+    angle = 2 * np.pi * float(np.exp(rng.uniform(np.log(0.01), np.log(0.35))))
+    decay = 1 - angle / (2 * rng.uniform(4.0, 30.0))  # half the frequency over the quality factor
+    width = rng.uniform(0.1, 1.0) * n
+    weight = np.exp(-(((np.arange(n) - rng.uniform(0, n)) / width) ** 4))
+    near = np.flatnonzero(weight > 0.03)
+    response = lfilter([1.0], [1.0, -2 * decay * np.cos(angle), decay**2], data[near], axis=1)
+    level = rng.uniform(0.3, 1.5) * float(data[near].std()) / max(float(response.std()), 1e-20)
+    data[near] += (level * weight[near, None] * response).astype(np.float32)

@@ -78,7 +78,8 @@ def crop(sample: Sample, first: tuple[int, int], size: tuple[int, int]) -> Sampl
     Returns
     -------
     Sample
-        Filled channels are not live, and arrivals in filled time are not in the data.
+        Filled channels are not live, and arrivals in filled time are not in the data: infinite, negative
+        before it.
     """
     total = sample.data.shape[1]
     low = np.maximum(first, 0)
@@ -94,7 +95,7 @@ def crop(sample: Sample, first: tuple[int, int], size: tuple[int, int]) -> Sampl
     kept = sample.arrivals[:, :, inner[0]]
     outside = (kept < 0) | (kept >= total)
     if first[1] < 0 or first[1] + size[1] > total:
-        kept = np.where(outside, np.inf, kept)
+        kept = np.where(outside, np.copysign(np.inf, kept), kept)
     arrivals[:, :, rows] = kept - first[1]
     rejected = np.full((len(sample.rejected), size[0]), np.nan)
     rejected[:, rows] = sample.rejected[:, inner[0]] - first[1]
@@ -343,7 +344,7 @@ def cut_ends(sample: Sample, first: int, last: int) -> Sample:
     Returns
     -------
     Sample
-        Arrivals outside the span are known not to be in the data.
+        Arrivals outside the span are known not to be in the data: infinite, negative before it.
     """
     time = np.arange(sample.data.shape[1])
     stays = (time >= first) & (time < last)
@@ -352,7 +353,7 @@ def cut_ends(sample: Sample, first: int, last: int) -> Sample:
     return replace(
         sample,
         data=sample.data * stays,
-        arrivals=np.where(lost, np.inf, sample.arrivals),
+        arrivals=np.where(lost, np.copysign(np.inf, sample.arrivals - first), sample.arrivals),
         rejected=np.where(gone, np.nan, sample.rejected),
     )
 

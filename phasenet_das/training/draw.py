@@ -12,7 +12,7 @@ from phasenet_das.training.sample import Sample
 
 __all__ = ["draw_stretch", "vary"]
 
-_SHORTEST = 0.5  # of a sample's length: how much of it stays when ends are missing
+_SHORTEST = 0.25  # of a sample's length: how much of it stays at least when ends are missing
 
 
 def draw_stretch(settings: AugmentSettings, rng: np.random.Generator) -> tuple[float, float]:
@@ -89,7 +89,7 @@ def _vary_channels(
     share = float(rng.uniform(0, settings.dead))
     sample = augment.kill_channels(sample, np.asarray(rng.random(channels) < share))
     if missing_ends:
-        missing = int(rng.integers(round(_SHORTEST * total) + 1))
+        missing = int(rng.integers(round((1 - _SHORTEST) * total) + 1))
         at_start = int(rng.integers(missing + 1))
         sample = augment.cut_ends(sample, at_start, total - (missing - at_start))
     return sample

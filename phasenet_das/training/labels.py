@@ -90,9 +90,10 @@ def make_targets(sample: Sample, sigma_s: float) -> np.ndarray:
 def make_mask(sample: Sample, sigma_s: float, guard_s: float) -> np.ndarray:
     """Say where labels can be trusted, so that a missing label is not taught as noise.
 
-    Out of the loss are: dead channels; spans around rejected picks, unless a kept pick is there; and, on
-    channels where an event lacks P or S or both, the span in which the rest of the cable tells that its
-    arrivals may lie.
+    Out of the loss are: dead channels; spans around rejected picks, unless a kept pick is there; on channels
+    where an event lacks P or S or both, the span in which the rest of the cable tells that its arrivals may
+    lie; and the surroundings of an S whose P came before the sample, since a first arrival is a P to
+    whoever sees nothing before it.
 
     Parameters
     ----------
@@ -119,6 +120,8 @@ def make_mask(sample: Sample, sigma_s: float, guard_s: float) -> np.ndarray:
             first, last = _event_span(event)
             untrusted = (time >= first[unknown, None] - guard) & (time <= last[unknown, None] + guard)
             mask[unknown] &= ~untrusted
+    p, s = sample.arrivals[:, 0], sample.arrivals[:, 1]
+    mask &= ~_near(np.where(p < 0, s, np.nan), shape, guard)
     mask[~sample.live] = False
     return mask.astype(np.float32)
 
