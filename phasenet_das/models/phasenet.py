@@ -9,6 +9,7 @@ not know shifts arrivals by samples; so the split of the training length is kept
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,6 +39,11 @@ class PhaseNet(nn.Module):
     window_samples : int
         Training length, which sets how strided layers are padded on the left.
 
+    Attributes
+    ----------
+    model_args : dict
+        The arguments above.
+
     Notes
     -----
     The input is standardised by the caller: each component demeaned and divided by its population
@@ -51,6 +57,12 @@ class PhaseNet(nn.Module):
         self.in_channels = in_channels
         self.classes = classes
         self.filters = filters
+        self.model_args: dict[str, Any] = {
+            "in_channels": in_channels,
+            "classes": classes,
+            "filters": filters,
+            "window_samples": window_samples,
+        }
         self._alignment = _training_alignment(window_samples)
         width = [filters * 2**level for level in range(_LEVELS)]
         self.inc = nn.Conv1d(in_channels, width[0], _KERNEL)
@@ -76,13 +88,19 @@ class PhaseNet(nn.Module):
         Parameters
         ----------
         waveforms : torch.Tensor, shape (batch, in_channels, time), float32
-            Standardised windows.
+            Standardised windows; or (batch, 1, channel, time), pieces of fibre, of which each channel is fed
+            by itself to all components.
 
         Returns
         -------
-        torch.Tensor, shape (batch, classes, time), float32
+        torch.Tensor, shape (batch, classes, time) or (batch, classes, channel, time), float32
             Softmax over the second axis gives probabilities.
         """
+        if waveforms.ndim == 4:
+            batch, _, channels, samples = waveforms.shape
+            single = waveforms.reshape(batch * channels, 1, samples).expand(-1, self.in_channels, -1)
+            of_channels: Tensor = self(single)
+            return of_channels.reshape(batch, channels, self.classes, samples).transpose(1, 2)
         x = functional.relu(self.in_bn(self.inc(functional.pad(waveforms, (_KERNEL // 2, _KERNEL // 2)))))
         skips = []
         for level, layers in enumerate(self.down_branch):

@@ -1,0 +1,301 @@
+"""Distillation: a small PhaseNet learns what another picker says of single traces, and what is true of them.
+
+The other picker's probabilities are computed once, over whole traces, and kept. What is learned is
+``truth_share`` of the true labels and the rest of its probabilities (Hinton et al. 2015, section 2, at
+temperature one): where it errs, truth corrects it; where no label can tell how clear an arrival is, it does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from phasenet_das.config import TrainSettings
+from phasenet_das.errors import ConfigError, DataFormatError, WeightsError
+from phasenet_das.models.phasenet import PhaseNet
+from phasenet_das.models.zoo import Weights
+from phasenet_das.picking.windows import window_scores
+from phasenet_das.simulate.seeds import generator
+from phasenet_das.tables import atomic_path
+from phasenet_das.training.ddp import find_world
+from phasenet_das.training.labels import make_targets
+from phasenet_das.training.loop import Trainer, TrainingResult, initial_model
+from phasenet_das.training.sample import PHASES, Sample
+from phasenet_das.training.stream import Key, TrainingSamples, normalize
+
+__all__ = ["DistillationSamples", "TraceSet", "distill", "load_traces", "save_traces", "teacher_scores"]
+
+_ANCHORED = 0.9  # share of windows that are laid around an arrival, where the trace has one
+_BATCH = 48
+
+
+@dataclass(frozen=True)
+class TraceSet:
+    """Traces of one kind, each by itself.
+
+    Attributes
+    ----------
+    data : numpy.ndarray, shape (trace, time), float16
+        Any amplitude that float16 holds; a dead trace is zero.
+    scores : numpy.ndarray, shape (trace, 2, time), float16
+        Probabilities of P and S that the teacher gives.
+    arrivals : numpy.ndarray, shape (trace, event, 2), float64
+        True P and S, in samples; infinite where there is none.
+    share : float
+        How often traces of this kind are drawn, relative to others.
+
+    Raises
+    ------
+    DataFormatError
+        Shapes contradict each other.
+    """
+
+    data: np.ndarray
+    scores: np.ndarray
+    arrivals: np.ndarray
+    share: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse arrays that do not belong together."""
+        count, samples = self.data.shape
+        scores, arrivals = self.scores.shape, self.arrivals.shape
+        if scores != (count, len(PHASES), samples) or arrivals[::2] != (count, len(PHASES)):
+            raise DataFormatError(
+                f"traces: data {self.data.shape}, scores {scores}, arrivals {arrivals}; expected "
+                "(trace, time), (trace, 2, time), (trace, event, 2)."
+            )
+
+
+def teacher_scores(teacher: Weights, data: np.ndarray) -> np.ndarray:
+    """Let a PhaseNet score traces, each fed to all of its components, as the picker does it.
+
+    Parameters
+    ----------
+    teacher : Weights
+        Of architecture ``phasenet``.
+    data : numpy.ndarray, shape (trace, time)
+        At the teacher's sampling rate.
+
+    Returns
+    -------
+    numpy.ndarray, shape (trace, 2, time), float16
+        Probabilities of P and S.
+
+    Raises
+    ------
+    WeightsError
+        The teacher is another network, which sees more than single traces.
+    """
+    if not isinstance(teacher.model, PhaseNet):
+        raise WeightsError(f"{teacher.name}: a {teacher.architecture}, expected a phasenet to learn from.")
+    network, components = teacher.model.fused(), len(teacher.component_order)
+    classes = [teacher.phases.index(phase) for phase in PHASES]
+    with torch.inference_mode():
+        scores = window_scores(
+            torch.from_numpy(np.array(data, np.float32)),
+            lambda x: network(x.expand(-1, components, -1)),
+            window=teacher.window_samples,
+            normalization=teacher.normalization,
+            first_index=0,
+            batch_size=_BATCH,
+        )
+    return scores[classes].transpose(0, 1).numpy().astype(np.float16)
+
+
+def save_traces(traces: TraceSet, path: str | Path) -> Path:
+    """Write traces whole or not at all.
+
+    Parameters
+    ----------
+    traces : TraceSet
+        The traces.
+    path : str or pathlib.Path
+        Ends in ``.npz``.
+
+    Returns
+    -------
+    pathlib.Path
+        The same.
+    """
+    path = Path(path)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, data=traces.data, scores=traces.scores, arrivals=traces.arrivals)
+    return path
+
+
+def load_traces(path: str | Path, share: float = 1.0) -> TraceSet:
+    """Read traces.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        As :func:`save_traces` wrote it.
+    share : float
+        How often they are drawn, relative to others.
+
+    Returns
+    -------
+    TraceSet
+        Held in memory: 6 bytes a sample.
+
+    Raises
+    ------
+    DataFormatError
+        The file is missing, damaged, or holds something else.
+    """
+    try:
+        with np.load(path) as file:
+            return TraceSet(file["data"], file["scores"], file["arrivals"], share)
+    except (OSError, KeyError, ValueError, BadZipFile) as error:
+        raise DataFormatError(f"{path}: cannot be read as traces ({error!r}); make it anew.") from error
+
+
+class DistillationSamples(TrainingSamples):
+    """Samples whose channels are windows of unrelated traces, with mixed targets.
+
+    Parameters
+    ----------
+    sets : sequence of TraceSet
+        Of one length; may be empty for validation.
+    settings : TrainSettings
+        ``data.num_channels`` windows make a sample; its targets are Gaussians of ``data.label_sigma_s``.
+    truth_share : float
+        Weight of true labels, from 0 (the teacher's word alone) to 1.
+    varied : bool
+        Whether windows come with either sign and anew in each epoch; those of validation do not.
+
+    Raises
+    ------
+    ConfigError
+        The share is out of range, traces are shorter than a window, or differ in length.
+    """
+
+    def __init__(
+        self,
+        sets: Sequence[TraceSet],
+        settings: TrainSettings,
+        truth_share: float = 0.5,
+        *,
+        varied: bool = True,
+    ) -> None:
+        super().__init__([], settings, varied=varied)
+        if not 0 <= truth_share <= 1:
+            raise ConfigError(f"truth_share: found {truth_share}, expected a number from 0 to 1.")
+        lengths = {one.data.shape[1] for one in sets}
+        if len(lengths) > 1 or min(lengths, default=settings.data.num_samples) < settings.data.num_samples:
+            raise ConfigError(
+                f"traces of {sorted(lengths)} samples: expected one length of "
+                f"{settings.data.num_samples} (data.num_samples) or more."
+            )
+        self.sets, self.truth_share = list(sets), truth_share
+        shares = np.array([one.share for one in sets], float)
+        self._weights = shares / max(shares.sum(), 1e-12)
+
+    def __len__(self) -> int:
+        """Count the samples in which each trace has room once."""
+        return ceil(sum(len(one.data) for one in self.sets) / self.settings.data.num_channels)
+
+    def sample(self, key: Key) -> Sample:
+        """Draw the windows of one sample.
+
+        Parameters
+        ----------
+        key : Key
+            Which.
+
+        Returns
+        -------
+        Sample
+            Standardised windows and their true arrivals.
+        """
+        return self._windows(key)[0]
+
+    def __getitem__(self, key: Key) -> tuple[Key, Tensor, Tensor, Tensor]:
+        """Make the tensors of one sample: key, data (1, channel, time), targets (3, ...), mask."""
+        sample, scores = self._windows(key)
+        targets = make_targets(sample, self.settings.data.label_sigma_s)
+        targets[1:] = self.truth_share * targets[1:] + (1 - self.truth_share) * scores
+        targets[0] = np.maximum(1 - targets[1:].sum(axis=0), 0)
+        mask = np.broadcast_to(sample.live[:, None], sample.data.shape).astype(np.float32)
+        return key, torch.from_numpy(sample.data[None]), torch.from_numpy(targets), torch.from_numpy(mask)
+
+    def _windows(self, key: Key) -> tuple[Sample, np.ndarray]:
+        """Draw windows, and the teacher's scores of them (2, channel, time)."""
+        data = self.settings.data
+        rng = generator(self.settings.seed, "traces" if self.varied else "validation traces", *key)
+        kinds = rng.choice(len(self.sets), data.num_channels, p=self._weights)
+        windows = [_window(self.sets[kind], data.num_samples, rng) for kind in kinds]
+        events = max(len(arrivals) for _, _, arrivals in windows)
+        values = np.stack([piece for piece, _, _ in windows]).astype(np.float32)
+        scores = np.stack([score for _, score, _ in windows], axis=1).astype(np.float32)
+        arrivals = np.full((events, len(PHASES), data.num_channels), np.inf)
+        for channel, (_, _, times) in enumerate(windows):
+            arrivals[: len(times), :, channel] = times
+        if self.varied:
+            values *= rng.choice(np.array([-1, 1], np.float32), (data.num_channels, 1))
+        sample = Sample.of(values, arrivals, 1.0 / data.sampling_rate_hz)
+        return normalize(sample, data), scores
+
+
+def _window(
+    traces: TraceSet, num_samples: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cut a window of one trace: samples, scores (2, time) and arrivals (event, 2)."""
+    row = int(rng.integers(len(traces.data)))
+    times = traces.arrivals[row]
+    room = traces.data.shape[1] - num_samples
+    inside = times[(times >= 0) & (times < traces.data.shape[1])]
+    if len(inside) and rng.random() < _ANCHORED:
+        start = int(np.clip(rng.choice(inside) - rng.integers(num_samples), 0, room))
+    else:
+        start = int(rng.integers(room + 1))
+    span = slice(start, start + num_samples)
+    return traces.data[row, span], traces.scores[row, :, span], times - start
+
+
+def distill(
+    settings: TrainSettings,
+    training: Sequence[TraceSet],
+    validation: Sequence[TraceSet] = (),
+    *,
+    truth_share: float = 0.5,
+    progress: bool = False,
+) -> TrainingResult:
+    """Train a one-channel network on traces, or go on where the same run was interrupted.
+
+    Parameters
+    ----------
+    settings : TrainSettings
+        Of architecture ``phasenet``; ``model_args`` with one component.
+    training, validation : sequence of TraceSet
+        What it learns from, and what it is judged by.
+    truth_share : float
+        Weight of true labels in the targets.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    TrainingResult
+        The files are those of :func:`phasenet_das.training.train`.
+
+    Raises
+    ------
+    ConfigError
+        There is nothing to train on, or a setting cannot be used.
+    """
+    if settings.architecture != "phasenet":
+        raise ConfigError(f"architecture: found {settings.architecture}, expected phasenet for distillation.")
+    samples = DistillationSamples(training, settings, truth_share)
+    if not len(samples):
+        raise ConfigError("nothing to learn from: give at least one trace.")
+    judged = DistillationSamples(validation, settings, truth_share, varied=False)
+    trainer = Trainer(settings, initial_model(settings), samples, judged, find_world(settings.device))
+    return trainer.run(progress=progress)
