@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gamma.errors import GammaError
+from gamma.errors import GammaError, nearest_name
 from phasenet_das.errors import ConfigError, PhaseNetDASError
 
 __all__ = ["app", "main"]
@@ -298,33 +298,64 @@ def export(
     folder: Annotated[Path, typer.Argument(help="Folder written by 'associate' or the workflow.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="File to write.")],
     *,
-    format_: Annotated[str, typer.Option("--format", help="quakeml or csv.")] = "quakeml",
-    network: Annotated[str, typer.Option(help="FDSN network code.")] = "XX",
-    max_picks_per_phase: Annotated[int, typer.Option(help="Picks per event and phase.", min=1)] = 40,
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="quakeml, csv, geojson, nonlinloc, hypodd, hypodd-dtcc, hypoinverse or nordic.",
+        ),
+    ] = "quakeml",
+    channels: Annotated[Path | None, typer.Option(help="Channel table, for positions and codes.")] = None,
+    stations: Annotated[Path | None, typer.Option(help="Also write the stations, to this file.")] = None,
+    waveforms: Annotated[
+        list[str] | None, typer.Option(help="Recordings to correlate (hypodd-dtcc); may be repeated.")
+    ] = None,
+    bandpass: Annotated[
+        tuple[float, float], typer.Option(help="Band of the waveforms, Hz.", metavar="LOW HIGH")
+    ] = (1.0, 15.0),
+    network: Annotated[str, typer.Option(help="FDSN network code of the cables.")] = "XX",
+    max_picks_per_phase: Annotated[int, typer.Option(help="Picks per event, cable and phase.", min=1)] = 40,
 ) -> None:
-    """Write a catalog in another format.
+    """Write a catalog for other programs: locators, hypoDD, SEISAN, maps.
 
-    Example: phasenet-das export results/brady --format quakeml -o brady.xml
+    Example: phasenet-das export catalog/ --format hypodd --channels channels.csv -o cat.pha
     """
-    from phasenet_das.catalog import write_catalog_csv, write_quakeml
-    from phasenet_das.tables import read_events, read_metadata, read_picks
+    from phasenet_das.catalog import (
+        EXPORT_FORMATS,
+        export_catalog,
+        export_differential_times,
+        export_stations,
+    )
+    from phasenet_das.io.inputs import find_recordings
+    from phasenet_das.tables import read_channels, read_events, read_metadata, read_picks
 
+    if format_ not in {*EXPORT_FORMATS, "hypodd-dtcc"}:
+        names = (*EXPORT_FORMATS, "hypodd-dtcc")
+        raise ConfigError(f"--format {format_}: expected {', '.join(names)}.{nearest_name(format_, names)}")
+    if format_ == "hypodd-dtcc" and not waveforms:
+        raise ConfigError("--format hypodd-dtcc: say --waveforms RECORDINGS, which are cross-correlated.")
     events, picks = read_events(folder / "events.parquet"), read_picks(folder / "picks.parquet")
+    cable = picks["station_id"].iloc[0] if picks["station_id"].nunique() == 1 else None
+    placed = None if channels is None else read_channels(channels, cable)
+    if stations is not None:
+        if placed is None:
+            raise ConfigError("--stations: say --channels CHANNELS.csv, which holds the positions.")
+        export_stations(placed, stations, format_.removesuffix("-dtcc"), network)
+    chosen: dict[str, Any] = {"max_picks_per_phase": max_picks_per_phase, "network": network}
+    if format_ == "hypodd-dtcc":
+        sources = find_recordings(waveforms or [])
+        export_differential_times(sources, events, picks, output, placed, bandpass_hz=bandpass, **chosen)
+        typer.echo(f"differential times -> {output}")
+        return
     facts = read_metadata(folder / "events.parquet")
-    if format_ == "csv":
-        write_catalog_csv(events, output, facts)
-    elif format_ == "quakeml":
-        write_quakeml(
-            events,
-            picks,
-            output,
-            max_picks_per_phase=max_picks_per_phase,
-            network=network,
-            method_id=facts.get("weights_id"),
+    done = export_catalog(events, picks, output, format_, placed, metadata=facts, **chosen)
+    typer.echo(f"{done.num_events} events -> {output}")
+    if done.left_out:
+        typer.echo(
+            f"{len(done.left_out)} events have no position, which {format_} needs, and were left out: "
+            f"{', '.join(done.left_out[:5])}{' ...' if len(done.left_out) > 5 else ''}",
+            err=True,
         )
-    else:
-        raise ConfigError(f"--format {format_}: expected quakeml or csv.")
-    typer.echo(f"{len(events)} events -> {output}")
 
 
 @app.command()

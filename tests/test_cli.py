@@ -197,6 +197,14 @@ def test_each_command_shows_an_example(run: Run, workplace: Path, command: str) 
     assert f"Example: phasenet-das {command} " in " ".join(answer.stdout.split())
 
 
+def test_export_says_what_is_missing(run: Run, workplace: Path) -> None:
+    unknown = run("export", ".", "--format", "nonlinlock", "-o", "x", cwd=workplace)
+    assert unknown.returncode == 1
+    assert "nonlinloc" in unknown.stderr
+    silent = run("export", ".", "--format", "hypodd-dtcc", "-o", "x", cwd=workplace)
+    assert "--waveforms" in silent.stderr
+
+
 def test_help_fits_a_screen(run: Run, workplace: Path) -> None:
     answer = run("--help", cwd=workplace)
     assert len(answer.stdout.splitlines()) <= 40

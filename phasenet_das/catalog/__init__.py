@@ -1,22 +1,78 @@
-"""The earthquake catalog as seismologists hold it: tables, ObsPy objects and QuakeML."""
+"""The earthquake catalog as seismologists hold it: tables, ObsPy objects, files for other programs."""
 
 from phasenet_das.catalog.build import associate_picks, write_association, write_catalog
 from phasenet_das.catalog.catalog_csv import write_catalog_csv
 from phasenet_das.catalog.codes import station_codes
+from phasenet_das.catalog.dialects import (
+    from_gamma,
+    from_obspy_picks,
+    from_pyocto,
+    from_quakeflow,
+    from_seisbench,
+    gamma_stations,
+    to_gamma,
+    to_obspy_picks,
+    to_pyocto,
+    to_quakeflow,
+    to_seisbench,
+)
+from phasenet_das.catalog.export import (
+    EXPORT_FORMATS,
+    Exported,
+    export_catalog,
+    export_differential_times,
+    export_stations,
+)
+from phasenet_das.catalog.geojson import write_geojson
+from phasenet_das.catalog.hypodd import write_hypodd, write_hypodd_dtcc, write_hypodd_stations
+from phasenet_das.catalog.hypoinverse import (
+    read_hypoinverse,
+    write_hypoinverse,
+    write_hypoinverse_stations,
+)
+from phasenet_das.catalog.nonlinloc import read_nonlinloc, write_nonlinloc, write_nonlinloc_stations
+from phasenet_das.catalog.nordic import write_nordic
 from phasenet_das.catalog.obspy_events import to_obspy, write_quakeml
 from phasenet_das.catalog.quality import FLAG_MEANINGS, describe_event, explain_flags
 from phasenet_das.catalog.thinning import thin_picks
 
 __all__ = [
+    "EXPORT_FORMATS",
     "FLAG_MEANINGS",
+    "Exported",
     "associate_picks",
     "describe_event",
     "explain_flags",
+    "export_catalog",
+    "export_differential_times",
+    "export_stations",
+    "from_gamma",
+    "from_obspy_picks",
+    "from_pyocto",
+    "from_quakeflow",
+    "from_seisbench",
+    "gamma_stations",
+    "read_hypoinverse",
+    "read_nonlinloc",
     "station_codes",
     "thin_picks",
+    "to_gamma",
     "to_obspy",
+    "to_obspy_picks",
+    "to_pyocto",
+    "to_quakeflow",
+    "to_seisbench",
     "write_association",
     "write_catalog",
     "write_catalog_csv",
+    "write_geojson",
+    "write_hypodd",
+    "write_hypodd_dtcc",
+    "write_hypodd_stations",
+    "write_hypoinverse",
+    "write_hypoinverse_stations",
+    "write_nonlinloc",
+    "write_nonlinloc_stations",
+    "write_nordic",
     "write_quakeml",
 ]

@@ -8,14 +8,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 import pandas as pd
 
-from phasenet_das.catalog.codes import station_codes
+from phasenet_das.catalog.prepare import prepare_events, prepare_picks
 from phasenet_das.catalog.quality import coordinates, describe_event, explain_flags, located, records
-from phasenet_das.catalog.thinning import thin_picks
-from phasenet_das.errors import TableError
-from phasenet_das.tables import CHANNEL_COLUMNS, EVENT_COLUMNS, PICK_COLUMNS, atomic_path, conform
+from phasenet_das.tables import atomic_path
 
 if TYPE_CHECKING:
     from obspy import UTCDateTime
@@ -94,11 +91,8 @@ def to_obspy(
     """
     from obspy.core.event import Catalog
 
-    events = conform(events, EVENT_COLUMNS, "events").sort_values("time", kind="stable")
-    twice = events["event_id"].duplicated()
-    if twice.any():
-        raise TableError(f"events: event_id '{events.loc[twice, 'event_id'].iloc[0]}' is given twice.")
-    kept = _prepare_picks(picks, channels, max_picks_per_phase, network)
+    events = prepare_events(events)
+    kept = prepare_picks(picks, channels, max_picks_per_phase, network)
     by_event = dict(iter(kept.groupby("event_index")))
     total = picks["event_index"].value_counts()
     info = _creation_info(creation_info)
@@ -155,36 +149,6 @@ def write_quakeml(
     return path
 
 
-def _prepare_picks(
-    picks: pd.DataFrame, channels: pd.DataFrame | None, max_picks_per_phase: int, network: str
-) -> pd.DataFrame:
-    """Thin the picks and join station codes, coordinates and the standard error of the time."""
-    picks = conform(picks, PICK_COLUMNS, "picks")
-    picks["_time_error_s"] = _time_errors_s(picks)
-    kept = thin_picks(picks, max_picks_per_phase)
-    receivers = ["station_id", "channel_index"]
-    known = picks[receivers]
-    if channels is not None:
-        channels = conform(channels, CHANNEL_COLUMNS, "channels")
-        known = pd.concat([channels[receivers], known])
-        kept = kept.merge(channels[[*receivers, "longitude", "latitude"]], on=receivers, how="left")
-    else:
-        kept = kept.assign(longitude=np.nan, latitude=np.nan)
-    kept = kept.merge(station_codes(known, network), on=receivers, how="left")
-    return kept.sort_values(["phase_time", "pick_id"], kind="stable")
-
-
-def _time_errors_s(picks: pd.DataFrame) -> pd.Series:
-    """Take the standard error a pick carries, else the rms residual of its event and phase."""
-    residual = picks["travel_time_residual_s"].astype(float)
-    mean_square = (residual**2).groupby([picks["event_index"], picks["phase_type"]]).transform("mean")
-    rms: pd.Series = np.sqrt(mean_square).where(picks["event_index"] >= 0)
-    if "phase_time_uncertainty_s" not in picks.columns:
-        return rms
-    stated: pd.Series = picks["phase_time_uncertainty_s"].astype(float)
-    return stated.fillna(rms)
-
-
 def _event(
     row: dict[str, Any],
     picks: pd.DataFrame,
@@ -213,7 +177,7 @@ def _event(
 def _pick(record: dict[str, Any], method: ResourceIdentifier | None) -> Pick:
     from obspy.core.event import Pick, QuantityError, WaveformStreamID
 
-    error = record["_time_error_s"]
+    error = record["time_error_s"]
     return Pick(
         resource_id=_resource_id("pick", record["pick_id"]),
         time=_utc(record["phase_time"]),

@@ -1,0 +1,159 @@
+"""Observations and stations for NonLinLoc (Lomax et al. 2000), and their reading.
+
+A line of the phase format: station, instrument, component, onset, phase, first motion, date, hour and
+minute, seconds, error type, error, coda duration, amplitude, period; ``?`` and -1 stand for what is not
+known. Events are parted by blank lines.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from phasenet_das.catalog.prepare import place_stations, prepare_events, prepare_picks
+from phasenet_das.catalog.quality import records
+from phasenet_das.errors import DataFormatError
+from phasenet_das.tables import atomic_path
+
+__all__ = ["read_nonlinloc", "write_nonlinloc", "write_nonlinloc_stations"]
+
+_FIELDS = 14
+# A pick without residuals (no event was located) still needs a finite error.
+_UNKNOWN_ERROR_S = 1.0
+
+
+def write_nonlinloc(
+    events: pd.DataFrame,
+    picks: pd.DataFrame,
+    path: str | Path,
+    channels: pd.DataFrame | None = None,
+    *,
+    max_picks_per_phase: int = 50,
+    network: str = "XX",
+) -> Path:
+    """Write the picks of events as NonLinLoc observations.
+
+    Parameters
+    ----------
+    events, picks : pandas.DataFrame
+        Event table, and picks with their ``event_index``; times are written to 0.1 ms.
+    path : str or pathlib.Path
+        The file to write.
+    channels : pandas.DataFrame, optional
+        Channel table, so that station codes do not depend on which channels have picks.
+    max_picks_per_phase : int, optional
+        Most picks to keep for an event and phase on one cable.
+    network : str, optional
+        Network code; NonLinLoc itself knows only the station code.
+
+    Returns
+    -------
+    pathlib.Path
+        The file written. The error is that of the pick (see
+        :func:`phasenet_das.catalog.prepare.prepare_picks`), or 1 s where none is known.
+
+    Raises
+    ------
+    ConfigError, TableError, ChannelGeometryError
+        As in :func:`phasenet_das.catalog.to_obspy`.
+    """
+    kept = prepare_picks(picks, channels, max_picks_per_phase, network)
+    groups = dict(iter(kept.groupby("event_index")))
+    blocks = [
+        [f"PUBLIC_ID {event_id}", *(_line(row) for row in records(groups[index]))]
+        for event_id, index in prepare_events(events)[["event_id", "event_index"]].itertuples(index=False)
+        if index in groups
+    ]
+    with atomic_path(path) as temporary:
+        temporary.write_text("\n\n".join("\n".join(block) for block in blocks) + "\n\n")
+    return Path(path)
+
+
+def _line(pick: dict[str, Any]) -> str:
+    time = pick["phase_time"].round("100us")
+    seconds = time.second + time.microsecond * 1e-6
+    error = pick["time_error_s"] if pick["time_error_s"] > 0 else _UNKNOWN_ERROR_S
+    return (
+        f"{pick['station_code']:<6} {'?':<4} {pick['channel_code'] or '?':<4} ? {pick['phase_type']:<6} ? "
+        f"{time:%Y%m%d} {time:%H%M} {seconds:7.4f} GAU {error:9.2e} {-1:9.2e} {-1:9.2e} {-1:9.2e}"
+    )
+
+
+def write_nonlinloc_stations(channels: pd.DataFrame, path: str | Path, network: str = "XX") -> Path:
+    """Write the receivers as ``GTSRCE`` statements, to be included in NonLinLoc's control file.
+
+    Parameters
+    ----------
+    channels : pandas.DataFrame
+        Channel table; receivers without coordinates are left out.
+    path : str or pathlib.Path
+        The file to write.
+    network : str, optional
+        Network code, which decides nothing but conflicts of names.
+
+    Returns
+    -------
+    pathlib.Path
+        The file written: station, ``LATLON``, latitude, longitude (degrees), depth 0, elevation (km).
+
+    Raises
+    ------
+    ChannelGeometryError
+        No receiver has coordinates.
+    """
+    lines = [
+        f"GTSRCE {row['station_code']} LATLON {row['latitude']:.6f} {row['longitude']:.6f} 0.0 "
+        f"{row['elevation_m'] / 1000:.4f}"
+        for row in records(place_stations(channels, network))
+    ]
+    with atomic_path(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n")
+    return Path(path)
+
+
+def read_nonlinloc(path: str | Path) -> pd.DataFrame:
+    """Read NonLinLoc observations.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        A phase file; comment lines begin with ``#``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``event_index`` (0, 1, ... in the order of the file), ``station_code, phase_type, phase_time`` (UTC)
+        and ``time_error_s``.
+
+    Raises
+    ------
+    DataFormatError
+        A line has too few fields, or its time cannot be read.
+    """
+    rows, index, inside = [], -1, False
+    for number, line in enumerate(Path(path).read_text().splitlines(), start=1):
+        if not line.strip():
+            inside = False
+            continue
+        if line.startswith("#"):
+            continue
+        index, inside = index + (not inside), True
+        if line.startswith("PUBLIC_ID"):
+            continue
+        rows.append((index, *_parse(line, f"{path}, line {number}")))
+    names = ["event_index", "station_code", "phase_type", "phase_time", "time_error_s"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def _parse(line: str, where: str) -> tuple[str, str, pd.Timestamp, float]:
+    parts = line.split()
+    if len(parts) < _FIELDS:
+        raise DataFormatError(f"{where}: expected {_FIELDS} fields of a NonLinLoc pick, found {len(parts)}.")
+    try:
+        minute = pd.Timestamp(f"{parts[6]}T{parts[7]}", tz="UTC")
+        time = minute + pd.Timedelta(round(float(parts[8]) * 1e9), unit="ns")
+        return parts[0], parts[4], time, float(parts[10])
+    except ValueError as error:
+        raise DataFormatError(f"{where}: the time or error cannot be read: {error}") from error

@@ -1,0 +1,72 @@
+"""The catalog in the Nordic format of SEISAN, through ObsPy."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+from typing import Final
+
+import pandas as pd
+
+from phasenet_das.catalog.obspy_events import to_obspy
+from phasenet_das.tables import atomic_path
+
+__all__ = ["write_nordic"]
+
+_MAGNITUDE_TYPES: Final = frozenset({"ML", "Mc", "mb", "mB", "Ms", "MS", "Mw", "MW", "MbLg"})
+# ObsPy stamps the present time into the line of the event's number; equal catalogs give equal files.
+_STAMP: Final = re.compile(
+    r"(?<=Action:ARG )\d\d-\d\d-\d\d \d\d:\d\d(?=.*ID:\d\d(\d\d)(\d\d)(\d\d)(\d\d)(\d\d))"
+)
+
+
+def write_nordic(
+    events: pd.DataFrame,
+    picks: pd.DataFrame,
+    path: str | Path,
+    channels: pd.DataFrame | None = None,
+    *,
+    max_picks_per_phase: int = 50,
+    network: str = "XX",
+) -> Path:
+    """Write located events and their picks as a Nordic file of SEISAN 12 and later.
+
+    The newer of the two formats is written, which holds network codes, five-letter station codes and
+    milliseconds.
+
+    Parameters
+    ----------
+    events, picks : pandas.DataFrame
+        Event table, and picks with their ``event_index``; events without coordinates are not written.
+    path : str or pathlib.Path
+        The file to write.
+    channels : pandas.DataFrame, optional
+        Channel table; with it distances and azimuths are written.
+    max_picks_per_phase : int, optional
+        Most picks to keep for an event and phase on one cable.
+    network : str, optional
+        Network code.
+
+    Returns
+    -------
+    pathlib.Path
+        The file written. A magnitude without ``magnitude_type``, or of one that the format does not know, is
+        left out.
+
+    Raises
+    ------
+    ConfigError, TableError, ChannelGeometryError
+        As in :func:`phasenet_das.catalog.to_obspy`.
+    """
+    catalog = to_obspy(events, picks, channels, max_picks_per_phase=max_picks_per_phase, network=network)
+    catalog.events = [event for event in catalog if event.origins]
+    for event in catalog:
+        event.magnitudes = [one for one in event.magnitudes if one.magnitude_type in _MAGNITUDE_TYPES]
+    with atomic_path(path) as temporary:
+        if len(catalog):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of fields that a catalog of picks does not have
+                catalog.write(str(temporary), format="NORDIC", nordic_format="NEW", high_accuracy=True)
+            temporary.write_text(_STAMP.sub(r"\1-\2-\3 \4:\5", temporary.read_text()))
+    return Path(path)

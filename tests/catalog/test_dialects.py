@@ -1,0 +1,99 @@
+"""Picks of a cable and a seismometer go to other packages and come back as they were."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from phasenet_das import catalog
+from phasenet_das.errors import ChannelGeometryError, TableError
+from phasenet_das.tables import PICK_COLUMNS
+
+WHO = ["station_id", "channel_index", "phase_type"]
+
+
+def same_picks(found: pd.DataFrame, picks: pd.DataFrame, *, within_ns: int, score: bool = True) -> None:
+    assert list(found.columns[: len(PICK_COLUMNS)]) == list(PICK_COLUMNS)
+    pd.testing.assert_frame_equal(found[WHO], picks[WHO].reset_index(drop=True), check_dtype=False)
+    late = found["phase_time"].astype("int64").to_numpy() - picks["phase_time"].astype("int64").to_numpy()
+    assert np.abs(late).max() <= within_ns
+    if score:
+        np.testing.assert_allclose(found["phase_score"], picks["phase_score"], atol=1e-6)
+
+
+def test_quakeflow_there_and_back(picks):
+    table = catalog.to_quakeflow(picks)
+    assert table["phase_time"].iloc[0].count(":") == 2
+    found = catalog.from_quakeflow(table)
+    same_picks(found, picks, within_ns=500)
+    np.testing.assert_array_equal(found["event_index"], picks["event_index"])
+
+
+def test_phasenet_das_picks_of_one_cable_are_named_by_the_caller(picks):
+    bare = catalog.to_quakeflow(picks)[["channel_index", "phase_time", "phase_score", "phase_type"]]
+    with pytest.raises(TableError, match="station_id="):
+        catalog.from_quakeflow(bare)
+    assert set(catalog.from_quakeflow(bare, "CABLE")["station_id"]) == {"CABLE"}
+
+
+def test_gamma_there_and_back(picks, channels):
+    table = catalog.to_gamma(picks, channels)
+    assert list(table.columns) == ["id", "timestamp", "type", "prob", "amp"]
+    assert set(table["type"]) == {"p", "s"}
+    assert {"XX.D2000", "CI.CCC"} <= set(table["id"])
+    same_picks(catalog.from_gamma(table, channels), picks, within_ns=500)
+
+
+def test_gamma_stations_are_where_the_channels_are(picks, channels):
+    stations = catalog.gamma_stations(channels).set_index("id")
+    assert set(catalog.to_gamma(picks, channels)["id"]) <= set(stations.index)
+    assert (stations["z(km)"] == -0.6).all()
+    along = stations.loc["XX.D2199", "x(km)"] - stations.loc["XX.D2000", "x(km)"]
+    assert along == pytest.approx(199e-4 * 111.32 * np.cos(np.deg2rad(35.5)), rel=2e-3)
+
+
+def test_the_associator_takes_gamma_tables(picks, channels):
+    """Every station of the picks is found under the same name in the station table."""
+    from gamma.utils import association
+
+    config = {
+        "dims": ["x(km)", "y(km)", "z(km)"], "x(km)": (-50, 50), "y(km)": (-50, 50), "z(km)": (0, 20),
+        "vel": {"p": 6.0, "s": 3.5}, "min_picks_per_eq": 50,
+    }  # fmt: skip
+    some = picks[picks["channel_index"] % 10 == 0]
+    config["min_picks_per_eq"] = 20
+    events, assignments = association(
+        catalog.to_gamma(some, channels), catalog.gamma_stations(channels), config
+    )
+    assert len(events) == 2
+    assert len(assignments) >= 60
+
+
+def test_pyocto_there_and_back(picks, channels):
+    table = catalog.to_pyocto(picks, channels)
+    assert {"station", "phase", "time"} <= set(table.columns)
+    same_picks(catalog.from_pyocto(table, channels), picks, within_ns=1000)
+
+
+def test_obspy_there_and_back(picks, channels):
+    found = catalog.from_obspy_picks(catalog.to_obspy_picks(picks, channels), channels)
+    same_picks(found, picks, within_ns=1, score=False)
+
+
+def test_seisbench_there_and_back(picks, channels):
+    pytest.importorskip("seisbench")
+    few = picks.iloc[::40]
+    made = catalog.to_seisbench(few, channels)
+    found = catalog.from_seisbench(made, channels)
+    order = [(row.trace_id, row.peak_time.ns) for row in made]
+    assert len(found) == len(few) == len(order)
+    key = [*WHO, "phase_time"]
+    expected = few.sort_values(key, ignore_index=True)
+    same_picks(found.sort_values(key, ignore_index=True), expected, within_ns=1000)
+
+
+def test_a_code_that_the_channels_do_not_have_is_an_error(picks, channels):
+    table = catalog.to_gamma(picks, channels)
+    with pytest.raises(ChannelGeometryError, match="network code"):
+        catalog.from_gamma(table, channels, network="YY")

@@ -1,0 +1,237 @@
+"""Exports: other readers find what the tables hold, and station codes are the same everywhere."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import obspy
+import pandas as pd
+import pytest
+
+from phasenet_das import catalog
+from phasenet_das.catalog import EXPORT_FORMATS, export_catalog, export_stations
+from phasenet_das.errors import ChannelGeometryError, ConfigError, DataFormatError, TableError
+
+MOST = 6
+
+
+def exported(events, picks, channels, path, name):
+    return export_catalog(events, picks, path, name, channels, max_picks_per_phase=MOST)
+
+
+def expected_arrivals(events, picks, channels, held):
+    """Station code, phase and time of every pick that should be in the file, by event."""
+    codes = catalog.station_codes(channels).set_index(["station_id", "channel_index"])["station_code"]
+    kept = catalog.thin_picks(picks, MOST)
+    return {
+        number: {
+            (codes[row.station_id, row.channel_index], row.phase_type): row.phase_time.value
+            for row in kept[kept["event_index"] == number].itertuples()
+        }
+        for number in events.loc[held, "event_index"]
+    }
+
+
+def arrivals_of(event: obspy.core.event.Event) -> dict[tuple[str, str], int]:
+    return {(one.waveform_id.station_code, one.phase_hint): one.time.ns for one in event.picks}
+
+
+def assert_same(found, expected, within_ns):
+    assert found.keys() == expected.keys()
+    worst = max(abs(found[key] - expected[key]) for key in expected)
+    assert worst <= within_ns
+
+
+@pytest.mark.parametrize(("name", "within_ns"), [("hypodd", 100_000), ("nordic", 500_000), ("quakeml", 500)])
+def test_obspy_reads_back_the_same_picks(events, picks, channels, tmp_path, name, within_ns):
+    done = exported(events, picks, channels, tmp_path / "catalog", name)
+    found = obspy.read_events(str(done.path))
+    assert len(found) == done.num_events == len(events) - len(done.left_out)
+    held = ~events["event_id"].isin(done.left_out)
+    expected = expected_arrivals(events, picks, channels, held)
+    for number, event in zip(events.loc[held, "event_index"], found, strict=True):
+        assert_same(arrivals_of(event), expected[number], within_ns)
+
+
+@pytest.mark.parametrize("name", ["hypodd", "nordic"])
+def test_obspy_reads_back_the_hypocentre(events, picks, channels, tmp_path, name):
+    done = exported(events, picks, channels, tmp_path / "catalog", name)
+    assert done.left_out == ["ev1-abc"]
+    event = obspy.read_events(str(done.path))[0]
+    origin, row = event.preferred_origin() or event.origins[0], events.iloc[0]
+    assert abs(origin.time.ns - row.time.value) < 1_000_000
+    assert (origin.latitude, origin.longitude) == (row.latitude, row.longitude)
+    assert origin.depth == pytest.approx(1000 * row.depth_km)
+    assert not event.magnitudes
+
+
+def test_hypodd_holds_a_magnitude_only_where_it_is_known(events, picks, channels, tmp_path):
+    sized = events.assign(magnitude=[2.34, np.nan])
+    path = exported(sized, picks, channels, tmp_path / "cat.pha", "hypodd").path
+    assert obspy.read_events(str(path))[0].magnitudes[0].mag == pytest.approx(2.34)
+
+
+def test_nonlinloc_is_read_back(events, picks, channels, tmp_path):
+    path = exported(events, picks, channels, tmp_path / "cat.obs", "nonlinloc").path
+    found = catalog.read_nonlinloc(path)
+    expected = expected_arrivals(events, picks, channels, events["event_id"] != "")
+    assert sorted(found["event_index"].unique()) == [0, 1]
+    for number, group in found.groupby("event_index"):
+        times = {(row.station_code, row.phase_type): row.phase_time.value for row in group.itertuples()}
+        assert_same(times, expected[number], 50_001)
+    residual = picks.loc[(picks["event_index"] == 0) & (picks["phase_type"] == "P"), "travel_time_residual_s"]
+    error = found.loc[(found["event_index"] == 0) & (found["phase_type"] == "P"), "time_error_s"]
+    assert error.iloc[0] == pytest.approx(np.sqrt((residual.astype(float) ** 2).mean()), rel=1e-2)
+
+
+def test_nonlinloc_never_writes_sixty_seconds(events, picks, channels, tmp_path):
+    late = picks.assign(phase_time=pd.Timestamp("2020-01-01T00:00:59.99997Z"))
+    path = exported(events, late, channels, tmp_path / "cat.obs", "nonlinloc").path
+    assert " 60.0000 " not in path.read_text()
+    assert (catalog.read_nonlinloc(path)["phase_time"] == pd.Timestamp("2020-01-01T00:01:00Z")).all()
+
+
+def test_hypoinverse_is_read_back(events, picks, channels, tmp_path):
+    sized = events.assign(magnitude=[2.34, np.nan])
+    path = exported(sized, picks, channels, tmp_path / "cat.arc", "hypoinverse").path
+    found, arrivals = catalog.read_hypoinverse(path)
+    row = found.iloc[0]
+    assert row.event_number == 1
+    assert abs(row.time.value - events["time"].iloc[0].value) <= 5_000_000
+    assert row.latitude == pytest.approx(35.7, abs=1e-4)
+    assert row.longitude == pytest.approx(-117.5, abs=1e-4)
+    assert (row.depth_km, row.magnitude) == (8.25, 2.34)
+    assert found.iloc[1][["latitude", "longitude", "depth_km", "magnitude"]].isna().all()
+    expected = expected_arrivals(events, picks, channels, events["event_id"] != "")
+    for number, group in arrivals.groupby("event_number"):
+        times = {(one.station_code, one.phase_type): one.phase_time.value for one in group.itertuples()}
+        assert_same(times, expected[number - 1], 5_000_000)
+
+
+def test_hypoinverse_columns_are_those_of_the_manual(events, picks, channels, tmp_path):
+    """Columns counted from 1, as the manual prints them, read without the package's own reader."""
+    path = exported(events, picks, channels, tmp_path / "cat.arc", "hypoinverse").path
+    summary, station, *_ = path.read_text().splitlines()
+    assert summary[0:16] == "2020010100001012"
+    assert (summary[16:18], summary[18], summary[19:23]) == ("35", " ", "4200")
+    assert (summary[23:26], summary[26], summary[27:31]) == ("117", " ", "3000")
+    assert (summary[31:36], summary[42:45]) == ("  825", "210")
+    assert (summary[85:89], summary[89:93], summary[136:146]) == (" 150", " 250", "         1")
+    assert station[0:7] == "CCC  CI"
+    assert (station[13:15], station[17:29], station[46:48]) == (" P", "202001010000", " S")
+    seconds = picks[(picks["event_index"] == 0) & (picks["station_id"] == "CI.CCC")].set_index("phase_type")
+    for phase, columns in (("P", slice(29, 34)), ("S", slice(41, 46))):
+        written = int(station[columns]) / 100
+        assert written == pytest.approx(seconds.loc[phase, "phase_time"].value / 1e9 % 60, abs=0.0051)
+
+
+def test_hypoinverse_in_the_south_and_east(events, picks, channels, tmp_path):
+    moved = events.assign(longitude=[178.999999, np.nan], latitude=[-41.999999, np.nan])
+    path = exported(moved, picks, channels, tmp_path / "cat.arc", "hypoinverse").path
+    row = catalog.read_hypoinverse(path)[0].iloc[0]
+    assert (row.latitude, row.longitude) == (-42.0, 179.0)
+    assert path.read_text()[16:31] == "42S   0179E   0"
+
+
+def test_hypoinverse_refuses_what_its_columns_cannot_hold(events, picks, tmp_path):
+    with pytest.raises(ChannelGeometryError, match="HYPOINVERSE holds two"):
+        export_catalog(events, picks, tmp_path / "x.arc", "hypoinverse", network="CABLE")
+    path = export_catalog(events, picks, tmp_path / "x.arc", "hypoinverse").path
+    path.write_text("\n".join(path.read_text().splitlines()[:-1]))
+    with pytest.raises(DataFormatError, match="cut short"):
+        catalog.read_hypoinverse(path)
+
+
+def test_geojson_holds_every_event_and_cable(events, picks, channels, tmp_path):
+    path = exported(events, picks, channels, tmp_path / "cat.geojson", "geojson").path
+    features = json.loads(path.read_text())["features"]
+    assert [one["properties"]["kind"] for one in features] == ["event", "event", "cable", "seismometer"]
+    assert features[0]["geometry"] == {"type": "Point", "coordinates": [-117.5, 35.7]}
+    assert features[1]["geometry"] is None
+    assert features[1]["properties"]["source_distance_km"] == 161.2
+    assert features[1]["properties"]["depth_km"] is None
+    assert len(features[2]["geometry"]["coordinates"]) == 200
+
+
+@pytest.mark.parametrize("name", EXPORT_FORMATS)
+def test_equal_catalogs_give_equal_files(events, picks, channels, tmp_path, name):
+    shuffled = picks.sample(frac=1, random_state=3)
+    suffix = ".csv" if name == "csv" else ""
+    first = exported(events, picks, channels, tmp_path / f"1{suffix}", name).path
+    second = exported(events[::-1], shuffled, channels, tmp_path / f"2{suffix}", name).path
+    assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize("name", ["nonlinloc", "hypodd", "hypoinverse"])
+def test_stations_have_the_codes_of_the_picks(events, picks, channels, tmp_path, name):
+    path = export_stations(channels, tmp_path / "stations", name)
+    place = 1 if name == "nonlinloc" else 0
+    written = {line.split()[place] for line in path.read_text().splitlines()}
+    codes = catalog.station_codes(channels)["station_code"]
+    assert written == set(codes)
+    text = exported(events, picks, channels, tmp_path / "catalog", name).path.read_text()
+    in_file = {code for code in codes if f"{code} " in text or f"{code}XX" in text}
+    kept = catalog.thin_picks(picks, MOST)
+    if name == "hypodd":  # the other event has no hypocentre
+        kept = kept[kept["event_index"] == 0]
+    assert len(in_file) == len(kept[["station_id", "channel_index"]].drop_duplicates())
+
+
+def test_hypoinverse_stations_hold_degrees_and_minutes(channels, tmp_path):
+    line = export_stations(channels, tmp_path / "s", "hypoinverse").read_text().splitlines()[0]
+    assert (line[0:5], line[6:8], line[15:17], line[18:25], line[25]) == ("CCC  ", "CI", "35", "30.0000", "N")
+    assert (line[26:29], line[30:37], line[37], line[38:42]) == ("117", "24.0000", "W", " 600")
+
+
+def test_stations_need_coordinates(channels, tmp_path):
+    with pytest.raises(ChannelGeometryError, match="longitude, latitude"):
+        export_stations(channels.assign(longitude=np.nan), tmp_path / "s", "hypodd")
+
+
+def test_an_unknown_format_is_refused_with_the_nearest_name(events, picks, tmp_path):
+    with pytest.raises(ConfigError, match="hypodd"):
+        export_catalog(events, picks, tmp_path / "x", "hypoDD")
+
+
+def _pairs(correlation: float = 0.9) -> pd.DataFrame:
+    """Event 1 comes 60 s after event 0; its waveforms come 60.02 s later on every channel."""
+    channel = np.arange(2000, 2200)
+    return pd.DataFrame(
+        {
+            "phase": "P", "station_id": "CABLE", "channel_1": channel, "channel_2": channel,
+            "event_1": 0, "event_2": 1, "time_1": pd.Timestamp("2020-01-01T00:00:12Z"),
+            "pick_dt_s": 60.0, "waveform_dt_s": 60.02, "residual_s": -0.02,
+            "correlation": correlation, "kept": True,
+        }
+    )  # fmt: skip
+
+
+def _dtcc(pairs, events, channels, tmp_path):
+    times = pd.to_datetime(["2020-01-01T00:00:10Z", "2020-01-01T00:01:10Z"])
+    located = events.assign(longitude=-117.5, latitude=35.7, depth_km=8.0, time=times)
+    return catalog.write_hypodd_dtcc(pairs, located, tmp_path / "dt.cc", channels, max_picks_per_phase=MOST)
+
+
+def test_differential_times_are_those_of_travel_times(events, channels, tmp_path):
+    """Both origins are 60 s apart, so the first travel time is 0.02 s the shorter."""
+    head, *lines = _dtcc(_pairs(), events, channels, tmp_path).read_text().splitlines()
+    assert head.split() == ["#", "1", "2", "0.0"]
+    assert len(lines) == MOST
+    for line in lines:
+        code, dt, weight, phase = line.split()
+        assert code in set(catalog.station_codes(channels)["station_code"])
+        assert (float(dt), float(weight), phase) == (pytest.approx(-0.02), pytest.approx(0.81), "P")
+
+
+def test_opposite_polarity_and_unlocated_events_are_no_differential_times(events, channels, tmp_path):
+    assert _dtcc(_pairs(-0.9), events, channels, tmp_path).read_text() == ""
+    path = catalog.write_hypodd_dtcc(_pairs(), events, tmp_path / "dt.cc", channels)
+    assert path.read_text() == ""
+
+
+def test_pairs_of_channels_are_no_differential_times_of_events(events, channels, tmp_path):
+    with pytest.raises(TableError, match="between='events'"):
+        _dtcc(_pairs().assign(event_2=0), events, channels, tmp_path)
+    with pytest.raises(TableError, match="waveform_dt_s"):
+        _dtcc(_pairs().drop(columns="waveform_dt_s"), events, channels, tmp_path)
