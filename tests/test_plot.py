@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Wedge
 
 from phasenet_das import plot
-from phasenet_das.errors import ChannelGeometryError, ConfigError
+from phasenet_das.errors import ChannelGeometryError, ConfigError, TableError
 from phasenet_das.io import make_patch, read
 from phasenet_das.plot.raster import channel_bins, envelope_trace, rasterise, signed_extreme
 from phasenet_das.tables import CHANNEL_COLUMNS, COVERAGE_COLUMNS, EVENT_COLUMNS, PICK_COLUMNS, conform
@@ -424,9 +424,65 @@ def test_an_empty_timeline_says_so(ax):
     assert ax.texts[0].get_text() == "no picks, no events"
 
 
+# Magnitudes, training, reliability
+
+# 10 ** (-b * (M - 1)) of 1,000 events at and above each bin, b = 1: what a Gutenberg-Richter law says.
+MAGNITUDES = np.repeat(
+    np.arange(10, 40) / 10, np.diff(-np.round(1000 * 10 ** -(np.arange(31) / 10))).astype(int)
+)
+MAGNITUDE_PAIRS = pd.DataFrame({"reference_magnitude": [1.0, 2.0, 3.0], "magnitude": [1.1, 2.1, 3.1]})
+
+
+def make_logs():
+    step = np.arange(0, 100)
+    log = pd.DataFrame({"step": step, "loss": 1.0 / (step + 1)})
+    return log, pd.DataFrame({"step": [50, 99], "loss": [0.1, 0.05], "p_f1": [0.2, 0.8], "s_f1": [0.1, 0.7]})
+
+
+def make_reliability():
+    stated = np.tile([0.25, 0.5, 0.75], 2)
+    table = pd.DataFrame({"stated": stated, "observed": stated, "phase": list("PPPSSS"), "num_picks": 10})
+    return table.assign(quantity="probability")
+
+
+def test_the_b_value_of_a_perfect_catalog_is_found(ax):
+    plot.magnitude_frequency(MAGNITUDES, ax=ax)
+    text = " ".join(line.get_label() for line in ax.get_lines())
+    assert float(text.split("b = ")[1].split(" ")[0]) == pytest.approx(1.0, abs=0.02)
+    assert "completeness 1.0" in text
+
+
+def test_events_below_the_stated_completeness_do_not_count(ax):
+    few_small = np.concatenate([MAGNITUDES, np.full(2000, 0.2)])
+    plot.magnitude_frequency(few_small, completeness=1.0, ax=ax)
+    assert f"({len(MAGNITUDES):,} events)" in " ".join(line.get_label() for line in ax.get_lines())
+
+
+def test_a_catalog_without_magnitudes_says_so(ax):
+    plot.magnitude_frequency(np.array([np.nan]), ax=ax)
+    assert ax.get_title(loc="left") == "no event has a magnitude"
+
+
+def test_magnitude_residuals_state_their_bias(ax):
+    plot.magnitude_residuals(MAGNITUDE_PAIRS, ax=ax)
+    assert "median +0.10" in ax.get_legend().get_texts()[0].get_text()
+
+
+def test_training_curves_need_a_line_and_show_both_phases(ax):
+    plot.training_curves(*make_logs(), ax=ax)
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == ["training loss", "validation loss", "P: F1 (right)", "S: F1 (right)"]
+    with pytest.raises(TableError, match="no line yet"):
+        plot.training_curves(pd.DataFrame(columns=["step", "loss"]), ax=ax)
+
+
 # All of them
 
 DRAW = {
+    "magnitude_frequency": lambda ax: plot.magnitude_frequency(MAGNITUDES, ax=ax),
+    "magnitude_residuals": lambda ax: plot.magnitude_residuals(MAGNITUDE_PAIRS, ax=ax),
+    "reliability": lambda ax: plot.reliability(make_reliability(), "probability", ax=ax),
+    "training_curves": lambda ax: plot.training_curves(*make_logs(), ax=ax),
     "section": lambda ax: plot.section(make_record(), make_picks([0, -1]), ax=ax),
     "record_section": lambda ax: plot.record_section(make_record(), np.arange(40), ax=ax),
     "residuals": lambda ax: plot.residuals(make_picks([0, -1]), ax=ax),

@@ -30,6 +30,12 @@ from phasenet_das.catalog.hypoinverse import (
     write_hypoinverse,
     write_hypoinverse_stations,
 )
+from phasenet_das.catalog.magnitude import (
+    MagnitudeScale,
+    calibrate_magnitude,
+    estimate_magnitudes,
+    read_magnitude_scale,
+)
 from phasenet_das.catalog.nonlinloc import read_nonlinloc, write_nonlinloc, write_nonlinloc_stations
 from phasenet_das.catalog.nordic import write_nordic
 from phasenet_das.catalog.obspy_events import to_obspy, write_quakeml
@@ -40,8 +46,11 @@ __all__ = [
     "EXPORT_FORMATS",
     "FLAG_MEANINGS",
     "Exported",
+    "MagnitudeScale",
     "associate_picks",
+    "calibrate_magnitude",
     "describe_event",
+    "estimate_magnitudes",
     "explain_flags",
     "export_catalog",
     "export_differential_times",
@@ -53,6 +62,7 @@ __all__ = [
     "from_seisbench",
     "gamma_stations",
     "read_hypoinverse",
+    "read_magnitude_scale",
     "read_nonlinloc",
     "station_codes",
     "thin_picks",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from phasenet_das.plot.curves import reliability
 from phasenet_das.plot.style import INK, finish, heading, legend, new_axes, phase_color
 
 if TYPE_CHECKING:
@@ -165,44 +166,4 @@ def event_error_histogram(pairs: pd.DataFrame, quantity: str, *, ax: Axes | None
         ax.axvline(float(np.median(values)), color="#c2185b", lw=1.2, label=f"median {np.median(values):.3g}")
     ax.set(xlabel=_ERROR_NAMES[quantity], ylabel="Events")
     legend(ax, loc="best")
-    return finish(ax, grid=True)
-
-
-def reliability(table: pd.DataFrame, quantity: str, *, ax: Axes | None = None) -> Axes:
-    """Draw what picks state about themselves against what is true: on the diagonal they tell the truth.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        From :func:`phasenet_das.evaluate.reliability_table`.
-    quantity : str
-        ``probability`` or ``time_uncertainty_s``.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure otherwise.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        A point a bin, its area by the number of picks; P and S by colour.
-    """
-    ax = new_axes(ax, (3.8, 3.6))
-    rows = table[table["quantity"] == quantity]
-    is_share = quantity == "probability"
-    high = 1.0 if is_share else 1.1 * float(rows[["stated", "observed"]].to_numpy().max(initial=0.01))
-    ax.plot([0, high], [0, high], color=INK, lw=0.8, ls="--")
-    for phase, group in rows.groupby("phase"):
-        color = phase_color(str(phase))
-        ax.plot(group["stated"], group["observed"], color=color, lw=1.0)
-        area = 12 + 60 * group["num_picks"] / max(rows["num_picks"].max(), 1)
-        label = f"{phase} ({int(group['num_picks'].sum()):,})"
-        ax.scatter(
-            group["stated"], group["observed"], s=area, color=color, linewidths=0, alpha=0.8, label=label
-        )
-    names = (
-        ("Stated probability", "Share of right picks")
-        if is_share
-        else ("Stated uncertainty of the time (s)", "68 % of the errors within (s)")
-    )
-    ax.set(xlabel=names[0], ylabel=names[1], xlim=(0, high), ylim=(0, high), aspect="equal")
-    legend(ax, loc="upper left")
     return finish(ax, grid=True)

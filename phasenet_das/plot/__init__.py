@@ -4,6 +4,7 @@ Without ``ax`` a new pyplot figure is made. P and S are told apart by hue and by
 they stay apart for the colour-blind and in grey print.
 """
 
+from phasenet_das.plot.curves import magnitude_frequency, magnitude_residuals, reliability, training_curves
 from phasenet_das.plot.maps import depth_section, map_view
 from phasenet_das.plot.picks import residuals, score_histogram
 from phasenet_das.plot.style import PHASE_COLORS
@@ -13,11 +14,15 @@ from phasenet_das.plot.waveforms import record_section, scores, section
 __all__ = [
     "PHASE_COLORS",
     "depth_section",
+    "magnitude_frequency",
+    "magnitude_residuals",
     "map_view",
     "record_section",
+    "reliability",
     "residuals",
     "score_histogram",
     "scores",
     "section",
     "timeline",
+    "training_curves",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from phasenet_das.catalog import station_codes
@@ -21,7 +21,6 @@ def codes(*rows: tuple[str, int], network: str = "XX") -> list[str]:
     return station_codes(receivers(*rows), network)["station_code"].tolist()
 
 
-@settings(deadline=None)  # timings vary on a busy machine
 @given(st.lists(receiver, min_size=1, unique=True))
 def test_fibre_codes_are_valid_and_unique(rows):
     made = station_codes(receivers(*rows))
@@ -30,7 +29,6 @@ def test_fibre_codes_are_valid_and_unique(rows):
     assert len(made) == len(rows)
 
 
-@settings(deadline=None)  # timings vary on a busy machine
 @given(st.lists(st.integers(0, 1_249_055), min_size=2, unique=True))
 def test_a_channel_keeps_its_code_without_its_neighbours(numbers):
     together = dict(zip(sorted(numbers), codes(*(("A", number) for number in numbers)), strict=True))

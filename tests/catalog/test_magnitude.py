@@ -1,0 +1,148 @@
+"""Magnitudes: amplitudes made by a known scale give back its slopes, site terms and magnitudes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from phasenet_das.catalog import (
+    MagnitudeScale,
+    calibrate_magnitude,
+    estimate_magnitudes,
+    read_magnitude_scale,
+)
+from phasenet_das.errors import ConfigError, TableError, UnitError
+from phasenet_das.tables import EVENT_COLUMNS, PICK_COLUMNS, conform
+
+A_B = {"P": (0.45, -1.3), "S": (0.7, -1.6)}
+NUM_CHANNELS = 30
+
+
+def world(num_events: int = 8, noise: float = 0.0, seed: int = 1):
+    """Events round a cable, and amplitudes that follow the scale, with a site term for each channel."""
+    rng = np.random.default_rng(seed)
+    channels = pd.DataFrame(
+        {
+            "station_id": "CABLE",
+            "channel_index": np.arange(NUM_CHANNELS),
+            "longitude": -117.6 + 1e-3 * np.arange(NUM_CHANNELS),
+            "latitude": 35.5,
+            "elevation_m": 500.0,
+        }
+    )
+    events = pd.DataFrame(
+        {
+            "event_index": np.arange(num_events),
+            "event_id": [f"e{k}" for k in range(num_events)],
+            "time": pd.Timestamp("2020-01-01T00:00:00Z")
+            + pd.to_timedelta(60.0 * np.arange(num_events), unit="s"),
+            "longitude": -117.6 + rng.uniform(-0.5, 0.5, num_events),
+            "latitude": 35.5 + rng.uniform(-0.5, 0.5, num_events),
+            "depth_km": rng.uniform(2, 12, num_events),
+            "magnitude": rng.uniform(1, 4, num_events),
+        }
+    )
+    sites = rng.normal(-9, 0.4, (2, NUM_CHANNELS))
+    rows = []
+    for event in events.itertuples():
+        east = (channels["longitude"] - event.longitude) * 111.32 * np.cos(np.deg2rad(35.5))
+        north = (channels["latitude"] - event.latitude) * 111.0
+        distance = np.sqrt(east**2 + north**2 + (event.depth_km + 0.5) ** 2)
+        shift = noise * rng.standard_normal()
+        for row, (phase, (a, b)) in enumerate(A_B.items()):
+            level = a * (event.magnitude + shift) + b * np.log10(distance) + sites[row]
+            rows.append(
+                channels[["station_id", "channel_index"]].assign(
+                    phase_type=phase,
+                    event_index=event.event_index,
+                    phase_amplitude=10**level,
+                    phase_time=event.time,
+                    phase_score=0.9,
+                )
+            )
+    picks = pd.concat(rows, ignore_index=True)
+    for name in PICK_COLUMNS:
+        if name not in picks:
+            picks[name] = np.arange(len(picks)) if name == "pick_id" else np.nan
+    table = events.drop(columns="magnitude")
+    for name, kind in EVENT_COLUMNS.items():
+        if name not in table:
+            table[name] = "" if kind == "str" else 0
+    return conform(table, EVENT_COLUMNS), conform(picks, PICK_COLUMNS), events, channels, sites
+
+
+def calibrated(num_events: int = 8, noise: float = 0.0, **options) -> tuple[MagnitudeScale, tuple]:
+    made = world(num_events, noise)
+    events, picks, reference, channels, _ = made
+    reference = reference.assign(source_distance_km=np.nan)
+    scale = calibrate_magnitude(events, picks, reference, channels, amplitude_unit="strain / s", **options)
+    return scale, made
+
+
+def test_the_slopes_and_site_terms_come_back():
+    scale, (*_, sites) = calibrated()
+    for row in scale.coefficients.itertuples():
+        assert (row.magnitude_slope, row.distance_slope) == pytest.approx(A_B[row.phase_type], abs=0.01)
+    for row, phase in enumerate(A_B):
+        found = scale.sites[scale.sites["phase_type"] == phase].sort_values("channel_index")["site_log10"]
+        np.testing.assert_allclose(found, sites[row], atol=0.02)
+
+
+def test_magnitudes_come_back_and_say_their_error():
+    scale, (events, picks, reference, channels, _) = calibrated()
+    found = estimate_magnitudes(events, picks, scale, channels)
+    np.testing.assert_allclose(found["magnitude"], reference["magnitude"], atol=0.02)
+    assert (found["num_magnitude_channels"] == NUM_CHANNELS).all()
+    assert scale.uncertainty < 0.05
+
+
+def test_the_error_is_that_of_events_left_out_of_the_fit():
+    scale, _ = calibrated(num_events=25, noise=0.3)
+    assert scale.uncertainty == pytest.approx(0.3, rel=0.4)
+    assert len(scale.residuals) == 25
+
+
+def test_stated_slopes_leave_the_site_terms_to_few_events():
+    scale, (events, picks, reference, channels, _) = calibrated(num_events=2, coefficients=A_B, min_events=1)
+    found = estimate_magnitudes(events, picks, scale, channels)
+    np.testing.assert_allclose(found["magnitude"], reference["magnitude"], atol=0.02)
+
+
+def test_without_calibration_there_is_no_magnitude():
+    events, picks, _, channels, _ = world()
+    assert "magnitude" not in estimate_magnitudes(events, picks, None, channels).columns
+
+
+def test_a_channel_without_site_term_gives_no_magnitude():
+    scale, (events, picks, _, channels, _) = calibrated()
+    elsewhere = picks.assign(channel_index=picks["channel_index"] + 1000)
+    assert estimate_magnitudes(events, elsewhere, scale, channels)["magnitude"].isna().all()
+
+
+def test_amplitudes_of_another_unit_are_refused():
+    events, picks, reference, channels, _ = world()
+    with pytest.raises(UnitError, match="--to-strain-rate"):
+        calibrate_magnitude(events, picks, reference, channels, amplitude_unit="strain")
+
+
+def test_events_that_are_too_few_or_alike_are_refused():
+    events, picks, reference, channels, _ = world()
+    reference = reference.assign(source_distance_km=np.nan)
+    with pytest.raises(ConfigError, match="min_events"):
+        calibrate_magnitude(events, picks, reference[:2], channels, amplitude_unit="1/s")
+    alike = reference.assign(magnitude=2.0)
+    with pytest.raises(ConfigError, match="coefficients="):
+        calibrate_magnitude(events, picks, alike, channels, amplitude_unit="1/s")
+
+
+def test_a_scale_is_read_as_it_was_written(tmp_path):
+    scale, (events, picks, _, channels, _) = calibrated(magnitude_type="ML")
+    again = read_magnitude_scale(scale.write(tmp_path / "scale.json"))
+    pd.testing.assert_frame_equal(
+        estimate_magnitudes(events, picks, again, channels),
+        estimate_magnitudes(events, picks, scale, channels),
+    )
+    (tmp_path / "scale.json").write_text("{}")
+    with pytest.raises(TableError, match="not a magnitude scale"):
+        read_magnitude_scale(tmp_path / "scale.json")
