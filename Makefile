@@ -17,18 +17,13 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-# A simulated cable, picked with the bundled network: no download.
+# The whole way on a simulated cable: teacher, association, student, catalog, evaluation. No download.
 demo: $(INSTALLED)
-	test -e results/demo_data/truth_picks.parquet || \
-		OMP_NUM_THREADS=1 $(BIN)/phasenet-das simulate -o results/demo_data --scenario easy --seed 71 --workers $(CORES)
-	$(BIN)/snakemake --profile profiles/default --cores $(CORES) --configfile configs/demo.yaml
-	$(BIN)/phasenet-das evaluate --events results/demo/events.parquet --reference results/demo_data/truth_events.csv
-	@echo "The report: results/demo/report.html   The catalog: results/demo/catalog.csv, catalog.xml"
+	$(BIN)/snakemake --cores $(CORES) --configfile configs/demo.yaml
 
 # A real earthquake, picked with the original PhaseNet, which SeisBench downloads where it is not at hand.
 brady: $(INSTALLED)
-	$(BIN)/snakemake --profile profiles/default --cores $(CORES) --configfile configs/brady.yaml
-	@echo "The report: results/brady/report.html   The catalog: results/brady/catalog.csv, catalog.xml"
+	$(BIN)/snakemake --cores $(CORES) --configfile configs/brady.yaml
 
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(CORES) --dist worksteal

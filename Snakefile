@@ -1,6 +1,11 @@
-# Files in, earthquake catalog out:  snakemake --cores 2 --configfile configs/brady.yaml
+# Files in, earthquake catalog out:
+#   snakemake --cores 2                                          the demo: everything is simulated
+#   snakemake --cores 2 --configfile configs/brady.yaml          a real earthquake
+#   snakemake --cores 2 --configfile my_cable.yaml --dry-run     what would be done; phasenet-das init writes the file
+import json
 import os
 import sys
+from dataclasses import asdict
 
 from snakemake.utils import min_version
 
@@ -10,21 +15,24 @@ min_version("9.20")
 sys.path.insert(0, workflow.basedir)
 inherited = os.getenv("PYTHONPATH")
 os.environ.update(
-    PYTHONPATH=os.pathsep.join([workflow.basedir] + ([inherited] if inherited else []))
+    PYTHONPATH=os.pathsep.join([workflow.basedir] + ([inherited] if inherited else [])),
+    OMP_NUM_THREADS="1",  # jobs run side by side, and give the same numbers with any count of cores
 )
 
 if not workflow.configfiles:
 
-    configfile: "configs/brady.yaml"
+    configfile: "configs/demo.yaml"
 
 
 report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/index.smk"
 include: "workflow/rules/pick.smk"
+include: "workflow/rules/associate.smk"
+include: "workflow/rules/train.smk"
 include: "workflow/rules/catalog.smk"
-include: "workflow/rules/report.smk"
 
 
 rule all:
@@ -35,3 +43,16 @@ rule all:
         results("catalog.xml"),
         results("report.html"),
     localrule: True
+
+
+onstart:
+    os.environ[RUN_VARIABLE] = json.dumps(asdict(LOCK.acquire()))
+
+
+onsuccess:
+    LOCK.release()
+    print(PLAN.summary())
+
+
+onerror:
+    LOCK.release()

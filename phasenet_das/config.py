@@ -8,27 +8,36 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import textwrap
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 import yaml
 from pydantic import BaseModel, Field, model_validator
 from pydantic.fields import FieldInfo
 
 from gamma.config import AssociationConfig
+from gamma.errors import nearest_name
 from gamma.settings import Settings
 from phasenet_das.errors import ConfigError
 
 __all__ = [
     "AugmentSettings",
+    "CableSettings",
     "Config",
     "ContinuousSettings",
     "DataSettings",
+    "EvaluationSettings",
     "GeometrySettings",
     "PickSettings",
     "ReportSettings",
+    "ScatterSettings",
+    "SelfTrainingSettings",
+    "SimulateSettings",
+    "StationSettings",
+    "StudentSettings",
     "TrainDataSettings",
     "TrainSettings",
     "config_hash",
@@ -38,6 +47,9 @@ __all__ = [
     "read_yaml",
     "write_config",
 ]
+
+
+_NAME = r"^[A-Za-z0-9._-]+$"
 
 
 class _Section(Settings):
@@ -63,7 +75,7 @@ class DataSettings(_Section):
         None,
         min_length=1,
         description="Name of the cable in all tables; empty for the name that the files give.",
-        pattern=r"^[A-Za-z0-9._-]+$",
+        pattern=_NAME,
     )
     start_time: str | None = Field(
         None,
@@ -107,8 +119,8 @@ class GeometrySettings(_Section):
     )
 
 
-class PickSettings(_Section):
-    """How arrivals are picked."""
+class _WeightsSettings(_Section):
+    """Which network picks, and where it runs."""
 
     weights: str = Field(
         "seisbench:original",
@@ -116,6 +128,11 @@ class PickSettings(_Section):
     )
     weights_sha256: str | None = Field(None, description="Digest that the weight file must have.")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+
+
+class StudentSettings(_Section):
+    """How a network that the workflow has trained picks."""
+
     min_score: float = Field(0.3, gt=0, lt=1, description="Smallest probability of a pick.")
     min_score_p: float | None = Field(None, gt=0, lt=1, description="The same for P only.")
     min_score_s: float | None = Field(None, gt=0, lt=1, description="The same for S only.")
@@ -152,7 +169,7 @@ class PickSettings(_Section):
     batch_size: int = Field(48, ge=1, description="Windows a forward pass; changes speed and memory only.")
 
     @model_validator(mode="after")
-    def _check(self) -> PickSettings:
+    def _check(self) -> Self:
         if isinstance(self.rate, float) and self.rate <= 0:
             raise ValueError(f"rate: found {self.rate}, expected a positive number, 'native' or nothing")
         if self.bandpass_hz is not None and not 0 < self.bandpass_hz[0] < self.bandpass_hz[1]:
@@ -171,6 +188,10 @@ class PickSettings(_Section):
             "P": self.min_score if self.min_score_p is None else self.min_score_p,
             "S": self.min_score if self.min_score_s is None else self.min_score_s,
         }
+
+
+class PickSettings(StudentSettings, _WeightsSettings):
+    """How arrivals are picked: with given weights, which are the teacher's when a student is trained."""
 
 
 class ContinuousSettings(_Section):
@@ -207,6 +228,7 @@ class ReportSettings(_Section):
         description="Band of the waveforms in the figures (not of the picking).",
         json_schema_extra=_unit("Hz"),
     )
+    max_sections: int = Field(6, ge=0, description="Events whose records are drawn: those of most picks.")
 
 
 class TrainDataSettings(_Section):
@@ -392,20 +414,218 @@ class TrainSettings(_Section):
     data_description: str = Field("", description="What the training data are, for the model card.")
 
 
+class CableSettings(_Section):
+    """One cable of several."""
+
+    data: DataSettings = DataSettings()
+    channels: GeometrySettings = GeometrySettings()
+
+
+class StationSettings(_Section):
+    """Seismometers whose picks are associated together with those of the cables."""
+
+    path: str | None = Field(
+        None, description="Station table (CSV): station_id, longitude, latitude, elevation_m."
+    )
+    picks: tuple[str, ...] = Field(
+        (),
+        description="Pick tables of the seismometers, as PhaseNet writes them: station_id, phase_time, "
+        "phase_type, phase_score.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.path is None) != (not self.picks):
+            raise ValueError("path and picks go together: give both, or neither")
+        return self
+
+
+class ScatterSettings(_Section):
+    """How the run is cut into jobs: changes neither picks nor, but for ties at the cuts, events."""
+
+    block_s: float = Field(
+        3600.0,
+        ge=60,
+        description="Length of the blocks of time that are picked, associated and labelled on their own; on "
+        "multiples of it since 1970.",
+        json_schema_extra=_unit("s"),
+    )
+    overlap_s: float = Field(
+        120.0,
+        ge=30,
+        description="What a job sees beyond its block on either side; not shorter than the longest travel "
+        "time, nor than the network's window.",
+        json_schema_extra=_unit("s"),
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.block_s % 1:
+            raise ValueError(f"block_s: found {self.block_s:g}, expected whole seconds")
+        if self.overlap_s > self.block_s:
+            raise ValueError(f"overlap_s: found {self.overlap_s:g}, longer than block_s {self.block_s:g}")
+        return self
+
+
+class SelfTrainingSettings(_Section):
+    """Whether a network is trained on what association keeps, and how often."""
+
+    train: bool = Field(
+        False, description="Train a student; without it the weights of `pick` go straight to a catalog."
+    )
+    rounds: int = Field(
+        1,
+        ge=1,
+        description="Trainings: the first is on labels of the weights of `pick`, each further one on labels "
+        "of the student before. How a student is trained says `train`.",
+    )
+    processes: int = Field(1, ge=1, description="Processes that train together; one for each GPU.")
+    data: dict[str, DataSettings] = Field(
+        default_factory=dict,
+        description="Recordings to train on, continuous or cut around events, by the name of their cable; "
+        "those of the catalog when empty.",
+    )
+    before_s: float = Field(
+        10.0,
+        ge=0,
+        description="What a training window holds before an event's first pick.",
+        json_schema_extra=_unit("s"),
+    )
+    after_s: float = Field(
+        20.0,
+        ge=0,
+        description="What a training window holds after an event's last pick.",
+        json_schema_extra=_unit("s"),
+    )
+    min_channel_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Events picked on a smaller share of a cable's channels give no training window of it.",
+    )
+    student: StudentSettings = StudentSettings()
+
+
+class SimulateSettings(_Section):
+    """Make the recordings by simulation first; then nothing needs to be at hand."""
+
+    scenario: str | None = Field(
+        None,
+        description="easy, demo, swarm, urban, borehole, offshore or hard; empty for no simulation.",
+    )
+    seed: int = Field(0, ge=0, description="Seed of everything that is drawn.")
+    settings: dict[str, Any] = Field(
+        default_factory=dict, description="Settings over the scenario's, such as {duration_s: 900}."
+    )
+
+
+class EvaluationSettings(_Section):
+    """What the results are held against, where something is known."""
+
+    picks: str | None = Field(
+        None, description="Pick table of the truth; that of the simulation when there is one."
+    )
+    events: str | None = Field(
+        None,
+        description="True events, or a catalog of reference (CSV, also ComCat; QuakeML); those of the "
+        "simulation when there is one.",
+    )
+    tolerance_p_s: float = Field(
+        0.1, gt=0, description="Largest error of a right P.", json_schema_extra=_unit("s")
+    )
+    tolerance_s_s: float = Field(
+        0.2, gt=0, description="Largest error of a right S.", json_schema_extra=_unit("s")
+    )
+    time_tolerance_s: float = Field(
+        3.0, gt=0, description="Largest error of a right event's origin time.", json_schema_extra=_unit("s")
+    )
+    distance_tolerance_km: float = Field(
+        15.0, gt=0, description="Largest error of a right event's epicentre.", json_schema_extra=_unit("km")
+    )
+    min_magnitude: float | None = Field(
+        None, description="Recall is also given of events of this magnitude and above."
+    )
+
+
 class Config(_Section):
     """All settings of one run: files in, catalog out."""
 
-    name: str = Field(
-        "demo", pattern=r"^[A-Za-z0-9._-]+$", description="Name of the run; results go to OUTPUT/NAME."
-    )
+    name: str = Field("demo", pattern=_NAME, description="Name of the run; results go to OUTPUT/NAME.")
     output: str = Field("results", description="Folder of the results.")
     data: DataSettings = DataSettings()
     channels: GeometrySettings = GeometrySettings()
+    cables: dict[str, CableSettings] = Field(
+        default_factory=dict,
+        description="Several cables instead of `data` and `channels`: of each name its own two sections.",
+    )
+    stations: StationSettings = StationSettings()
+    simulate: SimulateSettings = SimulateSettings()
     pick: PickSettings = PickSettings()
     continuous: ContinuousSettings = ContinuousSettings()
     association: AssociationConfig = AssociationConfig()
+    scatter: ScatterSettings = ScatterSettings()
+    self_training: SelfTrainingSettings = SelfTrainingSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
     report: ReportSettings = ReportSettings()
     train: TrainSettings = TrainSettings()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.cables and self.data.inputs:
+            raise ValueError("data: inputs: found beside `cables`, expected one of the two")
+        if self.cables and self.simulate.scenario is not None:
+            raise ValueError("cables: found beside `simulate`, which makes a single cable")
+        for name in self.cables:
+            if not re.fullmatch(_NAME, name):
+                raise ValueError(f"cables: found '{name}', expected letters, digits, dot, dash, underscore")
+        unknown = [name for name in self.self_training.data if name not in self.cable_settings()]
+        if unknown:
+            hint = nearest_name(unknown[0], self.cable_settings())
+            raise ValueError(f"self_training: data: no cable '{unknown[0]}'.{hint}")
+        return self
+
+    def cable_settings(self) -> dict[str, CableSettings]:
+        """Give the cables by name, with the name in their tables filled in.
+
+        Returns
+        -------
+        dict of str to CableSettings
+            The one cable of `data` and `channels` when there are no `cables`.
+        """
+        if self.cables:
+            return {name: _named(cable, name) for name, cable in self.cables.items()}
+        data, channels, simulated = self.data, self.channels, self.simulated
+        if simulated is not None:
+            data = data.model_copy(update={"inputs": (str(simulated / "data"),)})
+            if channels.path is None:
+                channels = channels.model_copy(update={"path": str(simulated / "channels.csv")})
+        return {self.data.station_id or "cable": CableSettings(data=data, channels=channels)}
+
+    @property
+    def results(self) -> Path:
+        """Folder of this run."""
+        return Path(self.output, self.name)
+
+    @property
+    def simulated(self) -> Path | None:
+        """Folder of the simulation; None when nothing is simulated."""
+        return None if self.simulate.scenario is None else self.results / "simulated"
+
+    @property
+    def truth(self) -> EvaluationSettings:
+        """What the results are held against, with the tables of the simulation filled in."""
+        given, simulated = self.evaluation, self.simulated
+        if simulated is None:
+            return given
+        own = {"picks": "truth_picks.parquet", "events": "truth_events.csv"}
+        missing = {name: str(simulated / file) for name, file in own.items() if getattr(given, name) is None}
+        return given.model_copy(update=missing)
+
+
+def _named(cable: CableSettings, name: str) -> CableSettings:
+    if cable.data.station_id is not None:
+        return cable
+    return cable.model_copy(update={"data": cable.data.model_copy(update={"station_id": name})})
 
 
 def load_config(source: str | Path | Mapping[str, Any]) -> Config:

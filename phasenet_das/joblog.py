@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gamma.errors import GammaError
 from phasenet_das.errors import PhaseNetDASError
+from phasenet_das.workflow.running import end_with_the_run
 
 __all__ = ["job_log"]
 
@@ -28,6 +29,7 @@ def job_log(path: str | Path) -> Iterator[None]:
     SystemExit
         A typed error of this package reached the block's end; it was logged without a traceback.
     """
+    end_with_the_run()
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     handlers: list[logging.Handler] = [logging.FileHandler(path, mode="w"), logging.StreamHandler(sys.stderr)]
     logging.basicConfig(

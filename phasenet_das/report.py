@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from dascore import Patch
     from matplotlib.axes import Axes
 
-__all__ = ["write_report"]
+__all__ = ["Training", "write_report"]
 
 _MAX_EVENT_ROWS: Final = 200
 _MAX_LISTED: Final = 100
@@ -80,6 +80,25 @@ class _Part:
     code: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Training:
+    """A training that the catalog rests on.
+
+    Attributes
+    ----------
+    title : str
+        Heading.
+    text : str
+        What it was trained on.
+    curve : pathlib.Path
+        Figure of its course, PNG.
+    """
+
+    title: str
+    text: str
+    curve: Path
+
+
 def write_report(
     path: str | Path,
     *,
@@ -88,6 +107,8 @@ def write_report(
     channels: pd.DataFrame | None = None,
     coverage: pd.DataFrame | None = None,
     sections: Sequence[tuple[str, Patch]] = (),
+    trainings: Sequence[Training] = (),
+    evaluation: Mapping[str, Any] | None = None,
     settings: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
     left_out: Sequence[tuple[str, str]] = (),
@@ -112,6 +133,10 @@ def write_report(
         Coverage table: what was examined and what was skipped.
     sections : sequence of (str, dascore.Patch), optional
         Records to draw with their picks, each with a heading.
+    trainings : sequence of Training, optional
+        The trainings of the network that picked.
+    evaluation : mapping, optional
+        Scores of picks and events, as :func:`phasenet_das.workflow.scores.evaluate_run` gives them.
     settings : mapping, optional
         The effective settings; those inside `provenance` when left out.
     provenance : mapping, optional
@@ -145,11 +170,14 @@ def write_report(
     with mpl.rc_context():
         mpl.rcdefaults()  # a user's own style must not change the report
         parts = [
+            _evaluation_part(evaluation),
             _events_part(events),
             *(_section_part(heading, patch, events, picks) for heading, patch in sections),
             _picks_part(picks),
             _place_part(events, channels),
             _time_part(events, picks, coverage),
+            _magnitude_part(events),
+            *(_training_part(training) for training in trainings),
             _left_out_part(coverage, left_out),
             _provenance_part(settings if settings is not None else stored, facts),
         ]
@@ -350,6 +378,14 @@ def _place_part(events: pd.DataFrame, channels: pd.DataFrame | None) -> _Part | 
                 "Depth section",
             )
         )
+        plots.append(
+            _draw(
+                lambda ax: plot.depth_section(events, channels, azimuth_deg=0.0, ax=ax),
+                (9.0, 3.6),
+                "Depths, seen towards the west: north is to the right.",
+                "Depth section from south to north",
+            )
+        )
     return _Part("Where", plots=plots)
 
 
@@ -371,6 +407,130 @@ def _time_part(events: pd.DataFrame, picks: pd.DataFrame, coverage: pd.DataFrame
         ["Cable or station", "Status", "Spans", "Duration", "Channels"], rows, {"Cable or station", "Status"}
     )
     return _Part("When", plots=[drawn], tables=[table])
+
+
+def _magnitude_part(events: pd.DataFrame) -> _Part | None:
+    """Show how many events there are of each magnitude, where magnitudes were computed."""
+    if "magnitude" not in events.columns or not events["magnitude"].notna().any():
+        return None
+    magnitudes = events["magnitude"].dropna().to_numpy(np.float64)
+    drawn = _draw(
+        lambda ax: _draw_magnitudes(ax, magnitudes),
+        (6.4, 3.4),
+        "Events in each tenth of a magnitude (bars), and of each magnitude and above (points). Where the "
+        "points bend down to the left, smaller events were missed.",
+        "Magnitudes and frequencies",
+    )
+    return _Part("Magnitudes", [f"{len(magnitudes):,} of {len(events):,} events have a magnitude."], [drawn])
+
+
+def _draw_magnitudes(ax: Axes, magnitudes: np.ndarray) -> None:
+    edges = np.arange(np.floor(magnitudes.min() * 10), np.ceil(magnitudes.max() * 10) + 2) / 10 - 0.05
+    counts = np.histogram(magnitudes, edges)[0]
+    ax.bar(edges[:-1] + 0.05, counts, width=0.09, color="#c9ced4", label="in a tenth")
+    above = np.cumsum(counts[::-1])[::-1]
+    some = above > 0
+    ax.plot((edges[:-1] + 0.05)[some], above[some], "o", markersize=4, color="#0a4fb4", label="and above")
+    ax.set(yscale="log", ylim=(0.8, None), xlabel="magnitude", ylabel="events")
+    ax.legend(frameon=False)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _training_part(training: Training) -> _Part:
+    """Show the course of a training, as it drew it itself."""
+    source = "data:image/png;base64," + base64.b64encode(training.curve.read_bytes()).decode()
+    caption = (
+        "Loss (top), F1 of the picks of windows that were not trained on (middle; empty where there were too "
+        "few events to spare some), and learning rate, over the steps."
+    )
+    return _Part(training.title, [training.text], [_Plot(source, 672, 672, caption, training.title)])
+
+
+def _evaluation_part(evaluation: Mapping[str, Any] | None) -> _Part | None:
+    """Lay out how picks and events compare with what is known."""
+    if evaluation is None:
+        return None
+    text, tables = [], []
+    if "picks" in evaluation:
+        limits = next(iter(evaluation["picks"].values()))["tolerance_s"]
+        text.append(
+            "Picks against all true first arrivals, however weak: right within "
+            + ", ".join(f"{value:g} s ({phase})" for phase, value in limits.items())
+            + ". Precision: share of picks that are right; recall: share of arrivals that were picked; F1: "
+            "their harmonic mean."
+        )
+        tables.append(_pick_scores(evaluation["picks"]))
+    if "events" in evaluation:
+        found = evaluation["events"]
+        row = found["scores"]
+        text.append(
+            f"{row['num_matched']:,} of {row['num_reference']:,} events of the reference were found (within "
+            f"{found['time_tolerance_s']:g} s and {found['distance_tolerance_km']:g} km); of the "
+            f"{row['num_events']:,} events of the catalog {row['num_events'] - row['num_matched']:,} are not "
+            f"in the reference.{_above(evaluation)}"
+        )
+        tables += [_event_errors(found["errors"]), *_by_magnitude(found["by_magnitude"])]
+    return _Part("Against what is known", text, tables=tables)
+
+
+def _above(evaluation: Mapping[str, Any]) -> str:
+    above = evaluation.get("events_above")
+    if not above:
+        return ""
+    return (
+        f" Of magnitude {above['min_magnitude']:g} and above: {above['found']:,} of {above['reference']:,}."
+    )
+
+
+def _pick_scores(stages: Mapping[str, Any]) -> _Table:
+    rows = [
+        [
+            name,
+            row["phase"],
+            f"{row['num_picks']:,}",
+            f"{row['num_truth']:,}",
+            *(_number(_nan(row[key]), 3) for key in ("precision", "recall", "f1", "bias_s", "std_s")),
+        ]
+        for name, found in stages.items()
+        for row in found["scores"]
+        if not row["bin_by"]
+    ]
+    header = ["Picks of", "Phase", "Picks", "True", "Precision", "Recall", "F1", "Bias (s)", "Std (s)"]
+    return _Table(header, rows, {"Picks of", "Phase"})
+
+
+def _event_errors(errors: Sequence[Mapping[str, Any]]) -> _Table:
+    rows = [
+        [str(row["quantity"]).replace("_", " "), f"{row['num']:,}"]
+        + [_number(_nan(row[key]), 2) for key in ("median", "p05", "p95")]
+        for row in errors
+    ]
+    return _Table(
+        ["Error of events found", "Number", "Median", "5 %", "95 %"], rows, {"Error of events found"}
+    )
+
+
+def _by_magnitude(bins: Sequence[Mapping[str, Any]]) -> list[_Table]:
+    if not bins:
+        return []
+    rows = [
+        [
+            f"{row['magnitude_low']:g} to {row['magnitude_high']:g}",
+            f"{row['num_reference']:,}",
+            f"{row['num_matched']:,}",
+            _number(_nan(row["recall"]), 2),
+        ]
+        for row in bins
+    ]
+    return [
+        _Table(
+            ["Magnitude of the reference", "Events", "Found", "Share"], rows, {"Magnitude of the reference"}
+        )
+    ]
+
+
+def _nan(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
 
 
 def _left_out_part(coverage: pd.DataFrame | None, left_out: Sequence[tuple[str, str]]) -> _Part:

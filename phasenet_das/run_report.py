@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from phasenet_das import io
 from phasenet_das.config import Config
 from phasenet_das.errors import PhaseNetDASError
-from phasenet_das.geometry import load_channels, within_recording
+from phasenet_das.io.continuous import open_continuous
 from phasenet_das.picking.conditioning import fill_gaps
 from phasenet_das.picking.filters import bandpass
-from phasenet_das.picking.recordings import read_recording
-from phasenet_das.report import write_report
-from phasenet_das.tables import read_coverage, read_events, read_metadata, read_picks
+from phasenet_das.report import Training, write_report
+from phasenet_das.tables import read_channels, read_coverage, read_events, read_metadata, read_picks
+from phasenet_das.workflow.blocks import CATALOG, Block, BlockIndex, read_index, recordings_of
+from phasenet_das.workflow.labels import load_span
+from phasenet_das.workflow.plan import Plan
 
 if TYPE_CHECKING:
     from dascore import Patch
@@ -27,28 +29,20 @@ __all__ = ["write_run_report"]
 
 log = logging.getLogger(__name__)
 
-_MAX_SECTIONS = 6
+_BEFORE_S, _AFTER_S = 5.0, 10.0
+_WITHOUT_EVENT_S = 60.0
 
 
-def write_run_report(
-    config: Config,
-    sources: Sequence[str],
-    coverage: Sequence[str | Path],
-    folder: str | Path,
-    path: str | Path,
-) -> Path:
-    """Write the report of a run from the tables in its results folder.
+def write_run_report(config: Config, folder: str | Path, path: str | Path) -> Path:
+    """Write the report of a run from the files in its results folder.
 
     Parameters
     ----------
     config : Config
         Settings of the run.
-    sources : sequence of str
-        Its recordings; those with the most associated picks are drawn.
-    coverage : sequence of str or pathlib.Path
-        Coverage tables.
     folder : str or pathlib.Path
-        Results folder, with ``events.parquet`` and ``picks.parquet``.
+        Results folder, with ``events.parquet``, ``picks.parquet``, ``coverage.csv``, the index, and what
+        training and evaluation have written where there were any.
     path : str or pathlib.Path
         The HTML file to write.
 
@@ -64,45 +58,117 @@ def write_run_report(
     """
     folder = Path(folder)
     events, picks = read_events(folder / "events.parquet"), read_picks(folder / "picks.parquet")
-    examined = pd.concat([read_coverage(table) for table in coverage], ignore_index=True)
-    channels = load_channels(config.channels, config.data.station_id)
+    receivers = read_channels(folder / "index" / "receivers.parquet")
+    placed = receivers["longitude"].notna()
+    scores = folder / "evaluation.json"
     return write_report(
         path,
         events=events,
         picks=picks,
-        channels=None if channels is None else within_recording(channels, picks),
-        coverage=examined,
-        sections=list(_sections(config, sources, examined, picks)),
+        channels=receivers[placed].reset_index(drop=True) if placed.any() else None,
+        coverage=read_coverage(folder / "coverage.csv"),
+        sections=list(_sections(config, read_index(folder / "index" / "blocks.json"), events, picks)),
+        trainings=list(_trainings(Plan(config), folder)),
+        evaluation=json.loads(scores.read_text()) if scores.exists() else None,
         settings=config.model_dump(mode="json"),
         provenance=read_metadata(folder / "events.parquet"),
+        left_out=_left_out(config, folder),
         title=config.report.title or config.name,
     )
 
 
+def _trainings(plan: Plan, folder: Path) -> Iterator[Training]:
+    for number, stage in enumerate(plan.rounds, start=1):
+        training = folder / stage / "training"
+        kept = read_picks(folder / stage / "picks.parquet")
+        windows = sum(1 for _ in (folder / stage / "windows").rglob("*.h5"))
+        yield Training(
+            title=f"Training, round {number} of {len(plan.rounds)}",
+            text=(
+                f"Labels: {int((kept['event_index'] >= 0).sum()):,} of {len(kept):,} picks of the "
+                f"{plan.picker_name(stage)}, which association kept, in {windows:,} windows."
+            ),
+            curve=training / "training_curve.png",
+        )
+
+
+def _left_out(config: Config, folder: Path) -> list[tuple[str, str]]:
+    """Name what association could not use."""
+    summary = json.loads((folder / "association.json").read_text())
+    found = [(f"{count:,} picks", reason) for reason, count in summary.get("left_out", {}).items() if count]
+    found += [
+        (name, "a receiver without a position or an unknown station") for name in summary["unknown_receivers"]
+    ]
+    missing = [
+        (cable.channels.path, "channel table does not exist: no positions")
+        for cable in config.cable_settings().values()
+        if cable.channels.path is not None and not Path(cable.channels.path).exists()
+    ]
+    return found + missing
+
+
 def _sections(
-    config: Config, sources: Sequence[str], coverage: pd.DataFrame, picks: pd.DataFrame
+    config: Config, index: BlockIndex, events: pd.DataFrame, picks: pd.DataFrame
 ) -> Iterator[tuple[str, Patch]]:
-    """Read and filter the recordings that hold the most associated picks."""
-    times = picks.loc[picks["event_index"] >= 0, "phase_time"].sort_values().to_numpy()
-    spans = coverage[coverage["status"] == "examined"].set_index("source")
-    spans = spans.loc[[source for source in sources if source in spans.index]]
-    inside = np.searchsorted(times, spans["end"].to_numpy()) - np.searchsorted(
-        times, spans["start"].to_numpy()
-    )
-    order = np.argsort(-inside, kind="stable")[:_MAX_SECTIONS]
-    chosen = [spans.index[i] for i in sorted(order) if inside[i] > 0 or len(spans) == 1]
-    for source in chosen:
-        try:
-            patch = read_recording(source, config.data)
-        except PhaseNetDASError as error:
-            log.warning("%s is not drawn: %s", source, error)
-            continue
-        yield _heading(source, config), _filtered(patch, config)
+    """Read and filter the records of the events with the most picks; without any, the first minute."""
+    if events.empty:
+        for cable, name in index.pairs(CATALOG)[:1]:
+            block = index.block(CATALOG, cable, name)
+            yield from _record(config, cable, block, None, f"{cable}, the first minute")
+        return
+    chosen = events.nlargest(config.report.max_sections, "num_picks").sort_values("time", kind="stable")
+    kept = picks[picks["event_index"] >= 0]
+    for event in chosen.to_dict("records"):
+        mine = kept[kept["event_index"] == event["event_index"]]
+        on = _cable_of(config, mine)
+        where = None if on is None else _block_at(index, on, event["time"])
+        if on is not None and where is not None:
+            times = mine["phase_time"].min(), mine["phase_time"].max()
+            yield from _record(config, on, where, times, f"Event {event['event_index']} on {on}")
 
 
-def _heading(source: str, config: Config) -> str:
+def _cable_of(config: Config, picks: pd.DataFrame) -> str | None:
+    """Name the cable with most picks of an event; None where it was seen by seismometers only."""
+    names = {cable.data.station_id or name: name for name, cable in config.cable_settings().items()}
+    counts = picks.loc[picks["channel_index"] >= 0, "station_id"].value_counts()
+    if counts.empty:
+        return None
+    return names.get(str(counts.index[0]), next(iter(names.values())))
+
+
+def _block_at(index: BlockIndex, cable: str, time: pd.Timestamp) -> Block | None:
+    for block in index.blocks[CATALOG].get(cable, []):
+        start, end = block.span
+        if start <= time < end:
+            return block
+    return None
+
+
+def _record(
+    config: Config, cable: str, block: Block, times: tuple[Any, Any] | None, heading: str
+) -> Iterator[tuple[str, Patch]]:
+    """Read a span of a block, as far as one record goes."""
+    data = recordings_of(config, CATALOG)[cable].model_copy(update={"alternatives": ()})
+    limits: dict[str, Any] = {}
+    if times is not None:
+        before, after = pd.Timedelta(seconds=_BEFORE_S), pd.Timedelta(seconds=_AFTER_S)
+        limits = {"start": str(times[0] - before), "end": str(times[1] + after)}
+    try:
+        segments = open_continuous(block.files, data, **limits).segments
+    except PhaseNetDASError as error:
+        log.warning("%s is not drawn: %s", heading, error)
+        return
+    if not segments:
+        return
+    longest = max(segments, key=lambda segment: segment.num_samples * len(segment.channel_index))
+    count = longest.num_samples if times is not None else round(_WITHOUT_EVENT_S / longest.dt_s)
+    patch = load_span(longest, 0, min(count, longest.num_samples), data.station_id or longest.station_id)
+    yield _with_band(heading, config), _filtered(patch, config)
+
+
+def _with_band(heading: str, config: Config) -> str:
     band = config.report.bandpass_hz
-    return Path(source).name + ("" if band is None else f", {band[0]:g} to {band[1]:g} Hz")
+    return heading + ("" if band is None else f", {band[0]:g} to {band[1]:g} Hz")
 
 
 def _filtered(patch: Patch, config: Config) -> Patch:

@@ -15,7 +15,7 @@ from phasenet_das.errors import ConfigError
 from phasenet_das.tables import PICK_COLUMNS, conform
 from phasenet_das.training.windows import write_window
 
-__all__ = ["cut_windows"]
+__all__ = ["cut_windows", "event_fields"]
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ def cut_windows(
         low, high = np.searchsorted(times, [begin, end])
         piece = patch.select(time=(int(low), int(high)), samples=True)
         name = f"{station or 'DAS'}_{pd.Timestamp(first):%Y%m%dT%H%M%S%f}.h5"
-        written.append(write_window(piece, picks, Path(folder) / name, _fields(known.get(event_index, {}))))
+        written.append(write_window(piece, picks, Path(folder) / name, event_fields(known.get(event_index, {}))))
     return written
 
 
@@ -91,8 +91,19 @@ def _of_station(picks: pd.DataFrame, station: str) -> pd.DataFrame:
     return mine
 
 
-def _fields(event: Mapping[Any, Any]) -> dict[str, Any]:
-    """Turn a row of an event table into attributes; what is unknown is left out."""
+def event_fields(event: Mapping[Any, Any]) -> dict[str, Any]:
+    """Turn a row of an event table into attributes of a training window.
+
+    Parameters
+    ----------
+    event : mapping
+        Columns and values.
+
+    Returns
+    -------
+    dict
+        Times as text, ``time`` as ``event_time``; what is unknown is left out.
+    """
     fields = {
         str(name): value.isoformat() if isinstance(value, pd.Timestamp) else value
         for name, value in event.items()

@@ -1,26 +1,48 @@
-"""The validated settings, and where things lie."""
+"""The validated settings, and what follows from them."""
 
 from pathlib import Path
 
 from phasenet_das.config import load_config
-from phasenet_das.io.inputs import find_recordings, recording_names
+from phasenet_das.workflow.blocks import read_index
+from phasenet_das.workflow.plan import FINAL, Plan
+from phasenet_das.workflow.running import RUN_VARIABLE, RunLock
 
 CONFIG = load_config(config)
+PLAN = Plan(CONFIG)
+LOCK = RunLock(PLAN.results(".lock"))
 ENVIRONMENT = str(Path(workflow.basedir) / "environment.yml")
-RECORDINGS = recording_names(
-    find_recordings(CONFIG.data.inputs, CONFIG.data.alternatives)
-)
+SCATTER = CONFIG.scatter.model_dump(mode="json")
+GPUS = 0 if CONFIG.pick.device == "cpu" else 1
 
 
 wildcard_constraints:
-    recording=r"[A-Za-z0-9._-]+",
+    stage="|".join(PLAN.stages),
+    cable=r"[A-Za-z0-9._-]+",
+    block=r"\d{8}T\d{6}",
 
 
 def results(*parts):
     """Path of a result of this run."""
-    return str(Path(CONFIG.output, CONFIG.name, *parts))
+    return PLAN.results(*parts)
 
 
-def existing(path):
-    """The path when it is a file that a rule can depend on, else nothing."""
-    return [path] if path is not None and Path(path).is_file() else []
+def index():
+    """The blocks of this run, which are known once the recordings are indexed."""
+    return read_index(checkpoints.index.get().output.blocks)
+
+
+def of_blocks(pairs, *parts):
+    """Paths of a result of several blocks."""
+    return [
+        results(*(part.format(cable=cable, block=block) for part in parts))
+        for cable, block in pairs
+    ]
+
+
+def of_stage(wildcards, *parts):
+    """Paths of a result of all blocks of a stage, each block once."""
+    names = index().names(PLAN.kind(wildcards.stage))
+    return [
+        results(wildcards.stage, *(part.format(block=name) for part in parts))
+        for name in names
+    ]

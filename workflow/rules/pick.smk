@@ -1,37 +1,37 @@
-rule settings:
-    output:
-        config=results("config.yaml"),
-    log:
-        results("logs", "settings.log"),
-    localrule: True
-    conda:
-        ENVIRONMENT
-    params:
-        settings=CONFIG.model_dump(mode="json"),
-    script:
-        "../scripts/settings.py"
-
-
 rule pick:
     input:
-        recording=lambda wildcards: existing(RECORDINGS[wildcards.recording]),
+        blocks=results("index", "blocks.json"),
+        recordings=lambda wildcards: [
+            path
+            for path in index()
+            .block(PLAN.kind(wildcards.stage), wildcards.cable, wildcards.block)
+            .files
+            if Path(path).is_file()
+        ],
+        model=lambda wildcards: PLAN.model(wildcards.stage),
     output:
-        picks=results("picks", "{recording}.parquet"),
-        coverage=results("coverage", "{recording}.csv"),
+        picks=results("{stage}", "picks", "{cable}", "{block}.parquet"),
+        coverage=results("{stage}", "coverage", "{cable}", "{block}.csv"),
     log:
-        results("logs", "pick", "{recording}.log"),
+        results("logs", "{stage}", "pick", "{cable}", "{block}.log"),
     benchmark:
-        results("benchmarks", "pick", "{recording}.tsv")
+        results("benchmarks", "{stage}", "pick", "{cable}", "{block}.tsv")
     conda:
         ENVIRONMENT
-    threads: 2
+    threads: 1
     resources:
-        mem_mb=4000,
-        runtime=60,
+        gpu=GPUS,
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
     params:
-        source=lambda wildcards: RECORDINGS[wildcards.recording],
-        data=CONFIG.data.model_dump(mode="json"),
-        pick=CONFIG.pick.model_dump(mode="json"),
+        kind=lambda wildcards: PLAN.kind(wildcards.stage),
+        data=lambda wildcards: PLAN.data(wildcards.stage, wildcards.cable).model_dump(
+            mode="json"
+        ),
+        pick=lambda wildcards: PLAN.pick_settings(wildcards.stage).model_dump(
+            mode="json"
+        ),
         continuous=CONFIG.continuous.model_dump(mode="json"),
+        scatter=SCATTER,
     script:
         "../scripts/pick.py"

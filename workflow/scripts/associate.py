@@ -1,26 +1,22 @@
-"""Associate the picks of all recordings into located events."""
+"""Associate the picks of a block into located events."""
 
 from pathlib import Path
 
 from gamma import AssociationConfig
-from phasenet_das.catalog import associate_picks, write_association
-from phasenet_das.config import GeometrySettings
-from phasenet_das.geometry import load_channels
+from phasenet_das.config import ScatterSettings
 from phasenet_das.joblog import job_log
-from phasenet_das.provenance import provenance
-from phasenet_das.tables import read_metadata, read_pick_tables
+from phasenet_das.workflow.blocks import read_index
+from phasenet_das.workflow.events import AssociatedBlock, associate_block
 
 if __name__ == "__main__":  # worker processes import this file
     with job_log(snakemake.log[0]):
-        picks = read_pick_tables(snakemake.input.picks)
-        channels = load_channels(GeometrySettings(**snakemake.params.channels), snakemake.params.station_id)
-        settings = AssociationConfig(**snakemake.params.association)
-        result = associate_picks(picks, channels, settings, workers=snakemake.threads)
-        origin = read_metadata(snakemake.input.picks[0])
-        facts = provenance(
-            settings=settings,
-            inputs=snakemake.input.picks,
-            weights_id=origin.get("weights_id"),
-            amplitude_unit=origin.get("amplitude_unit"),
+        name = snakemake.wildcards.block
+        files = map(Path, (snakemake.output.events, snakemake.output.picks, snakemake.output.summary))
+        associate_block(
+            AssociatedBlock(name, read_index(snakemake.input.blocks).span(name), *files),
+            snakemake.input.picks,
+            snakemake.input.receivers,
+            settings=AssociationConfig(**snakemake.params.association),
+            scatter=ScatterSettings(**snakemake.params.scatter),
+            stations=snakemake.input.stations,
         )
-        write_association(result, Path(snakemake.output.events).parent, facts)

@@ -1,21 +1,20 @@
-"""Pick one recording."""
+"""Pick a block of one cable."""
 
-from pathlib import Path
-
-from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
+from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings, ScatterSettings
 from phasenet_das.joblog import job_log
-from phasenet_das.picking import Selection, load_picker, pick_files
+from phasenet_das.workflow.blocks import read_index
+from phasenet_das.workflow.picks import pick_block
 
 if __name__ == "__main__":  # worker processes import this file
     with job_log(snakemake.log[0]):
-        settings = PickSettings(**snakemake.params.pick)
-        pick_files(
-            load_picker(settings.weights, device=settings.device, sha256=settings.weights_sha256),
-            [snakemake.params.source],
-            Path(snakemake.output.picks),
+        pick_block(
+            read_index(snakemake.input.blocks).block(
+                snakemake.params.kind, snakemake.wildcards.cable, snakemake.wildcards.block
+            ),
+            snakemake.output.picks,
+            snakemake.output.coverage,
             data=DataSettings(**snakemake.params.data),
-            settings=settings,
+            settings=PickSettings(**snakemake.params.pick),
             continuous=ContinuousSettings(**snakemake.params.continuous),
-            selection=Selection(keep_parts=False),
-            coverage=Path(snakemake.output.coverage),
+            scatter=ScatterSettings(**snakemake.params.scatter),
         )

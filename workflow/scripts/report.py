@@ -10,8 +10,6 @@ if __name__ == "__main__":  # worker processes import this file
     with job_log(snakemake.log[0]):
         write_run_report(
             load_config(snakemake.params.settings),
-            snakemake.params.sources,
-            snakemake.input.coverage,
             Path(snakemake.input.events).parent,
             snakemake.output.html,
         )

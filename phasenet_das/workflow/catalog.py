@@ -1,0 +1,44 @@
+"""The catalog of a run, from the events of its last stage."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from phasenet_das.catalog import write_catalog
+from phasenet_das.config import ReportSettings
+from phasenet_das.tables import atomic_path, read_channels, read_events, read_metadata, read_picks
+
+__all__ = ["publish_catalog"]
+
+_AS_THEY_ARE = ("events.parquet", "picks.parquet", "association.json", "coverage.csv")
+
+
+def publish_catalog(
+    stage: str | Path, folder: str | Path, receivers: str | Path, settings: ReportSettings
+) -> None:
+    """Write catalog and tables of the last stage into the folder of the run.
+
+    Parameters
+    ----------
+    stage : str or pathlib.Path
+        Folder of the stage: ``events.parquet``, ``picks.parquet``, ``association.json``, ``coverage.csv``.
+    folder : str or pathlib.Path
+        Where copies of these go, ``catalog.csv`` and ``catalog.xml`` (QuakeML).
+    receivers : str or pathlib.Path
+        Channel table of all that was recorded.
+    settings : ReportSettings
+        Network code and thinning.
+    """
+    stage, folder = Path(stage), Path(folder)
+    for name in _AS_THEY_ARE:
+        with atomic_path(folder / name) as temporary:
+            shutil.copyfile(stage / name, temporary)
+    write_catalog(
+        read_events(folder / "events.parquet"),
+        read_picks(folder / "picks.parquet"),
+        folder,
+        read_channels(receivers),
+        settings,
+        read_metadata(folder / "events.parquet"),
+    )

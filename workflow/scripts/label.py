@@ -1,0 +1,20 @@
+"""Cut the training windows of a block, with kept and rejected picks."""
+
+from phasenet_das.config import DataSettings, ScatterSettings, SelfTrainingSettings
+from phasenet_das.joblog import job_log
+from phasenet_das.workflow.blocks import TRAINING, read_index
+from phasenet_das.workflow.labels import cut_block
+
+if __name__ == "__main__":  # worker processes import this file
+    with job_log(snakemake.log[0]):
+        cut_block(
+            read_index(snakemake.input.blocks).block(
+                TRAINING, snakemake.wildcards.cable, snakemake.wildcards.block
+            ),
+            snakemake.input.picks,
+            snakemake.input.events,
+            snakemake.output.windows,
+            data=DataSettings(**snakemake.params.data),
+            settings=SelfTrainingSettings(**snakemake.params.self_training),
+            scatter=ScatterSettings(**snakemake.params.scatter),
+        )

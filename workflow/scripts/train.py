@@ -1,0 +1,16 @@
+"""Train the student of a round."""
+
+from pathlib import Path
+
+from phasenet_das.config import TrainSettings
+from phasenet_das.joblog import job_log
+from phasenet_das.workflow.student import train_student
+
+if __name__ == "__main__":  # worker processes import this file
+    with job_log(snakemake.log[0]):
+        train_student(
+            TrainSettings(**snakemake.params.train),
+            snakemake.input.windows,
+            Path(snakemake.output.log).parent,
+            processes=snakemake.params.processes,
+        )
