@@ -90,13 +90,14 @@ class Training:
         Heading.
     text : str
         What it was trained on.
-    curve : pathlib.Path
-        Figure of its course, PNG.
+    log, validation : pandas.DataFrame
+        Its course: ``step, loss``, and ``step, loss, p_f1, s_f1`` (None where nothing was kept from it).
     """
 
     title: str
     text: str
-    curve: Path
+    log: pd.DataFrame
+    validation: pd.DataFrame | None = None
 
 
 def write_report(
@@ -413,37 +414,31 @@ def _magnitude_part(events: pd.DataFrame) -> _Part | None:
     """Show how many events there are of each magnitude, where magnitudes were computed."""
     if "magnitude" not in events.columns or not events["magnitude"].notna().any():
         return None
-    magnitudes = events["magnitude"].dropna().to_numpy(np.float64)
+    from phasenet_das import plot
+
     drawn = _draw(
-        lambda ax: _draw_magnitudes(ax, magnitudes),
-        (6.4, 3.4),
+        lambda ax: plot.magnitude_frequency(events["magnitude"], ax=ax),
+        (6.4, 3.6),
         "Events in each tenth of a magnitude (bars), and of each magnitude and above (points). Where the "
         "points bend down to the left, smaller events were missed.",
         "Magnitudes and frequencies",
     )
-    return _Part("Magnitudes", [f"{len(magnitudes):,} of {len(events):,} events have a magnitude."], [drawn])
-
-
-def _draw_magnitudes(ax: Axes, magnitudes: np.ndarray) -> None:
-    edges = np.arange(np.floor(magnitudes.min() * 10), np.ceil(magnitudes.max() * 10) + 2) / 10 - 0.05
-    counts = np.histogram(magnitudes, edges)[0]
-    ax.bar(edges[:-1] + 0.05, counts, width=0.09, color="#c9ced4", label="in a tenth")
-    above = np.cumsum(counts[::-1])[::-1]
-    some = above > 0
-    ax.plot((edges[:-1] + 0.05)[some], above[some], "o", markersize=4, color="#0a4fb4", label="and above")
-    ax.set(yscale="log", ylim=(0.8, None), xlabel="magnitude", ylabel="events")
-    ax.legend(frameon=False)
-    ax.spines[["top", "right"]].set_visible(False)
+    known = int(events["magnitude"].notna().sum())
+    return _Part("Magnitudes", [f"{known:,} of {len(events):,} events have a magnitude."], [drawn])
 
 
 def _training_part(training: Training) -> _Part:
-    """Show the course of a training, as it drew it itself."""
-    source = "data:image/png;base64," + base64.b64encode(training.curve.read_bytes()).decode()
-    caption = (
-        "Loss (top), F1 of the picks of windows that were not trained on (middle; empty where there were too "
-        "few events to spare some), and learning rate, over the steps."
+    """Show the course of a training."""
+    from phasenet_das import plot
+
+    drawn = _draw(
+        lambda ax: plot.training_curves(training.log, training.validation, ax=ax),
+        (9.0, 3.6),
+        "Loss over the steps; and, where there were enough events to spare some, loss and F1 "
+        "of the picks on those.",
+        training.title,
     )
-    return _Part(training.title, [training.text], [_Plot(source, 672, 672, caption, training.title)])
+    return _Part(training.title, [training.text], [drawn])
 
 
 def _evaluation_part(evaluation: Mapping[str, Any] | None) -> _Part | None:

@@ -88,7 +88,8 @@ def _trainings(plan: Plan, folder: Path) -> Iterator[Training]:
                 f"Labels: {int((kept['event_index'] >= 0).sum()):,} of {len(kept):,} picks of the "
                 f"{plan.picker_name(stage)}, which association kept, in {windows:,} windows."
             ),
-            curve=training / "training_curve.png",
+            log=pd.read_csv(training / "log.csv"),
+            validation=pd.read_csv(scores) if (scores := training / "validation.csv").exists() else None,
         )
 
 
@@ -118,13 +119,16 @@ def _sections(
         return
     chosen = events.nlargest(config.report.max_sections, "num_picks").sort_values("time", kind="stable")
     kept = picks[picks["event_index"] >= 0]
+    drawn: dict[str, pd.Timestamp] = {}
     for event in chosen.to_dict("records"):
         mine = kept[kept["event_index"] == event["event_index"]]
         on = _cable_of(config, mine)
         where = None if on is None else _block_at(index, on, event["time"])
         if on is not None and where is not None:
             times = mine["phase_time"].min(), mine["phase_time"].max()
-            yield from _record(config, on, where, times, f"Event {event['event_index']} on {on}")
+            if on not in drawn or times[1] > drawn[on]:  # else it is in the record of the event before
+                yield from _record(config, on, where, times, f"Event {event['event_index']} on {on}")
+                drawn[on] = times[1] + pd.Timedelta(seconds=_AFTER_S)
 
 
 def _cable_of(config: Config, picks: pd.DataFrame) -> str | None:
