@@ -1,0 +1,373 @@
+"""An interactive figure of a record and its picks, for notebooks and scripts.
+
+The record is drawn from the samples in view, reduced to the pixels of the axes, each time the view changes:
+zooming in shows more, and a record of thousands of channels stays quick. Works on every interactive backend
+of matplotlib; in a notebook, say ``%matplotlib widget``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+import pandas as pd
+
+from phasenet_das.errors import ConfigError, MissingPackageError
+from phasenet_das.inspect.editor import PickEditor
+from phasenet_das.io import get_channel_index, get_channel_status, get_data, get_station_id, get_times
+from phasenet_das.plot.overlay import draw_picks
+from phasenet_das.plot.raster import envelope_trace, rasterise
+from phasenet_das.plot.style import (
+    EVENT,
+    INK,
+    MISSING,
+    PHASE_COLORS,
+    amplitude_colormap,
+    finish,
+    legend,
+    phase_color,
+    size_inches,
+)
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from dascore import Patch
+    from matplotlib.backend_bases import Event, MouseEvent
+    from matplotlib.figure import Figure
+
+__all__ = ["MODES", "PickInspector"]
+
+Mode = Literal["look", "add P", "add S", "move", "delete", "reject", "keep"]
+MODES: Final = ("look", "add P", "add S", "move", "delete", "reject", "keep")
+_REACH_POINTS: Final = 8.0  # how near a click must be to a pick
+_PIXELS_PER_INCH: Final = 120
+
+
+class PickInspector:
+    """A record with its picks above, one channel with its scores below.
+
+    A click on the section shows that channel. What else a click does is the ``mode``: ``look``, ``add P``,
+    ``add S``, ``move`` (the nearest pick of the shown channel comes to the click), ``delete``, ``reject`` and
+    ``keep`` (say that the nearest pick belongs to no event, or to one). Clicks while the toolbar pans or
+    zooms do nothing.
+
+    Parameters
+    ----------
+    patch : dascore.Patch
+        The record.
+    picks : pandas.DataFrame
+        Pick table; it is not changed.
+    scores : xarray.DataArray, dims (phase, channel, time), optional
+        From :meth:`phasenet_das.Picker.annotate`, drawn under the waveform.
+    figure : matplotlib.figure.Figure, optional
+        Where to draw; a new pyplot figure otherwise.
+    power : float, optional
+        Exponent of the amplitude, as in :func:`phasenet_das.plot.section`.
+
+    Attributes
+    ----------
+    editor : PickEditor
+        The corrected table.
+    mode : str
+        What a click does, one of ``MODES``.
+    channel : int
+        The channel shown below.
+
+    Raises
+    ------
+    TableError
+        The record has no name and the picks are of several cables.
+    """
+
+    def __init__(
+        self,
+        patch: Patch,
+        picks: pd.DataFrame,
+        scores: xr.DataArray | None = None,
+        *,
+        figure: Figure | None = None,
+        power: float = 0.8,
+    ) -> None:
+        self._data, self._times = get_data(patch), get_times(patch)
+        self._channels = get_channel_index(patch)
+        self._dead = get_channel_status(patch) == "dead"
+        self._scores, self._power, self._mode = scores, power, "look"
+        known = picks["station_id"].unique()
+        name = get_station_id(patch)
+        self.editor = PickEditor(picks, name if name in known or not len(known) else None)
+        self.channel = int(self._channels[len(self._channels) // 2])
+        self.figure = figure if figure is not None else _new_figure()
+        top, middle, bottom = self.figure.subplots(3, 1, height_ratios=(5, 1.6, 1))
+        self.section, self.trace, self.score = top, middle, bottom
+        self.trace.sharex(self.score)
+        self._drawing = False
+        self._start()
+
+    @property
+    def mode(self) -> str:
+        """What a click does."""
+        return self._mode
+
+    @mode.setter
+    def mode(self, value: str) -> None:
+        if value not in MODES:
+            raise ConfigError(f"mode '{value}': expected {', '.join(MODES)}.")
+        self._mode = value
+
+    @property
+    def seconds(self) -> np.ndarray:
+        """Times of the samples in s after the first, shape (time,)."""
+        elapsed: np.ndarray = (self._times - self._times[0]) / np.timedelta64(1, "s")
+        return elapsed
+
+    def set_min_score(self, value: float) -> None:
+        """Hide the picks below a score.
+
+        Parameters
+        ----------
+        value : float
+            From 0 to 1.
+        """
+        self.editor.min_score = float(value)
+        self.refresh()
+
+    def show_channel(self, channel: float) -> None:
+        """Show the channel of the record that is nearest to a number.
+
+        Parameters
+        ----------
+        channel : float
+            Channel number.
+        """
+        self.channel = int(self._channels[np.abs(self._channels - channel).argmin()])
+        self.refresh()
+
+    def zoom(self, channels: tuple[float, float], seconds: tuple[float, float]) -> None:
+        """Show a part of the record.
+
+        Parameters
+        ----------
+        channels : tuple of float
+            First and last channel.
+        seconds : tuple of float
+            From and to, s after the first sample.
+        """
+        self._drawing = True  # one drawing for both axes
+        self.section.set(xlim=channels, ylim=(seconds[1], seconds[0]))
+        self._drawing = False
+        self._draw_image()
+        self.refresh()
+
+    def click(self, channel: float, second: float) -> None:
+        """Do what a click on the section does.
+
+        Parameters
+        ----------
+        channel : float
+            Channel number.
+        second : float
+            s after the first sample.
+        """
+        if self._mode == "look":
+            self.show_channel(channel)
+        elif self._mode.startswith("add"):
+            nearest = int(self._channels[np.abs(self._channels - channel).argmin()])
+            self.editor.add(nearest, self._moment(second), self._mode[-1])
+            self.show_channel(nearest)
+        else:
+            self._correct(channel, second)
+
+    def refresh(self) -> None:
+        """Draw picks, waveform and scores anew."""
+        for artist in [*self.section.collections, *self.section.lines]:
+            artist.remove()
+        draw_picks(self.section, self.editor.visible, self._place, size=9.0)
+        self.section.axvline(self.channel, color=EVENT, linewidth=0.8, zorder=6)
+        box = legend(self.section, loc="upper right", markerscale=1.6, handletextpad=0.3)
+        if box is not None:
+            box.set_zorder(8)
+        self._draw_channel()
+        self.figure.canvas.draw_idle()
+
+    def undo(self) -> None:
+        """Take the last correction back."""
+        self.editor.undo()
+        self.refresh()
+
+    def widgets(self, save_to: str = "labels.parquet") -> Any:  # noqa: ANN401 - a type of an optional package
+        """Make the controls of a notebook: threshold, mode, channel, undo and save.
+
+        Parameters
+        ----------
+        save_to : str, optional
+            Where the button saves the labels; can be edited in the notebook.
+
+        Returns
+        -------
+        ipywidgets.VBox
+            Controls; show the figure beside them with ``%matplotlib widget``.
+
+        Raises
+        ------
+        MissingPackageError
+            ipywidgets is not installed.
+        """
+        from phasenet_das.inspect.controls import make_controls
+
+        return make_controls(self, save_to)
+
+    def _start(self) -> None:
+        seconds = self.seconds
+        first, last = self._channels.min() - 0.5, self._channels.max() + 0.5
+        self._image = self.section.imshow(
+            np.zeros((2, 2)), cmap=amplitude_colormap(), vmin=-1, vmax=1, aspect="auto",
+            extent=(first, last, seconds[-1], seconds[0]), zorder=1,
+        )  # fmt: skip
+        self.section.set_facecolor(MISSING)
+        self.section.set(xlim=(first, last), ylim=(seconds[-1], seconds[0]))
+        start = str(self._times[0].astype("datetime64[ms]")).replace("T", " ")
+        self.section.set(xlabel="Channel", ylabel=f"Time since {start} UTC (s)")
+        finish(self.section)
+        self._draw_image()
+        for name in ("xlim_changed", "ylim_changed"):
+            self.section.callbacks.connect(name, self._on_view)
+        self.figure.canvas.mpl_connect("button_press_event", self._on_click)
+        self.refresh()
+        self.figure.canvas.draw()
+        self.figure.set_layout_engine("none")  # laid out once: each click would pay for it again
+
+    def _moment(self, second: float) -> np.datetime64:
+        moment: np.datetime64 = self._times[0].astype("datetime64[ns]") + np.timedelta64(
+            round(second * 1e9), "ns"
+        )
+        return moment
+
+    def _place(self, channel: Any, moment: np.ndarray) -> tuple[Any, np.ndarray]:  # noqa: ANN401
+        return channel, (moment - self._times[0]) / np.timedelta64(1, "s")
+
+    def _in_view(self) -> tuple[np.ndarray, slice]:
+        """Rows and samples that the section shows."""
+        low, high = sorted(self.section.get_xlim())
+        rows = np.flatnonzero((self._channels >= low) & (self._channels <= high))
+        early, late = sorted(self.section.get_ylim())
+        first, last = np.searchsorted(self.seconds, [early, late])
+        return rows, slice(max(int(first) - 1, 0), int(last) + 1)
+
+    def _draw_image(self) -> None:
+        rows, span = self._in_view()
+        data = self._data[:, span] if len(rows) == len(self._data) else self._data[rows, span]
+        if not len(rows) or data.shape[1] < 2:
+            return
+        width, height = (max(int(inches * _PIXELS_PER_INCH), 50) for inches in size_inches(self.section))
+        raster = rasterise(data, self._channels[rows], self._dead[rows], width, height)
+        self._image.set_data((np.sign(raster.image) * np.abs(raster.image) ** self._power).T)
+        seconds, half = self.seconds[span], raster.channel_step / 2
+        self._image.set_extent(
+            (raster.first_channel - half, raster.last_channel + half, seconds[-1], seconds[0])
+        )
+
+    def _draw_channel(self) -> None:
+        row = int(np.flatnonzero(self._channels == self.channel)[0])
+        _, span = self._in_view()
+        seconds = self.seconds[span]
+        sample, values = envelope_trace(self._data[row : row + 1, span], 4000)
+        for ax in (self.trace, self.score):
+            ax.clear()
+        self.trace.plot(
+            np.interp(sample, np.arange(len(seconds)), seconds), values[0], color=INK, linewidth=0.6
+        )
+        self.trace.set_ylabel("Amplitude")
+        self.trace.tick_params(labelbottom=False)
+        self.trace.set_title(f"Channel {self.channel}", loc="left", fontsize=9)
+        own = self.editor.visible[self.editor.visible["channel_index"] == self.channel]
+        _, when = self._place(own, own["phase_time"].dt.tz_localize(None).to_numpy())
+        kept = own["event_index"].to_numpy() >= 0
+        for second, phase, solid in zip(when, own["phase_type"], kept, strict=True):
+            color, style = phase_color(str(phase)), "-" if solid else ":"
+            for ax in (self.trace, self.score):
+                ax.axvline(second, color=color, linestyle=style, linewidth=1.2)
+        self._draw_scores()
+        self.score.set(ylim=(0, 1), xlim=(seconds[0], seconds[-1]), xlabel="Time (s)", ylabel="Score")
+        finish(self.trace)
+        finish(self.score)
+
+    def _draw_scores(self) -> None:
+        self.score.axhline(self.editor.min_score, color=EVENT, linewidth=0.8, linestyle="--")
+        if self._scores is None:
+            return
+        name = "channel_index" if "channel_index" in self._scores.coords else "channel"
+        row = np.flatnonzero(self._scores.coords[name].to_numpy() == self.channel)
+        if not len(row):
+            return
+        when = (self._scores.coords["time"].to_numpy() - self._times[0]) / np.timedelta64(1, "s")
+        for phase, color in PHASE_COLORS.items():
+            values = self._scores.sel(phase=phase).to_numpy()[int(row[0])]
+            self.score.plot(when, values, color=color, linewidth=1.0, label=phase)
+
+    def _reach(self) -> tuple[float, float]:
+        """Channels and seconds that a click may be off."""
+        width, height = size_inches(self.section)
+        channels = np.ptp(self.section.get_xlim()) / (width * 72) * _REACH_POINTS
+        return max(float(channels), 0.5), float(
+            np.ptp(self.section.get_ylim()) / (height * 72) * _REACH_POINTS
+        )
+
+    def _correct(self, channel: float, second: float) -> None:
+        reach = self._reach()
+        if self._mode == "move":  # along the shown channel, however far
+            own, everywhere = self.channel, float(self.seconds[-1]) + 1.0
+            found = self.editor.nearest(own, self._moment(second), max_channels=0.5, max_s=everywhere)
+            if found is not None:
+                self.editor.move(found, self._moment(second))
+        else:
+            found = self.editor.nearest(channel, self._moment(second), max_channels=reach[0], max_s=reach[1])
+            if found is None:
+                return
+            if self._mode == "delete":
+                self.editor.delete(found)
+            else:
+                self.editor.judge(found, keep=self._mode == "keep")
+        self.refresh()
+
+    def _on_view(self, _: object) -> None:
+        if self._drawing:
+            return
+        self._draw_image()
+        self._draw_channel()
+
+    def _on_click(self, event: Event) -> None:
+        mouse: MouseEvent = event  # type: ignore[assignment]
+        toolbar = getattr(self.figure.canvas, "toolbar", None)
+        if mouse.xdata is None or mouse.ydata is None or str(getattr(toolbar, "mode", "")):
+            return
+        if mouse.inaxes is self.section:
+            self.click(mouse.xdata, mouse.ydata)
+        elif mouse.inaxes in (self.trace, self.score):
+            if self._mode == "look":
+                return
+            self.click(self.channel, mouse.xdata)
+
+
+def _new_figure() -> Figure:
+    import matplotlib.pyplot as plt
+
+    return plt.figure(figsize=(9.5, 8.5), layout="constrained")
+
+
+def needs(package: str) -> MissingPackageError:
+    """Make the error of a missing optional package.
+
+    Parameters
+    ----------
+    package : str
+        Its name.
+
+    Returns
+    -------
+    MissingPackageError
+        Says the command that installs it.
+    """
+    return MissingPackageError(
+        f"the interactive inspector needs {package}. Install it with:\n"
+        "    pip install 'phasenet-das[notebooks]'"
+    )

@@ -1,0 +1,118 @@
+"""The interactive figure: clicks do what the mode says, the view is drawn from the samples in it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.backend_bases import MouseButton, MouseEvent
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from phasenet_das.errors import ConfigError
+from phasenet_das.inspect import PickInspector
+from phasenet_das.io import get_channel_index, get_times, make_patch
+from tests.inspect.test_editor import START, make_picks
+
+DT_S = 0.01
+
+
+@pytest.fixture
+def inspector() -> PickInspector:
+    data = np.random.default_rng(0).standard_normal((10, 1000)).astype(np.float32)
+    data[:, 200:230] *= 20
+    patch = make_patch(data, start_time=START, dt_s=DT_S, station_id="A")
+    scores = xr.DataArray(
+        np.zeros((3, 10, 1000), np.float32),
+        dims=("phase", "channel", "time"),
+        coords={"phase": ["N", "P", "S"], "channel": get_channel_index(patch), "time": get_times(patch)},
+    )
+    figure = Figure(figsize=(8, 8), layout="constrained")
+    FigureCanvasAgg(figure)
+    made = PickInspector(patch, make_picks(), scores, figure=figure)
+    figure.canvas.draw()
+    return made
+
+
+def press(inspector: PickInspector, axes, x: float, y: float) -> None:
+    canvas = inspector.figure.canvas
+    place = axes.transData.transform((x, y))
+    canvas.callbacks.process(
+        "button_press_event", MouseEvent("button_press_event", canvas, *place, button=MouseButton.LEFT)
+    )
+    canvas.draw()
+
+
+def test_a_click_shows_the_channel(inspector):
+    press(inspector, inspector.section, 7.2, 3.0)
+    assert inspector.channel == 7
+    assert "Channel 7" in inspector.trace.get_title(loc="left")
+    assert inspector.editor.num_edits == 0
+
+
+def test_clicks_add_move_delete_reject_and_undo(inspector):
+    inspector.mode = "add S"
+    press(inspector, inspector.section, 3.1, 6.0)
+    assert len(inspector.editor.picks) == 21
+    inspector.mode = "move"
+    press(inspector, inspector.trace, 6.5, 0.0)
+    moved = inspector.editor.picks[inspector.editor.picks["edited"] == "added"].iloc[0]
+    assert (moved.phase_time - START).total_seconds() == pytest.approx(6.5, abs=0.02)
+    inspector.mode = "delete"
+    press(inspector, inspector.section, 3.0, 6.5)
+    assert len(inspector.editor.picks) == 20
+    inspector.mode = "reject"
+    press(inspector, inspector.section, 5.0, 2.0)
+    assert (inspector.editor.picks["event_index"] == -1).sum() == 1
+    while inspector.editor.num_edits:
+        inspector.undo()
+    assert len(inspector.editor.picks) == 20
+
+
+def test_a_click_far_from_every_pick_deletes_nothing(inspector):
+    inspector.mode = "delete"
+    press(inspector, inspector.section, 5.0, 8.0)
+    assert len(inspector.editor.picks) == 20
+
+
+def test_zooming_draws_the_samples_in_view(inspector):
+    inspector.zoom((1.5, 4.5), (2.0, 2.5))
+    left, right, bottom, top = inspector.section.images[0].get_extent()
+    assert (left, right) == (1.5, 4.5)
+    assert top == pytest.approx(2.0, abs=2 * DT_S)
+    assert bottom == pytest.approx(2.5, abs=2 * DT_S)
+    assert inspector.section.images[0].get_array().shape[1] == 3
+
+
+def test_the_threshold_takes_picks_from_the_figure(inspector):
+    def drawn() -> int:
+        return sum(len(one.get_offsets()) for one in inspector.section.collections)
+
+    before = drawn()
+    inspector.set_min_score(0.55)
+    assert drawn() == before / 2
+
+
+def test_an_unknown_mode_is_refused(inspector):
+    with pytest.raises(ConfigError, match="add P"):
+        inspector.mode = "ad"
+
+
+def test_the_controls_steer_the_inspector(inspector, tmp_path):
+    pytest.importorskip("ipywidgets")
+    box = inspector.widgets(str(tmp_path / "labels.csv"))
+    (threshold, channel, undo), modes, (path, save), said = (
+        box.children[0].children, box.children[1], box.children[2].children, box.children[3],
+    )  # fmt: skip
+    threshold.value = 0.55
+    channel.value = 9
+    modes.value = "add P"
+    assert (inspector.editor.min_score, inspector.channel, inspector.mode) == (0.55, 9, "add P")
+    inspector.click(9, 4.0)
+    undo.click()
+    assert inspector.editor.num_edits == 0
+    save.click()
+    assert "10 labels saved" in said.value
+    path.value = str(tmp_path / "labels.txt")
+    save.click()
+    assert "not saved" in said.value
