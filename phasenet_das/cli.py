@@ -101,6 +101,24 @@ def info(
 
 
 @app.command()
+def init(
+    inputs: Inputs,
+    output: Annotated[Path, typer.Option("-o", "--output", help="YAML file of settings to write.")],
+    *,
+    name: Annotated[str | None, typer.Option(help="Name of the run; that of the folder by default.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+) -> None:
+    """Write settings for the workflow, commented, after a look at the recordings of a new cable.
+
+    Example: phasenet-das init recordings/ -o my_cable.yaml
+    """
+    from phasenet_das.workflow.init import write_first_config
+
+    typer.echo(write_first_config(inputs, output, name=name, overwrite=overwrite))
+    typer.echo(f"-> {output}; now: snakemake --cores 2 --configfile {output} --dry-run")
+
+
+@app.command()
 def pick(
     inputs: Inputs,
     output: Annotated[Path, typer.Option("-o", "--output", help="Pick table to write, .parquet or .csv.")],

@@ -44,7 +44,7 @@ association:
   vp_km_s: 6.0 # STATE the velocities of the site, or 'layers'
   vp_vs_ratio: 1.73
   depth_range_km: [0.0, 20.0]
-{distance}
+  # max_distance_km: 60.0 # how far outside the cable events are sought
 
 scatter: # one job for each block of time and cable
   block_s: {block_s:g}
@@ -123,7 +123,6 @@ def write_first_config(
         teacher=_TEACHER,
         student=_STUDENT,
         pick="\n".join(_pick_lines(look)),
-        distance=_distance_line(look),
         block_s=block_s,
         overlap_s=min(120.0, block_s),
     )
@@ -212,15 +211,6 @@ def _pick_lines(look: _Look) -> list[str]:
     if "strain" in words and not any(sign in words for sign in ("rate", "/s", "/ s")):
         lines.append("  to_strain_rate: true # the files hold strain; networks know strain rate")
     return lines
-
-
-def _distance_line(look: _Look) -> str:
-    first = look.first
-    length_km = 0.0 if first is None else (_spacing(first) or 0.0) * len(first.channel_index) / 1e3
-    why = "how far outside the cable events are sought"
-    if not length_km:
-        return f"  # max_distance_km: 60.0 # {why}"
-    return f"  max_distance_km: {max(10.0, round(5 * length_km, -1)):g} # {why}"
 
 
 def _block_s(look: _Look) -> float:

@@ -124,4 +124,6 @@ class Plan:
         scores = Path(self.results("evaluation.json"))
         if self.has_truth() and scores.exists():
             lines += three_lines(json.loads(scores.read_text()))
-        return "\n".join([*lines, f"The report: {self.results('report.html')}"])
+        if Path(self.results("report.html")).exists():
+            lines.append(f"The report: {self.results('report.html')}")
+        return "\n".join(lines)
