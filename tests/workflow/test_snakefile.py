@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
-import subprocess
-import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,23 +15,38 @@ from obspy import read_events as read_quakeml
 
 from phasenet_das import io
 from phasenet_das.tables import read_events, read_metadata, read_picks
+from phasenet_das.workflow.running import Process
 from tests.models_on_disk import save_random_phasenet
+from tests.workflow.snakemake import ROOT, snakemake
 
-ROOT = Path(__file__).parents[2]
-
-
-def snakemake(folder: Path, config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "1"]
-    command += ["--directory", str(folder), "--configfile", str(config), *arguments]
-    return subprocess.run(  # noqa: S603 - our own command
-        command,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        timeout=300,
-    )
+TRAINED = """
+name: trained
+simulate:
+  scenario: easy
+  seed: 5
+  settings:
+    duration_s: 100
+    file_length_s: 50
+    cable: {num_channels: 24, dx_m: 80.0}
+    sources: {events_per_hour: 110.0, magnitude_min: 2.5, distance_max_km: 8}
+data: {station_id: SIM}
+pick: {weights: phasenet-das, rate: 100.0}
+association: {vp_km_s: 5.6, max_distance_km: 40.0, depth_range_km: [0, 20]}
+scatter: {block_s: 60, overlap_s: 30}
+self_training: {train: true, processes: 2, before_s: 2, after_s: 4, student: {rate: 100.0}}
+report: {max_sections: 1}
+train:
+  weights: phasenet-das
+  data: {num_channels: 16, num_samples: 256, normalization_window_s: 4.0}
+  augment: {noise: 0}
+  steps: 2
+  batch_size: 1
+  warmup_steps: 0
+  learning_rate: 1.0e-6
+  validate_every: 2
+  validation_samples: 1
+  num_workers: 0
+"""
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +71,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "data": {"inputs": ["raw"], "station_id": "C"},
         "pick": {"weights": "weights", "min_score": 0.5},
     }
+    (folder / "raw" / "damaged.h5").write_bytes(b"not a recording")
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return folder
 
@@ -79,6 +95,7 @@ def test_runs_through_then_does_nothing_then_only_what_changed(project: Path) ->
     assert len(read_quakeml(str(results / "catalog.xml"))) == len(read_events(results / "events.parquet"))
     assert read_metadata(results / "picks.parquet")["weights_id"].startswith("weights@")
     assert yaml.safe_load((results / "config.yaml").read_text())["pick"]["min_score"] == 0.5
+    assert "damaged.h5" in (results / "report.html").read_text()  # it cost itself, and is named
 
     again = snakemake(project, config)
     assert "Nothing to be done" in again.stdout + again.stderr
@@ -92,6 +109,44 @@ def test_runs_through_then_does_nothing_then_only_what_changed(project: Path) ->
     assert "rule associate:" in jobs
     assert "rule report:" in jobs
     assert "rule pick:" not in jobs
+
+
+@pytest.mark.slow
+def test_the_whole_way_with_training(tmp_path: Path) -> None:
+    """Simulated recordings, a teacher, labels, a student in two processes, a catalog, a judgement."""
+    (tmp_path / "trained.yaml").write_text(TRAINED)
+    answer = snakemake(tmp_path, tmp_path / "trained.yaml", cores=2)
+    assert answer.returncode == 0, answer.stdout[-2000:] + answer.stderr[-6000:]
+    results = tmp_path / "results" / "trained"
+    events = read_events(results / "events.parquet")
+    assert len(events)
+    assert events["event_index"].tolist() == list(range(len(events)))
+    assert events["time"].is_monotonic_increasing
+    windows = list((results / "round1" / "windows").rglob("*.h5"))
+    assert windows
+    assert read_metadata(results / "picks.parquet")["weights_id"].startswith(
+        "results/trained/round1/training/model@"
+    )
+    scores = json.loads((results / "evaluation.json").read_text())
+    assert set(scores["picks"]) == {"teacher", "student"}
+    assert scores["events"]["scores"]["num_matched"] > 0
+    assert "picks of the student: F1" in answer.stdout + answer.stderr
+    page = (results / "report.html").read_text()
+    for words in ("Against what is known", "Training, round 1 of 1", "Depth section", "inputs hash"):
+        assert words in page
+    assert not (results / ".lock").exists()
+
+
+def test_two_runs_at_once_are_refused(project: Path) -> None:
+    config = project / "busy.yaml"
+    config.write_text("name: busy\ndata: {inputs: [raw], station_id: C}\n")
+    lock = project / "results" / "busy" / ".lock"
+    lock.parent.mkdir(parents=True)
+    lock.write_text(json.dumps(asdict(Process.current())))
+    answer = snakemake(project, config)
+    assert answer.returncode != 0
+    assert f"process {os.getpid()} on" in answer.stdout + answer.stderr
+    assert lock.exists()
 
 
 def test_a_misspelt_key_stops_before_any_rule(project: Path) -> None:
