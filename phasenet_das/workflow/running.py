@@ -15,8 +15,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from phasenet_das.errors import PhaseNetDASError
+from phasenet_das.tables import atomic_path
 
-__all__ = ["RUN_VARIABLE", "Process", "RunLock", "RunningError", "die_with_parent", "end_with_the_run"]
+__all__ = [
+    "RUN_VARIABLE",
+    "Process",
+    "RunLock",
+    "RunningError",
+    "die_with_parent",
+    "end_with_the_run",
+    "note_process",
+    "wait_for",
+]
 
 RUN_VARIABLE = "PHASENET_DAS_RUN"
 """Environment variable in which a run tells its jobs which process it is."""
@@ -148,6 +158,33 @@ def end_with_the_run() -> None:
         os._exit(128 + signal.SIGTERM)
 
     threading.Thread(target=watch, name="end_with_the_run", daemon=True).start()
+
+
+def note_process(pid: int, path: Path) -> None:
+    """Write down that a process is at work, for :func:`wait_for`.
+
+    Parameters
+    ----------
+    pid : int
+        Of this machine.
+    path : pathlib.Path
+        Where.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(asdict(Process.of(pid))))
+
+
+def wait_for(path: Path) -> None:
+    """Wait until a process of this machine that was written down has ended.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Where :func:`note_process` wrote it; nothing is waited for when it is not there.
+    """
+    process = _parse(path.read_text()) if path.exists() else None
+    while process is not None and process.is_here and process.alive:
+        time.sleep(_POLL_S)
 
 
 def die_with_parent() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from phasenet_das.config import Config, PickSettings, StudentSettings, TrainSettings, write_config
 from phasenet_das.errors import ConfigError, PhaseNetDASError
 from phasenet_das.tables import atomic_path
-from phasenet_das.workflow.running import die_with_parent
+from phasenet_das.workflow.running import die_with_parent, note_process, wait_for
 
 __all__ = ["student_settings", "train_student"]
 
@@ -73,6 +73,7 @@ def train_student(
         The training failed.
     """
     folder = Path(folder)
+    wait_for(folder / ".process")  # that of a run that was killed may still be saving
     filled = [str(path) for path in sorted(map(str, windows)) if any(Path(path).glob("*.h5"))]
     if not filled and not settings.data.windows:
         raise ConfigError(
@@ -88,16 +89,18 @@ def train_student(
         command += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
     command += ["-m", "phasenet_das.training", "--config", str(write_config(config, folder / "train.yaml"))]
     log.info("training on %d folders of windows: %s", len(filled), " ".join(command))
-    _run(command)
+    _run(command, folder / ".process")
     return folder / "model"
 
 
-def _run(command: Sequence[str]) -> None:
+def _run(command: Sequence[str], marker: Path) -> None:
     """Run a training that saves and ends when this job, or the run that it belongs to, ends."""
     env = {**os.environ, "OMP_NUM_THREADS": "1"}  # sums in another order would give other weights
     process = subprocess.Popen(command, env=env, preexec_fn=die_with_parent)  # noqa: S603, PLW1509 - our own
+    note_process(process.pid, marker)
     signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())  # noqa: ARG005
     code = process.wait()
+    marker.unlink(missing_ok=True)
     if code:
         raise PhaseNetDASError(
             f"training ended with exit code {code}; what it said stands above. The same command "

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from phasenet_das.workflow import running
 from phasenet_das.workflow.running import RUN_VARIABLE, Process, RunLock, RunningError
 
 
@@ -89,3 +90,21 @@ def test_a_job_ends_when_its_run_is_killed(other: subprocess.Popen[bytes]) -> No
         other.kill()
         other.wait()
         assert job.wait(timeout=60) == 128 + signal.SIGTERM
+
+
+def test_what_still_writes_is_waited_for(
+    tmp_path: Path, other: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running.note_process(other.pid, tmp_path / ".process")
+    naps: list[float] = []
+
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        if len(naps) == 3:
+            other.kill()
+            other.wait()
+
+    monkeypatch.setattr(running.time, "sleep", nap)
+    running.wait_for(tmp_path / ".process")
+    assert len(naps) == 3
+    running.wait_for(tmp_path / "nothing")

@@ -16,7 +16,7 @@ from phasenet_das.workflow import student
 def commands(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """What would have been run."""
     run: list[list[str]] = []
-    monkeypatch.setattr(student, "_run", lambda command: run.append(list(command)))
+    monkeypatch.setattr(student, "_run", lambda command, _: run.append(list(command)))
     return run
 
 
@@ -72,9 +72,9 @@ def test_no_window_is_an_error_that_says_what_to_look_at(tmp_path: Path) -> None
         student.train_student(TrainSettings(), [tmp_path / "empty"], tmp_path / "training")
 
 
-def test_a_training_that_fails_is_not_taken_for_done() -> None:
+def test_a_training_that_fails_is_not_taken_for_done(tmp_path: Path) -> None:
     with pytest.raises(PhaseNetDASError, match="exit code 3"):
-        student._run([sys.executable, "-c", "raise SystemExit(3)"])
+        student._run([sys.executable, "-c", "raise SystemExit(3)"], tmp_path / ".process")
 
 
 def test_a_student_picks_by_its_own_settings_on_the_teachers_device() -> None:
