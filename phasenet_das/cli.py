@@ -129,7 +129,10 @@ def pick(
     min_score: Annotated[float | None, typer.Option(help="Smallest probability of a pick.")] = None,
     min_score_p: Annotated[float | None, typer.Option(help="The same for P only.")] = None,
     min_score_s: Annotated[float | None, typer.Option(help="The same for S only.")] = None,
-    rate: Annotated[str | None, typer.Option(help="'native', or Hz: how the network sees the data.")] = None,
+    rate: Annotated[
+        str | None,
+        typer.Option(help="'native', 'model', or Hz (several: 100,50): how the network sees the data."),
+    ] = None,
     stack_channels: Annotated[int | None, typer.Option(help="Average this many neighbours.")] = None,
     common_mode: Annotated[str | None, typer.Option(help="'median': subtract it over channels.")] = None,
     to_strain_rate: Annotated[bool, typer.Option("--to-strain-rate", help="Differentiate strain.")] = False,
@@ -554,13 +557,16 @@ def _parse_channels(text: str | None) -> tuple[int, int] | None:
         raise ConfigError(f"--channels {text}: expected FIRST:LAST, such as 100:499.") from None
 
 
-def _parse_rate(text: str | None) -> float | str | None:
-    if text is None or text == "native":
+def _parse_rate(text: str | None) -> tuple[float, ...] | float | str | None:
+    if text is None or text in ("native", "model"):
         return text
     try:
-        return float(text)
+        rates = tuple(float(part) for part in text.split(","))
     except ValueError as error:
-        raise ConfigError(f"--rate {text}: expected 'native' or a number of Hz.") from error
+        raise ConfigError(
+            f"--rate {text}: expected 'native', 'model', or Hz, such as 100 or 100,50."
+        ) from error
+    return rates[0] if len(rates) == 1 else rates
 
 
 def main() -> None:

@@ -143,11 +143,12 @@ class StudentSettings(_Section):
         "model's time axis.",
         json_schema_extra=_unit("s"),
     )
-    rate: float | Literal["native"] | None = Field(
+    rate: float | tuple[float, ...] | Literal["native", "model"] | None = Field(
         None,
-        description="Sampling rate at which the network sees the data: empty for the model's own, 'native' "
-        "for the recording's, or a number; another rate than the model's is relabelled (time runs slower "
-        "or faster for the network), and pick times are always true.",
+        description="Sampling rates at which the network sees the data. Empty for the rule: networks of single "
+        "channels see the rate they were trained at, PhaseNet-DAS several, each half of the one before; "
+        "'model' and 'native' for the network's and the recording's; or one number or more. Another rate "
+        "than the network's is relabelled (time runs slower or faster for it); pick times are always true.",
         json_schema_extra=_unit("Hz"),
     )
     component: Literal["all", "E", "N", "Z"] = Field(
@@ -156,8 +157,12 @@ class StudentSettings(_Section):
     common_mode: Literal["median"] | None = Field(
         None, description="Subtract at each sample the median over all channels."
     )
-    stack_channels: int = Field(
-        1, ge=1, description="Average this many neighbouring channels; scores return to every channel."
+    stack_channels: int | None = Field(
+        None,
+        ge=1,
+        description="Average this many neighbouring channels; scores return to every channel. Empty for the "
+        "rule: 1 for networks of single channels; for PhaseNet-DAS those within half a gauge length, or "
+        "within 12.5 m at 100 Hz (more at lower rates).",
     )
     to_strain_rate: bool = Field(False, description="Differentiate strain in time.")
     bandpass_hz: tuple[float, float] | None = Field(
@@ -170,8 +175,11 @@ class StudentSettings(_Section):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if isinstance(self.rate, float) and self.rate <= 0:
-            raise ValueError(f"rate: found {self.rate}, expected a positive number, 'native' or nothing")
+        rates = self.rate if isinstance(self.rate, tuple) else (self.rate,)
+        if not rates or any(isinstance(rate, float) and rate <= 0 for rate in rates):
+            raise ValueError(
+                f"rate: found {self.rate}, expected positive numbers, 'native', 'model' or nothing"
+            )
         if self.bandpass_hz is not None and not 0 < self.bandpass_hz[0] < self.bandpass_hz[1]:
             raise ValueError(f"bandpass_hz: found {list(self.bandpass_hz)}, expected 0 < low < high")
         return self
@@ -411,6 +419,16 @@ class TrainSettings(_Section):
     tensorboard: bool = Field(False, description="Also write a TensorBoard log (package tensorboard).")
     seed: int = Field(0, ge=0, description="Seed of everything that is drawn.")
     license: str = Field("unknown", description="Licence of the weights, for the model card.")
+    trained_rate_hz: tuple[float, float] | None = Field(
+        None,
+        description="Rates of the recordings that the data stand for: outside, pickers warn.",
+        json_schema_extra=_unit("Hz"),
+    )
+    trained_dx_m: tuple[float, float] | None = Field(
+        None,
+        description="Distances of neighbouring rows that the data stand for: outside, pickers warn.",
+        json_schema_extra=_unit("m"),
+    )
     data_description: str = Field("", description="What the training data are, for the model card.")
 
 

@@ -109,6 +109,20 @@ class Weights:
         """Name and first digits of the digest: what tables record."""
         return f"{self.name}@{self.sha256[:12]}"
 
+    @property
+    def trained_rate_hz(self) -> tuple[float, float] | None:
+        """Rates of the recordings that it was trained for, Hz; None where it does not say."""
+        return self._trained("trained_rate_hz")
+
+    @property
+    def trained_dx_m(self) -> tuple[float, float] | None:
+        """Distances of neighbouring rows that it was trained for, m; None where it does not say."""
+        return self._trained("trained_dx_m")
+
+    def _trained(self, name: str) -> tuple[float, float] | None:
+        found = self.provenance.get(name)
+        return None if found is None else (float(found[0]), float(found[1]))
+
 
 def build_model(architecture: str, model_args: Mapping[str, Any] | None = None) -> torch.nn.Module:
     """Build a network with random weights.

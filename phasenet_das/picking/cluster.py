@@ -39,7 +39,7 @@ _RETRIES = 3
 _LARGEST_BATCH = 4
 _TIMEOUT = "60s"
 
-Batch = list[tuple[int, Shard, str]]
+Batch = list[tuple[tuple[int, int], Shard, str]]
 
 
 @dataclass(frozen=True)
@@ -63,12 +63,13 @@ class _Bench:
     job: _Job
     run: ContinuousRun
     store: PartStore
-    plans: dict[int, RecordPlan] = field(default_factory=dict)
+    plans: dict[int, list[RecordPlan]] = field(default_factory=dict)
 
-    def todo(self, number: int, shard: Shard, key: str) -> Todo:
+    def todo(self, place: tuple[int, int], shard: Shard, key: str) -> Todo:
+        number, scale = place
         if number not in self.plans:
-            self.plans[number] = self.run.picker.plan(self.job.records[number], self.job.size)
-        return Todo(number, self.plans[number], shard, key)
+            self.plans[number] = self.run.picker.plans(self.job.records[number], self.job.size)
+        return Todo(place, self.plans[number][scale], shard, key)
 
 
 class ClusterSubmit:
@@ -163,8 +164,8 @@ def pick_batch(path: str, batch: Batch) -> tuple[list[StoredPart], StageTimes]:
     ----------
     path : str
         The job.
-    batch : list of (int, Shard, str)
-        Number of the record, shard, and name of its part.
+    batch : list of ((int, int), Shard, str)
+        Numbers of the record and the scale, shard, and name of its part.
 
     Returns
     -------
@@ -207,7 +208,7 @@ def _batches(todo: Iterator[Todo], client: Client) -> Iterator[Batch]:
     head = list(itertools.islice(todo, 8 * _LARGEST_BATCH * max(1, _count(client))))
     size = max(1, min(_LARGEST_BATCH, len(head) // (8 * max(1, _count(client)))))
     rest = itertools.chain(head, todo)
-    while batch := [(one.record, one.shard, one.key) for one in itertools.islice(rest, size)]:
+    while batch := [(one.place, one.shard, one.key) for one in itertools.islice(rest, size)]:
         yield batch
 
 

@@ -34,15 +34,15 @@ class Todo:
 
     Attributes
     ----------
-    record : int
-        Number of its record among those given.
+    place : tuple of int
+        Number of its record among those given, and of the scale.
     plan, shard : RecordPlan, Shard
         Where it lies.
     key : str
         Name of its part.
     """
 
-    record: int
+    place: tuple[int, int]
     plan: RecordPlan
     shard: Shard
     key: str
@@ -93,7 +93,8 @@ class PickedParts:
         pandas.DataFrame
             See :func:`phasenet_das.picking.coverage.coverage_table`.
         """
-        return coverage_table(self.facts, [self.left_out, *further])
+        once = [facts for facts in self.facts if facts.scale == 0]
+        return coverage_table(once, [self.left_out, *further])
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ class ContinuousRun:
         size = ShardSize(choice.shard_samples, choice.shard_channels, choice.shard_s)
         return cls(picker, size, ShardKeys(picker.weights, picker.own_station_id), strict)
 
-    def plans(self, records: Sequence[Segment]) -> tuple[dict[int, RecordPlan], pd.DataFrame]:
+    def plans(self, records: Sequence[Segment]) -> tuple[dict[tuple[int, int], RecordPlan], pd.DataFrame]:
         """Plan the records that can be picked.
 
         Parameters
@@ -154,8 +155,8 @@ class ContinuousRun:
 
         Returns
         -------
-        plans : dict of int to RecordPlan
-            By number of the record.
+        plans : dict of (int, int) to RecordPlan
+            By number of the record and of the scale.
         left_out : pandas.DataFrame
             Coverage rows of the others.
 
@@ -164,11 +165,12 @@ class ContinuousRun:
         PhaseNetDASError
             With `strict`, or when no record can be picked.
         """
-        plans, rows, first = {}, [], None
+        plans: dict[tuple[int, int], RecordPlan] = {}
+        rows, first = [], None
         for number, record in enumerate(records):
             try:
                 self.picker.station_id(record)
-                plans[number] = self.picker.plan(record, self.size)
+                plans |= {(number, plan.scale): plan for plan in self.picker.plans(record, self.size)}
             except PhaseNetDASError as error:
                 if self.strict:
                     raise
@@ -258,13 +260,13 @@ def pick_parts(
             bar.advance(part, reused=reused)
 
         def todo() -> Iterator[Todo]:
-            for number, plan in plans.items():
+            for place, plan in plans.items():
                 for shard in plan.shards():
                     key = run.keys.key(plan, shard)
                     part = store.find(key) if resume else None
                     if part is None or part.facts.failures:  # what could not be read is tried again
                         store.discard(key)  # else a worker would find it done
-                        yield Todo(number, plan, shard, key)
+                        yield Todo(place, plan, shard, key)
                     else:
                         done(part, reused=True)
 

@@ -68,6 +68,12 @@ class ShardFacts:
         What was wrong.
     failures : dict of str to str
         Files that could not be read, of those loaded, and why.
+    scale : int
+        Number of the scale at which the network saw it, the fastest 0.
+    slowness : float
+        True seconds in one of the network's.
+    share : float
+        Of the work on the record that this scale is.
     """
 
     station_id: str
@@ -82,6 +88,9 @@ class ShardFacts:
     sources: tuple[str, ...]
     findings: tuple[Finding, ...]
     failures: dict[str, str]
+    scale: int
+    slowness: float
+    share: float
 
     def to_json(self) -> dict[str, Any]:
         """Give the facts as JSON values.
@@ -159,6 +168,9 @@ def describe_shard(
             _findings(plan, flags & ~(dead[:, None]), screened.edges, ends, (first, end), numbers)
         ),
         failures={path: reason for path, reason in record.failures.items() if path in seen},
+        scale=plan.scale,
+        slowness=plan.slowness,
+        share=plan.share,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,15 @@ import pandas as pd
 
 from phasenet_das.picking.assemble import SORTED_BY, join_picks
 from phasenet_das.picking.parts import PartStore, StoredPart
+from phasenet_das.picking.scales import combine_scales, combining_reach_s
+from phasenet_das.picking.work import PickedShard
 from phasenet_das.tables import PickWriter, atomic_path, write_sidecar
 
-__all__ = ["PickSummary", "merge_parts", "merged", "write_merged"]
+__all__ = ["PickSummary", "join_scales", "merge_parts", "merged", "merging_reach_s", "write_merged"]
 
 _ROWS_AT_A_TIME = 400_000
-_MARGIN = pd.Timedelta(seconds=1)  # the peak is refined to within a sample of the core
+_MARGIN_S = 1.0  # the peak is refined to within a sample of the core
+_SLOWNESS = "slowness"
 
 
 class PickSummary:
@@ -66,22 +69,61 @@ def merged(parts: Sequence[StoredPart], read: Callable[[str], pd.DataFrame]) -> 
     pandas.DataFrame
         Consecutive rows, sorted by time, channel, phase and cable; each pick once.
     """
+    reach = pd.Timedelta(seconds=merging_reach_s(parts))
     waiting: list[pd.DataFrame] = []
-    rows = 0
+    rows, begin = 0, pd.Timestamp.min.tz_localize("UTC")
     for part in sorted(parts, key=lambda one: (one.facts.start_ns, one.key)):
         if part.num_picks == 0:
             continue
         if rows >= _ROWS_AT_A_TIME:
             table = join_picks(waiting)
-            settled = table["phase_time"] < pd.Timestamp(part.facts.start_ns, tz="UTC") - _MARGIN
-            if settled.any():
-                yield _once(table[settled])
-            waiting = [table[~settled]]
+            end = pd.Timestamp(part.facts.start_ns, tz="UTC") - reach
+            if (table["phase_time"] < end).any():
+                yield _settled(table, begin, end)
+                begin = max(begin, end)
+            waiting = [table[table["phase_time"] >= begin - reach]]
             rows = len(waiting[0])
-        waiting.append(read(part.key))
+        waiting.append(read(part.key).assign(**{_SLOWNESS: part.facts.slowness}))
         rows += part.num_picks
     if rows:
-        yield _once(join_picks(waiting))
+        yield _settled(join_picks(waiting), begin, pd.Timestamp.max.tz_localize("UTC"))
+
+
+def merging_reach_s(parts: Iterable[StoredPart]) -> float:
+    """Give how far from a time picks of other parts matter for what the table holds there.
+
+    Parameters
+    ----------
+    parts : iterable of StoredPart
+        The parts of a table.
+
+    Returns
+    -------
+    float
+        True seconds.
+    """
+    slowness = {part.facts.slowness for part in parts}
+    return _MARGIN_S + (combining_reach_s(max(slowness)) if len(slowness) > 1 else 0.0)
+
+
+def join_scales(picked: Iterable[PickedShard]) -> pd.DataFrame:
+    """Put the picks of all shards and scales of a record together.
+
+    Parameters
+    ----------
+    picked : iterable of PickedShard
+        All shards.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The pick table.
+    """
+    table = join_picks(one.picks.assign(**{_SLOWNESS: one.facts.slowness}) for one in picked)
+    if table.empty:
+        return table
+    chosen = combine_scales(table, table[_SLOWNESS].to_numpy()).drop(columns=_SLOWNESS)
+    return chosen.sort_values(SORTED_BY, kind="stable", ignore_index=True)
 
 
 def merge_parts(store: PartStore, parts: Sequence[StoredPart]) -> pd.DataFrame:
@@ -135,5 +177,9 @@ def write_merged(
     return summary
 
 
-def _once(table: pd.DataFrame) -> pd.DataFrame:
-    return table.drop_duplicates("pick_id").sort_values(SORTED_BY, kind="stable", ignore_index=True)
+def _settled(table: pd.DataFrame, begin: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
+    """Choose among the scales, and give what lies in a span; the rest of the table is its surroundings."""
+    table = table.drop_duplicates(["pick_id", _SLOWNESS], ignore_index=True)
+    chosen = combine_scales(table, table[_SLOWNESS].to_numpy()).drop(columns=_SLOWNESS)
+    kept = chosen[(chosen["phase_time"] >= begin) & (chosen["phase_time"] < end)]
+    return kept.sort_values(SORTED_BY, kind="stable", ignore_index=True)

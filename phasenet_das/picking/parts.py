@@ -29,7 +29,7 @@ from phasenet_das.tables import to_arrow
 
 __all__ = ["ALGORITHM", "DamagedPartError", "PartStore", "ShardKeys", "StoredPart"]
 
-ALGORITHM = 2
+ALGORITHM = 3
 """Version of how shards are picked: raised when equal inputs and settings give other picks."""
 
 _FACTS = b"phasenet_das_shard"
@@ -85,6 +85,7 @@ class ShardKeys:
             **self._common,
             "settings": plan.settings.model_dump(mode="json", exclude=_SPEED_ONLY),
             "cable": self._cable(plan),
+            "scale": [plan.scale, plan.slowness, plan.share],
             "core": [plan.grid.first_index + n for n in shard.core],
             "core_ns": plan.grid.times_ns(np.array(shard.core)).tolist(),
             "rows": list(shard.rows),

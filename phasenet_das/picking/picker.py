@@ -19,8 +19,9 @@ from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
 from phasenet_das.errors import DeviceError
 from phasenet_das.io.segments import Segment, segment_of_patch
 from phasenet_das.models.zoo import Weights, load_weights
-from phasenet_das.picking.assemble import channel_scores, join_picks
+from phasenet_das.picking.assemble import channel_scores
 from phasenet_das.picking.findings import dead_throughout
+from phasenet_das.picking.merge import join_scales
 from phasenet_das.picking.scorers import PHASES, make_scorer
 from phasenet_das.picking.shards import ShardSize
 from phasenet_das.picking.work import ShardPicker
@@ -87,7 +88,7 @@ class Picker:
         self._scorer = make_scorer(weights, self.device)
 
     def annotate(self, source: Any, settings: PickSettings | None = None, **options: Any) -> xarray.DataArray:  # noqa: ANN401
-        """Compute the probabilities of noise, P and S at every sample.
+        """Compute the probabilities of noise, P and S at every sample, at the fastest of the scales.
 
         Parameters
         ----------
@@ -115,7 +116,7 @@ class Picker:
         choice = _settings(settings, options)
         patch = io.read(source)
         worker = self.shard_picker(choice, io.get_station_id(patch) or "unnamed")
-        plan = worker.plan(segment_of_patch(patch), ShardSize())
+        plan = worker.plans(segment_of_patch(patch), ShardSize())[0]
         ready = worker.prepare(worker.load(plan, plan.whole))
         grid, index = plan.grid, io.get_channel_index(patch)
         scores = np.zeros((len(PHASES), len(index), grid.num_samples), dtype=np.float32)
@@ -175,15 +176,15 @@ class Picker:
         record = segment_of_patch(io.read(source))
         worker = self.shard_picker(choice, station_id)
         station = worker.station_id(record)
-        plan = worker.plan(record, _size_of_patch(record))
-        shards = tqdm(list(plan.shards()), "picking", unit="shard", disable=not progress)
-        picked = [worker.pick(plan, shard) for shard in shards]
+        plans = worker.plans(record, _size_of_patch(record))
+        shards = [(plan, shard) for plan in plans for shard in plan.shards()]
+        picked = [worker.pick(*one) for one in tqdm(shards, "picking", unit="shard", disable=not progress)]
         facts = [one.facts for one in picked]
         dead = dead_throughout(facts, record.channel_index)
         if dead:
             count = len(record.channel_index)
             log.warning("%s: %d of %d channels are dead and are not picked", station, len(dead), count)
-        table = join_picks(one.picks for one in picked)
+        table = join_scales(picked)
         table.attrs = {
             "amplitude_unit": facts[0].unit,
             "weights_id": self.weights.weights_id,

@@ -202,5 +202,5 @@ def run_pipeline(
         loaded = Ahead(loaded)
     for ready in Ahead(map(prepare, loaded)):
         core, rows = ready.shard.core, ready.shard.rows
-        times.samples += (core[1] - core[0]) * (rows[1] - rows[0]) * picker.settings.stack_channels
+        times.samples += (core[1] - core[0]) * (rows[1] - rows[0])
         yield finish(score(ready))

@@ -140,7 +140,7 @@ class Prepared:
             At least one.
         """
         longer = max(self.num_samples, self.source.data.shape[1])
-        return max(1, int(samples / (longer * self.settings.stack_channels)))
+        return max(1, int(samples / (longer * (self.settings.stack_channels or 1))))
 
     def missing(self, channels: np.ndarray, first: int, end: int) -> np.ndarray | None:
         """Tell the samples of channels that rest on no data, by the nearest one of the source.

@@ -27,7 +27,7 @@ class Progress:
     """
 
     def __init__(self, plans: Iterable[RecordPlan], *, shown: bool) -> None:
-        seconds = sum(plan.grid.num_samples * plan.grid.dt_s for plan in plans)
+        seconds = sum(plan.grid.num_samples * plan.grid.dt_s * plan.share for plan in plans)
         form = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
         self._total_s = seconds
         self._bar = tqdm(desc="picking", total=seconds, disable=not shown, bar_format=form)
@@ -51,7 +51,7 @@ class Progress:
         """
         facts = part.facts
         share = facts.num_channels / max(1, facts.record_channels)
-        seconds = (facts.end_ns - facts.start_ns) * 1e-9 * share
+        seconds = (facts.end_ns - facts.start_ns) * 1e-9 * share * facts.share
         self._picks += part.num_picks
         self._data_s += seconds
         self._fresh_s += 0.0 if reused else seconds

@@ -118,6 +118,10 @@ class RecordPlan:
         What the network's scores depend on.
     size : ShardSize
         How much is picked at a time.
+    scale : int
+        Number of this scale among those at which the record is picked, the fastest 0.
+    share : float
+        Of the work on the record.
 
     Attributes
     ----------
@@ -125,6 +129,10 @@ class RecordPlan:
         Times of the record, and at the network's rate.
     rate_hz : float
         That rate in true time, Hz.
+    slowness : float
+        True seconds in one of the network's.
+    stack : int
+        Channels averaged in a row.
     cable : numpy.ndarray, shape (row,), int64
         Numbers of the rows (groups of stacked channels), increasing.
     separation : int
@@ -146,15 +154,18 @@ class RecordPlan:
         sampling_rate_hz: float,
         reach: Reach,
         size: ShardSize,
+        scale: int = 0,
+        share: float = 1.0,
     ) -> None:
         if record.num_samples < _MIN_SAMPLES:
             raise SamplingError(
                 f"a record of {record.num_samples} sample(s) cannot be picked; expected at least 3."
             )
         self.record, self.settings, self.reach, self.size = record, settings, reach, size
+        self.scale, self.share = scale, share
         self.source_grid = TimeGrid(record.start_ns, record.dt_s, record.num_samples)
-        wanted = sampling_rate_hz if settings.rate is None else settings.rate
-        self.rate_hz = 1 / record.dt_s if wanted == "native" else float(wanted)
+        self.rate_hz, self.stack = _seen_at(record, settings, sampling_rate_hz)
+        self.slowness = sampling_rate_hz / self.rate_hz
         self.grid = resampled_grid(self.source_grid, self.rate_hz)
         if self.grid != self.source_grid:
             log.info("%s: resampling %g Hz to %g Hz", record.name, 1 / record.dt_s, 1 / self.grid.dt_s)
@@ -163,7 +174,7 @@ class RecordPlan:
                 f"a record of {record.num_samples} samples at {1 / record.dt_s:g} Hz cannot be picked at "
                 f"{self.rate_hz:g} Hz; expected at least 3 samples at that rate."
             )
-        self._number = record.channel_index.astype(np.int64) // settings.stack_channels
+        self._number = record.channel_index.astype(np.int64) // self.stack
         self.cable = np.unique(self._number)
         self.separation = max(1, round(settings.min_separation_s * sampling_rate_hz))
         self.quality = QualityGrid.of(self.source_grid.first_index, record.num_samples, record.dt_s)
@@ -185,7 +196,7 @@ class RecordPlan:
         if self._reach_channels is None:
             return [(0, len(self.cable))]
         channels = min(self.size.channels, max(_FEW_CHANNELS, int(self._room(1) / (_HALOS * self._halo))))
-        largest = max(1, channels // self.settings.stack_channels // self.reach.stride)
+        largest = max(1, channels // self.stack // self.reach.stride)
         # Blocks of one length, from the first channel on; their bounds are multiples of the stride.
         first = int(self._positions[0]) // self.reach.stride
         strides = int(self._positions[-1]) // self.reach.stride - first + 1
@@ -279,7 +290,7 @@ class RecordPlan:
         """
         ready = condition(screened.data, self.record.dt_s, self.record.unit, self.settings, screened.missing)
         _, group, count = stack_groups(
-            self.record.channel_index[window.positions].astype(np.int64), self.settings.stack_channels
+            self.record.channel_index[window.positions].astype(np.int64), self.stack
         )
         first = window.rows[0]
         return Prepared(
@@ -375,6 +386,18 @@ class RecordPlan:
     def _channels_of(self, rows: tuple[int, int]) -> np.ndarray:
         low, high = self.cable[rows[0]], self.cable[rows[1] - 1]
         return np.nonzero((self._number >= low) & (self._number <= high))[0]
+
+
+def _seen_at(record: Segment, settings: PickSettings, model_rate_hz: float) -> tuple[float, int]:
+    """Give the rate and the channels averaged; what is left empty is chosen by `scale_settings` before."""
+    rate = settings.rate
+    if isinstance(rate, tuple):
+        raise SamplingError(f"a plan has one rate, found {list(rate)}; see scale_settings.")
+    if rate == "native":
+        rate = 1 / record.dt_s
+    elif rate is None or rate == "model":
+        rate = model_rate_hz
+    return float(rate), settings.stack_channels or 1
 
 
 def reach_of_filters(grid: TimeGrid, rate_hz: float, settings: PickSettings) -> int:

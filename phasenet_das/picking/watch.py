@@ -20,7 +20,7 @@ from phasenet_das.errors import PhaseNetDASError
 from phasenet_das.io.continuous import open_continuous
 from phasenet_das.io.inputs import find_recordings
 from phasenet_das.picking.continuous import ContinuousRun, PickedParts, pick_parts
-from phasenet_das.picking.merge import merge_parts
+from phasenet_das.picking.merge import merge_parts, merging_reach_s
 from phasenet_das.picking.parts import PartStore, StoredPart
 from phasenet_das.picking.picker import Picker
 from phasenet_das.provenance import provenance
@@ -213,11 +213,14 @@ class Watcher:
         )
 
     def _write_days(self, changed: Iterable[StoredPart], facts: dict[str, object]) -> None:
-        """Write the tables of the days that some parts touch."""
+        """Write the tables of the days that some parts touch, or whose picks theirs compete with."""
+        margin = self._margin_ns()
         days = {
             day
             for part in changed
-            for day in range(part.facts.start_ns // _DAY_NS, (part.facts.end_ns - 1) // _DAY_NS + 1)
+            for day in range(
+                (part.facts.start_ns - margin) // _DAY_NS, (part.facts.end_ns - 1 + margin) // _DAY_NS + 1
+            )
         }
         for day in sorted(days):
             start = day * _DAY_NS
@@ -225,11 +228,15 @@ class Watcher:
             name = f"{pd.Timestamp(start):%Y-%m-%d}.parquet"
             write_table(picks, self._output / "picks" / name, facts)
 
+    def _margin_ns(self) -> int:
+        return round(merging_reach_s(self._parts.values()) * 1e9)
+
     def _picks_of(self, start_ns: int, end_ns: int) -> pd.DataFrame:
+        margin = self._margin_ns()
         parts = [
             part
             for part in self._parts.values()
-            if part.facts.start_ns < end_ns + 1_000_000_000 and part.facts.end_ns > start_ns - 1_000_000_000
+            if part.facts.start_ns < end_ns + margin and part.facts.end_ns > start_ns - margin
         ]
         picks = merge_parts(self._store, parts)
         low, high = pd.Timestamp(start_ns, tz="UTC"), pd.Timestamp(end_ns, tz="UTC")

@@ -14,6 +14,7 @@ from phasenet_das.models.zoo import Weights
 from phasenet_das.picking.assemble import block_picks, pick_amplitudes, pick_table, state_reliability
 from phasenet_das.picking.findings import ShardFacts, describe_shard
 from phasenet_das.picking.quality import screen
+from phasenet_das.picking.scales import scale_settings, warn_outside_training
 from phasenet_das.picking.scorers import ReadyPiece, Scorer
 from phasenet_das.picking.shards import RecordPlan, Shard, ShardSize, Window
 from phasenet_das.tables import empty_picks
@@ -126,8 +127,8 @@ class ShardPicker:
         """Whether reading and preparing may take longer than the network."""
         return self._scorer.device.type != "cpu"
 
-    def plan(self, record: Segment, size: ShardSize) -> RecordPlan:
-        """Plan how a record is picked.
+    def plans(self, record: Segment, size: ShardSize) -> list[RecordPlan]:
+        """Plan how a record is picked, at every scale (:func:`phasenet_das.picking.scales.scale_settings`).
 
         Parameters
         ----------
@@ -138,20 +139,28 @@ class ShardPicker:
 
         Returns
         -------
-        RecordPlan
+        list of RecordPlan
+            The fastest scale first.
 
         Raises
         ------
         SamplingError
             The record is too short, or its rate cannot be brought to the one asked for.
         """
-        return RecordPlan(
-            record,
-            self.settings,
-            sampling_rate_hz=self.weights.sampling_rate_hz,
-            reach=self._scorer.reach,
-            size=size,
-        )
+        scales = scale_settings(record, self.settings, self.weights)
+        warn_outside_training(record, scales[0].settings, self.weights)
+        return [
+            RecordPlan(
+                record,
+                scale.settings,
+                sampling_rate_hz=self.weights.sampling_rate_hz,
+                reach=self._scorer.reach,
+                size=size,
+                scale=number,
+                share=scale.share,
+            )
+            for number, scale in enumerate(scales)
+        ]
 
     def station_id(self, record: Segment) -> str:
         """Name the cable of a record.

@@ -103,6 +103,8 @@ def save_model(
             "license": settings.license,
             "data": settings.data_description,
             "label_sigma_s": data.label_sigma_s,
+            "trained_rate_hz": settings.trained_rate_hz,
+            "trained_dx_m": settings.trained_dx_m,
             "num_channels": data.num_channels,
             "num_samples": data.num_samples,
             "metrics": {name: None if math.isnan(value) else value for name, value in metrics.items()},

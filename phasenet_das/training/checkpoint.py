@@ -17,7 +17,7 @@ __all__ = ["check_same_run", "load_checkpoint", "run_identity", "save_checkpoint
 # What may change between a run and its continuation, since it changes no number.
 _FREE = (
     "output", "device", "num_workers", "tensorboard", "log_every", "save_every", "license",
-    "data_description", "batch_size", "accumulate",
+    "data_description", "trained_rate_hz", "trained_dx_m", "batch_size", "accumulate",
 )  # fmt: skip
 
 

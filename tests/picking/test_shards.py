@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from phasenet_das.config import PickSettings
 from phasenet_das.io.segments import ArraySegment
-from phasenet_das.picking.assemble import join_picks
+from phasenet_das.picking.merge import join_scales
 from phasenet_das.picking.scorers import Reach
 from phasenet_das.picking.shards import RecordPlan, ShardSize
 from phasenet_das.picking.work import ShardPicker
@@ -49,9 +49,9 @@ def _broken() -> np.ndarray:
 
 def _pick(kind: str, segment: ArraySegment, size: ShardSize, **options: object) -> pd.DataFrame:
     picker = small_picker(kind)
-    worker = ShardPicker(picker.weights, picker._scorer, PickSettings(**options))
-    plan = worker.plan(segment, size)
-    return join_picks(worker.pick(plan, shard).picks for shard in plan.shards())
+    worker = ShardPicker(picker.weights, picker._scorer, PickSettings(**{"rate": "model", **options}))
+    plans = worker.plans(segment, size)
+    return join_scales([worker.pick(plan, shard) for plan in plans for shard in plan.shards()])
 
 
 @settings(max_examples=50, deadline=None)
@@ -130,6 +130,8 @@ def test_any_cut_gives_the_picks_of_the_whole(kind: str, seconds: float, channel
         ("tile", 0.002, {"rate": "native"}),
         ("tile-array", 0.005, {"rate": 50.0, "stack_channels": 2}),
         ("picture", 0.01, {}),
+        ("tile", 0.01, {"rate": None}),
+        ("tile", 0.004, {"rate": (250.0, 125.0), "stack_channels": 2}),
     ],
 )
 def test_conditioned_and_resampled_records_are_cut_without_a_trace(
@@ -167,7 +169,7 @@ def test_a_month_is_planned_without_listing_it() -> None:
     )
     picker = small_picker()
     worker = ShardPicker(picker.weights, picker._scorer, PickSettings())
-    plan = worker.plan(month, ShardSize())
+    plan = worker.plans(month, ShardSize())[0]
     shards = list(plan.shards())
     windows = [plan.window(shard) for shard in shards[:: len(shards) // 50]]
     loaded = [(w.source[1] - w.source[0]) * len(w.positions) for w in windows]

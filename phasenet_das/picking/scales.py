@@ -1,0 +1,307 @@
+"""At which rates and spacings a network sees a recording, and how picks made at several are put together.
+
+A network of neighbouring channels knows an S by the P before it, which it must see, and both by their shape.
+Whether it can depends on how long S-P and the waves are in its samples: a regional earthquake on a cable at
+100 Hz is too long for it, a microearthquake beside a well at 100 Hz far too short. So it sees a recording at
+several rates, each half of the one before, and with neighbours averaged that measure almost the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from phasenet_das.config import PickSettings
+
+if TYPE_CHECKING:
+    from phasenet_das.io.segments import Segment
+    from phasenet_das.models.zoo import Weights
+
+__all__ = [
+    "PAIR_S",
+    "SAME_ARRIVAL_S",
+    "Scale",
+    "channel_spacing_m",
+    "combine_scales",
+    "combining_reach_s",
+    "scale_settings",
+    "warn_outside_training",
+]
+
+log = logging.getLogger(__name__)
+
+PAIR_S = (0.4, 18.0)
+"""S-P times that a network of 100 Hz knows for those of one event, s of its time axis."""
+
+SAME_ARRIVAL_S = 0.3
+"""Picks of two scales closer than this are of one arrival, s of the slower one's time axis."""
+
+_FASTEST, _SLOWEST = 10.0, 0.5  # rates, to that of the network's training
+_UNKNOWN_GAUGE_M = 10.0
+_SPACING_M_HZ = 1250.0  # a quarter of the wavelength at 1/10 of the rate of what crosses the cable at 500 m/s
+_MOST_STACKED = 32
+_FEWEST_ROWS = 16
+_FEWEST_SAMPLES = 256
+_SEES_NEIGHBOURS = ("phasenet-das",)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """One way in which a network sees a record.
+
+    Attributes
+    ----------
+    settings : PickSettings
+        With ``rate`` and ``stack_channels`` as numbers.
+    share : float
+        Of the work on the record.
+    """
+
+    settings: PickSettings
+    share: float
+
+
+def scale_settings(record: Segment, settings: PickSettings, weights: Weights) -> list[Scale]:
+    """Say at which rates a record is picked, and how many neighbours are averaged at each.
+
+    Only networks of neighbouring channels see several scales, and only what is left empty is chosen:
+
+    - ``rate``: the record's own rate, halved as often as needed to be at most ten times the network's; that,
+      and each half of it, down to half the network's rate, if the record has 256 samples then. A record
+      slower than the network is first brought to the network's rate.
+    - ``stack_channels``: as many as lie within half a gauge length (of 10 m where the record does not
+      say), or within a quarter of the wavelength that slow waves (500 m/s) have at a tenth of the rate:
+      12.5 m at 100 Hz. At most 32, and so few that 16 rows stay.
+
+    Parameters
+    ----------
+    record : Segment
+        The record.
+    settings : PickSettings
+        How to pick.
+    weights : Weights
+        The network.
+
+    Returns
+    -------
+    list of Scale
+        The fastest first.
+    """
+    own, model = 1.0 / record.dt_s, weights.sampling_rate_hz
+    if settings.rate == "native":
+        rates = [own]
+    elif settings.rate == "model":
+        rates = [model]
+    elif settings.rate is not None:
+        rates = list(settings.rate) if isinstance(settings.rate, tuple) else [settings.rate]
+    elif weights.architecture not in _SEES_NEIGHBOURS:
+        rates = [model]
+    else:
+        rates = _octaves(own, model, record.num_samples * record.dt_s)
+    neighbours = weights.architecture in _SEES_NEIGHBOURS
+    dx_m = channel_spacing_m(record)
+    rates = sorted((float(rate) for rate in rates), reverse=True)
+    stacks = [
+        settings.stack_channels or (_stacked(record, dx_m, rate) if neighbours else 1) for rate in rates
+    ]
+    work = np.array(rates) / np.array(stacks)
+    return [
+        Scale(settings.model_copy(update={"rate": rate, "stack_channels": stack}), float(share))
+        for rate, stack, share in zip(rates, stacks, work / work.sum(), strict=True)
+    ]
+
+
+def channel_spacing_m(record: Segment) -> float:
+    """Measure the distance between neighbouring channels.
+
+    Parameters
+    ----------
+    record : Segment
+        The record.
+
+    Returns
+    -------
+    float
+        Median along the cable, per channel number, m; NaN when distances are not known.
+    """
+    step = np.diff(record.channel_index.astype(np.int64))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        spacing = np.abs(np.diff(record.distance_m) / step)
+    spacing = spacing[np.isfinite(spacing) & (step != 0)]
+    return float(np.median(spacing)) if len(spacing) else math.nan
+
+
+def warn_outside_training(record: Segment, scale: PickSettings, weights: Weights) -> None:
+    """Warn where a record is unlike anything the network was trained on.
+
+    Parameters
+    ----------
+    record : Segment
+        The record.
+    scale : PickSettings
+        As from :func:`scale_settings`.
+    weights : Weights
+        The network; it says its range (``trained_dx_m``, ``trained_rate_hz``) or nothing is known.
+    """
+    own = 1.0 / record.dt_s
+    if weights.trained_rate_hz is not None and not _within(own, weights.trained_rate_hz):
+        low, high = weights.trained_rate_hz
+        log.warning(
+            "%s: %g Hz, but %s was trained for %g to %g Hz: look at the picks, or train on your own cable",
+            *(record.name, own, weights.name, low, high),
+        )
+    spacing = channel_spacing_m(record) * (scale.stack_channels or 1)
+    if weights.trained_dx_m is not None and not math.isnan(spacing):
+        low, high = weights.trained_dx_m
+        if not _within(spacing, (low, high)):
+            log.warning(
+                "%s: rows every %.3g m, but %s was trained for %g to %g m: choose stack_channels to fit",
+                *(record.name, spacing, weights.name, low, high),
+            )
+
+
+def combining_reach_s(slowness: float) -> float:
+    """Give how far in time picks matter for one another in :func:`combine_scales`.
+
+    Parameters
+    ----------
+    slowness : float
+        True seconds in one of the network's, at the slowest scale.
+
+    Returns
+    -------
+    float
+        True seconds: what decides on a pick lies within.
+    """
+    return (PAIR_S[1] + 2 * SAME_ARRIVAL_S) * slowness
+
+
+def combine_scales(picks: pd.DataFrame, slowness: np.ndarray) -> pd.DataFrame:
+    """Choose among picks that several scales made of the same arrivals.
+
+    A scale on which an event is too long or too short sees one phase only, or takes one for the other. So a
+    pick is worth its score and that of the best partner of its own scale: an S behind a P, or a P before
+    an S, within :data:`PAIR_S`. Of picks of different scales or phases closer than :data:`SAME_ARRIVAL_S`,
+    only those stay that none is worth more than; of equals the faster scale's. What stays has the time and
+    the amplitude of the fastest scale that picked this phase there.
+
+    Parameters
+    ----------
+    picks : pandas.DataFrame
+        Pick table.
+    slowness : numpy.ndarray, shape (pick,), float64
+        True seconds in one of the network's, where each was made.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows of the table in its order, each of which depends only on picks within :func:`combining_reach_s`;
+        all, where there is one scale.
+    """
+    scales, scale = np.unique(slowness, return_inverse=True)
+    if len(scales) < 2:
+        return picks
+    # Exact to 1 us and the same for any chunk of a table.
+    when = picks["phase_time"].dt.tz_convert(None).dt.as_unit("us").to_numpy().astype(np.int64)
+    channel = _codes(picks)
+    is_p = (picks["phase_type"] == "P").to_numpy()
+    worth = _worth(picks["phase_score"].to_numpy(np.float64), is_p, when, channel, scale, slowness)
+    order = np.lexsort((when, channel))
+    longest = np.full(len(order), SAME_ARRIVAL_S * float(slowness.max()) * 1e6)
+    keep, fastest = np.ones(len(picks), bool), scale.copy()
+    near_pairs = []
+    for first, second in _pairs(channel[order], when[order], longest):
+        a, b = order[first], order[second]
+        near = when[b] - when[a] < SAME_ARRIVAL_S * np.maximum(slowness[a], slowness[b]) * 1e6
+        near &= (scale[a] != scale[b]) | (is_p[a] != is_p[b])
+        a, b = a[near], b[near]
+        a_wins = (worth[a] > worth[b]) | ((worth[a] == worth[b]) & (scale[a] <= scale[b]))
+        keep[b[a_wins]] = False
+        keep[a[~a_wins]] = False
+        same = is_p[a] == is_p[b]
+        near_pairs += [(a[same], b[same]), (b[same], a[same])]
+    timed = np.arange(len(picks))
+    for mine, other in near_pairs:
+        faster = scale[other] < fastest[mine]
+        fastest[mine[faster]], timed[mine[faster]] = scale[other[faster]], other[faster]
+    rows = np.nonzero(keep)[0]
+    out = picks.iloc[timed[rows]].copy()
+    for name in ("phase_score", "phase_probability"):
+        if name in picks:
+            out[name] = picks[name].to_numpy()[rows]
+    return out[~out.index.duplicated()].sort_index()
+
+
+def _worth(
+    score: np.ndarray,
+    is_p: np.ndarray,
+    when_us: np.ndarray,
+    channel: np.ndarray,
+    scale: np.ndarray,
+    slowness: np.ndarray,
+) -> np.ndarray:
+    """Add to the score of each pick that of its best partner on the same channel and scale."""
+    partner = np.zeros(len(score))
+    order = np.lexsort((when_us, scale, channel))
+    group = channel[order] * (int(scale.max(initial=0)) + 1) + scale[order]
+    for first, second in _pairs(group, when_us[order], PAIR_S[1] * slowness[order] * 1e6):
+        a, b = order[first], order[second]
+        fits = is_p[a] & ~is_p[b] & (when_us[b] - when_us[a] >= PAIR_S[0] * slowness[a] * 1e6)
+        a, b = a[fits], b[fits]
+        np.maximum.at(partner, a, score[b])
+        np.maximum.at(partner, b, score[a])
+    worth: np.ndarray = np.round(score + partner, 6)
+    return worth
+
+
+def _octaves(own_hz: float, model_hz: float, length_s: float) -> list[float]:
+    """List the rates at which a network of neighbouring channels sees a record."""
+    rate = max(own_hz, model_hz)
+    while rate > _FASTEST * model_hz:
+        rate /= 2
+    rates = [rate]
+    while rates[-1] / 2 >= _SLOWEST * model_hz and rates[-1] / 2 * length_s >= _FEWEST_SAMPLES:
+        rates.append(rates[-1] / 2)
+    return rates
+
+
+def _stacked(record: Segment, dx_m: float, rate_hz: float) -> int:
+    if math.isnan(dx_m) or dx_m <= 0:
+        log.warning("%s: channel distances are not known: no neighbours are averaged", record.name)
+        return 1
+    gauge = record.gauge_length_m
+    half = 0.5 * (_UNKNOWN_GAUGE_M if math.isnan(gauge) else gauge)
+    wanted = int(max(half, _SPACING_M_HZ / rate_hz) / dx_m + 1e-9)
+    return max(1, min(wanted, _MOST_STACKED, len(record.channel_index) // _FEWEST_ROWS))
+
+
+def _within(value: float, limits: tuple[float, float]) -> bool:
+    return limits[0] * 0.999 <= value <= limits[1] * 1.001
+
+
+def _codes(picks: pd.DataFrame) -> np.ndarray:
+    """Give each channel of each cable a number."""
+    station = pd.factorize(picks["station_id"])[0].astype(np.int64)
+    number = picks["channel_index"].to_numpy(np.int64)
+    codes: np.ndarray = np.unique(np.stack([station, number]), axis=1, return_inverse=True)[1].ravel()
+    return codes.astype(np.int64)
+
+
+def _pairs(group: np.ndarray, when: np.ndarray, reach: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Give the pairs of rows (first, second) of one group within reach, by their distance in the table."""
+    active = np.arange(len(group))
+    step = 1
+    while len(active):
+        active = active[active + step < len(group)]
+        second = active + step
+        near = (group[second] == group[active]) & (when[second] - when[active] <= reach[active])
+        active = active[near]
+        if len(active):
+            yield active, active + step
+        step += 1
