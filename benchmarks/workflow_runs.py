@@ -3,8 +3,8 @@
     python benchmarks/workflow_runs.py --out results/workflow_runs --kills 6
 
 Every run is the whole way with training (the settings of the test). One is killed with SIGKILL, each time
-after a drawn number of seconds, and started again by the same command until it ends by itself. What must be equal,
-byte by byte but for the records of provenance: events, picks, catalog and the weights of the student.
+after a drawn number of seconds, and started again by the same command until it ends by itself. What must be
+equal: events, picks, catalog and the weights of the student.
 """
 
 from __future__ import annotations
