@@ -44,9 +44,9 @@ MOST_EVENTS = 4
 TRUTH_SHARE = 0.5
 VALIDATION_SHARE = 0.1
 # Traces of each kind, and how often they are drawn.
-COUNTS = {"records": 9600, "sections": 3200, "recordings": 1600, "noise": 400}
-SHARES = {"records": 0.45, "sections": 0.35, "recordings": 0.12, "noise": 0.08}
-VALIDATION_COUNTS = {"records": 512}
+COUNTS = {"records": 9600, "quiet": 1600, "sections": 3200, "recordings": 800, "noise": 400}
+SHARES = {"records": 0.42, "quiet": 0.13, "sections": 0.27, "recordings": 0.1, "noise": 0.08}
+VALIDATION_COUNTS = {"records": 160}
 DATA = (
     "Channels of fibre sections simulated of {count} NCEDC records (AI4EPS/PhaseNet, MIT), the records' own "
     "components, noise of four instruments (DASDAE/test_data, MIT) and training recordings of bench-v1; half "
@@ -72,7 +72,9 @@ def main() -> None:
     parser.add_argument("--sections", type=Path, default=Path("results/bundled/sections"))
     parser.add_argument("--recordings", type=Path, default=Path("results/student/train"))
     parser.add_argument("--traces", type=Path, help="folder of the traces; OUT/traces by default")
-    parser.add_argument("--steps", type=int, default=2400)
+    parser.add_argument("--weights", help="start from these instead of random ones")
+    parser.add_argument("--steps", type=int, default=3600)
+    parser.add_argument("--learning-rate", type=float, default=4e-3)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -85,6 +87,7 @@ def main() -> None:
         learned = load_records(records, [row for row, out in zip(rows, judged, strict=True) if not out])
         makers: dict[str, Callable[[], Iterable[Piece]]] = {
             "records": lambda: record_traces(learned, COUNTS["records"], options.seed),
+            "quiet": lambda: quiet_traces(learned, COUNTS["quiet"], options.seed),
             "sections": lambda: window_traces(options.sections, COUNTS["sections"], options.seed),
             "recordings": lambda: window_traces(options.recordings, COUNTS["recordings"], options.seed),
             "noise": lambda: noise_traces(noise, COUNTS["noise"], options.seed),
@@ -98,7 +101,7 @@ def main() -> None:
         path = make(folder / "validation.npz", count, lambda: record_traces(others, count, options.seed))
     description = DATA.format(count=len(learned))
     result = distill(
-        settings(options.out, options.steps, options.seed, description),
+        settings(options, description),
         training,
         [load_traces(path)],
         truth_share=TRUTH_SHARE,
@@ -107,10 +110,10 @@ def main() -> None:
     print(f"{result.step} steps -> {result.folder}: {result.metrics}")
 
 
-def settings(out: Path, steps: int, seed: int, description: str) -> TrainSettings:
+def settings(options: argparse.Namespace, description: str) -> TrainSettings:
     """Give the settings of the training: 32 windows a step."""
     return TrainSettings(
-        output=str(out),
+        output=str(options.out),
         architecture="phasenet",
         model_args={"in_channels": 1, "filters": 8, "window_samples": 3000},
         data={
@@ -120,18 +123,19 @@ def settings(out: Path, steps: int, seed: int, description: str) -> TrainSetting
             "normalization": "std",
             "label_sigma_s": 0.1,
         },
-        steps=steps,
+        weights=options.weights,
+        steps=options.steps,
         batch_size=2,
-        learning_rate=4e-3,
+        learning_rate=options.learning_rate,
         final_learning_rate=3e-5,
         warmup_steps=100,
         ema_decay=0.997,
-        validate_every=600,
-        validation_samples=24,
+        validate_every=800,
+        validation_samples=12,
         save_every=200,
         num_workers=0,
         device="cpu",
-        seed=seed,
+        seed=options.seed,
         license="MIT",
         data_description=description,
     )
@@ -218,6 +222,16 @@ def noisier(trace: np.ndarray, records: list[Record], rng: np.random.Generator) 
     noise = fill(quiet - quiet.mean(), 1, len(trace), rng)[0]
     ratio = np.exp(rng.uniform(np.log(0.01), 0.0))
     return trace + ratio * noise * (trace.std() / max(float(noise.std()), 1e-12))
+
+
+def quiet_traces(records: list[Record], count: int, seed: int) -> Iterable[Piece]:
+    """Stretch what the records hold before their P over the length of a trace."""
+    for number in range(count // 8):
+        rng = generator(seed, "quiet traces", number)
+        record = records[number % len(records)]
+        quiet = record.data[record.data.any(axis=1), : int(record.p_sample) - 50]
+        data = fill(quiet - quiet.mean(axis=1, keepdims=True), 8, NUM_SAMPLES, rng)
+        yield Piece(np.stack([filtered(trace, rng) for trace in data]), np.full((8, MOST_EVENTS, 2), np.inf))
 
 
 def window_traces(folder: Path, count: int, seed: int) -> Iterable[Piece]:

@@ -32,7 +32,7 @@ from phasenet_das.training.stream import Key, TrainingSamples, normalize
 
 __all__ = ["DistillationSamples", "TraceSet", "distill", "load_traces", "save_traces", "teacher_scores"]
 
-_ANCHORED = 0.9  # share of windows that are laid around an arrival, where the trace has one
+_ANCHORED = 0.6  # share of windows that are laid around an arrival, where the trace has one
 _BATCH = 48
 
 
