@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from phasenet_das import io
 from phasenet_das.models import load_weights
 from phasenet_das.models.zoo import BUNDLED
+from phasenet_das.picking import load_picker
 
 # Mean probability of noise, P and S on an onset of P-like and S-like size in seeded noise.
-REFERENCE = {"phasenet-das": (0.96336, 0.01348, 0.02316)}
+REFERENCE = {"phasenet": (0.96880, 0.00684, 0.02436), "phasenet-das": (0.96336, 0.01348, 0.02316)}
 
 
 def onset() -> torch.Tensor:
@@ -38,3 +40,28 @@ def test_bundled_weights_are_whole_and_give_what_they_gave(name: str) -> None:
     np.testing.assert_allclose(scores.mean(dim=(1, 2)), REFERENCE[name], atol=2e-4)
     assert weights.calibration is not None
     assert set(weights.calibration.curves) == {"P", "S"}
+
+
+def test_the_bundled_teacher_picks_one_channel_at_a_time() -> None:
+    rng, time = np.random.default_rng(5), np.arange(4000)
+    data = rng.standard_normal((6, len(time)))
+    arrivals_s = {"P": 15.0, "S": 20.0}
+    for first_s, size, period in zip(arrivals_s.values(), (12.0, 40.0), (9, 16), strict=True):
+        after = np.maximum(time - 100 * first_s, 0)
+        data += size * np.exp(-after / 120) * np.sin(2 * np.pi * after / period)
+    start = np.datetime64("2024-01-01T00:00:00", "ns")
+    patch = io.make_patch(data.astype(np.float32), start_time=start, dt_s=0.01, station_id="X", unit="1")
+    picker = load_picker("phasenet")
+    picks = picker.pick(patch)
+    seconds = (picks["phase_time"].dt.tz_convert(None) - start).dt.total_seconds()
+    for phase, arrival_s in arrivals_s.items():
+        right = (picks["phase_type"] == phase) & ((seconds - arrival_s).abs() < 0.1)
+        assert set(picks.loc[right, "channel_index"]) == set(range(6))
+    alone = picker.pick(io.make_patch(data[2:3].astype(np.float32), start_time=start, dt_s=0.01,
+                                      station_id="X", unit="1"))  # fmt: skip
+    assert len(alone) == (picks["channel_index"] == 2).sum()
+
+
+def test_the_reference_output_stands_in_the_card() -> None:
+    card = (BUNDLED / "phasenet" / "README.md").read_text()
+    assert ", ".join(f"{value:.5f}" for value in REFERENCE["phasenet"]) in card
