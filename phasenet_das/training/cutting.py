@@ -77,7 +77,9 @@ def cut_windows(
         low, high = np.searchsorted(times, [begin, end])
         piece = patch.select(time=(int(low), int(high)), samples=True)
         name = f"{station or 'DAS'}_{pd.Timestamp(first):%Y%m%dT%H%M%S%f}.h5"
-        written.append(write_window(piece, picks, Path(folder) / name, event_fields(known.get(event_index, {}))))
+        written.append(
+            write_window(piece, picks, Path(folder) / name, event_fields(known.get(event_index, {})))
+        )
     return written
 
 
