@@ -140,7 +140,7 @@ def date_ticks(axis: Axis) -> None:
     """
     from matplotlib import dates
 
-    locator = dates.AutoDateLocator(maxticks=7)  # type: ignore[no-untyped-call]
+    locator = dates.AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
     axis.set_major_locator(locator)
     axis.set_major_formatter(dates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
 
