@@ -46,9 +46,11 @@ generated: $(INSTALLED)
 bench: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run.py
 
-# The bundled PhaseNet-DAS: some 3 GB of simulated recordings, then an hour of two cores.
+# The bundled networks, PhaseNet-DAS and the one-channel PhaseNet: some 3 GB of simulated recordings, then over
+# an hour of two cores.
 weights: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/student_data.py truth
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bundled_data.py
 	$(BIN)/phasenet-das train --config configs/train_student_truth.yaml
 	$(BIN)/phasenet-das train --config configs/train_phasenet_das.yaml
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/teacher.py
