@@ -56,6 +56,18 @@ def test_other_lengths_keep_the_timing_of_the_training_length(
             assert (longer - whole).abs().float().median() == 0
 
 
+@pytest.mark.parametrize("components", [1, 3])
+def test_a_piece_of_fibre_is_scored_channel_by_channel(components: int) -> None:
+    torch.manual_seed(0)
+    model = PhaseNet(in_channels=components, filters=2).eval()
+    fibre = torch.randn(2, 1, 5, 300)
+    with torch.inference_mode():
+        together = model(fibre)
+        alone = model(fibre[1, :, 3:4].expand(-1, components, -1))
+    assert together.shape == (2, 3, 5, 300)
+    torch.testing.assert_close(together[1:, :, 3], alone)
+
+
 @pytest.mark.parametrize("length", [1, 3, 17, 500, 751, 3000, 3001, 4096])
 def test_output_has_the_length_of_the_input(length: int) -> None:
     model = PhaseNet().eval()
