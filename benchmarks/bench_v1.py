@@ -28,6 +28,7 @@ import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 
 from phasenet_das import io  # noqa: E402
+from phasenet_das.config import PickSettings  # noqa: E402
 from phasenet_das.evaluate import (  # noqa: E402
     CorrelationWindow,
     PickEvaluation,
@@ -96,6 +97,15 @@ def pickers(names: list[str], kind: str, loaded: dict[str, Any]) -> dict[str, An
     return loaded | {name: TriggerPicker(method, KINDS[kind].triggers) for name, method in CLASSICAL.items()}
 
 
+def settings_for(picker: Any, kind: str) -> PickSettings:  # noqa: ANN401
+    """Give the settings of a kind; networks of neighbouring channels choose their rates by their own rule."""
+    settings = KINDS[kind].pick
+    weights = getattr(picker, "weights", None)
+    if weights is not None and weights.architecture == "phasenet-das":
+        return settings.model_copy(update={"rate": None})
+    return settings
+
+
 def measured_snr(patch: Any, kind: str, row: pd.Series, seconds: pd.Series, phase: pd.Series) -> pd.DataFrame:  # noqa: ANN401
     """Measure how clear arrivals are, as it can be done on real records too."""
     data, dt_s = io.get_data(patch), io.get_dt_s(patch)
@@ -129,7 +139,7 @@ def run_bench(names: list[str], split: str, cache: Path, loaded: dict[str, Any])
         snr.append(measured_snr(case.patch, case.kind, row, seconds, phase))
         for name, picker in pickers(names, case.kind, loaded).items():
             begun = time.process_time()
-            table = picker.pick(case.patch, KINDS[case.kind].pick, station_id=case.station)
+            table = picker.pick(case.patch, settings_for(picker, case.kind), station_id=case.station)
             cpu_s[name] = cpu_s.get(name, 0.0) + time.process_time() - begun
             picks.setdefault((name, case.kind), []).append(table)
     strict, wide = {}, {}
@@ -230,7 +240,7 @@ def run_real(
         eye = interpolate_control_points(points)
         snr.append(measured_snr(patch, kind, eye["channel"], eye["time_s"], eye["phase"]))
         for name, picker in pickers(names, kind, loaded).items():
-            picks = picker.pick(patch, KINDS[kind].pick, station_id="REAL")
+            picks = picker.pick(patch, settings_for(picker, kind), station_id="REAL")
             table = compare_with_control_points(picks, points, start, first_channel=first)
             rows.append(table.assign(record=file.removesuffix(".h5"), kind=kind, picker=name))
             if name in names:

@@ -67,18 +67,20 @@ def main() -> None:
     figure.savefig(options.figure, dpi=110)
 
 
-def picked(picker: Picker, split: str, cache: Path) -> Iterator[Picked]:
+def picked(picker: Picker, split: str, cache: Path, rate: str | None) -> Iterator[Picked]:
     """Pick every recording of a split, faint picks too."""
     for case in cases(split, cache):
         kind = KINDS[case.kind]
-        picks = picker.pick(case.patch, kind.pick, station_id=case.station, min_score=FAINT_SCORE)
+        picks = picker.pick(
+            case.patch, kind.pick, station_id=case.station, min_score=FAINT_SCORE, rate=rate
+        )
         yield Picked(picks, case.truth, kind.tolerance_s, kind.sampling_rate_hz / RATE_HZ)
 
 
 def fit(picker: Picker, cache: Path) -> PickCalibration:
-    """Calibrate on the validation set."""
+    """Calibrate on the validation set, seen at one rate, whose samples errors are measured in."""
     tables = []
-    for one in picked(picker, "validation", cache):
+    for one in picked(picker, "validation", cache, "native"):
         residuals = scored_residuals(one.picks, one.truth, one.tolerance_s)
         tables.append(residuals.assign(residual_samples=residuals["residual_s"] * one.slower * RATE_HZ))
     return fit_calibration(pd.concat(tables), source=f"{BENCH_VERSION}, validation set")
@@ -87,7 +89,7 @@ def fit(picker: Picker, cache: Path) -> PickCalibration:
 def judge(picker: Picker, cache: Path) -> pd.DataFrame:
     """Compare stated and observed reliability on the test set, on the network's time axis."""
     picks, truth = [], []
-    for number, one in enumerate(picked(picker, "test", cache)):
+    for number, one in enumerate(picked(picker, "test", cache, None)):
         # Each recording is a station, its time stretched to the network's: one tolerance holds for all.
         begin = one.truth["phase_time"].min()
         tables = []

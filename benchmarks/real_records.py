@@ -21,16 +21,21 @@ from phasenet_das.picking import load_picker
 from phasenet_das.picking.conditioning import condition
 
 NOMINAL_START = "2000-01-01T00:00:00"  # SAFOD and FORGE files do not tell theirs
-FORGE = {"rate": "native", "common_mode": "median"}
+ONE = {"stack_channels": 1}
+FORGE = {"common_mode": "median"}
 CASES: list[tuple[str, str, dict[str, Any]]] = [
-    ("brady_porotomo_20160321_M4.3.h5", "100 Hz", {}),
-    ("brady_porotomo_20160321_M4.3.h5", "100 Hz, 8 channels averaged", {"stack_channels": 8}),
-    ("safod_20170630_M2.46.h5", "to 100 Hz", {}),
-    ("safod_20170630_M2.46.h5", "native 250 Hz", {"rate": "native"}),
-    ("forge_7832_eq03.h5", "native 2 kHz", FORGE),
-    ("forge_7832_eq03.h5", "1 kHz relabelled", {**FORGE, "rate": 1000.0}),
-    ("forge_7832_eq10.h5", "native 2 kHz", FORGE),
-    ("forge_7832_eq10.h5", "1 kHz relabelled", {**FORGE, "rate": 1000.0}),
+    ("brady_porotomo_20160321_M4.3.h5", "by the rule", {}),
+    ("brady_porotomo_20160321_M4.3.h5", "100 Hz", {"rate": 100.0, **ONE}),
+    ("brady_porotomo_20160321_M4.3.h5", "100 Hz, 8 channels averaged", {"rate": 100.0, "stack_channels": 8}),
+    ("safod_20170630_M2.46.h5", "by the rule", {}),
+    ("safod_20170630_M2.46.h5", "to 100 Hz", {"rate": 100.0, **ONE}),
+    ("safod_20170630_M2.46.h5", "native 250 Hz", {"rate": "native", **ONE}),
+    ("forge_7832_eq03.h5", "by the rule", FORGE),
+    ("forge_7832_eq03.h5", "native 2 kHz", {"rate": "native", **ONE, **FORGE}),
+    ("forge_7832_eq03.h5", "1 kHz relabelled", {"rate": 1000.0, **ONE, **FORGE}),
+    ("forge_7832_eq10.h5", "by the rule", FORGE),
+    ("forge_7832_eq10.h5", "native 2 kHz", {"rate": "native", **ONE, **FORGE}),
+    ("forge_7832_eq10.h5", "1 kHz relabelled", {"rate": 1000.0, **ONE, **FORGE}),
 ]
 BANDS = {"brady": (0.8, 8.0), "safod": (5.0, 60.0), "forge": (20.0, 300.0)}
 
