@@ -6,7 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from phasenet_das import catalog, io, plot
+    from phasenet_das import catalog, evaluate, inspect, io, plot, simulate, training
     from phasenet_das.catalog import associate_picks, write_catalog
     from phasenet_das.config import Config, PickSettings, load_config
     from phasenet_das.io import describe, read
@@ -23,6 +23,8 @@ __all__ = [
     "associate_picks",
     "catalog",
     "describe",
+    "evaluate",
+    "inspect",
     "io",
     "list_weights",
     "load_config",
@@ -33,6 +35,8 @@ __all__ = [
     "read_channels",
     "read_events",
     "read_picks",
+    "simulate",
+    "training",
     "write_catalog",
     "write_report",
     "write_table",
@@ -57,7 +61,7 @@ _HOME = {
     "read_picks": "tables",
     "write_table": "tables",
 }
-_MODULES = {"catalog", "io", "plot"}
+_MODULES = {"catalog", "evaluate", "inspect", "io", "plot", "simulate", "training"}
 
 
 def _check_gamma() -> None:
