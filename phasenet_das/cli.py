@@ -355,6 +355,11 @@ def export(
         raise ConfigError(f"--format {format_}: expected {', '.join(names)}.{nearest_name(format_, names)}")
     if format_ == "hypodd-dtcc" and not waveforms:
         raise ConfigError("--format hypodd-dtcc: say --waveforms RECORDINGS, which are cross-correlated.")
+    if not (folder / "events.parquet").exists():
+        raise ConfigError(
+            f"{folder} holds no events.parquet. Make it with: phasenet-das associate picks.parquet --channels "
+            f"channels.csv -o {folder}"
+        )
     events, picks = read_events(folder / "events.parquet"), read_picks(folder / "picks.parquet")
     cable = picks["station_id"].iloc[0] if picks["station_id"].nunique() == 1 else None
     placed = None if channels is None else read_channels(channels, cable)

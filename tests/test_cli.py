@@ -203,6 +203,8 @@ def test_export_says_what_is_missing(run: Run, workplace: Path) -> None:
     assert "nonlinloc" in unknown.stderr
     silent = run("export", ".", "--format", "hypodd-dtcc", "-o", "x", cwd=workplace)
     assert "--waveforms" in silent.stderr
+    nowhere = run("export", "nowhere", "-o", "x", cwd=workplace)
+    assert "phasenet-das associate" in nowhere.stderr
 
 
 def test_help_fits_a_screen(run: Run, workplace: Path) -> None:

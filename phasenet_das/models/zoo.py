@@ -385,7 +385,8 @@ def _find_seisbench(name: str) -> Path | None:
 def _download_seisbench(name: str) -> Path:
     where = _seisbench_folder()
     mend = (
-        f"Put {name}.pt.v1 and {name}.json.v1 into {where}, point SEISBENCH_CACHE_ROOT at a cache that has "
+        "Take a bundled network (--weights phasenet-das, or phasenet); or "
+        f"put {name}.pt.v1 and {name}.json.v1 into {where}, point SEISBENCH_CACHE_ROOT at a cache that has "
         "them, or go online with the package installed: pip install 'phasenet-das[seisbench]'."
     )
     try:
