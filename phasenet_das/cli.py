@@ -357,8 +357,8 @@ def export(
         raise ConfigError("--format hypodd-dtcc: say --waveforms RECORDINGS, which are cross-correlated.")
     if not (folder / "events.parquet").exists():
         raise ConfigError(
-            f"{folder} holds no events.parquet. Make it with: phasenet-das associate picks.parquet --channels "
-            f"channels.csv -o {folder}"
+            f"{folder} holds no events.parquet. Make it with: phasenet-das associate picks.parquet "
+            f"--channels channels.csv -o {folder}"
         )
     events, picks = read_events(folder / "events.parquet"), read_picks(folder / "picks.parquet")
     cable = picks["station_id"].iloc[0] if picks["station_id"].nunique() == 1 else None
