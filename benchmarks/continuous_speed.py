@@ -26,6 +26,7 @@ from phasenet_das.picking.merge import write_merged
 from phasenet_das.picking.parts import PartStore
 
 _RATE_HZ = 100.0
+_DX_M = 8.0
 _START_NS = 1_714_979_400_000_000_000
 _GAIN = {"student": 2.0, "teacher": 6.0}
 _PATTERN = np.random.default_rng(0).standard_normal((257, 10_007)).astype(np.float32)
@@ -60,7 +61,9 @@ def random_picker(kind: str) -> Picker:
     return Picker(weights)
 
 
-def measure(kind: str, channels: int, minutes: float, workers: int, shard_samples: int) -> dict[str, object]:
+def measure(
+    kind: str, channels: int, minutes: float, workers: int, shard_samples: int, *, one_rate: bool
+) -> dict[str, object]:
     """Pick generated data, and say how fast and in how much memory."""
     record = GeneratedSegment(
         station_id="BENCH",
@@ -68,13 +71,15 @@ def measure(kind: str, channels: int, minutes: float, workers: int, shard_sample
         dt_s=1 / _RATE_HZ,
         num_samples=round(minutes * 60 * _RATE_HZ),
         channel_index=np.arange(channels),
-        distance_m=np.arange(channels) * 4.0,
+        distance_m=np.arange(channels) * _DX_M,
         generate=noise,
     )
     picker = random_picker(kind)
     # Random weights pick either everywhere or nowhere: a threshold with about one pick a channel and minute.
+    seen = {"rate": "model", "stack_channels": 1} if one_rate else {}
     run = ContinuousRun.of(
-        picker.shard_picker(PickSettings(min_score=0.9)), ContinuousSettings(shard_samples=shard_samples)
+        picker.shard_picker(PickSettings(min_score=0.9, **seen)),
+        ContinuousSettings(shard_samples=shard_samples),
     )
     with tempfile.TemporaryDirectory() as folder:
         store = PartStore(Path(folder) / "parts")
@@ -92,6 +97,7 @@ def measure(kind: str, channels: int, minutes: float, workers: int, shard_sample
         "network": kind,
         "channels": channels,
         "minutes": minutes,
+        "rates": "one" if one_rate else "by the rule",
         "workers": workers,
         "threads": torch.get_num_threads(),
         "seconds": round(seconds, 1),
@@ -112,5 +118,9 @@ if __name__ == "__main__":
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--shard-samples", type=int, default=ContinuousSettings().shard_samples)
+    parser.add_argument(
+        "--one-rate", action="store_true", help="100 Hz and every channel, not the rule's rates"
+    )
     given = parser.parse_args()
-    print(json.dumps(measure(given.kind, given.channels, given.minutes, given.workers, given.shard_samples)))
+    size = (given.channels, given.minutes, given.workers, given.shard_samples)
+    print(json.dumps(measure(given.kind, *size, one_rate=given.one_rate)))

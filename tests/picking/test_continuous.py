@@ -81,9 +81,9 @@ def test_a_gap_parts_the_record_and_nothing_is_picked_in_it(tmp_path: Path) -> N
     data = _noise()
     folder = _write(tmp_path / "raw", data[:, :1500], [700])
     _write(folder / "later", data[:, 2100:], [2500 - 2100], START + np.timedelta64(21_000, "ms"))
-    report = _pick(folder, tmp_path / "picks.parquet")
-    first = small_picker().pick(_patch(data[:, :1500]))
-    second = small_picker().pick(_patch(data[:, 2100:], START + np.timedelta64(21_000, "ms")))
+    report = _pick(folder, tmp_path / "picks.parquet", settings=PickSettings(rate="model"))
+    first = small_picker().pick(_patch(data[:, :1500]), rate="model")
+    second = small_picker().pick(_patch(data[:, 2100:], START + np.timedelta64(21_000, "ms")), rate="model")
     assert_same_picks(pd.concat([first, second], ignore_index=True), read_picks(report.output))
     assert (report.coverage["status"] == "gap").sum() == 1
     assert (report.coverage["status"] == "examined").sum() == 2

@@ -189,7 +189,7 @@ def _retiled(picker: Picker, core: tuple[int, int], batch: int) -> Picker:
 
 def test_the_table_keeps_its_contract_and_is_the_peaks_of_the_scores() -> None:
     picker, patch = _picker(), _record()
-    picks, scores = picker.pick(patch), picker.annotate(patch)
+    picks, scores = picker.pick(patch, rate="model"), picker.annotate(patch, rate="model")
     assert {name: str(kind) for name, kind in picks.dtypes.items()} == PICK_COLUMNS
     assert set(picks["phase_type"]) == {"P", "S"}
     assert picks["pick_id"].is_unique
@@ -209,7 +209,8 @@ def test_a_later_start_gives_the_later_part_of_the_whole(cut: int) -> None:
     start = np.datetime64(START) + np.timedelta64(cut * 10_000, "us")
     piece = _record(data=io.get_data(patch)[:, cut:], channels=16, start_time=start)
     later = pd.Timestamp(START, tz="UTC") + pd.Timedelta(seconds=5 + 80 * 0.01 + 3.6)
-    first, second = (t[t["phase_time"] >= later] for t in (picker.pick(patch), picker.pick(piece)))
+    tables = (picker.pick(source, rate="model") for source in (patch, piece))
+    first, second = (table[table["phase_time"] >= later] for table in tables)
     _assert_same(first, second)
 
 
