@@ -29,7 +29,8 @@ def clean(monkeypatch):
     )
     return RecordSectionConfig(
         num_channels=32, num_samples=2048, lag_min_s=2.0, lag_max_s=6.0, scatterers=0, tilt=0.0, coda=0.0,
-        noise_only=0.0, second_event=0.0, dead=0.0, ringing=0.0, coupling_dex=0.0, snr_min_db=0.0, snr_max_db=0.0,
+        noise_only=0.0, second_event=0.0, dead=0.0, ringing=0.0, coupling_dex=0.0,
+        snr_min_db=0.0, snr_max_db=0.0,
     )  # fmt: skip
 
 
