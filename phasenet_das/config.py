@@ -146,8 +146,8 @@ class StudentSettings(_Section):
     rate: float | tuple[float, ...] | Literal["native", "model"] | None = Field(
         None,
         description="Sampling rates at which the network sees the data. Empty for the rule: networks of "
-        "single channels see the rate they were trained at, PhaseNet-DAS several, each half of the one before; "
-        "'model' and 'native' for the network's and the recording's; or one number or more. Another rate "
+        "single channels see the rate they were trained at, PhaseNet-DAS several, each half of the one "
+        "before; 'model' and 'native' for the network's and the recording's; or one number or more. Another rate "
         "than the network's is relabelled (time runs slower or faster for it); pick times are always true.",
         json_schema_extra=_unit("Hz"),
     )
