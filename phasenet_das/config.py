@@ -147,8 +147,9 @@ class StudentSettings(_Section):
         None,
         description="Sampling rates at which the network sees the data. Empty for the rule: networks of "
         "single channels see the rate they were trained at, PhaseNet-DAS several, each half of the one "
-        "before; 'model' and 'native' for the network's and the recording's; or one number or more. Another rate "
-        "than the network's is relabelled (time runs slower or faster for it); pick times are always true.",
+        "before; 'model' and 'native' for the network's and the recording's; or one number or more. "
+        "Another rate than the network's is relabelled (time runs slower or faster for it); pick times "
+        "are always true.",
         json_schema_extra=_unit("Hz"),
     )
     component: Literal["all", "E", "N", "Z"] = Field(
