@@ -57,6 +57,8 @@ _NORMALIZATIONS = {
 _SEISBENCH = "seisbench:"
 _TRAINING_LENGTH = {"original": 3000}
 _SEISBENCH_LENGTH = 3001
+_EQNET_LENGTH = 3072
+_STATES = ("model_ema", "model", "state_dict")
 
 
 @dataclass(frozen=True)
@@ -162,7 +164,8 @@ def load_weights(name: str | Path, *, sha256: str | None = None) -> Weights:
     ----------
     name : str or pathlib.Path
         A bundled model, ``seisbench:NAME`` (any PhaseNet weights of SeisBench: the local cache
-        first, then a download through the optional package), or a folder.
+        first, then a download through the optional package), a folder, or a published PhaseNet-DAS
+        checkpoint (a file of PyTorch, the network of :class:`phasenet_das.models.eqnet.EQNet`).
     sha256 : str, optional
         The digest that the weight file must have.
 
@@ -185,11 +188,13 @@ def load_weights(name: str | Path, *, sha256: str | None = None) -> Weights:
         weights = _load_folder(BUNDLED / text, text)
     elif Path(name).is_dir():
         weights = _load_folder(Path(name), Path(name).name)
+    elif Path(name).is_file():
+        weights = _load_checkpoint(Path(name))
     else:
         hint = nearest_name(text, [*list_weights(), "seisbench:original"])
         raise WeightsError(
             f"'{text}': neither a bundled model nor a folder.{hint} Expected the name of a bundled "
-            "model, 'seisbench:NAME', or a folder with model.safetensors and config.json."
+            "model, 'seisbench:NAME', a folder with model.safetensors and config.json, or a checkpoint file."
         )
     if sha256 is not None and weights.sha256 != sha256:
         raise WeightsError(
@@ -335,6 +340,43 @@ def _load_folder(folder: Path, name: str) -> Weights:
 def _calibration(config: Mapping[str, Any], where: str) -> PickCalibration | None:
     found = config.get("calibration")
     return None if found is None else PickCalibration.from_json(found, where)
+
+
+def _load_checkpoint(file: Path) -> Weights:
+    """Load a published PhaseNet-DAS checkpoint: a state dict, by itself or within what a training saved."""
+    try:
+        content = torch.load(file, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise WeightsError(
+            f"{file}: not a checkpoint of PyTorch that holds tensors only ({str(error)[:200]}). Networks "
+            "trained here are given by their folder."
+        ) from error
+    state = next((content[key] for key in _STATES if isinstance(content, dict) and key in content), content)
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise WeightsError(
+            f"{file}: no state dict of tensors, neither by itself nor as {', '.join(_STATES)}."
+        )
+    network = EQNet()
+    named = {key.removeprefix("module."): value for key, value in state.items()}
+    try:
+        _fill(network, named, str(file))
+    except WeightsError as error:
+        raise WeightsError(
+            f"{error}. A file is taken for a published PhaseNet-DAS-v1 checkpoint (architecture eqnet, 10.7 "
+            "million parameters); later versions have another shape. Networks trained here are given by their folder."
+        ) from error
+    return Weights(
+        name=file.stem,
+        architecture="eqnet",
+        model=network,
+        sampling_rate_hz=100.0,
+        phases="NPS",
+        component_order="1",
+        normalization="none",
+        window_samples=_EQNET_LENGTH,
+        sha256=_digest(file),
+        provenance={"file": file.name, "citation": "Zhu et al. 2023, doi:10.1038/s41467-023-43355-3"},
+    )
 
 
 def _seisbench_folder() -> Path:
