@@ -362,8 +362,9 @@ def _load_checkpoint(file: Path) -> Weights:
         _fill(network, named, str(file))
     except WeightsError as error:
         raise WeightsError(
-            f"{error}. A file is taken for a published PhaseNet-DAS-v1 checkpoint (architecture eqnet, 10.7 "
-            "million parameters); later versions have another shape. Networks trained here are given by their folder."
+            f"{error}. A file is taken for a published PhaseNet-DAS-v1 checkpoint (architecture eqnet, "
+            "10.7 million parameters); later versions have another shape. Networks trained here are given "
+            "by their folder."
         ) from error
     return Weights(
         name=file.stem,
