@@ -170,7 +170,7 @@ def test_a_users_style_does_not_change_the_report_nor_the_other_way(report, argu
 
 
 def test_every_figure_is_an_image_with_words_for_it(page):
-    assert len(page.images) == 6  # section, residuals, scores, map, depths, timeline
+    assert len(page.images) == 7  # section, residuals, scores, map, depths from two sides, timeline
     for image in page.images:
         assert image["alt"]
         picture = Image.open(io.BytesIO(base64.b64decode(image["src"].split(",")[1])))
