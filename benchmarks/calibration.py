@@ -71,9 +71,7 @@ def picked(picker: Picker, split: str, cache: Path, rate: str | None) -> Iterato
     """Pick every recording of a split, faint picks too."""
     for case in cases(split, cache):
         kind = KINDS[case.kind]
-        picks = picker.pick(
-            case.patch, kind.pick, station_id=case.station, min_score=FAINT_SCORE, rate=rate
-        )
+        picks = picker.pick(case.patch, kind.pick, station_id=case.station, min_score=FAINT_SCORE, rate=rate)
         yield Picked(picks, case.truth, kind.tolerance_s, kind.sampling_rate_hz / RATE_HZ)
 
 
