@@ -533,8 +533,9 @@ def read_coverage(path: str | Path) -> pd.DataFrame:
         The file is not a table, a column is missing or a value does not fit.
     """
     table = _read(path)
-    if "reason" in table.columns:
-        table["reason"] = _text(table["reason"])
+    for name in ("station_id", "reason", "source"):
+        if name in table.columns:
+            table[name] = _text(table[name])
     return conform(table, COVERAGE_COLUMNS, str(path))
 
 

@@ -52,6 +52,7 @@ def test_a_damaged_file_and_a_gap_are_named(recordings: Path, tmp_path: Path) ->
     coverage = read_coverage(tmp_path / "coverage.csv")
     assert coverage[coverage["status"] == "unreadable"]["source"].str.contains("damaged").all()
     assert {"unreadable", "gap"} <= set(coverage["status"])
+    assert coverage[["station_id", "source", "reason"]].notna().all(axis=None)
 
 
 def test_receivers_are_the_channels_that_were_recorded(recordings: Path, tmp_path: Path) -> None:

@@ -124,9 +124,7 @@ def test_the_whole_way_with_training(tmp_path: Path) -> None:
     assert events["time"].is_monotonic_increasing
     windows = list((results / "round1" / "windows").rglob("*.h5"))
     assert windows
-    assert read_metadata(results / "picks.parquet")["weights_id"].startswith(
-        "results/trained/round1/training/model@"
-    )
+    assert read_metadata(results / "picks.parquet")["weights_id"].startswith("model@")
     scores = json.loads((results / "evaluation.json").read_text())
     assert set(scores["picks"]) == {"teacher", "student"}
     assert scores["events"]["scores"]["num_matched"] > 0
