@@ -42,7 +42,7 @@ def main() -> None:
     for name, cores in runs.items():
         folder = options.out.resolve() / name
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "run.yaml").write_text(TRAINED)
+        (folder / "run.yaml").write_text(TRAINED.replace("duration_s: 60", "duration_s: 150"))  # three blocks
         kills = 0
         while kills < options.kills and name == "killed":
             after = rng.uniform(5.0, options.longest)

@@ -9,8 +9,6 @@ import pandas as pd
 
 from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings, ScatterSettings
 from phasenet_das.errors import ConfigError, DeviceError, PhaseNetDASError, TableError, WeightsError
-from phasenet_das.picking import Selection, load_picker, pick_files
-from phasenet_das.picking.coverage import left_out_row
 from phasenet_das.provenance import provenance
 from phasenet_das.tables import (
     COVERAGE_COLUMNS,
@@ -60,6 +58,8 @@ def pick_block(
     ConfigError, DeviceError, TableError, WeightsError
         A setting cannot be used, whatever the recordings.
     """
+    from phasenet_das.picking import Selection, load_picker, pick_files
+
     picks, coverage = Path(picks), Path(coverage)
     start, end = block.span
     margin = pd.Timedelta(seconds=scatter.overlap_s)
@@ -132,6 +132,8 @@ def _within(coverage: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp) -> p
 def _write_nothing(
     block: Block, picks: Path, coverage: Path, data: DataSettings, settings: PickSettings, reason: str
 ) -> None:
+    from phasenet_das.picking.coverage import left_out_row
+
     facts = provenance(settings=settings, inputs=block.files, amplitude_unit="unknown", weights_id=None)
     row = left_out_row(
         reason,
