@@ -168,10 +168,16 @@ def test_a_month_is_planned_without_listing_it() -> None:
         generate=lambda first, end, channels: np.zeros((1, end - first)),  # noqa: ARG005
     )
     picker = small_picker()
-    worker = ShardPicker(picker.weights, picker._scorer, PickSettings())
-    plan = worker.plans(month, ShardSize())[0]
-    shards = list(plan.shards())
-    windows = [plan.window(shard) for shard in shards[:: len(shards) // 50]]
-    loaded = [(w.source[1] - w.source[0]) * len(w.positions) for w in windows]
-    assert max(loaded) <= 1.1 * ShardSize().samples
-    assert all(0 <= w.source[0] < w.source[1] <= month.num_samples for w in windows)
+    own = PickSettings(rate="native", stack_channels=1)
+    plans = [
+        (plan, 1.0 if settings is own else 2.25)  # more is loaded where the network sees little of it
+        for settings in (own, PickSettings())
+        for plan in ShardPicker(picker.weights, picker._scorer, settings).plans(month, ShardSize())
+    ]
+    assert len(plans) == 6
+    for plan, room in plans:
+        shards = list(plan.shards())
+        windows = [plan.window(shard) for shard in shards[:: len(shards) // 50]]
+        loaded = [(w.source[1] - w.source[0]) * len(w.positions) for w in windows]
+        assert max(loaded) <= 1.1 * room * ShardSize().samples
+        assert all(0 <= w.source[0] < w.source[1] <= month.num_samples for w in windows)
