@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gamma import AssociationConfig, AssociationResult, associate
+from gamma import AssociationConfig
+from phasenet_das.catalog.build import associate_twice
 from phasenet_das.config import ScatterSettings
 from phasenet_das.errors import TableError
 from phasenet_das.provenance import provenance
@@ -140,7 +141,7 @@ def associate_block(
         table = pd.concat([table, read_station_picks(stations)], ignore_index=True)
     near = (table["phase_time"] >= start - margin) & (table["phase_time"] < end + margin)
     table = table[near].sort_values(["phase_time", "pick_id"], kind="stable", ignore_index=True)
-    result = _associate(table, read_channels(receivers), settings)
+    result = associate_twice(table, read_channels(receivers), settings)
     tie = pd.Timedelta(seconds=_TIE_S)
     times = result.events["time"]
     events = result.events[(times >= start - tie) & (times < end + tie)]
@@ -153,32 +154,6 @@ def associate_block(
     write_table(conform(found, PICK_COLUMNS, "picks"), block.picks, facts)
     with atomic_path(block.summary) as temporary:
         temporary.write_text(json.dumps(result.summary, sort_keys=True, default=str) + "\n")
-
-
-def _associate(
-    picks: pd.DataFrame, receivers: pd.DataFrame, settings: AssociationConfig
-) -> AssociationResult:
-    """Associate, and look once more, alone, at the picks that no event explains.
-
-    In a dense sequence the mixture may end with P and S of an event as two, and refuse both for want of the
-    other phase; with the picks of the other events gone, the event stands out.
-    """
-    first = associate(picks, receivers, settings)
-    left = (first.picks["event_index"] < 0).to_numpy()
-    if first.events.empty or not left.any():
-        return first
-    second = associate(picks[left].reset_index(drop=True), receivers, settings)
-    if second.events.empty:
-        return first
-    shift = int(first.events["event_index"].max()) + 1
-    log.info("%d events more among the picks that were left", len(second.events))
-    again = second.picks
-    again["event_index"] = again["event_index"].where(again["event_index"] < 0, again["event_index"] + shift)
-    table = pd.concat([first.picks[~left], again], ignore_index=True)
-    more = second.events.assign(event_index=second.events["event_index"] + shift)
-    events = pd.concat([first.events, more], ignore_index=True)
-    counts = {"reasons": second.summary["reasons"], "events_on_second_look": len(more)}
-    return AssociationResult(events, table, {**first.summary, **counts})
 
 
 def merge_blocks(blocks: Sequence[AssociatedBlock], folder: str | Path) -> None:

@@ -9,9 +9,11 @@ import pandas as pd
 import pytest
 from obspy import read_events as read_quakeml
 
+import gamma
 from gamma import AssociationConfig
 from phasenet_das.catalog import associate_picks, write_association, write_catalog
 from phasenet_das.tables import PICK_COLUMNS, conform, empty_picks, make_pick_ids, read_events, read_picks
+from tests.workflow.cables import channel_table, event_picks
 
 ORIGIN = pd.Timestamp("2024-01-01T00:01:00", tz="UTC")
 
@@ -69,3 +71,35 @@ def test_no_picks_give_an_empty_catalog(tmp_path: Path) -> None:
 def test_the_settings_reach_the_associator() -> None:
     slower = associate_picks(_picks(), settings=AssociationConfig(vp_km_s=5.0))
     assert slower.events["source_distance_km"][0] == pytest.approx(25, abs=2)
+
+
+def test_what_is_left_is_looked_at_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event that the first look lost is found in the second; rows keep their order."""
+    channels = channel_table()
+    picks = event_picks(channels, [10.0, 60.0]).sample(frac=1.0, random_state=1).reset_index(drop=True)
+    settings = AssociationConfig(max_distance_km=20.0, depth_range_km=(0.0, 20.0))
+    whole, calls = gamma.associate, []
+
+    def loses_one(table: pd.DataFrame, *others: object, **options: object) -> gamma.AssociationResult:
+        calls.append(len(table))
+        result = whole(table, *others, **options)
+        if len(calls) > 1:
+            return result
+        lost = result.events["event_index"] == 0
+        found = result.picks.copy()
+        found["event_index"] = found["event_index"].map({0: -1, 1: 0})
+        kept = result.events[~lost].assign(event_index=0)
+        return gamma.AssociationResult(kept.reset_index(drop=True), found, result.summary)
+
+    expected = whole(picks, channels, settings)
+    monkeypatch.setattr(gamma, "associate", loses_one)
+    result = associate_picks(picks, channels, settings)
+    assert calls == [240, 120]
+    assert result.events["event_index"].tolist() == [0, 1]
+    assert result.events["time"].is_monotonic_increasing
+    assert result.events["event_id"].is_unique
+    assert result.picks["pick_id"].tolist() == picks["pick_id"].tolist()
+    assert result.picks["event_index"].tolist() == expected.picks["event_index"].tolist()
+    assert result.summary["picks_associated"] == 240
+    assert (result.summary["events"], result.summary["events_on_second_look"]) == (2, 1)
+    assert result.picks.dtypes.equals(expected.picks.dtypes)

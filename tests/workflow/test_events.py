@@ -8,11 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from gamma import AssociationConfig, AssociationResult
+from gamma import AssociationConfig
 from phasenet_das.config import ScatterSettings
 from phasenet_das.errors import TableError
 from phasenet_das.tables import read_events, read_picks, write_table
-from phasenet_das.workflow import events as workflow_events
 from phasenet_das.workflow.events import AssociatedBlock, associate_block, merge_blocks, read_station_picks
 from tests.workflow.cables import START, channel_table, event_picks
 
@@ -60,29 +59,6 @@ def test_events_of_blocks_are_those_of_one_go(blocks: list[AssociatedBlock], tmp
     seconds = (events["time"] - START).dt.total_seconds()
     assert seconds.tolist() == pytest.approx(ORIGINS, abs=0.3)
     assert events["num_picks"].tolist() == [120] * len(ORIGINS)
-
-
-def test_what_is_left_is_looked_at_once_more(monkeypatch: pytest.MonkeyPatch, channels: pd.DataFrame) -> None:
-    """An event that a first association has lost is found among the picks that it left."""
-    picks = event_picks(channels, [10.0, 60.0])
-    whole, calls = workflow_events.associate, []
-
-    def loses_one(table: pd.DataFrame, *others: object) -> object:
-        calls.append(len(table))
-        if len(calls) > 1:
-            return whole(table, *others)
-        result = whole(table, *others)
-        lost = result.events["event_index"] == 1
-        found = result.picks.copy()
-        found.loc[found["event_index"] == 1, "event_index"] = -1
-        return AssociationResult(result.events[~lost].reset_index(drop=True), found, result.summary)
-
-    monkeypatch.setattr(workflow_events, "associate", loses_one)
-    result = workflow_events._associate(picks, channels, SETTINGS)
-    assert calls == [240, 120]
-    assert sorted(result.events["event_index"]) == [0, 1]
-    assert result.picks.groupby("event_index").size().to_dict() == {0: 120, 1: 120}
-    assert len(result.picks) == len(picks)
 
 
 def test_order_does_not_show(blocks: list[AssociatedBlock], tmp_path: Path) -> None:
