@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from phasenet_das.catalog.codes import station_codes
-from phasenet_das.catalog.prepare import place_stations, prepare_events, prepare_picks
+from phasenet_das.catalog.prepare import events_with_picks, place_stations, prepare_events
 from phasenet_das.catalog.quality import records
 from phasenet_das.catalog.thinning import thin_picks
 from phasenet_das.errors import TableError
@@ -86,13 +86,11 @@ def write_hypodd(
         As in :func:`phasenet_das.catalog.to_obspy`.
     """
     table = prepare_events(events)
-    table = table[hypodd_locatable(table)]
-    kept = prepare_picks(picks, channels, max_picks_per_phase, network)
-    groups = dict(iter(kept.groupby("event_index")))
+    located = table[hypodd_locatable(table)]
     lines = []
-    for event in records(table):
+    for event, own in events_with_picks(located, picks, channels, max_picks_per_phase, network):
         lines.append(_head(event))
-        for pick in records(groups.get(event["event_index"], kept.iloc[:0])):
+        for pick in records(own):
             travel_s = (pick["phase_time"] - event["time"]).total_seconds()
             score, phase = pick["phase_score"], pick["phase_type"]
             lines.append(f"{pick['station_code']:<7} {travel_s:9.4f} {score:6.4f} {phase}")

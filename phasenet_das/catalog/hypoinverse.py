@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from phasenet_das.catalog.prepare import place_stations, prepare_events, prepare_picks
+from phasenet_das.catalog.prepare import events_with_picks, place_stations
 from phasenet_das.catalog.quality import located, records
 from phasenet_das.errors import ChannelGeometryError, DataFormatError
 from phasenet_das.tables import atomic_path
@@ -89,12 +89,9 @@ def write_hypoinverse(
     ConfigError, TableError
         As in :func:`phasenet_das.catalog.to_obspy`.
     """
-    kept = prepare_picks(picks, channels, max_picks_per_phase, network)
-    _check_networks(kept["network_code"])
-    groups = dict(iter(kept.groupby("event_index")))
     lines: list[str] = []
-    for event in records(prepare_events(events)):
-        own = groups.get(event["event_index"], kept.iloc[:0])
+    for event, own in events_with_picks(events, picks, channels, max_picks_per_phase, network):
+        _check_networks(own["network_code"])
         lines += [_summary(event), *_stations(event, own), _terminator(event)]
     with atomic_path(path) as temporary:
         temporary.write_text("".join(line + "\n" for line in lines))

@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from phasenet_das.catalog.prepare import place_stations, prepare_events, prepare_picks
+from phasenet_das.catalog.prepare import events_with_picks, place_stations
 from phasenet_das.catalog.quality import records
 from phasenet_das.errors import DataFormatError
 from phasenet_das.tables import atomic_path
@@ -59,12 +59,10 @@ def write_nonlinloc(
     ConfigError, TableError, ChannelGeometryError
         As in :func:`phasenet_das.catalog.to_obspy`.
     """
-    kept = prepare_picks(picks, channels, max_picks_per_phase, network)
-    groups = dict(iter(kept.groupby("event_index")))
     blocks = [
-        [f"PUBLIC_ID {event_id}", *(_line(row) for row in records(groups[index]))]
-        for event_id, index in prepare_events(events)[["event_id", "event_index"]].itertuples(index=False)
-        if index in groups
+        [f"PUBLIC_ID {event['event_id']}", *map(_line, records(own))]
+        for event, own in events_with_picks(events, picks, channels, max_picks_per_phase, network)
+        if len(own)
     ]
     with atomic_path(path) as temporary:
         temporary.write_text("\n\n".join("\n".join(block) for block in blocks) + "\n\n")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from phasenet_das.catalog.prepare import prepare_events, prepare_picks
+from phasenet_das.catalog.prepare import events_with_picks
 from phasenet_das.catalog.quality import coordinates, describe_event, explain_flags, located, records
 from phasenet_das.tables import atomic_path
 
@@ -91,15 +91,12 @@ def to_obspy(
     """
     from obspy.core.event import Catalog
 
-    events = prepare_events(events)
-    kept = prepare_picks(picks, channels, max_picks_per_phase, network)
-    by_event = dict(iter(kept.groupby("event_index")))
     total = picks["event_index"].value_counts()
     info = _creation_info(creation_info)
     method = None if method_id is None else _resource_id("method", method_id)
     made = [
-        _event(row, by_event.get(row["event_index"], kept.iloc[:0]), method, info, total)
-        for row in records(events)
+        _event(row, own, method, info, total)
+        for row, own in events_with_picks(events, picks, channels, max_picks_per_phase, network)
     ]
     return Catalog(events=made, resource_id=_resource_id("catalog"), creation_info=info)
 

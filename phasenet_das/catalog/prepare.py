@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
 from phasenet_das.catalog.codes import station_codes
+from phasenet_das.catalog.quality import records
 from phasenet_das.catalog.thinning import thin_picks
 from phasenet_das.errors import ChannelGeometryError, TableError
 from phasenet_das.tables import CHANNEL_COLUMNS, EVENT_COLUMNS, PICK_COLUMNS, conform
 
-__all__ = ["place_stations", "prepare_events", "prepare_picks"]
+__all__ = ["events_with_picks", "place_stations", "prepare_events", "prepare_picks"]
 
 _RECEIVER = ["station_id", "channel_index"]
 
@@ -82,6 +85,38 @@ def prepare_picks(
         kept = kept.assign(longitude=np.nan, latitude=np.nan)
     kept = kept.merge(station_codes(known, network), on=_RECEIVER, how="left")
     return kept.sort_values(["phase_time", "pick_id"], kind="stable")
+
+
+def events_with_picks(
+    events: pd.DataFrame,
+    picks: pd.DataFrame,
+    channels: pd.DataFrame | None,
+    max_picks_per_phase: int,
+    network: str,
+) -> list[tuple[dict[str, Any], pd.DataFrame]]:
+    """Pair each event with its picks, as most formats want them.
+
+    Parameters
+    ----------
+    events : pandas.DataFrame
+        See :func:`prepare_events`.
+    picks, channels, max_picks_per_phase, network
+        See :func:`prepare_picks`.
+
+    Returns
+    -------
+    list of (dict, pandas.DataFrame)
+        By time: the event's row, and its rows of :func:`prepare_picks`, which may be none.
+
+    Raises
+    ------
+    ConfigError, TableError, ChannelGeometryError
+        As in these.
+    """
+    table = prepare_events(events)
+    kept = prepare_picks(picks, channels, max_picks_per_phase, network)
+    groups = dict(iter(kept.groupby("event_index")))
+    return [(row, groups.get(row["event_index"], kept.iloc[:0])) for row in records(table)]
 
 
 def place_stations(channels: pd.DataFrame, network: str = "XX") -> pd.DataFrame:
