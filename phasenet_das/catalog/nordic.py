@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from pathlib import Path
 from typing import Final
 
@@ -65,8 +64,6 @@ def write_nordic(
         event.magnitudes = [one for one in event.magnitudes if one.magnitude_type in _MAGNITUDE_TYPES]
     with atomic_path(path) as temporary:
         if len(catalog):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of fields that a catalog of picks does not have
-                catalog.write(str(temporary), format="NORDIC", nordic_format="NEW", high_accuracy=True)
+            catalog.write(str(temporary), format="NORDIC", nordic_format="NEW", high_accuracy=True)
             temporary.write_text(_STAMP.sub(r"\1-\2-\3 \4:\5", temporary.read_text()))
     return Path(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["magnitude_frequency", "magnitude_residuals", "reliability", "training_curves"]
 
-_LOG10_E = float(np.log10(np.e))
+_LOG10_E = math.log10(math.e)
 _SMOOTHING = 0.05  # of the log's lines, over which the drawn loss is averaged
 
 
