@@ -101,7 +101,7 @@ def settings_for(picker: Any, kind: str) -> PickSettings:  # noqa: ANN401
     """Give the settings of a kind; networks of neighbouring channels choose their rates by their own rule."""
     settings = KINDS[kind].pick
     weights = getattr(picker, "weights", None)
-    if weights is not None and weights.architecture == "phasenet-das":
+    if weights is not None and weights.sees_scales:
         return settings.model_copy(update={"rate": None})
     return settings
 

@@ -112,6 +112,11 @@ class Weights:
         return f"{self.name}@{self.sha256[:12]}"
 
     @property
+    def sees_scales(self) -> bool:
+        """Whether a recording is shown to it at several rates (:mod:`phasenet_das.picking.scales`)."""
+        return self.architecture == "phasenet-das"
+
+    @property
     def trained_rate_hz(self) -> tuple[float, float] | None:
         """Rates of the recordings that it was trained for, Hz; None where it does not say."""
         return self._trained("trained_rate_hz")

@@ -71,7 +71,7 @@ def merged(parts: Sequence[StoredPart], read: Callable[[str], pd.DataFrame]) -> 
     """
     reach = pd.Timedelta(seconds=merging_reach_s(parts))
     waiting: list[pd.DataFrame] = []
-    rows, begin = 0, pd.Timestamp.min.tz_localize("UTC")
+    rows, begin = 0, pd.Timestamp.min.tz_localize("UTC") + reach
     for part in sorted(parts, key=lambda one: (one.facts.start_ns, one.key)):
         if part.num_picks == 0:
             continue
@@ -122,8 +122,7 @@ def join_scales(picked: Iterable[PickedShard]) -> pd.DataFrame:
     table = join_picks(one.picks.assign(**{_SLOWNESS: one.facts.slowness}) for one in picked)
     if table.empty:
         return table
-    chosen = combine_scales(table, table[_SLOWNESS].to_numpy()).drop(columns=_SLOWNESS)
-    return chosen.sort_values(SORTED_BY, kind="stable", ignore_index=True)
+    return _chosen(table)
 
 
 def merge_parts(store: PartStore, parts: Sequence[StoredPart]) -> pd.DataFrame:
@@ -179,7 +178,12 @@ def write_merged(
 
 def _settled(table: pd.DataFrame, begin: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
     """Choose among the scales, and give what lies in a span; the rest of the table is its surroundings."""
-    table = table.drop_duplicates(["pick_id", _SLOWNESS], ignore_index=True)
+    chosen = _chosen(table.drop_duplicates(["pick_id", _SLOWNESS], ignore_index=True))
+    within = (chosen["phase_time"] >= begin) & (chosen["phase_time"] < end)
+    return chosen[within].reset_index(drop=True)
+
+
+def _chosen(table: pd.DataFrame) -> pd.DataFrame:
+    """Choose among the scales, and sort."""
     chosen = combine_scales(table, table[_SLOWNESS].to_numpy()).drop(columns=_SLOWNESS)
-    kept = chosen[(chosen["phase_time"] >= begin) & (chosen["phase_time"] < end)]
-    return kept.sort_values(SORTED_BY, kind="stable", ignore_index=True)
+    return chosen.sort_values(SORTED_BY, kind="stable", ignore_index=True)

@@ -48,7 +48,6 @@ _SPACING_M_HZ = 1250.0  # a quarter of the wavelength at 1/10 of the rate of wha
 _MOST_STACKED = 32
 _FEWEST_ROWS = 16
 _FEWEST_SAMPLES = 256
-_SEES_NEIGHBOURS = ("phasenet-das",)
 
 
 @dataclass(frozen=True)
@@ -100,16 +99,18 @@ def scale_settings(record: Segment, settings: PickSettings, weights: Weights) ->
         rates = [model]
     elif settings.rate is not None:
         rates = list(settings.rate) if isinstance(settings.rate, tuple) else [settings.rate]
-    elif weights.architecture not in _SEES_NEIGHBOURS:
-        rates = [model]
-    else:
+    elif weights.sees_scales:
         rates = _octaves(own, model, record.num_samples * record.dt_s)
-    neighbours = weights.architecture in _SEES_NEIGHBOURS
-    dx_m = channel_spacing_m(record)
+    else:
+        rates = [model]
     rates = sorted((float(rate) for rate in rates), reverse=True)
-    stacks = [
-        settings.stack_channels or (_stacked(record, dx_m, rate) if neighbours else 1) for rate in rates
-    ]
+    if settings.stack_channels is not None or not weights.sees_scales:
+        stacks = [settings.stack_channels or 1] * len(rates)
+    else:
+        stacks = _stacks(record, rates)
+    if settings.rate is None or settings.stack_channels is None:
+        seen = ", ".join(f"{rate:g} Hz / {stack}" for rate, stack in zip(rates, stacks, strict=True))
+        log.info("%s: seen at (rate / channels averaged) %s", record.name, seen)
     work = np.array(rates) / np.array(stacks)
     return [
         Scale(settings.model_copy(update={"rate": rate, "stack_channels": stack}), float(share))
@@ -271,14 +272,22 @@ def _octaves(own_hz: float, model_hz: float, length_s: float) -> list[float]:
     return rates
 
 
-def _stacked(record: Segment, dx_m: float, rate_hz: float) -> int:
+def _stacks(record: Segment, rates_hz: list[float]) -> list[int]:
+    """Say how many neighbours are averaged at each rate."""
+    dx_m, gauge_m = channel_spacing_m(record), record.gauge_length_m
     if math.isnan(dx_m) or dx_m <= 0:
         log.warning("%s: channel distances are not known: no neighbours are averaged", record.name)
-        return 1
-    gauge = record.gauge_length_m
-    half = 0.5 * (_UNKNOWN_GAUGE_M if math.isnan(gauge) else gauge)
-    wanted = int(max(half, _SPACING_M_HZ / rate_hz) / dx_m + 1e-9)
-    return max(1, min(wanted, _MOST_STACKED, len(record.channel_index) // _FEWEST_ROWS))
+        return [1] * len(rates_hz)
+    if math.isnan(gauge_m):
+        log.info(
+            "%s: gauge length not known: %g m taken to tell which neighbours to average; "
+            "state stack_channels otherwise",
+            *(record.name, _UNKNOWN_GAUGE_M),
+        )
+        gauge_m = _UNKNOWN_GAUGE_M
+    most = min(_MOST_STACKED, len(record.channel_index) // _FEWEST_ROWS)
+    redundant_m = [max(0.5 * gauge_m, _SPACING_M_HZ / rate) for rate in rates_hz]
+    return [max(1, min(int(reach / dx_m + 1e-9), most)) for reach in redundant_m]
 
 
 def _within(value: float, limits: tuple[float, float]) -> bool:

@@ -39,7 +39,8 @@ _STEPS = 20
 _FEW_CHANNELS = 512
 _HALOS = 5  # length of a shard in those of what surrounds its core, where blocks of channels make room
 _MIN_SAMPLES = 3
-_LIGHT = 4
+_LIGHT = 4  # samples loaded for one that the network sees: from here on, memory is the recording's alone
+_LIGHT_ROOM = 2.25  # and so many times as many samples fit (benchmarks/continuous_speed.py)
 
 
 @dataclass(frozen=True)
@@ -349,7 +350,7 @@ class RecordPlan:
         """Give the samples at the network's rate that so many channels may load."""
         slower = max(1.0, self.grid.dt_s / self.source_grid.dt_s)
         # What the network sees is much less than what is loaded: then more may be loaded.
-        lighter = 2.25 if slower * self.stack >= _LIGHT else 1.0
+        lighter = _LIGHT_ROOM if slower * self.stack >= _LIGHT else 1.0
         return lighter * self.size.samples / channels / slower
 
     @property

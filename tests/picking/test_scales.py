@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,9 @@ from hypothesis import strategies as st
 from phasenet_das.config import PickSettings
 from phasenet_das.errors import ConfigError
 from phasenet_das.io.segments import ArraySegment
+from phasenet_das.picking import merge
+from phasenet_das.picking.merge import merged
+from phasenet_das.picking.parts import StoredPart
 from phasenet_das.picking.scales import (
     channel_spacing_m,
     combine_scales,
@@ -83,8 +87,20 @@ def test_neighbours_within_half_a_gauge_or_a_slow_wave_are_averaged() -> None:
 
 
 def test_without_distances_nothing_is_averaged_and_it_is_said(caplog: pytest.LogCaptureFixture) -> None:
-    assert _scales(_segment(100.0, dx_m=np.nan))[0] == (100.0, 1)
-    assert "distances are not known" in caplog.text
+    assert _scales(_segment(100.0, dx_m=np.nan)) == [(100.0, 1), (50.0, 1)]
+    assert caplog.text.count("distances are not known") == 1
+
+
+def test_what_was_chosen_and_assumed_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        _scales(_segment(100.0, dx_m=1.0, gauge_m=10.0))
+        assert "100 Hz / 12, 50 Hz / 25" in caplog.text
+        assert "gauge length" not in caplog.text
+        _scales(_segment(100.0, dx_m=1.0))
+        assert caplog.text.count("gauge length not known: 10 m taken") == 1
+        caplog.clear()
+        _scales(_segment(100.0, dx_m=1.0), rate="native", stack_channels=2)
+    assert caplog.text == ""
 
 
 def test_networks_of_single_channels_see_their_own_rate() -> None:
@@ -194,3 +210,34 @@ def test_only_what_is_near_matters(seed: int, cut: float) -> None:
     order = rng.permutation(len(picks))
     shuffled = combine_scales(picks.iloc[order].reset_index(drop=True), slowness[order])
     assert sorted(shuffled["pick_id"]) == sorted(whole["pick_id"])
+
+
+@pytest.mark.parametrize("rows_at_a_time", [1, 40, 200])
+def test_a_table_merged_in_pieces_is_that_merged_at_once(
+    monkeypatch: pytest.MonkeyPatch, rows_at_a_time: int
+) -> None:
+    """Parts of several scales, spans and cables, each pick near a seam in two of them."""
+    rng = np.random.default_rng(11)
+    rows = [
+        (float(rng.uniform(0, 2000)), str(rng.choice(["P", "S"])), float(rng.uniform(0.3, 1)), float(slow))
+        for slow in rng.choice([0.5, 1.0, 2.0], 900)
+    ]
+    picks, slowness = _picks(sorted(rows))
+    when = (picks["phase_time"] - START).dt.total_seconds().to_numpy()
+    tables, parts = {}, []
+    for slow in (0.5, 1.0, 2.0):
+        length = 100.0 * slow
+        for number in range(int(2000 / length)):
+            inside = (when >= number * length - 0.5) & (when < (number + 1) * length + 0.5)
+            key = f"{slow}-{number}"
+            tables[key] = picks[inside & (slowness == slow)].reset_index(drop=True)
+            start_ns = START.value + round(number * length * 1e9)
+            facts = SimpleNamespace(start_ns=start_ns, slowness=slow)
+            parts.append(StoredPart(key, facts, len(tables[key])))
+    at_once = list(merged(parts, tables.__getitem__))
+    assert len(at_once) == 1
+    assert 0 < len(at_once[0]) < len(picks)
+    monkeypatch.setattr(merge, "_ROWS_AT_A_TIME", rows_at_a_time)
+    pieces = list(merged(rng.permutation(parts), tables.__getitem__))
+    assert len(pieces) > 3
+    pd.testing.assert_frame_equal(pd.concat(pieces, ignore_index=True), at_once[0])

@@ -65,6 +65,23 @@ def test_lags_lie_in_the_range_asked_for():
     assert lags.max() / lags.min() > 4
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_a_span_of_the_cable_rings_after_what_shakes_it(seed):
+    """What is added follows its cause, dies away, and is nothing outside one span of neighbours."""
+    from phasenet_das.simulate.record_sections import _ring
+
+    still = np.zeros((200, 4096), np.float32)
+    still[:, 1000] = 1.0
+    data = still.copy()
+    _ring(data, np.random.default_rng(seed))
+    added = data - still
+    assert np.abs(added).max() > 0
+    assert not added[:, :1000].any()
+    assert np.abs(added[:, -200:]).max() < 0.3 * np.abs(added).max()
+    rings = np.abs(added).max(axis=1) > 0
+    assert np.count_nonzero(np.diff(rings.astype(int))) <= 2
+
+
 def test_a_section_is_the_same_in_any_order():
     records = [impulses(), impulses(p=700, s=1000)]
     one = from_records(records, seed=3)

@@ -109,6 +109,16 @@ def test_spans_near_rejected_picks_are_masked_but_not_kept_picks() -> None:
     np.testing.assert_array_equal(mask, expected)
 
 
+@pytest.mark.parametrize("before", [-30.0, -np.inf])
+def test_an_s_whose_p_came_before_the_sample_is_out_of_the_loss(before: float) -> None:
+    """Whoever sees nothing before it must not be taught to tell it from a P; with a P in sight, or S alone
+    behind a P that is not in the data at all, the S counts."""
+    mask = make_mask(sample_of([[[before, 5.0, np.inf], [200, 200, 200]]]), SIGMA_S, GUARD_S)
+    expected = np.ones((3, 400))
+    expected[0, 180:221] = 0
+    np.testing.assert_array_equal(mask, expected)
+
+
 def test_dead_channels_are_out_of_the_loss() -> None:
     made = sample_of([[[100.0, 100], [200, 200]]])
     made.data[1] = 7

@@ -68,8 +68,10 @@ def test_a_later_process_of_the_same_number_is_not_the_owner(
 
 @pytest.mark.parametrize("text", ["", "{", '{"pid": 1}', "null"])
 def test_a_lock_of_nobody_counts_for_nothing(tmp_path: Path, text: str) -> None:
-    (tmp_path / ".lock").write_text(text)
-    RunLock(tmp_path / ".lock").acquire()
+    lock = RunLock(tmp_path / ".lock")
+    lock.path.write_text(text)
+    lock.acquire()
+    assert Process(**json.loads(lock.path.read_text())) == Process.current()
 
 
 def test_processes_of_other_machines_are_taken_for_alive() -> None:
