@@ -332,6 +332,12 @@ class AugmentSettings(_Section):
     stretch_space: float = Field(
         1.0, ge=1, description="Largest factor of stretching or squeezing the cable."
     )
+    average: int = Field(
+        1,
+        ge=1,
+        description="Largest number of neighbouring channels averaged, in pieces of windows: what a picker does "
+        "with those closer than a gauge length.",
+    )
     flip: float = Field(0.5, ge=0, le=1, description="Share of samples whose channels are reversed.")
     stack: float = Field(0.1, ge=0, le=1, description="Share of samples that a second event is added to.")
     stack_ratio_db: float = Field(

@@ -14,6 +14,7 @@ from phasenet_das.training.sample import Sample
 __all__ = [
     "add_noise",
     "anchored_start",
+    "average_channels",
     "crop",
     "cut_ends",
     "flip_channels",
@@ -193,6 +194,48 @@ def stretch_space(sample: Sample, factor: float) -> Sample:
         rejected=sample.rejected[:, nearest],
         live=sample.live[low] & sample.live[high],
         dx_m=sample.dx_m / factor,
+    )
+
+
+def average_channels(sample: Sample, size: int) -> Sample:
+    """Average neighbours, as a picker does with those that measure almost the same.
+
+    Parameters
+    ----------
+    sample : Sample
+        Any.
+    size : int
+        Channels in a row of the result; those left over at the far end are dropped.
+
+    Returns
+    -------
+    Sample
+        Dead channels do not count where a neighbour lives. A row's arrival is the mean of its channels',
+        unknown where one of them is; what only some of them know not to be in the data is unknown too.
+    """
+    if size == 1:
+        return sample
+    rows = len(sample.data) // size
+    if size < 1 or not rows:
+        raise ConfigError(f"size: found {size}, expected 1 to the sample's {len(sample.data)} channels.")
+    used = slice(rows * size)
+    live = sample.live[used].reshape(rows, size)
+    weight = np.where(live.any(axis=1, keepdims=True), live, np.ones_like(live)).astype(np.float32)
+    weight /= weight.sum(axis=1, keepdims=True)
+    grouped = sample.data[used].reshape(rows, size, -1)
+    arrivals = sample.arrivals[..., used].reshape(*sample.arrivals.shape[:2], rows, size)
+    with np.errstate(invalid="ignore"):  # infinite of both signs, or finite and infinite: nobody knows
+        mean = arrivals.mean(axis=-1)
+    mixed = np.isinf(arrivals).any(axis=-1) & ~np.isinf(arrivals).all(axis=-1)
+    rejected = sample.rejected[:, used].reshape(len(sample.rejected), rows, size)
+    layers = rejected.transpose(0, 2, 1).reshape(-1, rows)
+    return replace(
+        sample,
+        data=np.einsum("rct,rc->rt", grouped, weight, optimize=True).astype(np.float32),
+        arrivals=np.where(mixed, np.nan, mean),
+        rejected=layers,
+        live=live.any(axis=1),
+        dx_m=sample.dx_m * size,
     )
 
 

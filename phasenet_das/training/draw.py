@@ -15,23 +15,26 @@ __all__ = ["draw_stretch", "vary"]
 _SHORTEST = 0.25  # of a sample's length: how much of it stays at least when ends are missing
 
 
-def draw_stretch(settings: AugmentSettings, rng: np.random.Generator) -> tuple[float, float]:
-    """Draw the factors by which cable and time are stretched.
+def draw_stretch(settings: AugmentSettings, rng: np.random.Generator) -> tuple[float, float, int]:
+    """Draw how a piece of a recording is stretched, and how many of its neighbours are averaged.
 
     Parameters
     ----------
     settings : AugmentSettings
-        Largest factors.
+        Largest factors, and largest number.
     rng : numpy.random.Generator
         Random stream.
 
     Returns
     -------
     space, time : float
-        As likely above as below one, on a logarithmic scale.
+        Factors, as likely above as below one, on a logarithmic scale.
+    average : int
+        Channels averaged in a row, on a logarithmic scale too: one in a quarter of the draws up to 16.
     """
     space, time = rng.uniform(-1, 1, 2)
-    return settings.stretch_space**space, settings.stretch_time**time
+    average = int((settings.average + 1) ** rng.random())
+    return settings.stretch_space**space, settings.stretch_time**time, average
 
 
 def vary(

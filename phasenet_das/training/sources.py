@@ -26,6 +26,7 @@ __all__ = ["NoiseSource", "SectionSource", "Source", "WindowSource", "context_sa
 
 
 _LABELS_KEPT = 512
+_FEWEST_ROWS = 16  # that are left when neighbours are averaged, as in picking
 
 
 class Source(Protocol):
@@ -71,7 +72,7 @@ class WindowSource:
         return len(self._window)
 
     def draw(self, epoch: int, number: int, rng: np.random.Generator) -> Sample:  # noqa: ARG002
-        """Read a piece of one window, most often around a pick, stretched and brought to the rate.
+        """Read a piece of one window, most often around a pick, averaged, stretched and brought to the rate.
 
         Parameters
         ----------
@@ -89,12 +90,13 @@ class WindowSource:
         """
         window, data = self.windows[self._window[number]], self.data
         dt_s = 1.0 / data.sampling_rate_hz
-        space, time = draw_stretch(self.stretch, rng)
+        space, time, average = draw_stretch(self.stretch, rng)
+        average = max(1, min(average, window.num_channels // _FEWEST_ROWS))
         factor = time * window.dt_s / dt_s
         arrivals, rejected = _labels(window)
         # One sample more where a ratio is approximated, so that the piece is never too short.
         num_samples = ceil(data.num_samples / factor) + (factor != 1)
-        size = (ceil((data.num_channels - 1) / space) + 1, num_samples)
+        size = ((ceil((data.num_channels - 1) / space) + 1) * average, num_samples)
         have = (window.num_channels, window.num_samples)
         known = arrivals if rng.random() < data.anchored else arrivals[:0]
         first = augment.anchored_start(known, have, size, rng)
@@ -109,11 +111,12 @@ class WindowSource:
                 max_residual_s=data.refine_max_residual_s,
                 align_window_s=data.align_window_s,
             )
+        piece = augment.average_channels(piece, average)
         if space <= 1:  # fewer channels first: resampling costs far more than choosing channels
             piece = augment.stretch_time(augment.stretch_space(piece, space), factor, dt_s)
         else:
             piece = augment.stretch_space(augment.stretch_time(piece, factor, dt_s), space)
-        start = (round(min(first[0], 0) * space), round((first[1] - samples.start) * factor) - self._context)
+        start = (round(min(first[0], 0) / average * space), round((first[1] - samples.start) * factor) - self._context)
         return augment.crop(piece, start, (data.num_channels, data.num_samples + 2 * self._context))
 
 

@@ -190,6 +190,33 @@ def test_a_lower_rate_loses_high_frequencies_and_keeps_times() -> None:
     assert_pulses_at_picks(lowered)
 
 
+def test_averaged_neighbours_are_the_picker_s_rows() -> None:
+    whole = spiked()
+    whole.data[4] = 0
+    whole = replace(whole, live=np.arange(CHANNELS) != 4)
+    made = augment.average_channels(whole, 3)
+    rows = CHANNELS // 3
+    assert made.data.shape == (rows, SAMPLES)
+    np.testing.assert_allclose(made.data[0], whole.data[:3].mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(made.data[1], whole.data[[3, 5]].mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(made.arrivals[0, 0], 120 + 2.5 * (3 * np.arange(rows) + 1))
+    assert made.dx_m == 30.0
+    assert made.live.all()
+    assert set(made.rejected[:, 0]) == set(whole.rejected[0, :3])
+    assert augment.average_channels(whole, 1) is whole
+    with pytest.raises(ConfigError, match="size: found"):
+        augment.average_channels(whole, CHANNELS + 1)
+
+
+def test_a_row_of_channels_that_know_and_do_not_is_unknown() -> None:
+    arrivals = np.array(
+        [[[100.0, 100, np.inf, -np.inf, 100, np.inf], [np.nan, 200, np.inf, np.inf, 200, 210]]]
+    )
+    made = augment.average_channels(Sample.of(np.ones((6, 400)), arrivals, DT_S), 2)
+    np.testing.assert_array_equal(made.arrivals[0], [[100, np.nan, np.nan], [np.nan, np.inf, 205]])
+    assert not made.live.any()
+
+
 def test_missing_ends_take_their_arrivals_with_them() -> None:
     cut = augment.cut_ends(spiked(), 130, 330)
     assert not cut.data[:, :130].any()
@@ -246,11 +273,11 @@ def test_nothing_asked_is_nothing_done() -> None:
     made = vary(spiked(), AugmentSettings(**nothing), np.random.default_rng(0))
     np.testing.assert_array_equal(made.data, spiked().data)
     assert made.live.all()
-    assert draw_stretch(AugmentSettings(), np.random.default_rng(0)) == (1.0, 1.0)
+    assert draw_stretch(AugmentSettings(), np.random.default_rng(0)) == (1.0, 1.0, 1)
 
 
 def test_stretches_stay_in_their_range() -> None:
-    settings = AugmentSettings(stretch_time=1.5, stretch_space=3.0)
+    settings = AugmentSettings(stretch_time=1.5, stretch_space=3.0, average=16)
     drawn = np.array([draw_stretch(settings, np.random.default_rng(seed)) for seed in range(200)])
-    assert drawn.min(axis=0) == pytest.approx([1 / 3, 1 / 1.5], rel=0.05)
-    assert drawn.max(axis=0) == pytest.approx([3, 1.5], rel=0.05)
+    assert drawn.min(axis=0) == pytest.approx([1 / 3, 1 / 1.5, 1], rel=0.05)
+    assert drawn.max(axis=0) == pytest.approx([3, 1.5, 16], rel=0.05)
