@@ -21,7 +21,7 @@ from matplotlib.patches import Circle, Wedge
 from phasenet_das import plot
 from phasenet_das.errors import ChannelGeometryError, ConfigError, TableError
 from phasenet_das.io import make_patch, read
-from phasenet_das.plot.raster import channel_bins, envelope_trace, rasterise, signed_extreme
+from phasenet_das.plot.raster import _percentile, channel_bins, envelope_trace, rasterise, signed_extreme
 from phasenet_das.tables import CHANNEL_COLUMNS, COVERAGE_COLUMNS, EVENT_COLUMNS, PICK_COLUMNS, conform
 
 mpl.use("Agg")
@@ -139,6 +139,28 @@ def test_the_signed_extreme_is_a_value_of_its_group_farthest_from_zero(values, b
     for got, group in zip(signed_extreme(array, starts, axis=0), np.split(array, starts[1:]), strict=True):
         finite = group[np.isfinite(group)]
         assert np.isnan(got) if not len(finite) else (got in finite and abs(got) == np.abs(finite).max())
+
+
+def test_channels_are_scaled_by_the_percentile_of_what_is_not_missing():
+    values = np.abs(np.random.default_rng(4).normal(size=(40, 83))).astype(np.float32)
+    values[np.random.default_rng(5).random(values.shape) < 0.3] = np.nan
+    values[7] = np.nan
+    values[8, 1:] = np.nan
+    got = _percentile(values, 95.0)[:, 0]
+    known = np.arange(len(values)) != 7
+    np.testing.assert_allclose(got[known], np.nanpercentile(values[known], 95, axis=1), rtol=1e-6)
+    assert np.isnan(got[7])
+
+
+def test_a_missing_sample_changes_its_channel_only_and_integers_are_taken():
+    data = np.random.default_rng(6).normal(size=(3, 700)).astype(np.float32)
+    whole = rasterise(data, np.arange(3), np.zeros(3, bool), 10, 70).image
+    data[1, 5] = np.inf
+    holed = rasterise(data, np.arange(3), np.zeros(3, bool), 10, 70).image
+    np.testing.assert_array_equal(holed[[0, 2]], whole[[0, 2]])
+    np.testing.assert_allclose(np.abs(holed[1, 1:]), np.abs(whole[1, 1:]), atol=0.02)
+    counts = np.arange(20, dtype=np.int32).reshape(1, 20)
+    assert rasterise(counts, np.arange(1), np.zeros(1, bool), 10, 20).image[0, 0] < 0
 
 
 def test_loud_and_weak_channels_look_alike():

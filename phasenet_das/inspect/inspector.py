@@ -1,22 +1,26 @@
 """An interactive figure of a record and its picks, for notebooks and scripts.
 
 The record is drawn from the samples in view, reduced to the pixels of the axes, each time the view changes:
-zooming in shows more, and a record of thousands of channels stays quick. Works on every interactive backend
-of matplotlib; in a notebook, say ``%matplotlib widget``.
+zooming in shows more, and a record of thousands of channels stays quick. Views seen lately are kept as
+pixels, and a click on another channel leaves the section and its picks alone. Works on every interactive
+backend of matplotlib; in a notebook, say ``%matplotlib widget``.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 import pandas as pd
+from matplotlib.image import AxesImage
 
 from phasenet_das.errors import ConfigError, MissingPackageError
 from phasenet_das.inspect.editor import PickEditor
 from phasenet_das.io import get_channel_index, get_channel_status, get_data, get_station_id, get_times
 from phasenet_das.plot.overlay import draw_picks
-from phasenet_das.plot.raster import envelope_trace, rasterise
+from phasenet_das.plot.raster import Raster, envelope_trace, rasterise
 from phasenet_das.plot.style import (
     EVENT,
     INK,
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from dascore import Patch
     from matplotlib.backend_bases import Event, MouseEvent
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 __all__ = ["MODES", "PickInspector"]
 
@@ -41,6 +46,19 @@ Mode = Literal["look", "add P", "add S", "move", "delete", "reject", "keep"]
 MODES: Final = ("look", "add P", "add S", "move", "delete", "reject", "keep")
 _REACH_POINTS: Final = 8.0  # how near a click must be to a pick
 _PIXELS_PER_INCH: Final = 120
+_KEPT_VIEWS: Final = 8  # of a few MB each: home, back and forward of the toolbar are quick
+_TRACE_POINTS: Final = 4000
+
+
+class _LateImage(AxesImage):
+    """An image that is made just before it is drawn: a zoom sets one axis after the other."""
+
+    prepare: Callable[[], None] | None = None
+
+    def draw(self, renderer: Any) -> None:  # noqa: ANN401 - of any backend
+        if self.prepare is not None:
+            self.prepare()
+        super().draw(renderer)
 
 
 class PickInspector:
@@ -100,7 +118,9 @@ class PickInspector:
         top, middle, bottom = self.figure.subplots(3, 1, height_ratios=(5, 1.6, 1))
         self.section, self.trace, self.score = top, middle, bottom
         self.trace.sharex(self.score)
-        self._drawing = False
+        self._views: OrderedDict[tuple[int, ...], Raster] = OrderedDict()
+        self._view_changed = False
+        self._seconds: np.ndarray = (self._times - self._times[0]) / np.timedelta64(1, "s")
         self._start()
 
     @property
@@ -117,8 +137,7 @@ class PickInspector:
     @property
     def seconds(self) -> np.ndarray:
         """Times of the samples in s after the first, shape (time,)."""
-        elapsed: np.ndarray = (self._times - self._times[0]) / np.timedelta64(1, "s")
-        return elapsed
+        return self._seconds
 
     def set_min_score(self, value: float) -> None:
         """Hide the picks below a score.
@@ -139,8 +158,9 @@ class PickInspector:
         channel : float
             Channel number.
         """
-        self.channel = int(self._channels[np.abs(self._channels - channel).argmin()])
-        self.refresh()
+        self.channel = self._nearest_channel(channel)
+        self._draw_channel()
+        self.figure.canvas.draw_idle()
 
     def zoom(self, channels: tuple[float, float], seconds: tuple[float, float]) -> None:
         """Show a part of the record.
@@ -152,11 +172,9 @@ class PickInspector:
         seconds : tuple of float
             From and to, s after the first sample.
         """
-        self._drawing = True  # one drawing for both axes
         self.section.set(xlim=channels, ylim=(seconds[1], seconds[0]))
-        self._drawing = False
-        self._draw_image()
-        self.refresh()
+        self._show_view()
+        self.figure.canvas.draw_idle()
 
     def click(self, channel: float, second: float) -> None:
         """Do what a click on the section does.
@@ -171,18 +189,17 @@ class PickInspector:
         if self._mode == "look":
             self.show_channel(channel)
         elif self._mode.startswith("add"):
-            nearest = int(self._channels[np.abs(self._channels - channel).argmin()])
-            self.editor.add(nearest, self._moment(second), self._mode[-1])
-            self.show_channel(nearest)
+            self.channel = self._nearest_channel(channel)
+            self.editor.add(self.channel, self._moment(second), self._mode[-1])
+            self.refresh()
         else:
             self._correct(channel, second)
 
     def refresh(self) -> None:
         """Draw picks, waveform and scores anew."""
-        for artist in [*self.section.collections, *self.section.lines]:
+        for artist in [*self.section.collections]:
             artist.remove()
         draw_picks(self.section, self.editor.visible, self._place, size=9.0)
-        self.section.axvline(self.channel, color=EVENT, linewidth=0.8, zorder=6)
         box = legend(self.section, loc="upper right", markerscale=1.6, handletextpad=0.3)
         if box is not None:
             box.set_zorder(8)
@@ -217,24 +234,47 @@ class PickInspector:
         return make_controls(self, save_to)
 
     def _start(self) -> None:
+        from matplotlib.colors import Normalize
+
         seconds = self.seconds
         first, last = self._channels.min() - 0.5, self._channels.max() + 0.5
-        self._image = self.section.imshow(
-            np.zeros((2, 2)), cmap=amplitude_colormap(), vmin=-1, vmax=1, aspect="auto",
-            extent=(first, last, seconds[-1], seconds[0]), zorder=1,
-        )  # fmt: skip
+        self._image = _LateImage(self.section, cmap=amplitude_colormap(), norm=Normalize(-1, 1), zorder=1)
+        self._image.prepare = self._show_changed_view
+        self._image.set_data(np.zeros((2, 2)))
+        self._image.set_clip_path(self.section.patch)
+        self.section.add_image(self._image)
         self.section.set_facecolor(MISSING)
         self.section.set(xlim=(first, last), ylim=(seconds[-1], seconds[0]))
         start = str(self._times[0].astype("datetime64[ms]")).replace("T", " ")
         self.section.set(xlabel="Channel", ylabel=f"Time since {start} UTC (s)")
         finish(self.section)
-        self._draw_image()
+        self._shown = self.section.axvline(self.channel, color=EVENT, linewidth=0.8, zorder=6)
+        self._start_channel()
+        self._show_view()
         for name in ("xlim_changed", "ylim_changed"):
             self.section.callbacks.connect(name, self._on_view)
         self.figure.canvas.mpl_connect("button_press_event", self._on_click)
         self.refresh()
         self.figure.canvas.draw()
         self.figure.set_layout_engine("none")  # laid out once: each click would pay for it again
+
+    def _start_channel(self) -> None:
+        """Make what shows one channel; later only its contents change."""
+        (self._wave,) = self.trace.plot([], [], color=INK, linewidth=0.6)
+        self.trace.set_ylabel("Amplitude")
+        self.trace.tick_params(labelbottom=False)
+        self._threshold = self.score.axhline(0.0, color=EVENT, linewidth=0.8, linestyle="--")
+        self._score_lines = {
+            phase: self.score.plot([], [], color=color, linewidth=1.0, label=phase)[0]
+            for phase, color in PHASE_COLORS.items()
+        }
+        self._arrivals: list[Line2D] = []
+        self.score.set(ylim=(0, 1), xlabel="Time (s)", ylabel="Score")
+        finish(self.trace)
+        finish(self.score)
+
+    def _nearest_channel(self, channel: float) -> int:
+        return int(self._channels[np.abs(self._channels - channel).argmin()])
 
     def _moment(self, second: float) -> np.datetime64:
         moment: np.datetime64 = self._times[0].astype("datetime64[ns]") + np.timedelta64(
@@ -253,56 +293,77 @@ class PickInspector:
         first, last = np.searchsorted(self.seconds, [early, late])
         return rows, slice(max(int(first) - 1, 0), int(last) + 1)
 
+    def _show_view(self) -> None:
+        self._view_changed = False
+        self._draw_image()
+        self._draw_channel()
+
+    def _show_changed_view(self) -> None:
+        if self._view_changed:
+            self._show_view()
+
     def _draw_image(self) -> None:
         rows, span = self._in_view()
-        data = self._data[:, span] if len(rows) == len(self._data) else self._data[rows, span]
-        if not len(rows) or data.shape[1] < 2:
+        if not len(rows) or len(self.seconds[span]) < 2:
             return
-        width, height = (max(int(inches * _PIXELS_PER_INCH), 50) for inches in size_inches(self.section))
-        raster = rasterise(data, self._channels[rows], self._dead[rows], width, height)
+        raster = self._rasterise(rows, span)
         self._image.set_data((np.sign(raster.image) * np.abs(raster.image) ** self._power).T)
         seconds, half = self.seconds[span], raster.channel_step / 2
         self._image.set_extent(
             (raster.first_channel - half, raster.last_channel + half, seconds[-1], seconds[0])
         )
 
+    def _rasterise(self, rows: np.ndarray, span: slice) -> Raster:
+        """Reduce what is in view, or take it from the views seen lately."""
+        width, height = (max(int(inches * _PIXELS_PER_INCH), 50) for inches in size_inches(self.section))
+        key = (int(rows[0]), int(rows[-1]), len(rows), span.start, span.stop, width, height)
+        if key not in self._views:
+            is_block = rows[-1] - rows[0] == len(rows) - 1  # then nothing is copied
+            data = self._data[slice(rows[0], rows[-1] + 1) if is_block else rows, span]
+            self._views[key] = rasterise(data, self._channels[rows], self._dead[rows], width, height)
+        self._views.move_to_end(key)
+        while len(self._views) > _KEPT_VIEWS:
+            self._views.popitem(last=False)
+        return self._views[key]
+
     def _draw_channel(self) -> None:
         row = int(np.flatnonzero(self._channels == self.channel)[0])
         _, span = self._in_view()
         seconds = self.seconds[span]
-        sample, values = envelope_trace(self._data[row : row + 1, span], 4000)
-        for ax in (self.trace, self.score):
-            ax.clear()
-        self.trace.plot(
-            np.interp(sample, np.arange(len(seconds)), seconds), values[0], color=INK, linewidth=0.6
-        )
-        self.trace.set_ylabel("Amplitude")
-        self.trace.tick_params(labelbottom=False)
+        self._shown.set_xdata([self.channel, self.channel])
+        sample, values = envelope_trace(self._data[row : row + 1, span], _TRACE_POINTS)
+        self._wave.set_data(np.interp(sample, np.arange(len(seconds)), seconds), values[0])
+        self.trace.relim()
+        self.trace.autoscale_view(scalex=False)
         self.trace.set_title(f"Channel {self.channel}", loc="left", fontsize=9)
+        self._draw_arrivals()
+        self._threshold.set_ydata([self.editor.min_score] * 2)
+        self._draw_scores()
+        if len(seconds):
+            self.score.set_xlim(seconds[0], seconds[-1])
+
+    def _draw_arrivals(self) -> None:
+        """Mark the picks of the channel: a full line when kept, dotted when rejected."""
+        for line in self._arrivals:
+            line.remove()
         own = self.editor.visible[self.editor.visible["channel_index"] == self.channel]
         _, when = self._place(own, own["phase_time"].dt.tz_localize(None).to_numpy())
         kept = own["event_index"].to_numpy() >= 0
-        for second, phase, solid in zip(when, own["phase_type"], kept, strict=True):
-            color, style = phase_color(str(phase)), "-" if solid else ":"
-            for ax in (self.trace, self.score):
-                ax.axvline(second, color=color, linestyle=style, linewidth=1.2)
-        self._draw_scores()
-        self.score.set(ylim=(0, 1), xlim=(seconds[0], seconds[-1]), xlabel="Time (s)", ylabel="Score")
-        finish(self.trace)
-        finish(self.score)
+        self._arrivals = [
+            ax.axvline(second, color=phase_color(str(phase)), linestyle="-" if solid else ":", linewidth=1.2)
+            for second, phase, solid in zip(when, own["phase_type"], kept, strict=True)
+            for ax in (self.trace, self.score)
+        ]
 
     def _draw_scores(self) -> None:
-        self.score.axhline(self.editor.min_score, color=EVENT, linewidth=0.8, linestyle="--")
         if self._scores is None:
             return
         name = "channel_index" if "channel_index" in self._scores.coords else "channel"
         row = np.flatnonzero(self._scores.coords[name].to_numpy() == self.channel)
-        if not len(row):
-            return
         when = (self._scores.coords["time"].to_numpy() - self._times[0]) / np.timedelta64(1, "s")
-        for phase, color in PHASE_COLORS.items():
-            values = self._scores.sel(phase=phase).to_numpy()[int(row[0])]
-            self.score.plot(when, values, color=color, linewidth=1.0, label=phase)
+        for phase, line in self._score_lines.items():
+            one = self._scores.sel(phase=phase)
+            line.set_data((when, one[int(row[0])].to_numpy()) if len(row) else ([], []))
 
     def _reach(self) -> tuple[float, float]:
         """Channels and seconds that a click may be off."""
@@ -330,10 +391,7 @@ class PickInspector:
         self.refresh()
 
     def _on_view(self, _: object) -> None:
-        if self._drawing:
-            return
-        self._draw_image()
-        self._draw_channel()
+        self._view_changed = True  # drawn once both axes have their limits
 
     def _on_click(self, event: Event) -> None:
         mouse: MouseEvent = event  # type: ignore[assignment]

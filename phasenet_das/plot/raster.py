@@ -154,19 +154,38 @@ def envelope_trace(values: np.ndarray, max_points: int) -> tuple[np.ndarray, np.
 
 
 def _scaled_pixels(data: np.ndarray, max_times: int) -> np.ndarray:
-    block = np.array(data, dtype=np.float32)
-    finite = np.isfinite(block)
-    count = np.maximum(finite.sum(axis=1, keepdims=True), 1)
-    if not finite.all():
-        block[~finite] = 0
-    block -= block.sum(axis=1, keepdims=True, dtype=np.float64) / count
-    if not finite.all():
-        block[~finite] = np.nan
-    pixels = signed_extreme(block, _starts(block.shape[1], max_times), axis=1)
-    some = np.isfinite(pixels).any(axis=1)
-    scale = np.full((len(pixels), 1), np.nan)
-    scale[some, 0] = np.nanpercentile(np.abs(pixels[some]), _REFERENCE_PERCENT, axis=1)
-    return pixels / np.where(scale > 0, scale, 1)
+    """Reduce channels to pixels in units of their own reference; without a copy where nothing is missing."""
+    block = np.asarray(data, dtype=np.float32)
+    total = block.sum(axis=1, keepdims=True, dtype=np.float64)
+    count = np.full(total.shape, block.shape[1])
+    reach: tuple[np.ufunc, np.ufunc] = (np.maximum, np.minimum)
+    if not np.isfinite(total).all():  # a missing sample makes the sum of its channel infinite or NaN
+        finite = np.isfinite(block)
+        block = np.where(finite, block, np.float32(np.nan))
+        total = block.sum(axis=1, keepdims=True, dtype=np.float64, where=finite)
+        count = np.maximum(finite.sum(axis=1, keepdims=True), 1)
+        reach = (np.fmax, np.fmin)  # slower: they pass over NaN
+    mean = (total / count).astype(np.float32)
+    starts = _starts(block.shape[1], max_times)
+    high, low = (function.reduceat(block, starts, axis=1) - mean for function in reach)
+    pixels: np.ndarray = np.where(high >= -low, high, low)
+    scale = _percentile(np.abs(pixels), _REFERENCE_PERCENT)
+    pixels /= np.where(scale > 0, scale, 1)
+    return pixels
+
+
+def _percentile(values: np.ndarray, percent: float) -> np.ndarray:
+    """Percentile of each row, interpolated, of what is not NaN; shape (row, 1). NaN for a row without values.
+
+    NumPy's nanpercentile goes through the rows one by one.
+    """
+    rows = np.sort(values, axis=1)  # NaN last
+    place = np.maximum(np.count_nonzero(np.isfinite(rows), axis=1, keepdims=True) - 1, 0) * (percent / 100)
+    below = np.floor(place).astype(np.int64)
+    above = np.ceil(place).astype(np.int64)
+    low, high = np.take_along_axis(rows, below, axis=1), np.take_along_axis(rows, above, axis=1)
+    between: np.ndarray = low + (high - low) * (place - below)
+    return between
 
 
 def _starts(count: int, max_bins: int) -> np.ndarray:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from phasenet_das.errors import ConfigError
 from phasenet_das.inspect import PickInspector
 from phasenet_das.io import get_channel_index, get_times, make_patch
+from phasenet_das.plot.raster import rasterise
 from tests.inspect.test_editor import START, make_picks
 
 DT_S = 0.01
@@ -82,6 +83,42 @@ def test_zooming_draws_the_samples_in_view(inspector):
     assert top == pytest.approx(2.0, abs=2 * DT_S)
     assert bottom == pytest.approx(2.5, abs=2 * DT_S)
     assert inspector.section.images[0].get_array().shape[1] == 3
+
+
+def test_a_zoom_of_the_toolbar_is_drawn_once_and_the_way_home_not_at_all(inspector, monkeypatch):
+    made = []
+
+    def counted(data, *arguments):
+        made.append(data.shape)
+        return rasterise(data, *arguments)
+
+    monkeypatch.setattr("phasenet_das.inspect.inspector.rasterise", counted)
+    inspector.section.set_xlim(1.5, 4.5)  # as the toolbar does: one axis, then the other
+    inspector.section.set_ylim(2.5, 2.0)
+    assert made == []
+    inspector.figure.canvas.draw()
+    assert [shape[0] for shape in made] == [3]
+    low, high = inspector.trace.get_xlim()
+    assert (low, high) == pytest.approx((2.0, 2.5), abs=2 * DT_S)
+    inspector.zoom((-0.5, 9.5), (0.0, 9.99))
+    inspector.figure.canvas.draw()
+    home = inspector.section.images[0].get_array().copy()
+    inspector.zoom((1.5, 4.5), (2.0, 2.5))
+    inspector.zoom((-0.5, 9.5), (0.0, 9.99))
+    assert len(made) <= 2
+    np.testing.assert_array_equal(home, inspector.section.images[0].get_array())
+
+
+def test_another_channel_leaves_the_section_alone(inspector):
+    before = list(inspector.section.collections)
+    inspector.show_channel(3)
+    assert list(inspector.section.collections) == before
+    (line,) = inspector.section.lines
+    assert set(line.get_xdata()) == {3}
+    np.testing.assert_array_equal(inspector.trace.lines[0].get_ydata(), inspector._data[3])
+    shown = [line.get_xdata()[0] for line in inspector.trace.lines[1:]]
+    inspector.show_channel(4)
+    assert len(inspector.trace.lines[1:]) == len(shown) > 0
 
 
 def test_the_threshold_takes_picks_from_the_figure(inspector):
