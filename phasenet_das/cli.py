@@ -28,6 +28,12 @@ weights_app = typer.Typer(
     help="Name and describe model weights.", no_args_is_help=True, rich_markup_mode=None
 )
 app.add_typer(weights_app, name="weights")
+magnitude_app = typer.Typer(
+    help="Calibrate a magnitude scale, and give events their magnitudes.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(magnitude_app, name="magnitude")
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -124,7 +130,7 @@ def pick(
     output: Annotated[Path, typer.Option("-o", "--output", help="Pick table to write, .parquet or .csv.")],
     *,
     config: ConfigFile = None,
-    weights: Annotated[str | None, typer.Option(help="Bundled model, seisbench:NAME, or a folder.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Bundled model, seisbench:NAME, folder or checkpoint.")] = None,
     station_id: StationId = None,
     min_score: Annotated[float | None, typer.Option(help="Smallest probability of a pick.")] = None,
     min_score_p: Annotated[float | None, typer.Option(help="The same for P only.")] = None,
@@ -219,7 +225,7 @@ def watch(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for picks and events.")],
     *,
     config: ConfigFile = None,
-    weights: Annotated[str | None, typer.Option(help="Bundled model, seisbench:NAME, or a folder.")] = None,
+    weights: Annotated[str | None, typer.Option(help="Bundled model, seisbench:NAME, folder or checkpoint.")] = None,
     station_id: StationId = None,
     channels: Annotated[Path | None, typer.Option(help="Channel table of the cables (CSV).")] = None,
     min_score: Annotated[float | None, typer.Option(help="Smallest probability of a pick.")] = None,
@@ -507,6 +513,82 @@ def train(
         raise typer.Exit(code)
 
 
+CatalogFolder = Annotated[Path, typer.Argument(help="Folder written by 'associate' or the workflow.")]
+ChannelTable = Annotated[Path | None, typer.Option(help="Channel table of the cables (CSV).")]
+AmplitudeUnit = Annotated[str | None, typer.Option(help="Unit, where the pick table does not say it.")]
+
+
+@magnitude_app.command()
+def calibrate(
+    folder: CatalogFolder,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Scale to write, .json.")],
+    reference: Annotated[Path, typer.Option(help="Catalog with magnitudes: CSV (also ComCat), QuakeML.")],
+    *,
+    channels: ChannelTable = None,
+    magnitude_type: Annotated[str | None, typer.Option(help="Type of its magnitudes, such as ML.")] = None,
+    slopes_p: Annotated[
+        tuple[float, float] | None, typer.Option(help="State a and b of P; else fitted.", metavar="A B")
+    ] = None,
+    slopes_s: Annotated[
+        tuple[float, float] | None, typer.Option(help="The same for S.", metavar="A B")
+    ] = None,
+    min_events: Annotated[int, typer.Option(help="Fewest events that must match.", min=1)] = 3,
+    time_tolerance: Annotated[float, typer.Option(help="Largest origin time error, s.", min=0)] = 3.0,
+    distance_tolerance: Annotated[float, typer.Option(help="Largest epicentre error, km.", min=0)] = 15.0,
+    amplitude_unit: AmplitudeUnit = None,
+    figure: Annotated[Path | None, typer.Option(help="Also draw the residuals, .png or .pdf.")] = None,
+) -> None:
+    """Fit log10 E = a M + b log10 D + K to events whose magnitude a reference catalog knows.
+
+    Example: phasenet-das magnitude calibrate catalog/ --reference comcat.csv --channels channels.csv
+    -o scale.json
+    """
+    from phasenet_das.catalog.magnitude_files import calibrate_catalog
+
+    stated = {phase: pair for phase, pair in (("P", slopes_p), ("S", slopes_s)) if pair is not None}
+    scale = calibrate_catalog(
+        folder,
+        reference,
+        output,
+        channels,
+        amplitude_unit=amplitude_unit,
+        figure=figure,
+        coefficients=stated,
+        min_events=min_events,
+        time_tolerance_s=time_tolerance,
+        distance_tolerance_km=distance_tolerance,
+        magnitude_type=magnitude_type,
+    )
+    for row in scale.coefficients.itertuples():
+        typer.echo(
+            f"{row.phase_type}: a = {row.magnitude_slope:.3f}, b = {row.distance_slope:.3f} "
+            f"({'stated' if row.phase_type in stated else 'fitted'}), {row.num_picks} picks"
+        )
+    typer.echo(f"{len(scale.residuals)} events, standard error {scale.uncertainty:.2f} -> {output}")
+
+
+@magnitude_app.command()
+def apply(
+    folder: CatalogFolder,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the catalog; may be the same.")],
+    scale: Annotated[Path, typer.Option(help="Scale written by 'calibrate'.")],
+    *,
+    channels: ChannelTable = None,
+    amplitude_unit: AmplitudeUnit = None,
+) -> None:
+    """Write a catalog with the magnitudes that a calibrated scale gives.
+
+    Example: phasenet-das magnitude apply catalog/ --scale scale.json --channels channels.csv -o sized/
+    """
+    from phasenet_das.catalog.magnitude_files import add_magnitudes
+
+    events = add_magnitudes(folder, scale, output, channels, amplitude_unit=amplitude_unit)
+    known = int(events["magnitude"].notna().sum())
+    typer.echo(f"{known} of {len(events)} events have a magnitude -> {output}")
+    if known < len(events):
+        typer.echo("The others have no amplitude on a channel of the scale, or no distance.", err=True)
+
+
 @weights_app.command("list")
 def list_() -> None:
     """Name the weights at hand.
@@ -520,7 +602,7 @@ def list_() -> None:
 
 
 @weights_app.command()
-def show(name: Annotated[str, typer.Argument(help="Bundled model, seisbench:NAME, or a folder.")]) -> None:
+def show(name: Annotated[str, typer.Argument(help="Bundled model, seisbench:NAME, folder or checkpoint.")]) -> None:
     """Describe weights: architecture, sampling rate, digest, provenance.
 
     Example: phasenet-das weights show seisbench:original

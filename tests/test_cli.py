@@ -8,12 +8,14 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from typer.main import get_command
 
 from phasenet_das import io
-from phasenet_das.cli import main
+from phasenet_das.cli import app, main
 from phasenet_das.tables import read_coverage, read_metadata, read_picks
 from tests.models_on_disk import save_random_phasenet
 
@@ -190,9 +192,17 @@ def test_weights_are_listed_and_described(run: Run, workplace: Path) -> None:
     assert "100 Hz" in answer.stdout
 
 
-@pytest.mark.parametrize("command", ["info", "pick", "watch", "associate", "export"])
+def commands(group: Any, *before: str) -> list[str]:
+    """Every command, those of groups too, as it is typed."""
+    found = []
+    for name, one in group.commands.items():
+        found += commands(one, *before, name) if hasattr(one, "commands") else [" ".join((*before, name))]
+    return found
+
+
+@pytest.mark.parametrize("command", commands(get_command(app)))
 def test_each_command_shows_an_example(run: Run, workplace: Path, command: str) -> None:
-    answer = run(command, "--help", cwd=workplace)
+    answer = run(*command.split(), "--help", cwd=workplace)
     assert answer.returncode == 0
     assert f"Example: phasenet-das {command} " in " ".join(answer.stdout.split())
 
@@ -208,8 +218,10 @@ def test_export_says_what_is_missing(run: Run, workplace: Path) -> None:
 
 
 def test_help_fits_a_screen(run: Run, workplace: Path) -> None:
-    answer = run("--help", cwd=workplace)
-    assert len(answer.stdout.splitlines()) <= 40
+    for group in ([], ["weights"], ["magnitude"]):
+        lines = run(*group, "--help", cwd=workplace).stdout.splitlines()
+        assert len(lines) <= 24
+        assert max(map(len, lines)) <= 80
 
 
 def test_simulates_a_recording_that_can_be_read(run: Run, workplace: Path) -> None:

@@ -8,6 +8,12 @@ with E the peak strain rate after the pick, D the hypocentral distance in km, an
 channel. Peak amplitudes of a fibre depend on its coupling, gauge length and direction, so there is no
 scale without calibration: a, b and K come from events whose magnitude a reference catalog knows. Where these
 are few or alike, a and b can be stated (from the paper, or from another cable) and only K is fitted.
+
+This form was checked against the code that the authors published (`das_strain_scaling`): a regression of
+log10(peak) on magnitude, log10(distance in km) and a constant for each site; for a new cable a and b are kept
+and the constants fitted to some of its events. Their sites are groups of neighbouring channels, and a fit may
+weigh large events more; here each channel is a site and all weigh the same. The values of a and b in the
+paper could not be checked, so none are built in.
 """
 
 from __future__ import annotations
@@ -16,7 +22,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -24,19 +30,16 @@ import pandas as pd
 from phasenet_das.errors import ConfigError, TableError, UnitError
 from phasenet_das.tables import atomic_path
 
-__all__ = ["MagnitudeScale", "calibrate_magnitude", "estimate_magnitudes", "read_magnitude_scale"]
+__all__ = [
+    "MagnitudeScale",
+    "calibrate_magnitude",
+    "check_strain_rate",
+    "estimate_magnitudes",
+    "read_magnitude_scale",
+]
 
 _SITE: Final = ["station_id", "channel_index", "phase_type"]
-_STRAIN_RATE: Final = {
-    "strain / s",
-    "strain/s",
-    "1/s",
-    "1 / s",
-    "s^-1",
-    "1/second",
-    "strain / second",
-    "hertz",
-}
+_STRAIN_RATE: Final = {"strain/s", "strain/second", "1/s", "1/second", "s^-1", "s**-1", "hertz"}  # no spaces
 _MIN_DISTANCE_KM: Final = 0.1
 _MIN_SPREAD: Final = 0.05  # in log10 of the distance and in magnitude, within the channels
 
@@ -66,13 +69,15 @@ class MagnitudeScale:
     uncertainty: float
     magnitude_type: str | None = None
 
-    def write(self, path: str | Path) -> Path:
+    def write(self, path: str | Path, metadata: Mapping[str, Any] | None = None) -> Path:
         """Write the scale as JSON.
 
         Parameters
         ----------
         path : str or pathlib.Path
             The file to write; :func:`read_magnitude_scale` reads it.
+        metadata : mapping, optional
+            Provenance.
 
         Returns
         -------
@@ -83,8 +88,9 @@ class MagnitudeScale:
             name: getattr(self, name).to_dict("list") for name in ("coefficients", "sites", "residuals")
         }
         uncertainty = self.uncertainty if np.isfinite(self.uncertainty) else None
+        facts = {} if metadata is None else {"metadata": dict(metadata)}
         text = json.dumps(
-            {**tables, "uncertainty": uncertainty, "magnitude_type": self.magnitude_type}, indent=1
+            {**tables, "uncertainty": uncertainty, "magnitude_type": self.magnitude_type, **facts}, indent=1
         )
         with atomic_path(path) as temporary:
             temporary.write_text(text + "\n")
@@ -123,6 +129,26 @@ def read_magnitude_scale(path: str | Path) -> MagnitudeScale:
         uncertainty=np.nan if uncertainty is None else float(uncertainty),
         magnitude_type=content["magnitude_type"],
     )
+
+
+def check_strain_rate(unit: str) -> None:
+    """Refuse amplitudes that are not strain rate.
+
+    Parameters
+    ----------
+    unit : str
+        Unit of ``phase_amplitude``.
+
+    Raises
+    ------
+    UnitError
+        It is another one.
+    """
+    if "".join(unit.split()).lower() not in _STRAIN_RATE:
+        raise UnitError(
+            f"amplitude_unit '{unit}': the scale is for strain rate ('strain / s'). Pick strain "
+            "with --to-strain-rate, or state the unit with --unit when the file lacks it."
+        )
 
 
 def calibrate_magnitude(
@@ -174,11 +200,7 @@ def calibrate_magnitude(
     ConfigError
         Too few events match, or they do not tell magnitude from distance.
     """
-    if amplitude_unit.strip().lower() not in _STRAIN_RATE:
-        raise UnitError(
-            f"amplitude_unit '{amplitude_unit}': the scale is for strain rate ('strain / s'). Pick strain "
-            "with --to-strain-rate, or state the unit with --unit when the file lacks it."
-        )
+    check_strain_rate(amplitude_unit)
     known = _matched(events, reference, time_tolerance_s, distance_tolerance_km)
     if len(known) < min_events:
         raise ConfigError(

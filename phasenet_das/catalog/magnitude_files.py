@@ -1,0 +1,181 @@
+"""What `phasenet-das magnitude` does, from files to files: calibrate a scale, give a catalog magnitudes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from phasenet_das.catalog.build import write_catalog
+from phasenet_das.catalog.magnitude import (
+    MagnitudeScale,
+    calibrate_magnitude,
+    check_strain_rate,
+    estimate_magnitudes,
+    read_magnitude_scale,
+)
+from phasenet_das.errors import TableError, UnitError
+from phasenet_das.provenance import provenance
+from phasenet_das.tables import (
+    EVENT_COLUMNS,
+    PICK_COLUMNS,
+    atomic_path,
+    conform,
+    read_channels,
+    read_events,
+    read_metadata,
+    read_picks,
+    write_table,
+)
+
+__all__ = ["add_magnitudes", "calibrate_catalog"]
+
+
+def calibrate_catalog(
+    folder: str | Path,
+    reference: str | Path,
+    output: str | Path,
+    channels: str | Path | None = None,
+    *,
+    amplitude_unit: str | None = None,
+    figure: str | Path | None = None,
+    **options: Any,  # noqa: ANN401 - of calibrate_magnitude
+) -> MagnitudeScale:
+    """Fit a magnitude scale to a catalog on disk, and write it.
+
+    Parameters
+    ----------
+    folder : str or pathlib.Path
+        Holds ``events.parquet`` and ``picks.parquet``, from ``associate`` or the workflow.
+    reference : str or pathlib.Path
+        Catalog with magnitudes, as :func:`phasenet_das.evaluate.read_reference` reads it.
+    output : str or pathlib.Path
+        JSON file to write.
+    channels : str or pathlib.Path, optional
+        Channel table.
+    amplitude_unit : str, optional
+        Unit of the amplitudes; that of the pick table's metadata without it.
+    figure : str or pathlib.Path, optional
+        Where to draw the residuals.
+    **options
+        Of :func:`phasenet_das.catalog.calibrate_magnitude`.
+
+    Returns
+    -------
+    MagnitudeScale
+
+    Raises
+    ------
+    UnitError
+        The amplitudes are not strain rate, or nothing says what they are.
+    ConfigError, TableError
+        See :func:`phasenet_das.catalog.calibrate_magnitude`; or a file is missing.
+    """
+    from phasenet_das.evaluate import read_reference
+
+    events, picks, placed = _read(folder, channels)
+    scale = calibrate_magnitude(
+        events,
+        picks,
+        read_reference(reference),
+        placed,
+        amplitude_unit=_unit(folder, amplitude_unit),
+        **options,
+    )
+    names = [reference, *_tables(folder), *([] if channels is None else [channels])]
+    scale.write(output, provenance(inputs=names))
+    if figure is not None:
+        _draw(scale, Path(figure))
+    return scale
+
+
+def add_magnitudes(
+    folder: str | Path,
+    scale: str | Path,
+    output: str | Path,
+    channels: str | Path | None = None,
+    *,
+    amplitude_unit: str | None = None,
+) -> pd.DataFrame:
+    """Write a catalog again, with magnitudes.
+
+    Parameters
+    ----------
+    folder : str or pathlib.Path
+        Holds ``events.parquet`` and ``picks.parquet``.
+    scale : str or pathlib.Path
+        From :func:`calibrate_catalog`.
+    output : str or pathlib.Path
+        Folder for events, picks, ``catalog.csv`` and QuakeML; may be `folder`.
+    channels : str or pathlib.Path, optional
+        Channel table, as in the calibration.
+    amplitude_unit : str, optional
+        As in :func:`calibrate_catalog`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The event table; ``magnitude`` is NaN where no channel of the event has a site term.
+
+    Raises
+    ------
+    UnitError, TableError
+        As :func:`calibrate_catalog`.
+    """
+    events, picks, placed = _read(folder, channels)
+    check_strain_rate(_unit(folder, amplitude_unit))
+    sized = estimate_magnitudes(events, picks, read_magnitude_scale(scale), placed)
+    inputs = [scale, *_tables(folder)]
+    kept = {
+        name: value
+        for name, value in read_metadata(Path(folder) / "picks.parquet").items()
+        if name in {"weights_id", "amplitude_unit", "settings", "config_hash"}
+    }
+    facts = provenance(inputs=inputs) | kept
+    output = Path(output)
+    write_table(conform(sized, EVENT_COLUMNS, "events"), output / "events.parquet", facts)
+    write_table(conform(picks, PICK_COLUMNS, "picks"), output / "picks.parquet", facts)
+    write_catalog(sized, picks, output, placed, metadata=facts)
+    return sized
+
+
+def _tables(folder: str | Path) -> list[Path]:
+    return [Path(folder) / "events.parquet", Path(folder) / "picks.parquet"]
+
+
+def _read(
+    folder: str | Path, channels: str | Path | None
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame | None]:
+    for path in _tables(folder):
+        if not path.exists():
+            raise TableError(
+                f"{folder} holds no {path.name}. Make it with: phasenet-das associate picks.parquet "
+                f"--channels channels.csv -o {folder}"
+            )
+    events, picks = (
+        read(path) for read, path in zip((read_events, read_picks), _tables(folder), strict=True)
+    )
+    cable = picks["station_id"].iloc[0] if picks["station_id"].nunique() == 1 else None
+    return events, picks, None if channels is None else read_channels(channels, cable)
+
+
+def _unit(folder: str | Path, stated: str | None) -> str:
+    path = Path(folder) / "picks.parquet"
+    unit = stated or read_metadata(path).get("amplitude_unit")
+    if not unit:
+        raise UnitError(
+            f"{path} does not say the unit of its amplitudes. State it: --amplitude-unit 'strain / s'."
+        )
+    return str(unit)
+
+
+def _draw(scale: MagnitudeScale, path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    from phasenet_das.plot import magnitude_residuals
+
+    figure = Figure(figsize=(4.2, 4.0), layout="constrained")
+    magnitude_residuals(scale.residuals, ax=figure.subplots())
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=150)

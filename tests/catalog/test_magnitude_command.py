@@ -1,0 +1,132 @@
+"""``phasenet-das magnitude``: a folder of known magnitudes gives them back; what is missing is said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from obspy import read_events as read_quakeml
+from typer.testing import CliRunner
+
+from phasenet_das.catalog import read_magnitude_scale
+from phasenet_das.cli import app
+from phasenet_das.errors import ConfigError, TableError, UnitError
+from phasenet_das.tables import read_events, read_metadata, write_table
+from tests.catalog.test_magnitude import A_B, world
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A catalog whose amplitudes follow a scale, its channels, and a reference with all but two events."""
+    events, picks, known, channels, _ = world()
+    facts = {"amplitude_unit": "strain / s", "weights_id": "w"}
+    write_table(events, tmp_path / "catalog" / "events.parquet", facts)
+    write_table(picks, tmp_path / "catalog" / "picks.parquet", facts)
+    known.to_csv(tmp_path / "truth.csv", index=False)
+    known.iloc[2:].to_csv(tmp_path / "reference.csv", index=False)
+    channels.to_csv(tmp_path / "channels.csv", index=False)
+    return tmp_path
+
+
+def call(folder: Path, command: str, *arguments: str):
+    places = ["--channels", str(folder / "channels.csv")]
+    return CliRunner().invoke(app, ["magnitude", command, str(folder / "catalog"), *places, *arguments])
+
+
+def calibrate(folder: Path, *arguments: str):
+    reference = ["--reference", str(folder / "reference.csv")]
+    return call(folder, "calibrate", *reference, "-o", str(folder / "scale.json"), *arguments)
+
+
+def apply(folder: Path, output: str = "sized"):
+    return call(folder, "apply", "--scale", str(folder / "scale.json"), "-o", str(folder / output))
+
+
+def test_known_magnitudes_come_back_also_of_events_that_did_not_calibrate(folder):
+    answer = calibrate(folder, "--magnitude-type", "ML", "--figure", str(folder / "residuals.png"))
+    assert answer.exit_code == 0, answer.exception
+    assert "P: a = 0.450, b = -1.299 (fitted), 180 picks" in answer.output  # made on a flat Earth with b = -1.3
+    assert "6 events, standard error 0.00" in answer.output
+    assert (folder / "residuals.png").stat().st_size > 5000
+    answer = apply(folder)
+    assert answer.exit_code == 0, answer.exception
+    assert "8 of 8 events have a magnitude" in answer.output
+    sized, truth = read_events(folder / "sized" / "events.parquet"), pd.read_csv(folder / "truth.csv")
+    np.testing.assert_allclose(sized["magnitude"], truth["magnitude"], atol=2e-3)
+    assert set(sized["magnitude_type"]) == {"ML"}
+    assert (sized["num_magnitude_channels"] == 30).all()
+    written = pd.read_csv(folder / "sized" / "catalog.csv")
+    np.testing.assert_allclose(written["magnitude"], truth["magnitude"], atol=0.06)
+    assert read_metadata(folder / "sized" / "events.parquet")["amplitude_unit"] == "strain / s"
+    sizes = [one.magnitudes[0].mag for one in read_quakeml(folder / "sized" / "catalog.xml")]
+    np.testing.assert_allclose(np.sort(sizes), np.sort(truth["magnitude"]), atol=0.06)
+
+
+def test_before_calibration_the_catalog_has_no_magnitude_and_apply_needs_a_scale(folder):
+    assert "magnitude" not in read_events(folder / "catalog" / "events.parquet")
+    answer = apply(folder)
+    assert isinstance(answer.exception, TableError)
+    assert "not a magnitude scale" in str(answer.exception)
+    assert not (folder / "sized").exists()
+
+
+def test_a_catalog_may_be_given_its_magnitudes_in_place(folder):
+    assert calibrate(folder).exit_code == 0
+    assert apply(folder, "catalog").exit_code == 0
+    assert read_events(folder / "catalog" / "events.parquet")["magnitude"].notna().all()
+
+
+def test_stated_slopes_are_kept_and_one_event_is_enough(folder):
+    pd.read_csv(folder / "truth.csv").iloc[:1].to_csv(folder / "reference.csv", index=False)
+    alone = calibrate(folder)
+    assert isinstance(alone.exception, ConfigError)
+    assert "1 events match" in str(alone.exception)
+    slopes = ["--slopes-p", *map(str, A_B["P"]), "--slopes-s", *map(str, A_B["S"])]
+    answer = calibrate(folder, *slopes, "--min-events", "1")
+    assert answer.exit_code == 0, answer.exception
+    assert "S: a = 0.700, b = -1.600 (stated)" in answer.output
+    assert apply(folder).exit_code == 0
+    sized, truth = read_events(folder / "sized" / "events.parquet"), pd.read_csv(folder / "truth.csv")
+    np.testing.assert_allclose(sized["magnitude"], truth["magnitude"], atol=5e-3)
+    assert sized["magnitude_uncertainty"].isna().all()  # of one event it cannot be told
+
+
+def test_events_on_other_channels_stay_without_and_are_counted(folder):
+    assert calibrate(folder).exit_code == 0
+    scale = json.loads((folder / "scale.json").read_text())
+    scale["sites"]["channel_index"] = [number + 1000 for number in scale["sites"]["channel_index"]]
+    (folder / "scale.json").write_text(json.dumps(scale))
+    answer = apply(folder)
+    assert answer.exit_code == 0
+    assert "0 of 8 events have a magnitude" in answer.output
+    assert read_events(folder / "sized" / "events.parquet")["magnitude"].isna().all()
+
+
+def test_amplitudes_must_be_strain_rate(folder):
+    path = folder / "catalog" / "picks.parquet"
+    write_table(pd.read_parquet(path), path, {"amplitude_unit": "strain"})
+    answer = calibrate(folder)
+    assert isinstance(answer.exception, UnitError)
+    assert "--to-strain-rate" in str(answer.exception)
+    write_table(pd.read_parquet(path), path, {})
+    silent = calibrate(folder)
+    assert isinstance(silent.exception, UnitError)
+    assert "--amplitude-unit" in str(silent.exception)
+    assert calibrate(folder, "--amplitude-unit", "1/s").exit_code == 0
+
+
+def test_a_folder_without_a_catalog_says_how_to_make_one(folder):
+    (folder / "catalog" / "picks.parquet").unlink()
+    answer = calibrate(folder)
+    assert isinstance(answer.exception, TableError)
+    assert "phasenet-das associate" in str(answer.exception)
+
+
+def test_the_scale_says_where_it_comes_from(folder):
+    assert calibrate(folder).exit_code == 0
+    facts = json.loads((folder / "scale.json").read_text())["metadata"]
+    assert facts["num_inputs"] == 4
+    assert read_magnitude_scale(folder / "scale.json").uncertainty < 1e-2
