@@ -66,7 +66,7 @@ def recall_by_bin(tables: Mapping[str, pd.DataFrame], bin_by: str, *, ax: Axes |
                     middle, group["recall_low"], group["recall_high"], color=color, alpha=0.15, linewidth=0
                 )
     ax.set(xlabel=_AXIS_NAMES.get(bin_by, bin_by), ylabel="Recall", ylim=(-0.02, 1.02))
-    legend(ax, loc="best")
+    legend(ax, loc="best", handlelength=3.2)  # long enough to tell the dashes
     return finish(ax, grid=True)
 
 

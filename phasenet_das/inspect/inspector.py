@@ -18,7 +18,14 @@ from matplotlib.image import AxesImage
 
 from phasenet_das.errors import ConfigError, MissingPackageError
 from phasenet_das.inspect.editor import PickEditor
-from phasenet_das.io import get_channel_index, get_channel_status, get_data, get_station_id, get_times
+from phasenet_das.io import (
+    get_channel_index,
+    get_channel_status,
+    get_data,
+    get_station_id,
+    get_times,
+    get_unit,
+)
 from phasenet_das.plot.overlay import draw_picks
 from phasenet_das.plot.raster import Raster, envelope_trace, rasterise
 from phasenet_das.plot.style import (
@@ -31,6 +38,7 @@ from phasenet_das.plot.style import (
     legend,
     phase_color,
     size_inches,
+    utc_text,
 )
 
 if TYPE_CHECKING:
@@ -108,7 +116,7 @@ class PickInspector:
     ) -> None:
         self._data, self._times = get_data(patch), get_times(patch)
         self._channels = get_channel_index(patch)
-        self._dead = get_channel_status(patch) == "dead"
+        self._dead, self._unit = get_channel_status(patch) == "dead", get_unit(patch)
         self._scores, self._power, self._mode = scores, power, "look"
         known = picks["station_id"].unique()
         name = get_station_id(patch)
@@ -245,8 +253,7 @@ class PickInspector:
         self.section.add_image(self._image)
         self.section.set_facecolor(MISSING)
         self.section.set(xlim=(first, last), ylim=(seconds[-1], seconds[0]))
-        start = str(self._times[0].astype("datetime64[ms]")).replace("T", " ")
-        self.section.set(xlabel="Channel", ylabel=f"Time since {start} UTC (s)")
+        self.section.set(xlabel="Channel", ylabel=f"Time since {utc_text(self._times[0])} (s)")
         finish(self.section)
         self._shown = self.section.axvline(self.channel, color=EVENT, linewidth=0.8, zorder=6)
         self._start_channel()
@@ -261,7 +268,7 @@ class PickInspector:
     def _start_channel(self) -> None:
         """Make what shows one channel; later only its contents change."""
         (self._wave,) = self.trace.plot([], [], color=INK, linewidth=0.6)
-        self.trace.set_ylabel("Amplitude")
+        self.trace.set_ylabel(f"Amplitude\n({self._unit})" if self._unit != "unknown" else "Amplitude")
         self.trace.tick_params(labelbottom=False)
         self._threshold = self.score.axhline(0.0, color=EVENT, linewidth=0.8, linestyle="--")
         self._score_lines = {

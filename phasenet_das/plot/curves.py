@@ -155,18 +155,29 @@ def training_curves(
     smooth = log["loss"].rolling(lines, min_periods=1, center=True).mean()
     ax.plot(log["step"], smooth, color=INK, linewidth=1.3, label="training loss")
     ax.set(xlabel="Step", ylabel="Loss (nats per pixel)", yscale="log")
+    _plain_log_ticks(ax, wide=log["loss"].max() > 30 * log["loss"].min())
     if validation is not None and len(validation):
         style: dict[str, Any] = {"color": EVENT, "marker": "o", "markersize": 3, "linewidth": 1.0}
         ax.plot(validation["step"], validation["loss"], label="validation loss", **style)
         right = ax.twinx()
         for phase, color in PHASE_COLORS.items():
             values = validation[f"{phase.lower()}_f1"]
-            right.plot(validation["step"], values, "--", color=color, marker="s", markersize=3, linewidth=1.0)
-            ax.plot([], [], "--", color=color, marker="s", markersize=3, label=f"{phase}: F1 (right)")
+            size = 5 if phase == "P" else 3  # so that both are seen where they are equal
+            right.plot(
+                validation["step"], values, "--", color=color, marker="s", markersize=size, linewidth=1.0
+            )
+            ax.plot([], [], "--", color=color, marker="s", markersize=size, label=f"{phase}: F1 (right)")
         right.set(ylabel="F1 on the validation set", ylim=(0, 1.02))
         finish(right)
     ax.legend(fontsize=8, ncols=4, frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     return finish(ax, grid=True)
+
+
+def _plain_log_ticks(ax: Axes, *, wide: bool) -> None:
+    """Label a logarithmic axis with plain numbers, between the powers of ten too where it spans few."""
+    ax.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    between = set() if wide else {"2", "3", "5"}
+    ax.yaxis.set_minor_formatter(lambda value, _: f"{value:g}" if f"{value:.0e}"[0] in between else "")
 
 
 def reliability(table: pd.DataFrame, quantity: str, *, ax: Axes | None = None) -> Axes:
@@ -197,7 +208,15 @@ def reliability(table: pd.DataFrame, quantity: str, *, ax: Axes | None = None) -
         area = 12 + 60 * group["num_picks"] / max(rows["num_picks"].max(), 1)
         label = f"{phase} ({int(group['num_picks'].sum()):,})"
         ax.scatter(
-            group["stated"], group["observed"], s=area, color=color, linewidths=0, alpha=0.8, label=label
+            group["stated"],
+            group["observed"],
+            s=area,
+            color=color,
+            linewidths=0,
+            alpha=0.8,
+            label=label,
+            clip_on=False,  # the surest picks lie in the corner
+            zorder=3,
         )
     names = (
         ("Stated probability", "Share of right picks")
@@ -205,5 +224,7 @@ def reliability(table: pd.DataFrame, quantity: str, *, ax: Axes | None = None) -
         else ("Stated uncertainty of the time (s)", "68 % of the errors within (s)")
     )
     ax.set(xlabel=names[0], ylabel=names[1], xlim=(0, high), ylim=(0, high), aspect="equal")
-    legend(ax, loc="upper left")
+    box = legend(ax, loc="upper left")
+    for handle in [] if box is None else box.legend_handles:
+        handle.set_sizes([24])  # type: ignore[union-attr]
     return finish(ax, grid=True)

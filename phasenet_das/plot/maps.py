@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["depth_section", "map_view"]
 
 _ELLIPSE: Final = ["ellipse_major_km", "ellipse_minor_km", "ellipse_azimuth_deg"]
+_COMPASS: Final = {0.0: "north", 90.0: "east", 180.0: "south", 270.0: "west"}
 _SMALL: Final = 0.03  # a cable shorter than this share of the map is drawn as a square
 
 
@@ -152,7 +153,8 @@ def depth_section(
         text = f"{len(events) - len(shown):,} event(s) without position or depth not shown"
         ax.text(0.02, 0.03, text, transform=ax.transAxes, fontsize=TICK_SIZE, color=MUTED)
     ax.invert_yaxis()
-    ax.set(xlabel=f"Distance towards {azimuth_deg:g}° (km)", ylabel="Depth below sea level (km)")
+    towards = _COMPASS.get(azimuth_deg % 360, f"{azimuth_deg:g}°")
+    ax.set(xlabel=f"Distance towards {towards} (km)", ylabel="Depth below sea level (km)")
     legend(ax, loc="best")
     return finish(ax, grid=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -50,7 +51,7 @@ def residuals(picks: pd.DataFrame, *, event_index: int | None = None, ax: Axes |
             linewidths=0,
             alpha=0.85,
             zorder=3,
-            label=f"{phase}: median {residual.median():+.3g} s, rms {rms:.3g} s",
+            label=f"{phase}: median {_seconds(residual.median(), rms, sign=True)}, rms {_seconds(rms, rms)}",
         )
     ax.set_ylabel("Residual (s)\nobserved \N{MINUS SIGN} predicted")
     legend(ax, loc="best", markerscale=2.0, handletextpad=0.3)
@@ -97,6 +98,13 @@ def score_histogram(picks: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set(xlabel="Score", ylabel="Picks\nrejected | kept")
     legend(ax, loc="best")
     return finish(ax, grid=True)
+
+
+def _seconds(value: float, scale: float, *, sign: bool = False) -> str:
+    """Write a time with two digits of `scale`, in ms where that is short."""
+    factor, unit = (1.0, "s") if scale >= 0.01 else (1e3, "ms")
+    digits = max(1 - math.floor(math.log10(scale * factor)), 0) if scale > 0 else 0
+    return f"{value * factor:{'+' if sign else ''}.{digits}f} {unit}"
 
 
 def _place_cables(ax: Axes, picks: pd.DataFrame) -> np.ndarray:

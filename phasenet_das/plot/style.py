@@ -25,6 +25,7 @@ __all__ = [
     "new_axes",
     "phase_color",
     "size_inches",
+    "utc_text",
 ]
 
 AnyAxes = TypeVar("AnyAxes", "Axes", "SecondaryAxis")
@@ -160,7 +161,8 @@ def finish(ax: AnyAxes, *, grid: bool = False) -> AnyAxes:
     matplotlib.axes.Axes
         The same.
     """
-    ax.tick_params(labelsize=TICK_SIZE, width=0.6, length=3, color=INK, labelcolor=INK)
+    ax.tick_params(which="both", labelsize=TICK_SIZE, width=0.6, color=INK, labelcolor=INK)
+    ax.tick_params(length=3)
     for name in ("xaxis", "yaxis"):
         axis = getattr(ax, name)
         axis.label.set(fontsize=LABEL_SIZE, color=INK)
@@ -210,10 +212,27 @@ def legend_below(ax: Axes) -> None:
     columns = max(int(width / (0.06 * longest + 0.45)), 1)  # inches of a letter, of a handle
     box = legend(
         ax, loc="upper center", bbox_to_anchor=(0.5, lower), ncols=columns, markerscale=1.8,
-        handletextpad=0.3, columnspacing=1.4, frameon=False, borderaxespad=0,
+        handletextpad=0.6, columnspacing=1.4, frameon=False, borderaxespad=0,
     )  # fmt: skip
     if box is not None:
         box.set_zorder(7)
+
+
+def utc_text(time: np.datetime64) -> str:
+    """Write a time as people read it.
+
+    Parameters
+    ----------
+    time : numpy.datetime64
+        UTC.
+
+    Returns
+    -------
+    str
+        To the millisecond; to the second where that is all.
+    """
+    text = str(time.astype("datetime64[ms]")).replace("T", " ")
+    return f"{text.removesuffix('.000')} UTC"
 
 
 def amplitude_colormap() -> Colormap:

@@ -75,7 +75,8 @@ def timeline(
     ax.set_ylabel(f"Picks per {_duration(width_s)}")
     ax.set_xlabel("Time (UTC)")
     date_ticks(ax.xaxis)
-    legend(ax, loc="best")
+    # Above the axes: bars and lines of events leave no room within.
+    legend(ax, loc="lower right", bbox_to_anchor=(1.0, 1.02), ncols=3, frameon=False, borderaxespad=0)
     return finish(ax)
 
 

@@ -24,6 +24,7 @@ from phasenet_das.plot.style import (
     new_axes,
     phase_color,
     size_inches,
+    utc_text,
 )
 
 if TYPE_CHECKING:
@@ -192,7 +193,7 @@ def record_section(
         if reduction_velocity_km_s is None
         else f" \N{MINUS SIGN} distance / {reduction_velocity_km_s:g} km/s"
     )
-    ax.set_xlabel(f"Time since {_utc_text(times[0])}{reduced} (s)")
+    ax.set_xlabel(f"Time since {utc_text(times[0])}{reduced} (s)")
     ax.margins(x=0)
     return finish(ax)
 
@@ -322,16 +323,11 @@ def _label(ax: Axes, times: np.ndarray, time_axis: str, orientation: str) -> Non
     time_name, channel_name = ("y", "x") if orientation == "time-down" else ("x", "y")
     ax.set(**{f"{channel_name}label": "Channel"})
     if time_axis == "seconds":
-        ax.set(**{f"{time_name}label": f"Time since {_utc_text(times[0])} (s)"})
+        ax.set(**{f"{time_name}label": f"Time since {utc_text(times[0])} (s)"})
         return
     axis = ax.yaxis if time_name == "y" else ax.xaxis
     date_ticks(axis)
     ax.set(**{f"{time_name}label": "Time (UTC)"})
-
-
-def _utc_text(time: np.datetime64) -> str:
-    text = str(time.astype("datetime64[ms]")).replace("T", " ")
-    return f"{text.removesuffix('.000')} UTC"
 
 
 def _add_distance_axis(ax: Axes, channel_index: np.ndarray, distance_m: np.ndarray, orientation: str) -> None:
