@@ -173,7 +173,7 @@ def check_without_running(block: Block) -> None:
     if block.language == "python":
         _check_imports(block)
         return
-    assert block.language in {"bash", "console"}, f"{block}: '{block.language}' cannot be marked as not run"
+    assert block.language == "bash", f"{block}: '{block.language}' cannot be marked as not run"
     for words in commands(block.text):
         _check_command(words, block)
 

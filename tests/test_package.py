@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
+import pkgutil
 import re
 import subprocess
 import sys
@@ -41,3 +44,41 @@ def test_conda_and_pip_ask_for_the_same():
     for line in wanted:
         name, limits = re.fullmatch(r"([A-Za-z0-9-]+)(.*)", line).groups()
         assert found[CONDA_NAMES.get(name, name)] == limits
+
+
+def modules() -> list[str]:
+    """Every module of both packages that is not private."""
+    import gamma
+
+    names = [
+        one.name
+        for package in (pn, gamma)
+        for one in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+        if not one.name.rpartition(".")[2].startswith("_")
+    ]
+    return ["phasenet_das", "gamma", *names]
+
+
+@pytest.mark.parametrize("name", modules())
+def test_what_a_module_says_is_public_is_there_once(name):
+    module = importlib.import_module(name)
+    if not module.__dict__.get("__all__") and not any(callable(one) for one in vars(module).values()):
+        return  # nothing in it
+    assert len(module.__all__) == len(set(module.__all__))
+    for one in module.__all__:
+        assert getattr(module, one) is not None
+
+
+@pytest.mark.parametrize("name", [name for name in modules() if name.count(".") <= 1])
+def test_a_package_names_all_that_it_takes_from_its_modules(name):
+    path = Path(importlib.import_module(name).__file__ or "")
+    if path.name != "__init__.py":
+        return
+    taken = {
+        one.asname or one.name
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("phasenet_das", "gamma"))
+        for one in node.names
+    }
+    public = {one for one in taken if not one.startswith("_")}
+    assert public <= set(getattr(importlib.import_module(name), "__all__", ()))
