@@ -130,7 +130,9 @@ def pick(
     output: Annotated[Path, typer.Option("-o", "--output", help="Pick table to write, .parquet or .csv.")],
     *,
     config: ConfigFile = None,
-    weights: Annotated[str | None, typer.Option(help="Bundled model, seisbench:NAME, folder or checkpoint.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Bundled model, seisbench:NAME, folder or checkpoint.")
+    ] = None,
     station_id: StationId = None,
     min_score: Annotated[float | None, typer.Option(help="Smallest probability of a pick.")] = None,
     min_score_p: Annotated[float | None, typer.Option(help="The same for P only.")] = None,
@@ -225,7 +227,9 @@ def watch(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for picks and events.")],
     *,
     config: ConfigFile = None,
-    weights: Annotated[str | None, typer.Option(help="Bundled model, seisbench:NAME, folder or checkpoint.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Bundled model, seisbench:NAME, folder or checkpoint.")
+    ] = None,
     station_id: StationId = None,
     channels: Annotated[Path | None, typer.Option(help="Channel table of the cables (CSV).")] = None,
     min_score: Annotated[float | None, typer.Option(help="Smallest probability of a pick.")] = None,
@@ -318,6 +322,19 @@ def associate(
     write_catalog(result.events, result.picks, output, receivers, base.report, facts)
     kept = int((result.picks["event_index"] >= 0).sum())
     typer.echo(f"{len(result.events)} events from {kept} of {len(table)} picks -> {output}")
+    reasons = [f"{number} {reason}" for reason, number in sorted(result.summary["reasons"].items())]
+    if reasons:
+        typer.echo(f"picks without an event: {', '.join(reasons)}", err=True)
+    unknown = result.summary.get("unknown_receivers")
+    if unknown:
+        known = (
+            ", ".join(sorted(map(str, receivers["station_id"].unique()))) if receivers is not None else "none"
+        )
+        typer.echo(
+            f"No position is known for {', '.join(f'{number} picks of {name}' for name, number in unknown.items())}; "
+            f"the table has {known}. Pick with the name of the table (--station-id), or complete the table.",
+            err=True,
+        )
 
 
 @app.command()
@@ -602,7 +619,9 @@ def list_() -> None:
 
 
 @weights_app.command()
-def show(name: Annotated[str, typer.Argument(help="Bundled model, seisbench:NAME, folder or checkpoint.")]) -> None:
+def show(
+    name: Annotated[str, typer.Argument(help="Bundled model, seisbench:NAME, folder or checkpoint.")],
+) -> None:
     """Describe weights: architecture, sampling rate, digest, provenance.
 
     Example: phasenet-das weights show seisbench:original

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ __all__ = [
     "residual_histogram",
 ]
 
-_STYLES = ("-", "--", ":", "-.")
+_STYLES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 _AXIS_NAMES = {
     "snr_db": "Signal-to-noise ratio of the true pick (dB)",
     "source_distance_km": "Distance from the source (km)",
@@ -59,7 +59,14 @@ def recall_by_bin(tables: Mapping[str, pd.DataFrame], bin_by: str, *, ax: Axes |
         for phase, group in rows.groupby("phase"):
             middle, color = _middles(group), phase_color(str(phase))
             ax.plot(
-                middle, group["recall"], style, marker="o", ms=3, lw=1.3, color=color, label=f"{name} {phase}"
+                middle,
+                group["recall"],
+                linestyle=style,
+                marker="o",
+                ms=3,
+                lw=1.3,
+                color=color,
+                label=f"{name} {phase}",
             )
             if style == "-" and "recall_low" in group:
                 ax.fill_between(

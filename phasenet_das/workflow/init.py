@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from phasenet_das.config import DataSettings, load_config
+from phasenet_das.config import DataSettings, ScatterSettings, load_config
 from phasenet_das.errors import ConfigError, PhaseNetDASError
 from phasenet_das.io.continuous import ContinuousSource, open_continuous
 from phasenet_das.io.inputs import find_recordings
@@ -124,7 +124,7 @@ def write_first_config(
         student=_STUDENT,
         pick="\n".join(_pick_lines(look)),
         block_s=block_s,
-        overlap_s=min(120.0, block_s),
+        overlap_s=min(ScatterSettings().overlap_s, block_s),
     )
     with atomic_path(path) as temporary:
         temporary.write_text(re.sub(r"\n\n\n+", "\n\n", text.replace("\n\n\n", "\n\n")))
