@@ -299,7 +299,7 @@ def associate(
     """
     import pandas as pd
 
-    from phasenet_das.catalog import associate_picks, write_association, write_catalog
+    from phasenet_das.catalog import associate_picks, explain_rejected, write_association, write_catalog
     from phasenet_das.geometry import load_channels
     from phasenet_das.provenance import provenance
     from phasenet_das.tables import read_channels, read_metadata, read_pick_tables
@@ -322,19 +322,8 @@ def associate(
     write_catalog(result.events, result.picks, output, receivers, base.report, facts)
     kept = int((result.picks["event_index"] >= 0).sum())
     typer.echo(f"{len(result.events)} events from {kept} of {len(table)} picks -> {output}")
-    reasons = [f"{number} {reason}" for reason, number in sorted(result.summary["reasons"].items())]
-    if reasons:
-        typer.echo(f"picks without an event: {', '.join(reasons)}", err=True)
-    unknown = result.summary.get("unknown_receivers")
-    if unknown:
-        known = (
-            ", ".join(sorted(map(str, receivers["station_id"].unique()))) if receivers is not None else "none"
-        )
-        typer.echo(
-            f"No position is known for {', '.join(f'{number} picks of {name}' for name, number in unknown.items())}; "
-            f"the table has {known}. Pick with the name of the table (--station-id), or complete the table.",
-            err=True,
-        )
+    for line in explain_rejected(result, receivers):
+        typer.echo(line, err=True)
 
 
 @app.command()

@@ -700,6 +700,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         The file cannot be read, or is not a mapping.
     """
     path = Path(path)
+    if not path.exists():
+        raise ConfigError(f"{path}: no such file.")
     try:
         values = yaml.safe_load(path.read_text())
     except (OSError, yaml.YAMLError) as error:

@@ -73,6 +73,8 @@ def test_the_file_is_named_in_errors(tmp_path: Path) -> None:
     path.write_text("a: [\n")
     with pytest.raises(ConfigError, match="cannot be read as YAML"):
         load_config(path)
+    with pytest.raises(ConfigError, match=r"none\.yaml: no such file"):
+        load_config(tmp_path / "none.yaml")
 
 
 def test_settings_survive_a_round_trip_and_hash_by_content(tmp_path: Path) -> None:

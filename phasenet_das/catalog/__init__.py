@@ -1,6 +1,11 @@
 """The earthquake catalog as seismologists hold it: tables, ObsPy objects, files for other programs."""
 
-from phasenet_das.catalog.build import associate_picks, write_association, write_catalog
+from phasenet_das.catalog.build import (
+    associate_picks,
+    explain_rejected,
+    write_association,
+    write_catalog,
+)
 from phasenet_das.catalog.catalog_csv import write_catalog_csv
 from phasenet_das.catalog.codes import station_codes
 from phasenet_das.catalog.dialects import (
@@ -52,6 +57,7 @@ __all__ = [
     "describe_event",
     "estimate_magnitudes",
     "explain_flags",
+    "explain_rejected",
     "export_catalog",
     "export_differential_times",
     "export_stations",

@@ -20,7 +20,7 @@ from phasenet_das.tables import EVENT_COLUMNS, PICK_COLUMNS, atomic_path, confor
 if TYPE_CHECKING:
     from gamma import AssociationConfig, AssociationResult
 
-__all__ = ["associate_picks", "associate_twice", "write_association", "write_catalog"]
+__all__ = ["associate_picks", "associate_twice", "explain_rejected", "write_association", "write_catalog"]
 
 log = logging.getLogger(__name__)
 
@@ -123,6 +123,38 @@ def associate_twice(
         "reasons": second.summary["reasons"],
     }
     return type(first)(events.assign(event_index=np.arange(len(events))), table, summary)
+
+
+def explain_rejected(result: AssociationResult, receivers: pd.DataFrame | None) -> list[str]:
+    """Say why picks belong to no event.
+
+    Parameters
+    ----------
+    result : gamma.AssociationResult
+        Events, picks and summary.
+    receivers : pandas.DataFrame, optional
+        The channel table that was used.
+
+    Returns
+    -------
+    list of str
+        Lines for a person; empty when every pick has an event.
+    """
+    summary = result.summary
+    lines = []
+    if summary["reasons"]:
+        counts = ", ".join(f"{number} {reason}" for reason, number in summary["reasons"].items())
+        lines.append(f"picks without an event: {counts}")
+    if summary["unknown_receivers"]:
+        missing = ", ".join(
+            f"{name} ({number} picks)" for name, number in summary["unknown_receivers"].items()
+        )
+        known = [] if receivers is None else sorted(receivers["station_id"].astype(str).unique())
+        lines.append(
+            f"No position for {missing}; the channel table holds {', '.join(known) or 'nothing'}. "
+            "Pick with the table's name of the cable (--station-id), or complete the table."
+        )
+    return lines
 
 
 def write_association(result: AssociationResult, folder: str | Path, metadata: Mapping[str, Any]) -> Path:

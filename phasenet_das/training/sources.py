@@ -116,7 +116,10 @@ class WindowSource:
             piece = augment.stretch_time(augment.stretch_space(piece, space), factor, dt_s)
         else:
             piece = augment.stretch_space(augment.stretch_time(piece, factor, dt_s), space)
-        start = (round(min(first[0], 0) / average * space), round((first[1] - samples.start) * factor) - self._context)
+        start = (
+            round(min(first[0], 0) / average * space),
+            round((first[1] - samples.start) * factor) - self._context,
+        )
         return augment.crop(piece, start, (data.num_channels, data.num_samples + 2 * self._context))
 
 

@@ -57,6 +57,7 @@ self_training:
 
 train: # read when a student is trained
   weights: {student} # fine-tune the bundled network; remove to begin from nothing
+  augment: {{ average: 16, stretch_time: 2.0 }} # the rows and rates that picking shows it
   steps: 2000
   learning_rate: 3.0e-4
 

@@ -11,7 +11,7 @@ from obspy import read_events as read_quakeml
 
 import gamma
 from gamma import AssociationConfig
-from phasenet_das.catalog import associate_picks, write_association, write_catalog
+from phasenet_das.catalog import associate_picks, explain_rejected, write_association, write_catalog
 from phasenet_das.tables import PICK_COLUMNS, conform, empty_picks, make_pick_ids, read_events, read_picks
 from tests.workflow.cables import channel_table, event_picks
 
@@ -66,6 +66,14 @@ def test_no_picks_give_an_empty_catalog(tmp_path: Path) -> None:
     write_catalog(result.events, result.picks, tmp_path)
     assert read_events(tmp_path / "events.parquet").empty
     assert len(read_quakeml(str(tmp_path / "catalog.xml"))) == 0
+
+
+def test_picks_that_have_no_place_are_named_with_the_names_of_the_table() -> None:
+    channels = channel_table("SIM", 60)
+    lines = explain_rejected(associate_picks(_picks(), channels), channels)
+    assert lines[0] == "picks without an event: 120 unknown station"
+    assert lines[1].startswith("No position for C (120 picks); the channel table holds SIM. Pick with ")
+    assert explain_rejected(associate_picks(_picks()), None) == []
 
 
 def test_the_settings_reach_the_associator() -> None:

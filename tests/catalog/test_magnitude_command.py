@@ -48,7 +48,8 @@ def apply(folder: Path, output: str = "sized"):
 def test_known_magnitudes_come_back_also_of_events_that_did_not_calibrate(folder):
     answer = calibrate(folder, "--magnitude-type", "ML", "--figure", str(folder / "residuals.png"))
     assert answer.exit_code == 0, answer.exception
-    assert "P: a = 0.450, b = -1.299 (fitted), 180 picks" in answer.output  # made on a flat Earth with b = -1.3
+    # made on a flat Earth with b = -1.3
+    assert "P: a = 0.450, b = -1.299 (fitted), 180 picks" in answer.output
     assert "6 events, standard error 0.00" in answer.output
     assert (folder / "residuals.png").stat().st_size > 5000
     answer = apply(folder)
