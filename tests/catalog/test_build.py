@@ -69,7 +69,7 @@ def test_no_picks_give_an_empty_catalog(tmp_path: Path) -> None:
 
 
 def test_picks_that_have_no_place_are_named_with_the_names_of_the_table() -> None:
-    channels = channel_table("SIM", 60)
+    channels = channel_table(60, "SIM")
     lines = explain_rejected(associate_picks(_picks(), channels), channels)
     assert lines[0] == "picks without an event: 120 unknown station"
     assert lines[1].startswith("No position for C (120 picks); the channel table holds SIM. Pick with ")
