@@ -335,8 +335,8 @@ class AugmentSettings(_Section):
     average: int = Field(
         1,
         ge=1,
-        description="Largest number of neighbouring channels averaged, in pieces of windows: what a picker does "
-        "with those closer than a gauge length.",
+        description="Largest number of neighbouring channels averaged, in pieces of windows: what a picker "
+        "does with those closer than a gauge length.",
     )
     flip: float = Field(0.5, ge=0, le=1, description="Share of samples whose channels are reversed.")
     stack: float = Field(0.1, ge=0, le=1, description="Share of samples that a second event is added to.")
@@ -466,7 +466,7 @@ class StationSettings(_Section):
 
 
 class ScatterSettings(_Section):
-    """How the run is cut into jobs: with enough overlap it changes neither picks nor, but for ties, events."""
+    """How the run is cut into jobs: with enough overlap neither picks nor, but for ties, events change."""
 
     block_s: float = Field(
         3600.0,
