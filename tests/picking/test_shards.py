@@ -12,6 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from phasenet_das.config import PickSettings
+from phasenet_das.errors import SamplingError
 from phasenet_das.io.segments import ArraySegment
 from phasenet_das.picking.merge import join_scales
 from phasenet_das.picking.scorers import Reach
@@ -152,6 +153,14 @@ def test_channels_in_any_order_with_holes(kind: str) -> None:
     assert set(whole["channel_index"]) <= set(index.tolist())
     assert (whole["distance_m"] == whole["channel_index"] * 2.0).all()
     assert_same_picks(whole, _pick(kind, segment, ShardSize(channels=5, seconds=3.0)))
+
+
+def test_a_rate_far_above_the_record_s_is_refused_before_anything_is_made() -> None:
+    segment = _segment(data=np.zeros((4, 3000), np.float32))
+    with pytest.raises(SamplingError, match=r"rate 1e\+09 Hz is more than 1000 times the record's 100 Hz"):
+        RecordPlan(
+            segment, PickSettings(rate=1e9), sampling_rate_hz=100.0, reach=Reach(1, 1, 1, 1), size=WHOLE
+        )
 
 
 def test_a_month_is_planned_without_listing_it() -> None:
