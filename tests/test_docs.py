@@ -141,7 +141,7 @@ def test_how_many_blocks_run(request):
         ("console", "", "phasenet-das info x.h5\n", "expected python, bash, yaml or text"),
         ("", "", "x = 1\n", "expected python, bash, yaml or text"),
         (
-            "console",
+            "bash",
             'title="not run in the tests: y"',
             "phasenet-das pick x.h5 --no-such\n",
             "see the message",
