@@ -238,6 +238,10 @@ class ReportSettings(_Section):
         json_schema_extra=_unit("Hz"),
     )
     max_sections: int = Field(6, ge=0, description="Events whose records are drawn: those of most picks.")
+    magnitude_scale: str | None = Field(
+        None,
+        description="Scale of `phasenet-das magnitude calibrate` (JSON): events get their magnitudes by it.",
+    )
 
 
 class TrainDataSettings(_Section):

@@ -15,8 +15,9 @@ from phasenet_das.catalog.magnitude import (
     estimate_magnitudes,
     read_magnitude_scale,
 )
+from phasenet_das.config import ReportSettings
 from phasenet_das.errors import TableError, UnitError
-from phasenet_das.provenance import provenance
+from phasenet_das.provenance import file_hash, provenance
 from phasenet_das.tables import (
     EVENT_COLUMNS,
     PICK_COLUMNS,
@@ -97,6 +98,7 @@ def add_magnitudes(
     channels: str | Path | None = None,
     *,
     amplitude_unit: str | None = None,
+    settings: ReportSettings | None = None,
 ) -> pd.DataFrame:
     """Write a catalog again, with magnitudes.
 
@@ -112,6 +114,8 @@ def add_magnitudes(
         Channel table, as in the calibration.
     amplitude_unit : str, optional
         As in :func:`calibrate_catalog`.
+    settings : ReportSettings, optional
+        Network code and thinning of QuakeML.
 
     Returns
     -------
@@ -126,17 +130,15 @@ def add_magnitudes(
     events, picks, placed = _read(folder, channels)
     check_strain_rate(_unit(folder, amplitude_unit))
     sized = estimate_magnitudes(events, picks, read_magnitude_scale(scale), placed)
-    inputs = [scale, *_tables(folder)]
-    kept = {
-        name: value
-        for name, value in read_metadata(Path(folder) / "picks.parquet").items()
-        if name in {"weights_id", "amplitude_unit", "settings", "config_hash"}
-    }
-    facts = provenance(inputs=inputs) | kept
     output = Path(output)
+    # All that the tables said of themselves stays; the scale is added.
+    facts = read_metadata(Path(folder) / "events.parquet")
+    facts |= {"magnitude_scale": str(scale), "magnitude_scale_hash": file_hash(scale)}
+    if output.resolve() != Path(folder).resolve():
+        own = read_metadata(Path(folder) / "picks.parquet")
+        write_table(conform(picks, PICK_COLUMNS, "picks"), output / "picks.parquet", own)
     write_table(conform(sized, EVENT_COLUMNS, "events"), output / "events.parquet", facts)
-    write_table(conform(picks, PICK_COLUMNS, "picks"), output / "picks.parquet", facts)
-    write_catalog(sized, picks, output, placed, metadata=facts)
+    write_catalog(sized, picks, output, placed, settings, facts)
     return sized
 
 

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 from phasenet_das.catalog import write_catalog
+from phasenet_das.catalog.magnitude_files import add_magnitudes
 from phasenet_das.config import ReportSettings
 from phasenet_das.tables import atomic_path, read_channels, read_events, read_metadata, read_picks
 
@@ -28,12 +29,20 @@ def publish_catalog(
     receivers : str or pathlib.Path
         Channel table of all that was recorded.
     settings : ReportSettings
-        Network code and thinning.
+        Network code, thinning, and the magnitude scale where there is one.
+
+    Raises
+    ------
+    UnitError, TableError
+        There is a scale, and the amplitudes are not strain rate, or the file is none.
     """
     stage, folder = Path(stage), Path(folder)
     for name in _AS_THEY_ARE:
         with atomic_path(folder / name) as temporary:
             shutil.copyfile(stage / name, temporary)
+    if settings.magnitude_scale is not None:
+        add_magnitudes(folder, settings.magnitude_scale, folder, receivers, settings=settings)
+        return
     write_catalog(
         read_events(folder / "events.parquet"),
         read_picks(folder / "picks.parquet"),

@@ -5,6 +5,7 @@ rule catalog:
         summary=results(FINAL, "association.json"),
         coverage=results(FINAL, "coverage.csv"),
         receivers=results("index", "receivers.parquet"),
+        scale=CONFIG.report.magnitude_scale or [],
     output:
         csv=report(
             results("catalog.csv"),
