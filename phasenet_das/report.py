@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
@@ -496,7 +497,7 @@ def _pick_scores(stages: Mapping[str, Any]) -> _Table:
 
 def _event_errors(errors: Sequence[Mapping[str, Any]]) -> _Table:
     rows = [
-        [str(row["quantity"]).replace("_", " "), f"{row['num']:,}"]
+        [re.sub(r" (s|km)$", r" (\1)", str(row["quantity"]).replace("_", " ")), f"{row['num']:,}"]
         + [_number(_nan(row[key]), 2) for key in ("median", "p05", "p95")]
         for row in errors
     ]

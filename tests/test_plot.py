@@ -340,7 +340,7 @@ def test_scores_take_the_colour_of_their_phase(ax):
 
 def test_residuals_leave_out_rejected_picks(ax):
     plot.residuals(make_picks([0, 1, -1]), ax=ax)
-    assert labels(ax) == ["P: median +0.25 s, rms 0.25 s"]
+    assert labels(ax) == ["P: median +0.250 s, rms 0.250 s"]
     assert len(ax.collections[0].get_offsets()) == 2
     fresh = plot.residuals(make_picks([0, 1, -1]), event_index=1)
     assert fresh.collections[0].get_offsets().tolist() == [[101, 0.25]]

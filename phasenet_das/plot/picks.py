@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -101,10 +100,10 @@ def score_histogram(picks: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 
 def _seconds(value: float, scale: float, *, sign: bool = False) -> str:
-    """Write a time with two digits of `scale`, in ms where that is short."""
-    factor, unit = (1.0, "s") if scale >= 0.01 else (1e3, "ms")
-    digits = max(1 - math.floor(math.log10(scale * factor)), 0) if scale > 0 else 0
-    return f"{value * factor:{'+' if sign else ''}.{digits}f} {unit}"
+    """Write a time in s, or in ms where `scale` is short."""
+    factor, digits, unit = (1.0, 3, "s") if scale >= 0.01 else (1e3, 2, "ms")
+    rounded = round(value * factor, digits) + 0.0  # no negative zero
+    return f"{rounded:{'+' if sign else ''}.{digits}f} {unit}"
 
 
 def _place_cables(ax: Axes, picks: pd.DataFrame) -> np.ndarray:
