@@ -234,7 +234,7 @@ def average_channels(sample: Sample, size: int) -> Sample:
         data=np.einsum("rct,rc->rt", grouped, weight, optimize=True).astype(np.float32),
         arrivals=np.where(mixed, np.nan, mean),
         rejected=layers,
-        live=live.any(axis=1),
+        live=np.asarray(live.any(axis=1)),
         dx_m=sample.dx_m * size,
     )
 
