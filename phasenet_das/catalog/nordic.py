@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import pandas as pd
 
 from phasenet_das.catalog.obspy_events import to_obspy
 from phasenet_das.tables import atomic_path
 
+if TYPE_CHECKING:
+    from obspy import UTCDateTime
+
 __all__ = ["write_nordic"]
 
 _MAGNITUDE_TYPES: Final = frozenset({"ML", "Mc", "mb", "mB", "Ms", "MS", "Mw", "MW", "MbLg"})
+_KIND: Final = 79  # where a line says what it holds
 # ObsPy stamps the present time into the line of the event's number; equal catalogs give equal files.
 _STAMP: Final = re.compile(
     r"(?<=Action:ARG )\d\d-\d\d-\d\d \d\d:\d\d(?=.*ID:\d\d(\d\d)(\d\d)(\d\d)(\d\d)(\d\d))"
@@ -61,9 +65,37 @@ def write_nordic(
     catalog = to_obspy(events, picks, channels, max_picks_per_phase=max_picks_per_phase, network=network)
     catalog.events = [event for event in catalog if event.origins]
     for event in catalog:
+        for one in (event.origins[0], *event.picks):
+            one.time = _to_milliseconds(one.time)
         event.magnitudes = [one for one in event.magnitudes if one.magnitude_type in _MAGNITUDE_TYPES]
     with atomic_path(path) as temporary:
         if len(catalog):
             catalog.write(str(temporary), format="NORDIC", nordic_format="NEW", high_accuracy=True)
-            temporary.write_text(_STAMP.sub(r"\1-\2-\3 \4:\5", temporary.read_text()))
+            text = _with_seconds(temporary.read_text(), [event.origins[0].time for event in catalog])
+            temporary.write_text(_STAMP.sub(r"\1-\2-\3 \4:\5", text))
     return Path(path)
+
+
+def _to_milliseconds(time: UTCDateTime) -> UTCDateTime:
+    """Round to what is written, so that its minute, hour and day are those of the rounded time."""
+    from obspy import UTCDateTime
+
+    return UTCDateTime(ns=(time.ns + 500_000) // 1_000_000 * 1_000_000)
+
+
+def _with_seconds(text: str, origin_times: list[UTCDateTime]) -> str:
+    """Write the seconds of the origins again: ObsPy prints microseconds without their leading zeros.
+
+    Line 1 holds tenths (F4.1), line H milliseconds (F6.3). Line 1 stays below 60.0, whose minute would be
+    that of the next line.
+    """
+    lines, number, seconds = text.splitlines(keepends=True), -1, 0.0
+    for position, line in enumerate(lines):
+        kind = line[_KIND : _KIND + 1]
+        if kind == "1":
+            number += 1
+            seconds = origin_times[number].second + origin_times[number].microsecond / 1e6
+            lines[position] = f"{line[:16]}{min(round(seconds, 1), 59.9):4.1f}{line[20:]}"
+        elif kind == "H":
+            lines[position] = f"{line[:16]}{seconds:6.3f}{line[22:]}"
+    return "".join(lines)

@@ -54,6 +54,74 @@ def test_obspy_reads_back_the_same_picks(events, picks, channels, tmp_path, name
         assert_same(arrivals_of(event), expected[number], within_ns)
 
 
+SECONDS = [10.000950, 10.0099, 10.011, 10.0949, 10.5, 10.9996, 59.96, 59.9996, 59.9999]
+
+
+def at_every_fraction(events, picks):
+    """Located events, an hour apart, whose seconds printing may get wrong; the last turns the day."""
+    start = pd.Timestamp("2020-01-01T23:59:00Z") - pd.to_timedelta(
+        np.arange(len(SECONDS))[::-1] * 3600, unit="s"
+    )
+    times = start + pd.to_timedelta(np.round(np.array(SECONDS) * 1e6), unit="us")
+    located = events[events["event_index"] == 0]
+    many = pd.concat(
+        [located.assign(event_index=k, event_id=f"ev{k}", time=time) for k, time in enumerate(times)]
+    ).reset_index(drop=True)
+    own = picks[(picks["event_index"] == 0)].iloc[:4]
+    later = pd.to_timedelta(np.arange(4) * 0.00095, unit="s")
+    arrivals = pd.concat(
+        [
+            own.assign(event_index=k, phase_time=time + later, pick_id=np.arange(4) + 4 * k)
+            for k, time in enumerate(times)
+        ]
+    )
+    return many, arrivals.reset_index(drop=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "within_ns"),
+    [("hypodd", 100_000), ("nordic", 500_001), ("quakeml", 500), ("hypoinverse", 5_000_000)],
+)
+def test_no_fraction_of_a_second_is_lost(events, picks, channels, tmp_path, name, within_ns):
+    many, arrivals = at_every_fraction(events, picks)
+    path = exported(many, arrivals, channels, tmp_path / "catalog", name).path
+    expected = expected_arrivals(many, arrivals, channels, many["event_id"] != "")
+    if name == "hypoinverse":
+        table, read = catalog.read_hypoinverse(path)
+        times = [time.value for time in table["time"]]
+        found = [
+            {(one.station_code, one.phase_type): one.phase_time.value for one in group.itertuples()}
+            for _, group in read.groupby("event_number")
+        ]
+    else:
+        read = obspy.read_events(str(path))
+        times = [event.origins[0].time.ns for event in read]
+        found = [arrivals_of(event) for event in read]
+    assert np.abs(np.array(times) - [time.value for time in many["time"]]).max() <= within_ns
+    for number, own in enumerate(found):
+        assert_same(own, expected[number], within_ns)
+
+
+def minute_of(line: str) -> pd.Timestamp:
+    parts = [
+        int(line[columns])
+        for columns in (slice(1, 5), slice(6, 8), slice(8, 10), slice(11, 13), slice(13, 15))
+    ]
+    return pd.Timestamp(*parts, tz="UTC")
+
+
+def test_nordic_seconds_are_those_of_the_origin_in_both_lines(events, picks, channels, tmp_path):
+    """Line 1 holds tenths and line H thousandths, read by column as SEISAN reads them."""
+    many, arrivals = at_every_fraction(events, picks)
+    lines = exported(many, arrivals, channels, tmp_path / "catalog", "nordic").path.read_text().splitlines()
+    for kind, columns, within_s in (("1", slice(16, 20), 0.1), ("H", slice(16, 22), 0.000501)):
+        own = [line for line in lines if line[79:] == kind]
+        written = [minute_of(line) + pd.Timedelta(seconds=float(line[columns])) for line in own]
+        late = (pd.DatetimeIndex(written) - pd.DatetimeIndex(many["time"])).total_seconds()
+        assert np.abs(late).max() <= within_s
+        assert all(float(line[columns]) < 60 for line in own)
+
+
 @pytest.mark.parametrize("name", ["hypodd", "nordic"])
 def test_obspy_reads_back_the_hypocentre(events, picks, channels, tmp_path, name):
     done = exported(events, picks, channels, tmp_path / "catalog", name)
