@@ -211,9 +211,23 @@ def _positions(table: pd.DataFrame) -> tuple[F64, LocalFrame, bool]:
         return np.zeros((len(table), 3)), LocalFrame(None, None), False
     if (np.abs(lonlat[:, 0]) > 360.0).any() or (np.abs(lonlat[:, 1]) > 90.0).any():
         raise StationError("stations: longitude or latitude out of range; expected degrees (WGS84).")
-    frame = LocalFrame(*(float(value) for value in np.round(np.median(lonlat, axis=0), 4)))
+    frame = _frame_about(lonlat)
     x, y = frame.to_local(lonlat[:, 0], lonlat[:, 1])
     return np.column_stack([x, y, -_elevations_km(table)]), frame, True
+
+
+def _frame_about(lonlat: F64) -> LocalFrame:
+    """Put the origin at the median receiver; longitudes turn about the first, so that 180° is no edge."""
+    first = lonlat[0, 0]
+    longitude = first + np.median(_within_half_turn(lonlat[:, 0] - first))
+    return LocalFrame(
+        float(np.round(_within_half_turn(longitude), 4)), float(np.round(np.median(lonlat[:, 1]), 4))
+    )
+
+
+def _within_half_turn(degrees: F64) -> F64:
+    turned: F64 = (degrees + 180.0) % 360.0 - 180.0
+    return turned
 
 
 def _elevations_km(table: pd.DataFrame) -> F64:
