@@ -19,6 +19,7 @@ I64 = npt.NDArray[np.int64]
 Mode = Literal["point", "vertical", "full"]
 _MIN_CABLE_CHANNELS = 8
 _UNDERGROUND_KM = 0.05
+_MAX_NAMES = 5
 
 
 @dataclass(frozen=True)
@@ -152,8 +153,8 @@ def load_receivers(stations: pd.DataFrame) -> Receivers:
     Raises
     ------
     StationError
-        A column is missing, a receiver is named twice, only some have coordinates, or all lie
-        underground by a sign slip.
+        A column is missing, a receiver is named twice, only some have coordinates, or one that has a
+        place has no elevation.
     """
     table = _normalised(stations)
     _refuse_duplicates(table)
@@ -195,25 +196,24 @@ def _refuse_duplicates(table: pd.DataFrame) -> None:
 
 
 def _positions(table: pd.DataFrame) -> tuple[F64, LocalFrame, bool]:
-    if {"x_km", "y_km"} <= set(table.columns):
-        z = table["z_km"] if "z_km" in table.columns else pd.Series(0.0, table.index)
-        xyz = np.column_stack([table["x_km"], table["y_km"], z]).astype(np.float64)
-        known = _coordinates_known(table, xyz)
-        return (xyz if known else np.zeros_like(xyz)), LocalFrame(None, None), known
-    missing = [name for name in ("longitude", "latitude") if name not in table.columns]
+    local = {"x_km", "y_km"} <= set(table.columns)
+    across = ["x_km", "y_km"] if local else ["longitude", "latitude"]
+    missing = [name for name in across if name not in table.columns]
     if missing:
         raise StationError(
             f"stations: missing column(s) {', '.join(missing)}; expected longitude, latitude, elevation_m "
             "(degrees, m up) or x_km, y_km, z_km (km, z down)."
         )
-    lonlat = table[["longitude", "latitude"]].to_numpy(np.float64)
-    if not _coordinates_known(table, lonlat):
+    xy = table[across].to_numpy(np.float64)
+    if not _coordinates_known(table, xy):
         return np.zeros((len(table), 3)), LocalFrame(None, None), False
-    if (np.abs(lonlat[:, 0]) > 360.0).any() or (np.abs(lonlat[:, 1]) > 90.0).any():
+    if local:
+        return np.column_stack([xy, _heights(table, "z_km")]), LocalFrame(None, None), True
+    if (np.abs(xy[:, 0]) > 360.0).any() or (np.abs(xy[:, 1]) > 90.0).any():
         raise StationError("stations: longitude or latitude out of range; expected degrees (WGS84).")
-    frame = _frame_about(lonlat)
-    x, y = frame.to_local(lonlat[:, 0], lonlat[:, 1])
-    return np.column_stack([x, y, -_elevations_km(table)]), frame, True
+    frame = _frame_about(xy)
+    x, y = frame.to_local(xy[:, 0], xy[:, 1])
+    return np.column_stack([x, y, -_heights(table, "elevation_m") / 1000.0]), frame, True
 
 
 def _frame_about(lonlat: F64) -> LocalFrame:
@@ -230,11 +230,32 @@ def _within_half_turn(degrees: F64) -> F64:
     return turned
 
 
-def _elevations_km(table: pd.DataFrame) -> F64:
-    if "elevation_m" not in table.columns:
-        return np.zeros(len(table))
-    elevation: F64 = np.nan_to_num(table["elevation_m"].to_numpy(np.float64)) / 1000.0
-    return elevation
+def _heights(table: pd.DataFrame, name: str) -> F64:
+    """Give elevation_m or z_km of receivers that have a place; nothing stands for a value left out."""
+    mend = f"State {name} of every receiver; 0 if it is at sea level."
+    if name not in table.columns:
+        hint = nearest_name(name, map(str, table.columns))
+        raise StationError(f"stations: missing column {name}.{hint} {mend}")
+    heights = table[name].to_numpy(np.float64)
+    unknown = ~np.isfinite(heights)
+    if unknown.any():
+        raise StationError(
+            f"stations: {int(unknown.sum())} of {len(table)} receivers have no {name} "
+            f"({_names(table[unknown])}). {mend}"
+        )
+    return heights
+
+
+def _names(rows: pd.DataFrame) -> str:
+    """Name receivers, the first five of them."""
+    first = rows.head(_MAX_NAMES)
+    names = [
+        str(station) + (f" channel {channel}" if channel >= 0 else "")
+        for station, channel in zip(
+            first["station_id"], first["channel_index"].to_numpy(np.int64), strict=True
+        )
+    ]
+    return ", ".join(names) + (" ..." if len(rows) > _MAX_NAMES else "")
 
 
 def _coordinates_known(table: pd.DataFrame, coordinates: F64) -> bool:

@@ -44,7 +44,7 @@ def association(
     picks : pandas.DataFrame
         ``id, timestamp, type, prob`` and, with ``use_amplitude``, ``amp`` (m/s).
     stations : pandas.DataFrame
-        ``id, x(km), y(km), z(km)``, z down.
+        ``id, x(km), y(km), z(km)``, z down; z may be missing only when the config's ``dims`` lack it.
     config : dict
         GaMMA's keys. Those of its own method (``use_dbscan``, ``oversample_factor``, ``covariance_prior`` and
         the like) are accepted and not needed; unknown ones are refused.
@@ -69,11 +69,13 @@ def association(
     _check(config, kwargs.get("method", method))
     table = _rename(picks, {"id": "station_id", "timestamp": "phase_time", "type": "phase_type"}, PickError)
     table = table.rename(columns={"prob": "phase_score", "amp": "phase_amplitude"})
+    if "z(km)" not in config.get("dims", _DIMS) and "z(km)" not in stations.columns:
+        stations = stations.assign(**{"z(km)": 0.0})
     receivers = _rename(
         stations, {"id": "station_id", "x(km)": "x_km", "y(km)": "y_km", "z(km)": "z_km"}, StationError
     )
-    keep = [name for name in ("station_id", "x_km", "y_km", "z_km") if name in receivers.columns]
-    result = associate(table, receivers[keep], _settings(config), workers=int(config.get("ncpu") or 1))
+    receivers = receivers[["station_id", "x_km", "y_km", "z_km"]]
+    result = associate(table, receivers, _settings(config), workers=int(config.get("ncpu") or 1))
     return _as_lists(result, config, event_idx0)
 
 
@@ -94,8 +96,7 @@ def _check(config: dict[str, Any], method: str) -> None:
 
 
 def _rename(table: pd.DataFrame, names: dict[str, str], error: type[ValueError]) -> pd.DataFrame:
-    needed = [name for name in names if name != "z(km)"]
-    missing = [name for name in needed if name not in table.columns]
+    missing = [name for name in names if name not in table.columns]
     if missing:
         hints = " ".join(f"'{name}':{nearest_name(name, map(str, table.columns))}" for name in missing)
         raise error(f"missing column(s) {', '.join(missing)}. {hints}")

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from gamma import AssociationConfig, associate
 from gamma.cli import app
 from gamma.dialects import from_obspy, from_pyocto, from_seisbench, to_obspy, to_pyocto, to_seisbench
-from gamma.errors import ConfigError, PickError
+from gamma.errors import ConfigError, PickError, StationError
 from gamma.utils import association
 from tests.gamma import made_picks as made
 
@@ -131,3 +131,12 @@ def test_command_line_fails_with_one_line(case, tmp_path):
     assert done.exit_code == 1
     assert "Did you mean 'vp_km_s'" in done.output
     assert "Traceback" not in done.output
+
+
+def test_drop_in_wants_depths_unless_dims_leave_them_out(case):
+    theirs, places = gmma_tables(*case[:2])
+    flat = places.drop(columns="z(km)")
+    with pytest.raises(StationError, match=r"missing column\(s\) z\(km\)"):
+        association(theirs, flat, gmma_config())
+    events, _ = association(theirs, flat, gmma_config(dims=["x(km)", "y(km)"]))
+    assert len(events) == 3

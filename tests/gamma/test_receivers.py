@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from gamma import AssociationConfig, associate
+from gamma.errors import StationError
 from gamma.receivers import LocalFrame, load_receivers
 from tests.gamma import made_picks as made
 
@@ -47,3 +48,30 @@ def test_the_frame_stands_among_stations_on_both_sides_of_the_date_line():
     receivers = load_receivers(table.assign(latitude=52.0, elevation_m=0.0))
     assert abs(receivers.frame.longitude) == pytest.approx(180.0)
     assert np.abs(receivers.xyz_km[:, 0]).max() < 20.0
+
+
+def test_a_placed_receiver_without_elevation_is_refused_by_name():
+    """Sea level for a station at 3 km would put every event 3 km too deep, and nobody would know."""
+    table = geographic(made.network(), 12.0, 42.0)
+    gone = table["elevation_m"].where(~table["station_id"].isin(["S03", "S07"]))
+    with pytest.raises(StationError, match=r"2 of 12 receivers have no elevation_m \(S03, S07\).*sea level"):
+        load_receivers(table.assign(elevation_m=gone))
+    with pytest.raises(StationError, match=r"12 of 12 .*S04 \.\.\.\)"):
+        load_receivers(table.assign(elevation_m=np.nan))
+    with pytest.raises(StationError, match=r"missing column elevation_m.*Did you mean 'elevation'"):
+        load_receivers(table.rename(columns={"elevation_m": "elevation"}))
+
+
+def test_local_coordinates_need_their_depth_too():
+    stations = made.cable(channels=20)
+    with pytest.raises(StationError, match=r"1 of 20 receivers have no z_km \(CABLE channel 4\)"):
+        load_receivers(stations.assign(z_km=stations["z_km"].where(stations.index != 4)))
+    with pytest.raises(StationError, match="20 of 20 receivers have no z_km"):
+        load_receivers(stations.assign(z_km=np.nan))
+    with pytest.raises(StationError, match="missing column z_km"):
+        load_receivers(stations.drop(columns="z_km"))
+
+
+def test_an_array_without_any_coordinates_needs_no_elevation():
+    table = geographic(made.network(), 12.0, 42.0).assign(longitude=np.nan, latitude=np.nan)
+    assert not load_receivers(table.drop(columns="elevation_m")).geometry_known
