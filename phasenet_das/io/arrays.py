@@ -17,6 +17,8 @@ from phasenet_das.io.patch import (
     get_dt_s,
     get_station_id,
     get_unit,
+    is_marked,
+    numbers_lost,
     spatial_dim,
     spatial_first,
 )
@@ -59,8 +61,7 @@ def is_own_patch(patch: Patch) -> bool:
     return (
         patch.dims in (("distance", "time"), ("channel", "time"))
         and {"channel_index", "channel_status"} <= set(patch.coords.coord_map)
-        and hasattr(patch.attrs, "unit")
-        and hasattr(patch.attrs, "station_id")
+        and is_marked(patch.attrs)
     )
 
 
@@ -83,6 +84,8 @@ def from_patch(patch: Patch, label: str = "Patch", name: str = "dascore Patch") 
     ------
     DataFormatError
         Other dims, or no array of real numbers.
+    ChannelGeometryError
+        It was this package's, and an operation has dropped the channel numbers.
     SamplingError
         Time is irregular.
     """
@@ -92,6 +95,8 @@ def from_patch(patch: Patch, label: str = "Patch", name: str = "dascore Patch") 
     numbers = along if dim == "channel" and along.dtype.kind in "iu" else None
     if "channel_index" in patch.coords.coord_map:
         numbers = np.asarray(patch.get_array("channel_index"))
+    elif numbers is None and is_marked(patch.attrs):
+        raise numbers_lost(label)
     return _recordings(
         array.shape,
         array.dtype,

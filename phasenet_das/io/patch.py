@@ -13,7 +13,7 @@ from phasenet_das.errors import ChannelGeometryError, DataFormatError, MissingMe
 from phasenet_das.io.timing import parse_time, sample_times
 
 if TYPE_CHECKING:
-    from dascore import Patch
+    from dascore import Patch, PatchAttrs
 
 __all__ = [
     "get_channel_index",
@@ -303,10 +303,20 @@ def get_channel_index(patch: Patch) -> np.ndarray:
     for name in ("channel_index", "channel"):
         if name in coords:
             return np.asarray(patch.get_array(name)).astype(np.int32)
-    raise ChannelGeometryError(
-        "Patch: no coordinate channel_index. Pass a new Patch through phasenet_das.read(); after a "
-        "spatial operation of dascore attach the numbers again with "
-        "patch.update_coords(channel_index=('distance', …))."
+    raise numbers_lost("Patch")
+
+
+def is_marked(attrs: PatchAttrs) -> bool:
+    """Say whether the attributes are those that :func:`make_patch` gives."""
+    return hasattr(attrs, "unit") and hasattr(attrs, "station_id")
+
+
+def numbers_lost(label: str) -> ChannelGeometryError:
+    """Make the error for a Patch whose channels nothing names any more."""
+    return ChannelGeometryError(
+        f"{label}: found no coordinate channel_index, expected the interrogator's number of each channel; "
+        "decimate, resample and aggregate of dascore drop it. Attach the numbers of the new channels with "
+        "patch.update_coords(channel_index=(dim, numbers)), or pass a new Patch through phasenet_das.read()."
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from phasenet_das.errors import DataFormatError, PhaseNetDASError
 from phasenet_das.io.arrays import BROKEN_FILE, from_patch, patch_attrs
-from phasenet_das.io.patch import unit_text
+from phasenet_das.io.patch import is_marked, unit_text
 from phasenet_das.io.recording import Recording
 from phasenet_das.io.timing import believable
 
@@ -83,9 +83,9 @@ def _open_known(path: Path, name: str, version: str, headers_only: bool) -> list
 
     summaries = dascore.scan(path, file_format=name, file_version=version)
     label = f"{name} {version} (dascore)"
-    if headers_only and summaries and all(map(_is_regular, summaries)):
+    if headers_only and summaries and all(map(_tells_all, summaries)):
         recordings = [_scanned(path, summary, label) for summary in summaries]
-    elif name in _CUTS_WELL and len(summaries) == 1 and _is_regular(summaries[0]):
+    elif name in _CUTS_WELL and len(summaries) == 1 and _tells_all(summaries[0]):
         recordings = [_lazy(path, name, version, summaries[0], label)]
     else:
         patches = dascore.read(path, file_format=name, file_version=version)
@@ -100,8 +100,11 @@ def _open_known(path: Path, name: str, version: str, headers_only: bool) -> list
     )
 
 
-def _is_regular(summary: PatchAttrs) -> bool:
+def _tells_all(summary: PatchAttrs) -> bool:
+    """Say whether a summary describes its patch; of channel numbers it holds the first and the last only."""
     coords = summary.coords
+    if is_marked(summary) or "channel_index" in coords:
+        return False
     return set(summary.dim_tuple) in ({"time", "distance"}, {"time", "channel"}) and all(
         coords[dim].step is not None and coords[dim].step > np.zeros((), np.asarray(coords[dim].step).dtype)
         for dim in summary.dim_tuple

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import dascore
 import numpy as np
@@ -22,6 +24,7 @@ from phasenet_das.io import (
     make_patch,
     read,
 )
+from phasenet_das.io.continuous import open_continuous
 
 START = "2024-05-01T12:00:00"
 
@@ -117,6 +120,48 @@ def test_lost_channel_numbers_are_an_error_not_a_guess():
     patch = make_patch(waves(), start_time=START, dt_s=0.01, distance_m=np.arange(4.0))
     with pytest.raises(ChannelGeometryError, match="channel_index"):
         get_channel_index(patch.drop_coords("channel_index"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda patch: patch.decimate(distance=2, filter_type=None),
+        lambda patch: patch.resample(distance=1.5),
+        lambda patch: patch.aggregate("distance", "mean"),
+    ],
+    ids=["decimate", "resample", "aggregate"],
+)
+def test_a_reader_does_not_make_up_numbers_that_an_operation_dropped(change: Any, tmp_path: Path):
+    patch = make_patch(
+        waves(), start_time=START, dt_s=0.01, distance_m=np.arange(4.0), channel_index=[7, 8, 9, 11]
+    )
+    changed = change(patch)
+    with pytest.raises(ChannelGeometryError, match=r"no coordinate channel_index.*update_coords"):
+        read(changed)
+    changed.io.write(tmp_path / "a.h5", "dasdae")
+    with pytest.raises(ChannelGeometryError, match=r"a\.h5: found no coordinate channel_index"):
+        read(tmp_path / "a.h5")
+    numbers = 20 + np.arange(len(changed.get_array("distance")))
+    named = read(changed.update_coords(channel_index=("distance", numbers)))
+    assert get_channel_index(named).tolist() == numbers.tolist()
+
+
+def test_a_file_of_dascore_keeps_numbers_unit_and_station(tmp_path: Path):
+    patch = make_patch(
+        waves(),
+        start_time=START,
+        dt_s=0.01,
+        distance_m=np.arange(4.0),
+        channel_index=[7, 8, 9, 11],
+        station_id="CABLE",
+        unit="strain rate",
+    )
+    patch.io.write(tmp_path / "a.h5", "dasdae")
+    again = read(tmp_path / "a.h5")
+    assert get_channel_index(again).tolist() == [7, 8, 9, 11]
+    assert (get_station_id(again), get_unit(again)) == ("CABLE", "strain rate")
+    (segment,) = open_continuous([tmp_path / "a.h5"]).segments
+    assert segment.channel_index.tolist() == [7, 8, 9, 11]
 
 
 def test_further_coordinates_along_the_cable_are_carried():
