@@ -20,6 +20,7 @@ Mode = Literal["point", "vertical", "full"]
 _MIN_CABLE_CHANNELS = 8
 _UNDERGROUND_KM = 0.05
 _MAX_NAMES = 5
+_MAX_HEIGHT_KM = 10.0
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ def load_receivers(stations: pd.DataFrame) -> Receivers:
     ------
     StationError
         A column is missing, a receiver is named twice, only some have coordinates, or one that has a
-        place has no elevation.
+        place has no elevation, or one of more than 10 km.
     """
     table = _normalised(stations)
     _refuse_duplicates(table)
@@ -242,6 +243,14 @@ def _heights(table: pd.DataFrame, name: str) -> F64:
         raise StationError(
             f"stations: {int(unknown.sum())} of {len(table)} receivers have no {name} "
             f"({_names(table[unknown])}). {mend}"
+        )
+    unit, km, slip = ("km", 1.0, "in m") if name == "z_km" else ("m", 1e-3, "in mm or cm")
+    far = np.abs(heights) * km > _MAX_HEIGHT_KM
+    if far.any():
+        raise StationError(
+            f"stations: {name} of {int(far.sum())} of {len(table)} receivers lies more than "
+            f"{_MAX_HEIGHT_KM:g} km from sea level, up to {np.abs(heights).max():g} {unit} "
+            f"({_names(table[far])}). Expected {unit}: is it {slip}? Convert it."
         )
     return heights
 

@@ -75,3 +75,14 @@ def test_local_coordinates_need_their_depth_too():
 def test_an_array_without_any_coordinates_needs_no_elevation():
     table = geographic(made.network(), 12.0, 42.0).assign(longitude=np.nan, latitude=np.nan)
     assert not load_receivers(table.drop(columns="elevation_m")).geometry_known
+
+
+@pytest.mark.parametrize(
+    ("name", "factor", "hint"), [("elevation_m", 1e2, "in mm or cm"), ("z_km", 1e3, "in m")]
+)
+def test_a_height_in_another_unit_is_refused(name, factor, hint):
+    stations = made.network().assign(z_km=-1.25)
+    table = stations if name == "z_km" else geographic(stations, 12.0, 42.0)
+    load_receivers(table)
+    with pytest.raises(StationError, match=f"{name}.*12 of 12.*10 km.*S00.*{hint}"):
+        load_receivers(table.assign(**{name: factor * table[name]}))
