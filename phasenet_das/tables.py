@@ -20,7 +20,15 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gamma.errors import nearest_name
+from phasenet_das.columns import (
+    CHANNEL_COLUMNS,
+    COVERAGE_COLUMNS,
+    EVENT_COLUMNS,
+    PICK_COLUMNS,
+    conform,
+    empty_picks,
+    require_columns,
+)
 from phasenet_das.errors import ChannelGeometryError, TableError
 
 __all__ = [
@@ -46,65 +54,6 @@ __all__ = [
     "write_table",
 ]
 
-_TIME = "datetime64[ns, UTC]"
-
-PICK_COLUMNS: dict[str, str] = {
-    "pick_id": "int64",
-    "station_id": "str",
-    "channel_index": "int32",
-    "distance_m": "float64",
-    "phase_time": _TIME,
-    "phase_type": "str",
-    "phase_score": "float32",
-    "phase_amplitude": "float32",
-    "event_index": "int64",
-    "association_score": "float32",
-    "travel_time_residual_s": "float32",
-}
-
-EVENT_COLUMNS: dict[str, str] = {
-    "event_index": "int64",
-    "event_id": "str",
-    "time": _TIME,
-    "time_uncertainty_s": "float64",
-    "longitude": "float64",
-    "latitude": "float64",
-    "depth_km": "float64",
-    "horizontal_uncertainty_km": "float64",
-    "depth_uncertainty_km": "float64",
-    "source_distance_km": "float64",
-    "source_distance_uncertainty_km": "float64",
-    "num_picks": "int64",
-    "num_p_picks": "int64",
-    "num_s_picks": "int64",
-    "num_channels": "int64",
-    "residual_rms_s": "float64",
-    "azimuthal_gap_deg": "float64",
-    "location_quality": "str",
-}
-
-CHANNEL_COLUMNS: dict[str, str] = {
-    "station_id": "str",
-    "channel_index": "int32",
-    "longitude": "float64",
-    "latitude": "float64",
-    "elevation_m": "float64",
-    "distance_m": "float64",
-    "status": "str",
-}
-
-COVERAGE_COLUMNS: dict[str, str] = {
-    "station_id": "str",
-    "start": _TIME,
-    "end": _TIME,
-    "first_channel": "int32",
-    "last_channel": "int32",
-    "num_channels": "int32",
-    "status": "str",
-    "reason": "str",
-    "source": "str",
-}
-
 _PICK_DEFAULTS: dict[str, Any] = {
     "distance_m": np.nan,
     "phase_amplitude": np.nan,
@@ -113,66 +62,8 @@ _PICK_DEFAULTS: dict[str, Any] = {
     "travel_time_residual_s": np.nan,
 }
 _METADATA_KEY = b"phasenet_das"
+_PICKS_NEED = ("station_id", "channel_index", "phase_time", "phase_type", "phase_score")
 _CSV_TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
-
-
-def empty_picks() -> pd.DataFrame:
-    """Return a pick table of no rows, with every column of the contract.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns and types of ``PICK_COLUMNS``.
-    """
-    return pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in PICK_COLUMNS.items()})
-
-
-def conform(table: pd.DataFrame, columns: Mapping[str, str], name: str = "table") -> pd.DataFrame:
-    """Check that a table holds the columns of a contract, and give them its types and order.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        Any column order; further columns pass through behind those of the contract.
-        Times without a zone are read as UTC, others are converted.
-    columns : mapping of str to str
-        Column name to pandas type, one of the ``*_COLUMNS`` of this module.
-    name : str
-        What to call the table in messages.
-
-    Returns
-    -------
-    pandas.DataFrame
-        A new table; the index is dropped.
-
-    Raises
-    ------
-    TableError
-        A column is missing, or a value does not fit its column's type.
-    """
-    missing = [column for column in columns if column not in table.columns]
-    if missing:
-        hints = " ".join(f"'{column}':{nearest_name(column, map(str, table.columns))}" for column in missing)
-        raise TableError(f"{name}: missing column(s) {', '.join(missing)}. {hints}")
-    extra = [column for column in table.columns if column not in columns]
-    try:
-        typed = {column: _cast(table[column], kind) for column, kind in columns.items()}
-    except (ValueError, TypeError) as error:
-        raise TableError(f"{name}: a value does not fit its column: {error}") from error
-    out = pd.DataFrame(typed)
-    for column in extra:
-        out[column] = table[column].to_numpy() if table[column].dtype == object else table[column].array
-    return out
-
-
-def _cast(column: pd.Series, kind: str) -> pd.Series:
-    column = column.reset_index(drop=True)
-    if kind == _TIME:
-        text = pd.api.types.is_string_dtype(column) or column.dtype == object
-        return pd.to_datetime(column, utc=True, format="ISO8601" if text else None).dt.as_unit("ns")
-    if kind == "str":
-        return column.astype("str")
-    return column.astype(kind)  # type: ignore[call-overload]
 
 
 def make_pick_ids(
@@ -428,7 +319,7 @@ def _read(path: str | Path) -> pd.DataFrame:
         raise TableError(f"{path}: cannot be read as a table ({error}); expected Parquet or CSV.") from error
 
 
-def read_picks(path: str | Path) -> pd.DataFrame:
+def read_picks(path: str | Path, station_id: str | None = None) -> pd.DataFrame:
     """Read a pick table (Parquet or CSV).
 
     Parameters
@@ -437,6 +328,8 @@ def read_picks(path: str | Path) -> pd.DataFrame:
         A file with at least ``station_id, channel_index, phase_time, phase_type, phase_score``.
         What else the contract names is filled with "unknown" (NaN, -1); ``pick_id`` must be there
         or is made from the time in nanoseconds.
+    station_id : str, optional
+        Name of the cable where the file does not say it, as that of PhaseNet-DAS does not.
 
     Returns
     -------
@@ -449,22 +342,24 @@ def read_picks(path: str | Path) -> pd.DataFrame:
         The file is not a table, a column is missing or a value does not fit.
     """
     table = _read(path)
-    for column, value in _PICK_DEFAULTS.items():
+    if station_id is not None:
+        named = "station_id" in table.columns
+        table["station_id"] = table["station_id"].fillna(station_id) if named else station_id
+    require_columns(table, _PICKS_NEED, str(path))
+    identified = "pick_id" in table.columns
+    for column, value in {"pick_id": -1, **_PICK_DEFAULTS}.items():
         if column not in table.columns:
             table[column] = value
-    if "pick_id" not in table.columns:
-        needed = {"station_id", "channel_index", "phase_time", "phase_type"}
-        if needed <= set(table.columns):
-            times = _cast(table["phase_time"], _TIME).astype("int64").to_numpy()
-            table["pick_id"] = make_pick_ids(
-                table["station_id"].astype("str").to_numpy(),
-                table["channel_index"].to_numpy(),
-                table["phase_type"].astype("str").to_numpy(),
-                times,
-            )
-        else:
-            table["pick_id"] = -1  # the missing column is what conform reports
-    return conform(table, PICK_COLUMNS, str(path))
+    table["event_index"] = table["event_index"].fillna(_PICK_DEFAULTS["event_index"])
+    table = conform(table, PICK_COLUMNS, str(path))
+    if not identified:
+        table["pick_id"] = make_pick_ids(
+            table["station_id"].to_numpy(dtype=str),
+            table["channel_index"].to_numpy(),
+            table["phase_type"].to_numpy(dtype=str),
+            table["phase_time"].astype("int64").to_numpy(),
+        )
+    return table
 
 
 def read_pick_tables(paths: Iterable[str | Path]) -> pd.DataFrame:

@@ -115,6 +115,105 @@ def test_times_without_a_zone_are_utc_and_others_are_converted(tmp_path: Path) -
     assert np.isnan(picks["distance_m"][0])
 
 
+MINIMAL = "station_id,channel_index,phase_time,phase_type,phase_score\n"
+GOOD_ROW = "A,1,2024-01-01T00:00:00Z,P,0.9\n"
+
+
+@pytest.mark.parametrize("time", ["1458545858.656188", "1458545858656187912", "1458545858"])
+def test_a_number_is_no_time(tmp_path: Path, time: str) -> None:
+    """It would silently become a moment of 1970, or not, by what it counts."""
+    path = tmp_path / "picks.csv"
+    path.write_text(MINIMAL + f"A,1,{time},P,0.9\n")
+    with pytest.raises(
+        TableError, match=r"picks.csv: .*phase_time is 1\S+ in row 1, expected ISO 8601.*from_pyocto"
+    ):
+        tables.read_picks(path)
+    numbers = _picks().assign(phase_time=pd.Series([float(time)] * 20, dtype=object))
+    with pytest.raises(TableError, match="phase_time is 1"):
+        tables.conform(numbers, tables.PICK_COLUMNS)
+    events = pd.DataFrame({name: [0] for name in tables.EVENT_COLUMNS}).assign(time=float(time))
+    with pytest.raises(TableError, match=r"events: .*time is 1\S+ in row 1, expected ISO 8601"):
+        tables.conform(events, tables.EVENT_COLUMNS, "events")
+
+
+def test_no_time_at_all_is_no_number(tmp_path: Path) -> None:
+    path = tmp_path / "coverage.csv"
+    path.write_text(
+        "station_id,start,end,first_channel,last_channel,num_channels,status,reason,source\n"
+        "A,,,0,0,0,unreadable,broken,a.h5\n"
+    )
+    assert tables.read_coverage(path)["start"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("A,3.5,2024-01-01T00:00:00Z,P,0.9", "channel_index is 3.5 in row 2, expected whole numbers"),
+        ("A,,2024-01-01T00:00:00Z,P,0.9", "channel_index is nan in row 2, expected whole numbers"),
+        ("A,3000000000,2024-01-01T00:00:00Z,P,0.9", "channel_index is 3000000000 in row 2, expected whole"),
+        ("A,two,2024-01-01T00:00:00Z,P,0.9", "channel_index is two in row 2, expected numbers"),
+        ("A,2,2024-01-01T00:00:00Z,P,76.6", "phase_score is 76.6 in row 2, expected probabilities"),
+        ("A,2,2024-01-01T00:00:00Z,P,-0.1", "phase_score is -0.1 in row 2, expected probabilities"),
+        ("A,2,2024-01-01T00:00:00Z,P,high", "phase_score is high in row 2, expected numbers"),
+        ("A,2,noon,P,0.9", "phase_time is noon in row 2, expected ISO 8601"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named_with_its_row(tmp_path: Path, row: str, message: str) -> None:
+    path = tmp_path / "picks.csv"
+    path.write_text(MINIMAL + GOOD_ROW + row + "\n")
+    with pytest.raises(TableError, match=f"picks.csv: a value does not fit its column: {message}"):
+        tables.read_picks(path)
+
+
+def test_an_event_that_is_not_known_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "picks.csv"
+    head = MINIMAL.replace("\n", ",event_index\n")
+    path.write_text(
+        head + GOOD_ROW.replace("\n", ",\n") + GOOD_ROW.replace("A,1", "A,2").replace("\n", ",4\n")
+    )
+    assert tables.read_picks(path)["event_index"].tolist() == [-1, 4]
+
+
+def test_hints_name_what_the_file_has(tmp_path: Path) -> None:
+    path = tmp_path / "picks.csv"
+    path.write_text("station_id,channel_index,moment,phase_type,phase_score\nA,1,2024-01-01,P,0.9\n")
+    with pytest.raises(TableError) as caught:
+        tables.read_picks(path)
+    assert "missing column(s) phase_time." in str(caught.value)
+    assert "phase_amplitude" not in str(caught.value)
+    assert "pick_id" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "reader"),
+    [
+        ("id,timestamp,prob,type,amp", "from_gamma"),
+        ("station,phase,time,probability", "from_pyocto"),
+        ("trace_id,start_time,peak_time,phase,peak_value", "from_seisbench"),
+        ("channel_index,phase_time,phase_type,phase_index", "from_quakeflow"),
+    ],
+)
+def test_tables_of_other_packages_are_recognised(tmp_path: Path, header: str, reader: str) -> None:
+    from phasenet_das import catalog
+
+    path = tmp_path / "picks.csv"
+    path.write_text(header + "\n" + ",".join("1" for _ in header.split(",")) + "\n")
+    with pytest.raises(TableError, match=rf"phasenet_das\.catalog\.{reader} "):
+        tables.read_picks(path)
+    assert reader in catalog.__all__
+
+
+def test_the_caller_names_the_cable_of_a_table_that_does_not(tmp_path: Path) -> None:
+    path = tmp_path / "picks.csv"
+    path.write_text("channel_index,phase_time,phase_type,phase_score\n1,2024-01-01T00:00:00Z,P,0.9\n")
+    with pytest.raises(TableError, match=r"missing column\(s\) station_id.*--station-id"):
+        tables.read_picks(path)
+    picks = tables.read_picks(path, "B")
+    assert picks["station_id"].tolist() == ["B"]
+    path.write_text(MINIMAL + GOOD_ROW + GOOD_ROW.replace("A", ""))
+    assert tables.read_picks(path, "B")["station_id"].tolist() == ["A", "B"]
+
+
 @pytest.mark.parametrize("content", [b"", b"\x00\x01garbage", b"PAR1 but not really"])
 def test_what_is_no_table_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "picks.parquet"

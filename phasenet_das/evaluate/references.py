@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from phasenet_das.columns import to_times
 from phasenet_das.errors import TableError
 
 __all__ = ["REFERENCE_COLUMNS", "read_reference"]
@@ -68,9 +69,7 @@ def _conform(table: pd.DataFrame, path: Path) -> pd.DataFrame:
         table["event_id"].astype("str").to_numpy() if "event_id" in table.columns else out.index.astype("str")
     )
     try:
-        times = pd.to_datetime(
-            table["time"], utc=True, format="ISO8601" if table["time"].dtype != "M8[ns]" else None
-        )
+        times = to_times(table["time"])
         for name in REFERENCE_COLUMNS[2:]:
             known = name in table.columns
             out[name] = table[name].to_numpy(np.float64) if known else np.full(len(table), np.nan)
@@ -78,7 +77,7 @@ def _conform(table: pd.DataFrame, path: Path) -> pd.DataFrame:
         raise TableError(f"{path}: a value does not fit its column: {error}") from error
     if times.isna().any():
         raise TableError(f"{path}: {int(times.isna().sum())} event(s) without a time. Leave them out.")
-    out["time"] = times.dt.as_unit("ns").array
+    out["time"] = times.array
     return out[list(REFERENCE_COLUMNS)].sort_values("time", kind="stable", ignore_index=True)
 
 

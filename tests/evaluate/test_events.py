@@ -138,6 +138,7 @@ def test_comcat_and_quakeml_hold_what_our_table_holds(tmp_path: Path) -> None:
         ("a.txt", "x", "expected .csv"),
         ("a.csv", "latitude\n1\n", "missing column time"),
         ("b.csv", "time,latitude\n2024-01-01,north\n", "does not fit"),
+        ("n.csv", "time,latitude\n1458545858.6,1\n", "time is 1458545858.6 in row 1, expected ISO 8601"),
         ("c.csv", "time,latitude\n2024-01-01,1\n,2\n", "without a time"),
         ("a.xml", "<nothing/>", "QuakeML"),
     ],
