@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from gamma.associator import AssociationResult, associate
@@ -13,6 +15,8 @@ from gamma.config import AssociationConfig, Layer
 from gamma.errors import ConfigError, PickError, StationError, nearest_name
 
 __all__ = ["association"]
+
+F64 = npt.NDArray[np.float64]
 
 logger = logging.getLogger("gamma")
 
@@ -119,9 +123,10 @@ def _settings(config: dict[str, Any]) -> AssociationConfig:
     if "z(km)" in limits:
         values["depth_range_km"] = limits["z(km)"]
     if config.get("eikonal"):
+        _require(config["eikonal"], ("vel",), "eikonal")
         values["layers"] = _layers(config["eikonal"]["vel"])
     else:
-        values |= {"vp_km_s": float(config["vel"]["p"]), "vs_km_s": float(config["vel"]["s"])}
+        values["vp_km_s"], values["vs_km_s"] = _two_velocities(config["vel"])
     if values["min_picks"] == 0:
         values["min_picks"] = None
     return AssociationConfig(**values)
@@ -138,10 +143,59 @@ def _limits(config: dict[str, Any]) -> dict[str, tuple[float, float]]:
     return limits
 
 
+def _require(values: object, keys: tuple[str, ...], where: str) -> None:
+    """Refuse what is no dictionary of these keys."""
+    wanted = ", ".join(f"'{key}'" for key in keys)
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"config: {where}: expected a dictionary with {wanted}, found {values!r}.")
+    missing = ", ".join(f"'{key}'" for key in keys if key not in values)
+    if missing:
+        found = ", ".join(f"'{key}'" for key in values) or "nothing"
+        raise ConfigError(f"config: {where}: missing {missing}, found {found}; expected {wanted}.")
+
+
+def _numbers(values: Mapping[str, Any], keys: tuple[str, ...], where: str) -> list[F64]:
+    """Give the numbers (km, km/s) under each key, flat."""
+    _require(values, keys, where)
+    out = []
+    for key in keys:
+        try:
+            numbers = np.ravel(np.asarray(values[key], dtype=np.float64))
+        except (TypeError, ValueError):
+            numbers = np.array([np.nan])
+        if not np.isfinite(numbers).all():
+            raise ConfigError(f"config: {where}: '{key}' must hold finite numbers, found {values[key]!r}.")
+        out.append(numbers)
+    return out
+
+
+def _two_velocities(velocity: dict[str, Any]) -> tuple[float, float]:
+    p, s = _numbers(velocity, ("p", "s"), "vel")
+    if p.size != 1 or s.size != 1:
+        raise ConfigError(
+            f"config: vel: expected one velocity (km/s) for 'p' and one for 's', found {p.size} and "
+            f"{s.size}; several, with their depths, go into eikonal: vel, as lists z, p and s."
+        )
+    return float(p[0]), float(s[0])
+
+
 def _layers(velocity: dict[str, Any]) -> tuple[Layer, ...]:
-    """Layers from GaMMA's nodes: between two nodes the velocity of the upper one holds."""
-    z, p, s = (np.asarray(velocity[key], dtype=np.float64) for key in ("z", "p", "s"))
-    keep = np.concatenate([[True], np.diff(z) > 0])
+    """Layers from GaMMA's nodes: between two nodes the velocity of the upper one holds.
+
+    Of several nodes of one depth, a step, the last stands for what lies below.
+    """
+    z, p, s = _numbers(velocity, ("z", "p", "s"), "eikonal: vel")
+    if not 0 < z.size == p.size == s.size:
+        raise ConfigError(
+            "config: eikonal: vel: expected lists of one length for z, p and s, one value for each node, "
+            f"found {z.size} z, {p.size} p and {s.size} s."
+        )
+    if (np.diff(z) < 0).any():
+        raise ConfigError(
+            f"config: eikonal: vel: z must increase downwards, found {z.tolist()}; sort the nodes, each with "
+            "its p and s."
+        )
+    keep = np.append(np.diff(z) > 0, True)
     return tuple(
         Layer(depth_km=float(a), vp_km_s=float(b), vs_km_s=float(c))
         for a, b, c in zip(z[keep], p[keep], s[keep], strict=True)

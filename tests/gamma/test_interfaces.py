@@ -13,7 +13,7 @@ from gamma import AssociationConfig, associate
 from gamma.cli import app
 from gamma.dialects import from_obspy, from_pyocto, from_seisbench, to_obspy, to_pyocto, to_seisbench
 from gamma.errors import ConfigError, PickError, StationError
-from gamma.utils import association
+from gamma.utils import _layers, association
 from tests.gamma import made_picks as made
 
 
@@ -140,3 +140,34 @@ def test_drop_in_wants_depths_unless_dims_leave_them_out(case):
         association(theirs, flat, gmma_config())
     events, _ = association(theirs, flat, gmma_config(dims=["x(km)", "y(km)"]))
     assert len(events) == 3
+
+
+def eikonal(**velocity):
+    return {"vel": {"z": [0.0, 5.0, 10.0], "p": [5.0, 6.0, 6.5], "s": [2.9, 3.5, 3.7], **velocity}, "h": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"vel": {"p": 6.0}}, "vel: missing 's', found 'p'"),
+        ({"vel": {"P": 6.0, "S": 3.5}}, "vel: missing 'p', 's', found 'P', 'S'"),
+        ({"vel": 6.0}, "vel: expected .* found 6.0"),
+        ({"vel": {"p": "fast", "s": 3.5}}, "vel: 'p' .* found 'fast'"),
+        ({"eikonal": {"h": 1.0}}, "eikonal: missing 'vel', found 'h'"),
+        ({"eikonal": {"vel": {"p": [6.0], "s": [3.5]}}}, "eikonal.*vel.*: missing 'z', found 'p', 's'"),
+        ({"eikonal": eikonal(p=[5.0, 6.0])}, "3 z, 2 p and 3 s"),
+        ({"eikonal": eikonal(z=[0.0, 10.0, 5.0])}, r"increase downwards.*found \[0.0, 10.0, 5.0\]"),
+        ({"eikonal": eikonal(z=[], p=[], s=[])}, "0 z, 0 p and 0 s"),
+        ({"eikonal": eikonal(z=5.0)}, "lists"),
+        ({"eikonal": eikonal(p=[5.0, np.nan, 6.0])}, "'p'"),
+    ],
+)
+def test_drop_in_says_what_is_wrong_with_velocities(case, change, message):
+    theirs, places = gmma_tables(*case[:2])
+    with pytest.raises(ConfigError, match=message):
+        association(theirs, places, gmma_config(**change))
+
+
+def test_drop_in_takes_a_step_written_as_two_nodes_of_one_depth():
+    velocity = {"z": [-2.0, 5.0, 5.0, 9.0], "p": [5.0, 5.0, 6.0, 6.0], "s": [2.9, 2.9, 3.5, 3.5]}
+    assert [(layer.depth_km, layer.vp_km_s) for layer in _layers(velocity)] == [(-2, 5), (5, 6), (9, 6)]
