@@ -24,13 +24,15 @@ _DIMS = ("x(km)", "y(km)", "z(km)")
 _USED = {
     "dims", "x(km)", "y(km)", "z(km)", "vel", "eikonal", "use_amplitude", "method", "bfgs_bounds", "ncpu",
     "min_picks_per_eq", "min_p_picks_per_eq", "min_s_picks_per_eq", "min_stations", "max_sigma11",
-    "max_sigma22", "max_sigma12",
 }  # fmt: skip
 _NOT_NEEDED = {
     "oversample_factor", "use_dbscan", "dbscan_eps", "dbscan_min_samples", "dbscan_min_cluster_size",
     "dbscan_max_time_space_ratio", "covariance_prior", "initial_points", "use_residual",
 }  # fmt: skip
+_AMPLITUDE_LIMITS = {"max_sigma12", "max_sigma22"}
 _METHODS = ("BGMM", "GMM")
+_ARGUMENTS = ("picks", "stations", "config", "event_idx0", "method", "pbar")
+_MAX_NAMES = 5
 
 
 def association(
@@ -56,6 +58,8 @@ def association(
         Index of the first event.
     method : str
         ``BGMM`` or ``GMM``; both mean the mixture of this package.
+    **kwargs
+        ``pbar``, which older scripts pass, has no effect; others are refused.
 
     Returns
     -------
@@ -68,9 +72,15 @@ def association(
     Raises
     ------
     ConfigError, PickError, StationError
-        A key or column is unknown or missing.
+        An argument, key or column is unknown or missing.
+
+    Notes
+    -----
+    Picks that cannot be used, events that ``max_sigma11`` cuts and limits that have no effect are counted in
+    warnings of the logger ``gamma``.
     """
-    _check(config, kwargs.get("method", method))
+    _refuse_arguments(kwargs)
+    _check(config, method)
     table = _rename(picks, {"id": "station_id", "timestamp": "phase_time", "type": "phase_type"}, PickError)
     table = table.rename(columns={"prob": "phase_score", "amp": "phase_amplitude"})
     if "z(km)" not in config.get("dims", _DIMS) and "z(km)" not in stations.columns:
@@ -80,11 +90,19 @@ def association(
     )
     receivers = receivers[["station_id", "x_km", "y_km", "z_km"]]
     result = associate(table, receivers, _settings(config), workers=int(config.get("ncpu") or 1))
+    _warn_of_picks(result.summary)
     return _as_lists(result, config, event_idx0)
 
 
+def _refuse_arguments(given: dict[str, Any]) -> None:
+    unknown = [name for name in given if name not in _ARGUMENTS]
+    if unknown:
+        hints = [f"unknown argument '{name}'.{nearest_name(name, _ARGUMENTS)}" for name in unknown]
+        raise ConfigError("association: " + " ".join(hints))
+
+
 def _check(config: dict[str, Any], method: str) -> None:
-    known = _USED | _NOT_NEEDED
+    known = _USED | _NOT_NEEDED | _AMPLITUDE_LIMITS
     unknown = [key for key in config if key not in known]
     if unknown:
         hints = [f"unknown key '{key}'.{nearest_name(key, known)}" for key in unknown]
@@ -97,6 +115,28 @@ def _check(config: dict[str, Any], method: str) -> None:
     ignored = sorted(_NOT_NEEDED & set(config))
     if ignored:
         logger.info("settings of another method, not needed here: %s", ", ".join(ignored))
+    limits = sorted(_AMPLITUDE_LIMITS & set(config))
+    if limits and config.get("use_amplitude"):
+        logger.warning(
+            "%s: no effect here; amplitudes weigh which pick belongs to which event, and cut none",
+            ", ".join(limits),
+        )
+
+
+def _warn_of_picks(summary: dict[str, Any]) -> None:
+    """Say which picks could not be used."""
+    unknown = summary["unknown_receivers"]
+    if unknown:
+        names = [f"{name} ({count})" for name, count in list(unknown.items())[:_MAX_NAMES]]
+        logger.warning(
+            "%d picks of stations that are not in the station table: %s%s",
+            sum(unknown.values()),
+            ", ".join(names),
+            " ..." if len(unknown) > _MAX_NAMES else "",
+        )
+    for reason, count in summary["left_out"].items():
+        if reason != "unknown station":
+            logger.warning("%d picks left out: %s", count, reason)
 
 
 def _rename(table: pd.DataFrame, names: dict[str, str], error: type[ValueError]) -> pd.DataFrame:
@@ -232,6 +272,14 @@ def _as_lists(
             }
         )
     columns = (given.index, given["event_index"], given["association_score"])
+    cut = len(result.events) - len(events)
+    if cut:
+        logger.warning(
+            "max_sigma11=%g s cuts %d of %d events: the residuals of their picks scatter more",
+            config["max_sigma11"],
+            cut,
+            len(result.events),
+        )
     assignments = [
         (i, number[int(e)], float(s)) for i, e, s in zip(*columns, strict=True) if int(e) in number
     ]

@@ -142,6 +142,44 @@ def test_drop_in_wants_depths_unless_dims_leave_them_out(case):
     assert len(events) == 3
 
 
+def test_drop_in_says_which_picks_it_cannot_place(case, caplog):
+    theirs, places = gmma_tables(*case[:2])
+    theirs.loc[theirs.index[:4], "id"] = "NOWHERE"
+    theirs.loc[theirs.index[4:6], "type"] = "pn"
+    with caplog.at_level("WARNING", logger="gamma"):
+        association(theirs, places, gmma_config())
+    assert "4 picks of stations that are not in the station table: NOWHERE (4)" in caplog.text
+    assert "2 picks left out: phase is neither P nor S" in caplog.text
+
+
+def test_drop_in_counts_the_events_that_max_sigma11_cuts(case, caplog):
+    theirs, places = gmma_tables(*case[:2])
+    with caplog.at_level("WARNING", logger="gamma"):
+        events, assignments = association(theirs, places, gmma_config(max_sigma11=1e-9))
+    assert events == assignments == []
+    assert "max_sigma11=1e-09 s cuts 3 of 3 events" in caplog.text
+
+
+def test_drop_in_takes_no_argument_it_does_not_know(case):
+    theirs, places = gmma_tables(*case[:2])
+    with pytest.raises(ConfigError, match=r"unknown argument 'metod'.*Did you mean 'method'"):
+        association(theirs, places, gmma_config(), metod="GMM")
+    with pytest.raises(ConfigError, match="max_sigma"):
+        association(theirs, places, gmma_config(), max_sigma=3)
+    assert len(association(theirs, places, gmma_config(), pbar=None)[0]) == 3
+
+
+def test_drop_in_names_the_limits_that_have_no_effect(case, caplog):
+    theirs, places = gmma_tables(*case[:2])
+    with caplog.at_level("WARNING", logger="gamma"):
+        association(theirs, places, gmma_config())
+    assert caplog.text == ""  # without amplitudes they have none in GaMMA either
+    with caplog.at_level("WARNING", logger="gamma"):
+        association(theirs.assign(amp=1e-5), places, gmma_config(use_amplitude=True))
+    assert "max_sigma12, max_sigma22" in caplog.text
+    assert "no effect" in caplog.text
+
+
 def eikonal(**velocity):
     return {"vel": {"z": [0.0, 5.0, 10.0], "p": [5.0, 6.0, 6.5], "s": [2.9, 3.5, 3.7], **velocity}, "h": 0.5}
 
