@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phasenet_das.errors import DataFormatError, MissingPackageError, UnitError
+from phasenet_das.errors import DataFormatError, MissingPackageError
 from phasenet_das.io.patch import (
     UNKNOWN_UNIT,
     check_array,
@@ -18,6 +18,7 @@ from phasenet_das.io.patch import (
     get_station_id,
     get_unit,
     is_marked,
+    metres,
     numbers_lost,
     spatial_dim,
     spatial_first,
@@ -46,7 +47,6 @@ BROKEN_FILE = (
     *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, AssertionError),
     *(struct.error, OverflowError),
 )
-_METRE = {"": 1.0, "m": 1.0, "meter": 1.0, "meters": 1.0, "metre": 1.0, "metres": 1.0, "km": 1000.0}
 
 
 def patch_attrs(attrs: PatchAttrs) -> dict[str, Any]:
@@ -88,6 +88,8 @@ def from_patch(patch: Patch, label: str = "Patch", name: str = "dascore Patch") 
         It was this package's, and an operation has dropped the channel numbers.
     SamplingError
         Time is irregular.
+    UnitError
+        The unit of distance is not one of length.
     """
     dim = spatial_dim(patch)
     array = check_array(spatial_first(patch), label)
@@ -105,7 +107,7 @@ def from_patch(patch: Patch, label: str = "Patch", name: str = "dascore Patch") 
         label=label,
         format=name,
         channel_index=numbers,
-        distance_m=along.astype(np.float64) if dim == "distance" else None,
+        distance_m=metres(along, patch.get_coord(dim).units, label) if dim == "distance" else None,
         unit=get_unit(patch),
         station_id=get_station_id(patch),
         attrs=patch_attrs(patch.attrs),
@@ -172,7 +174,7 @@ def from_dataarray(array: Any, label: str = "DataArray", name: str = "DataArray"
     SamplingError
         Time is irregular.
     UnitError
-        Distance is in a unit other than m or km.
+        The unit of distance is not one of length.
     """
     dim = _dataarray_dim(array, label)
     time_first = str(array.dims[0]) == "time"
@@ -217,13 +219,12 @@ def _along(array: Any, dim: str, label: str) -> dict[str, np.ndarray]:  # noqa: 
         if dims == (dim,):
             out[str(key)] = np.asarray(coord.values)
     if "distance" in out:
-        unit = str((getattr(array.coords["distance"], "attrs", None) or {}).get("units", ""))
-        if unit not in _METRE:
-            raise UnitError(
-                f"{label}: distance is in {unit!r}, expected m or km. Convert the coordinate first."
-            )
-        out["distance"] = out["distance"].astype(np.float64) * _METRE[unit]
+        out["distance"] = metres(out["distance"], _units(array.coords["distance"]), label)
     return out
+
+
+def _units(coord: Any) -> str:  # noqa: ANN401 - a coordinate of xarray; those of xdas have no attributes
+    return str((getattr(coord, "attrs", None) or {}).get("units", ""))
 
 
 def _dataarray_spans(array: Any, num_samples: int, label: str) -> list[Span]:  # noqa: ANN401

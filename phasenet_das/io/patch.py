@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from phasenet_das.errors import ChannelGeometryError, DataFormatError, MissingMetadataError, SamplingError
+from phasenet_das.errors import (
+    ChannelGeometryError,
+    DataFormatError,
+    MissingMetadataError,
+    SamplingError,
+    UnitError,
+)
 from phasenet_das.io.timing import parse_time, sample_times
 
 if TYPE_CHECKING:
@@ -220,7 +226,7 @@ def channel_status(array: np.ndarray) -> np.ndarray:
     return status
 
 
-def parse_unit(text: str) -> Any:  # noqa: ANN401 - a pint Quantity or None
+def parse_unit(text: Any) -> Any:  # noqa: ANN401 - text or a pint Quantity; a Quantity or None
     """Return dascore's quantity for a unit text, or None when it cannot be parsed."""
     import dascore
     from pint.errors import PintError
@@ -229,6 +235,50 @@ def parse_unit(text: str) -> Any:  # noqa: ANN401 - a pint Quantity or None
         return dascore.get_quantity(text)
     except (PintError, ValueError, TypeError, AttributeError, SyntaxError, tokenize.TokenError):
         return None
+
+
+def units_in(base: str, unit: Any) -> float | None:  # noqa: ANN401 - text or a pint Quantity
+    """Return how many base units such as m make one of `unit`, None when it is of another kind or unknown."""
+    from pint.errors import PintError
+
+    quantity = parse_unit(unit)
+    try:
+        return None if quantity is None else float(quantity.to(base).magnitude)
+    except PintError:
+        return None
+
+
+def metres(distance: npt.ArrayLike, unit: Any, label: str) -> np.ndarray:  # noqa: ANN401 - as units_in
+    """Return distances in m; without a unit they are.
+
+    Parameters
+    ----------
+    distance : array-like of float
+        In `unit`.
+    unit : str, pint.Quantity or None
+        A length.
+    label : str
+        What to call the source.
+
+    Returns
+    -------
+    numpy.ndarray, float64
+
+    Raises
+    ------
+    UnitError
+        The unit is not one of length.
+    """
+    values = np.asarray(distance, dtype=np.float64)
+    if unit is None or unit == "":
+        return values
+    factor = units_in("m", unit)
+    if factor is None:
+        raise UnitError(
+            f"{label}: distance is in {str(unit)!r}, expected a unit of length such as m. Correct the unit "
+            "of the coordinate."
+        )
+    return values * factor
 
 
 def unit_text(quantity: Any) -> str:  # noqa: ANN401 - a pint Quantity or None
@@ -331,10 +381,16 @@ def get_distance_m(patch: Patch) -> np.ndarray:
     Returns
     -------
     numpy.ndarray, shape (channel,), float64
-        In m; NaN when unknown.
+        In m, whatever the unit of the coordinate; NaN when unknown.
+
+    Raises
+    ------
+    UnitError
+        The coordinate's unit is not one of length.
     """
     if spatial_dim(patch) == "distance":
-        return np.asarray(patch.get_array("distance"), dtype=np.float64)
+        coord = patch.get_coord("distance")
+        return metres(coord.values, coord.units, "Patch")
     return np.full(spatial_first(patch).shape[0], np.nan)
 
 

@@ -21,6 +21,7 @@ from phasenet_das.io.patch import (
     get_times,
     get_unit,
     spatial_first,
+    units_in,
 )
 
 if TYPE_CHECKING:
@@ -304,21 +305,7 @@ def gauge_length_of(attrs: Mapping[str, object]) -> float:
         except ValueError:
             continue
         units = "m" if name.endswith("_m") else str(attrs.get("gauge_length_units") or "m")
-        metres = value * _metres_in(units)
-        if np.isfinite(metres) and metres > 0:
-            return round(metres, 6)
+        length_m = value * (units_in("m", units) or float("nan"))
+        if np.isfinite(length_m) and length_m > 0:
+            return round(length_m, 6)
     return float("nan")
-
-
-def _metres_in(units: str) -> float:
-    if units in ("m", "meter", "metre", "1 m", "1.0 m"):
-        return 1.0
-    from pint.errors import PintError
-
-    from phasenet_das.io.patch import parse_unit
-
-    quantity = parse_unit(units)
-    try:
-        return float("nan") if quantity is None else float(quantity.to("m").magnitude)
-    except PintError:
-        return float("nan")

@@ -11,7 +11,7 @@ import numpy as np
 
 from phasenet_das.errors import DataFormatError, PhaseNetDASError
 from phasenet_das.io.arrays import BROKEN_FILE, from_patch, patch_attrs
-from phasenet_das.io.patch import is_marked, unit_text
+from phasenet_das.io.patch import is_marked, metres, unit_text
 from phasenet_das.io.recording import Recording
 from phasenet_das.io.timing import believable
 
@@ -49,6 +49,8 @@ def open_vendor(path: Path, *, headers_only: bool = False) -> list[Recording] | 
     ------
     DataFormatError
         The format is known but the file cannot be read, or is a pickle.
+    ChannelGeometryError, SamplingError, UnitError
+        See :func:`phasenet_das.io.arrays.from_patch`.
     """
     import dascore
     from dascore.exceptions import UnknownFiberFormatError
@@ -141,7 +143,7 @@ def _scanned(path: Path, summary: PatchAttrs, label: str) -> Recording:
         start_found=str(time.min()),
         dt_s=float(time.step / np.timedelta64(1, "ns")) * 1e-9,
         channel_index=along.values if dim == "channel" else None,
-        distance_m=along.values if dim == "distance" else None,
+        distance_m=metres(along.values, along.units, str(path)) if dim == "distance" else None,
         unit=unit_text(summary.data_units),
         station_id=str(summary.station or ""),
         attrs=patch_attrs(summary),

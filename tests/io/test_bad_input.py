@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ from phasenet_das.io import (
     read,
     write_quakeflow,
 )
+from phasenet_das.io.continuous import open_continuous
 from tests.io.das_sources import ATTRS, DT_S, FIRST_CHANNEL, START, make_stream, own_patch, write_h5
 
 
@@ -477,16 +479,48 @@ def test_a_dataarray_without_coordinates_needs_both_statements():
     np.testing.assert_array_equal(patch.data, waves())
 
 
-def test_a_dataarray_of_other_dims_or_length_units_is_refused():
+def test_a_dataarray_of_other_dims_is_refused():
     xarray = pytest.importorskip("xarray")
     with pytest.raises(DataFormatError, match="Rename the dims"):
         read(xarray.DataArray(waves(), dims=("x", "time")))
-    coords = {"distance": ("distance", np.arange(7.0), {"units": "feet"})}
-    with pytest.raises(UnitError, match="feet"):
-        read(xarray.DataArray(waves(), coords, ("distance", "time")), start_time=START, dt_s=DT_S)
-    coords = {"distance": ("distance", np.arange(7.0), {"units": "km"})}
-    patch = read(xarray.DataArray(waves(), coords, ("distance", "time")), start_time=START, dt_s=DT_S)
-    assert get_distance_m(patch)[-1] == 6000.0
+
+
+@pytest.fixture(params=["patch", "own patch", "dasdae", "scan of dasdae", "xarray"])
+def distances_of(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], np.ndarray]:
+    """Distances as read, of a source whose coordinate 0, 1, … 6 is in a unit."""
+
+    def get(unit: str) -> np.ndarray:
+        times = START + (np.arange(60) * 4_000_000).astype("timedelta64[ns]")
+        if request.param == "xarray":
+            xarray = pytest.importorskip("xarray")
+            coords = {"distance": ("distance", np.arange(7.0), {"units": unit}), "time": times}
+            return get_distance_m(read(xarray.DataArray(waves(), coords, ("distance", "time"))))
+        if request.param == "own patch":
+            own = make_patch(waves(), start_time=START, dt_s=DT_S, distance_m=np.arange(7.0))
+            return get_distance_m(read(own.set_units(distance=unit)))
+        coords = {"distance": np.arange(7.0), "time": times}
+        patch = dascore.Patch(waves(), coords, ("distance", "time")).set_units(distance=unit)
+        if request.param == "patch":
+            return get_distance_m(read(patch))
+        path = tmp_path / "a.h5"
+        patch.io.write(path, "dasdae")
+        if request.param == "dasdae":
+            return get_distance_m(read(path))
+        return open_continuous([path], strict=True).segments[0].distance_m
+
+    return get
+
+
+@pytest.mark.parametrize(("unit", "last_m"), [("m", 6.0), ("km", 6000.0), ("feet", 1.8288)])
+def test_distances_of_any_length_unit_are_read_in_metres(
+    distances_of: Callable[[str], np.ndarray], unit: str, last_m: float
+):
+    assert distances_of(unit)[-1] == pytest.approx(last_m, rel=1e-12)
+
+
+def test_a_distance_that_is_no_length_is_refused(distances_of: Callable[[str], np.ndarray]):
+    with pytest.raises(UnitError, match=r"distance is in '(second|1 s)', expected a unit of length"):
+        distances_of("second")
 
 
 # --- files with several patches
