@@ -7,7 +7,6 @@ Names follow PhaseNet and QuakeFlow, so that the tables join theirs. In memory: 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import tempfile
@@ -30,6 +29,7 @@ from phasenet_das.columns import (
     require_columns,
 )
 from phasenet_das.errors import ChannelGeometryError, TableError
+from phasenet_das.pick_ids import drop_repeated, make_pick_ids
 
 __all__ = [
     "CHANNEL_COLUMNS",
@@ -64,55 +64,6 @@ _PICK_DEFAULTS: dict[str, Any] = {
 _METADATA_KEY = b"phasenet_das"
 _PICKS_NEED = ("station_id", "channel_index", "phase_time", "phase_type", "phase_score")
 _CSV_TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
-
-
-def make_pick_ids(
-    station_id: str | np.ndarray,
-    channel_index: np.ndarray,
-    phase_type: np.ndarray,
-    peak_sample: np.ndarray,
-) -> np.ndarray:
-    """Hash station, channel, phase and absolute peak sample into stable pick identifiers.
-
-    Parameters
-    ----------
-    station_id : str or numpy.ndarray, shape (n,)
-        Cable or station.
-    channel_index : numpy.ndarray, shape (n,), int
-        Channel number on the interrogator, -1 for a seismometer.
-    phase_type : numpy.ndarray, shape (n,), str
-        ``P`` or ``S``.
-    peak_sample : numpy.ndarray, shape (n,), int64
-        Sample number of the peak, counted from 1970-01-01T00:00:00Z in sampling intervals.
-
-    Returns
-    -------
-    numpy.ndarray, shape (n,), int64
-        Non-negative; equal inputs give equal numbers on every machine.
-    """
-    n = len(channel_index)
-    stations = np.broadcast_to(np.asarray(station_id, dtype=str), (n,))
-    names, station_code = np.unique(stations, return_inverse=True)
-    name_hash = np.array([_hash_name(str(name)) for name in names], dtype=np.uint64)
-    phases, phase_code = np.unique(np.asarray(phase_type, dtype=str), return_inverse=True)
-    phase_hash = np.array([_hash_name(f"phase:{phase}") for phase in phases], dtype=np.uint64)
-    value = _mix(name_hash[station_code] ^ phase_hash[phase_code]) if n else np.empty(0, np.uint64)
-    for part in (channel_index, peak_sample):
-        value = _mix(value ^ np.asarray(part, dtype=np.int64).view(np.uint64))
-    return (value >> np.uint64(1)).astype(np.int64)
-
-
-def _hash_name(name: str) -> int:
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little")
-
-
-def _mix(value: np.ndarray) -> np.ndarray:
-    """Scramble 64-bit integers (the finaliser of SplitMix64, Steele et al. 2014)."""
-    value = value + np.uint64(0x9E3779B97F4A7C15)
-    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    mixed: np.ndarray = value ^ (value >> np.uint64(31))
-    return mixed
 
 
 @contextlib.contextmanager
@@ -362,27 +313,28 @@ def read_picks(path: str | Path, station_id: str | None = None) -> pd.DataFrame:
     return table
 
 
-def read_pick_tables(paths: Iterable[str | Path]) -> pd.DataFrame:
+def read_pick_tables(paths: Iterable[str | Path], station_id: str | None = None) -> pd.DataFrame:
     """Read pick tables into one, each pick once.
 
     Parameters
     ----------
     paths : iterable of str or pathlib.Path
         Files, as for :func:`read_picks`.
+    station_id : str, optional
+        As for :func:`read_picks`.
 
     Returns
     -------
     pandas.DataFrame
-        Columns and types of ``PICK_COLUMNS``; picks of equal ``pick_id`` (overlapping files) stay
-        only where they come first.
+        Columns and types of ``PICK_COLUMNS``; a pick that overlapping files hold stays only where it comes
+        first.
 
     Raises
     ------
     TableError
-        A file cannot be read or lacks a column.
+        A file cannot be read or lacks a column, or one ``pick_id`` names different picks.
     """
-    table = pd.concat([read_picks(path) for path in paths], ignore_index=True)
-    return table.drop_duplicates("pick_id", ignore_index=True)
+    return drop_repeated({str(path): read_picks(path, station_id) for path in paths})
 
 
 def read_events(path: str | Path) -> pd.DataFrame:

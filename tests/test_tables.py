@@ -244,12 +244,40 @@ def test_a_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert list(path.parent.iterdir()) == []
 
 
-def test_overlapping_files_give_each_pick_once(tmp_path: Path) -> None:
+def test_overlapping_files_give_each_pick_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     picks = _picks()
     first = tables.write_table(picks.iloc[:12], tmp_path / "a.parquet")
     second = tables.write_table(picks.iloc[8:], tmp_path / "b.parquet")
-    both = tables.read_pick_tables([first, second])
+    with caplog.at_level("WARNING"):
+        both = tables.read_pick_tables([first, second])
     assert sorted(both["pick_id"]) == sorted(picks["pick_id"])
+    assert "4 rows repeat a pick" in caplog.text
+    moved = picks.assign(phase_time=picks["phase_time"] + pd.Timedelta("3ms"))
+    third = tables.write_table(moved.iloc[8:], tmp_path / "c.csv")
+    assert len(tables.read_pick_tables([first, third])) == len(picks)
+
+
+@pytest.mark.parametrize("change", ["station_id", "channel_index", "phase_type", "phase_time"])
+def test_ids_that_name_different_picks_lose_none(tmp_path: Path, change: str) -> None:
+    """Each file counts its picks from 0; silence would keep those of the first file alone."""
+    picks = _picks(4).assign(pick_id=range(4), channel_index=1, phase_type="P")
+    later = picks["phase_time"] + pd.Timedelta("1min")
+    other = {"station_id": "X", "channel_index": 2, "phase_type": "S", "phase_time": later}[change]
+    first = tables.write_table(picks, tmp_path / "a.parquet")
+    second = tables.write_table(picks.assign(**{change: other}), tmp_path / "b.parquet")
+    with pytest.raises(
+        TableError, match=r"b.parquet: pick_id 0 names .*a.parquet.*; so do 4 row.*pick_id out"
+    ):
+        tables.read_pick_tables([first, second])
+    bare = [
+        tables.write_table(tables.read_picks(path).drop(columns="pick_id"), path) for path in (first, second)
+    ]
+    assert len(tables.read_pick_tables(bare)) == 8
+    alone = tables.write_table(
+        picks.assign(pick_id=1, phase_time=later + np.arange(4) * pd.Timedelta("1s")), first
+    )
+    with pytest.raises(TableError, match="so do 3 row"):
+        tables.read_pick_tables([alone])
 
 
 def test_channels_accept_the_index_column_and_refuse_doubles(tmp_path: Path) -> None:
