@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phasenet_das.errors import DataFormatError, MissingPackageError
+from phasenet_das.errors import DataFormatError, MissingMetadataError, MissingPackageError, UnitError
 from phasenet_das.io.patch import (
     UNKNOWN_UNIT,
     check_array,
@@ -22,6 +22,7 @@ from phasenet_das.io.patch import (
     numbers_lost,
     spatial_dim,
     spatial_first,
+    units_in,
 )
 from phasenet_das.io.recording import Loader, Recording
 from phasenet_das.io.timing import Span, parse_time, regular_spans
@@ -47,6 +48,9 @@ BROKEN_FILE = (
     *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, AssertionError),
     *(struct.error, OverflowError),
 )
+_EPOCH = np.datetime64(0, "ns")
+_LAST_NS = 2.0**63
+_ROUNDING = 1e-12
 
 
 def patch_attrs(attrs: PatchAttrs) -> dict[str, Any]:
@@ -86,10 +90,12 @@ def from_patch(patch: Patch, label: str = "Patch", name: str = "dascore Patch") 
         Other dims, or no array of real numbers.
     ChannelGeometryError
         It was this package's, and an operation has dropped the channel numbers.
+    MissingMetadataError
+        Time is numbers without a unit.
     SamplingError
         Time is irregular.
     UnitError
-        The unit of distance is not one of length.
+        The unit of distance is not one of length, or that of time not one of time.
     """
     dim = spatial_dim(patch)
     array = check_array(spatial_first(patch), label)
@@ -124,7 +130,7 @@ def _patch_spans(patch: Patch, label: str) -> list[Span]:
     coord = patch.get_coord("time")
     if coord.evenly_sampled and coord.dtype.kind == "M" and coord.step > np.timedelta64(0, "ns"):
         return [Span(0, len(coord), coord.min(), get_dt_s(patch))]
-    return regular_spans(np.asarray(patch.get_array("time")), label)
+    return regular_spans(_times(coord.values, coord.units, label), label)
 
 
 def _recordings(
@@ -158,7 +164,8 @@ def from_dataarray(array: Any, label: str = "DataArray", name: str = "DataArray"
     Parameters
     ----------
     array : xarray.DataArray or xdas.DataArray
-        Dims time and one of distance, channel. A time coordinate of bare numbers counts seconds.
+        Dims time and one of distance, channel. A time coordinate of numbers states its unit in the
+        attribute ``units``.
     label, name : str
         Where it came from, and what the format is called.
 
@@ -171,10 +178,12 @@ def from_dataarray(array: Any, label: str = "DataArray", name: str = "DataArray"
     ------
     DataFormatError
         Other dims, or no array of real numbers.
+    MissingMetadataError
+        Time is numbers without a unit.
     SamplingError
         Time is irregular.
     UnitError
-        The unit of distance is not one of length.
+        The unit of distance is not one of length, or that of time not one of time.
     """
     dim = _dataarray_dim(array, label)
     time_first = str(array.dims[0]) == "time"
@@ -230,12 +239,42 @@ def _units(coord: Any) -> str:  # noqa: ANN401 - a coordinate of xarray; those o
 def _dataarray_spans(array: Any, num_samples: int, label: str) -> list[Span]:  # noqa: ANN401
     if "time" not in array.coords:
         return [Span(0, num_samples, np.datetime64("NaT", "ns"), float("nan"))]
-    times = np.asarray(array.coords["time"].values)
-    if times.dtype.kind in "iuf":  # seconds from an unknown start: a start in 1970 counts as missing
-        times = np.rint(times * 1e9).astype("timedelta64[ns]")
-    if times.dtype.kind == "m":
-        times = np.datetime64(0, "ns") + times
-    return regular_spans(times, label)
+    coord = array.coords["time"]
+    return regular_spans(_times(np.asarray(coord.values), _units(coord), label), label)
+
+
+def _times(values: np.ndarray, unit: Any, label: str) -> np.ndarray:  # noqa: ANN401 - text or a pint Quantity
+    """Return times of any coordinate; what counts from nowhere begins in 1970, which is not believed."""
+    if values.dtype.kind in "iuf":
+        return _counted_times(values, str(unit or ""), label)
+    return _EPOCH + values if values.dtype.kind == "m" else values
+
+
+def _counted_times(numbers: np.ndarray, unit: str, label: str) -> np.ndarray:
+    """Turn numbers into times by the text of their unit, such as ``ms`` or ``seconds since 2024-05-01``."""
+    if not unit:
+        raise MissingMetadataError(
+            f"{label}: time is bare numbers and no unit says what they count. Convert them: "
+            "pandas.to_datetime(numbers, unit='s') for seconds since 1970; or, in xarray, state "
+            "array['time'].attrs['units'] = 's' (ms, us, ns, 'seconds since 2024-05-01')."
+        )
+    counted, _, since = unit.partition(" since ")
+    each_ns, origin = units_in("ns", counted), parse_time(since) if since else _EPOCH
+    if each_ns is None or origin is None:
+        raise UnitError(
+            f"{label}: time is in {unit!r}, expected s, ms, us, ns or such as 'seconds since "
+            "2024-05-01T12:00:00'. Correct the unit of the coordinate."
+        )
+    furthest_ns = np.abs(numbers).max(initial=0) * each_ns + abs(float(origin.astype(np.int64)))
+    if not furthest_ns < _LAST_NS:  # NaN too
+        raise UnitError(
+            f"{label}: time is in {unit!r} and runs to {numbers.max()}, which is no date before 2262. "
+            "Correct the unit of the coordinate, or its values."
+        )
+    whole = round(each_ns)
+    if numbers.dtype.kind in "iu" and abs(whole / each_ns - 1) < _ROUNDING:
+        return origin + (numbers.astype(np.int64) * whole).astype("timedelta64[ns]")
+    return origin + np.rint(numbers * each_ns).astype("timedelta64[ns]")
 
 
 def _dataarray_loader(array: Any, time_first: bool) -> Loader:  # noqa: ANN401

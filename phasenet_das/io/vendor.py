@@ -107,6 +107,8 @@ def _tells_all(summary: PatchAttrs) -> bool:
     coords = summary.coords
     if is_marked(summary) or "channel_index" in coords:
         return False
+    if "time" in coords and np.dtype(coords["time"].dtype).kind != "M":
+        return False
     return set(summary.dim_tuple) in ({"time", "distance"}, {"time", "channel"}) and all(
         coords[dim].step is not None and coords[dim].step > np.zeros((), np.asarray(coords[dim].step).dtype)
         for dim in summary.dim_tuple

@@ -460,16 +460,6 @@ def test_a_gap_in_an_xdas_array_is_named(time_first: bool):
     np.testing.assert_array_equal(read(array, time=(values[2], None)).data, waves()[:, 20:])
 
 
-def test_a_dataarray_with_seconds_from_nowhere_needs_a_start():
-    xarray = pytest.importorskip("xarray")
-    array = xarray.DataArray(
-        waves(), {"time": np.arange(60) * DT_S, "distance": np.arange(7.0)}, ("distance", "time")
-    )
-    with pytest.raises(MissingMetadataError, match="--start-time"):
-        read(array)
-    assert get_dt_s(read(array, start_time=START)) == pytest.approx(DT_S)
-
-
 def test_a_dataarray_without_coordinates_needs_both_statements():
     xarray = pytest.importorskip("xarray")
     array = xarray.DataArray(waves().T, dims=("time", "channel"))
@@ -521,6 +511,73 @@ def test_distances_of_any_length_unit_are_read_in_metres(
 def test_a_distance_that_is_no_length_is_refused(distances_of: Callable[[str], np.ndarray]):
     with pytest.raises(UnitError, match=r"distance is in '(second|1 s)', expected a unit of length"):
         distances_of("second")
+
+
+def counting(numbers: np.ndarray, unit: str | None, kind: str) -> Any:
+    """Make an array whose time coordinate counts in a unit."""
+    coords = {"distance": np.arange(7.0), "time": numbers}
+    if kind == "patch":
+        patch = dascore.Patch(waves(), coords, ("distance", "time"))
+        return patch if unit is None else patch.set_units(time=unit)
+    xarray = pytest.importorskip("xarray")
+    array = xarray.DataArray(waves(), coords, ("distance", "time"))
+    if unit is not None:
+        array["time"].attrs["units"] = unit
+    return array
+
+
+@pytest.mark.parametrize("kind", ["patch", "xarray"])
+@pytest.mark.parametrize(
+    ("unit", "each_ns", "dtype"),
+    [
+        ("s", 1e9, float),
+        ("ms", 1e6, int),
+        ("us", 1e3, int),
+        ("ns", 1, int),
+        ("ns", 1, float),
+        ("min", 6e10, float),
+    ],
+)
+def test_times_that_are_numbers_count_in_their_unit(kind: str, unit: str, each_ns: float, dtype: type):
+    ns = START.astype(np.int64) + 4_000_000 * np.arange(60)
+    patch = read(counting(ns // int(each_ns) if dtype is int else ns / each_ns, unit, kind))
+    missed_ns = np.abs(get_times(patch).astype(np.int64) - ns)
+    assert missed_ns.max() <= (200 if dtype is int else 20_000)  # what dascore's ranges and float64 leave
+    assert get_dt_s(patch) == pytest.approx(DT_S, rel=1e-4)
+
+
+def test_times_may_count_from_a_date():
+    patch = read(counting(8.25 + DT_S * np.arange(60), "seconds since 2023-04-05 06:07:00", "xarray"))
+    assert get_times(patch)[0] == START
+    without = counting(DT_S * np.arange(60), "s", "xarray")
+    with pytest.raises(MissingMetadataError, match="no usable start time"):
+        read(without)
+    assert get_times(read(without, start_time=START))[-1] == START + np.timedelta64(236, "ms")
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("numbers", "unit", "error", "message"),
+    [
+        (DT_S * np.arange(60), None, MissingMetadataError, "no unit says what they count.*to_datetime"),
+        (START.astype(np.int64) + 4_000_000 * np.arange(60), "s", UnitError, "in 's' and runs to 1680"),
+        (np.where(np.arange(60) == 5, np.nan, DT_S * np.arange(60)), "s", UnitError, "runs to nan"),
+        (DT_S * np.arange(60), "m", UnitError, "time is in 'm', expected s, ms"),
+        (DT_S * np.arange(60), "seconds since noon", UnitError, "'seconds since noon', expected"),
+    ],
+)
+def test_times_of_no_or_another_unit_are_refused(
+    numbers: np.ndarray, unit: str | None, error: type[Exception], message: str
+):
+    with pytest.raises(error, match=message):
+        read(counting(numbers, unit, "xarray"))
+
+
+def test_a_file_whose_times_are_bare_numbers_is_refused_for_that(tmp_path: Path):
+    counting(DT_S * np.arange(60), None, "patch").io.write(tmp_path / "a.h5", "dasdae")
+    for look in (read, lambda path: open_continuous([path], strict=True)):
+        with pytest.raises(MissingMetadataError, match=r"a\.h5: time is bare numbers"):
+            look(tmp_path / "a.h5")
 
 
 # --- files with several patches
