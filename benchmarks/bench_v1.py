@@ -55,6 +55,7 @@ REAL = {
     "forge_7832_eq03.h5": "micro",
     "forge_7832_eq10.h5": "micro",
 }
+PINNED: dict[str, Any] = {}
 WINDOWS = {
     "distant": CorrelationWindow(0.5, 2.0, 0.5, (1.0, 8.0)),
     "well": CorrelationWindow(0.1, 0.3, 0.1, (5.0, 60.0)),
@@ -98,11 +99,14 @@ def pickers(names: list[str], kind: str, loaded: dict[str, Any]) -> dict[str, An
 
 
 def settings_for(picker: Any, kind: str) -> PickSettings:  # noqa: ANN401
-    """Give the settings of a kind; networks of neighbouring channels choose their rates by their own rule."""
+    """Give the settings of a kind; networks of neighbouring channels choose their rates by their own rule.
+
+    Where `PINNED` names a rate or a number of averaged neighbours, these networks take it.
+    """
     settings = KINDS[kind].pick
     weights = getattr(picker, "weights", None)
     if weights is not None and weights.sees_scales:
-        return settings.model_copy(update={"rate": None})
+        return settings.model_copy(update={"rate": None, **PINNED})
     return settings
 
 
@@ -348,6 +352,8 @@ def main() -> None:
         help="weights, or LABEL=WEIGHTS to show them under another name",
     )
     parser.add_argument("--split", default="test", choices=("test", "validation"))
+    parser.add_argument("--rate", type=float, help="one rate for networks that see several, Hz")
+    parser.add_argument("--stack-channels", type=int, help="channels that these average")
     parser.add_argument("--cache", type=Path, default=Path("results/bench"))
     parser.add_argument(
         "--out", type=Path, default=Path("results/bench_v1"), help="folder for JSON and figures"
@@ -358,6 +364,9 @@ def main() -> None:
     )
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
+    PINNED.update(
+        {name: getattr(options, name) for name in ("rate", "stack_channels") if getattr(options, name)}
+    )
     labelled = [name.rpartition("=") for name in options.weights]
     loaded = {label or name: load_picker(name) for label, _, name in labelled}
     networks = list(loaded)

@@ -2,7 +2,8 @@
 
     python benchmarks/real_records.py --shared ../shared --out results/real_records
 
-Prints one Markdown table, and draws each record with picks and eye picks.
+Prints one Markdown table, and draws each record with picks and eye picks; with `--figure`, all four as the
+network sees them by its own rule (docs/figures/student_real.jpg).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from matplotlib.axes import Axes
 
 from phasenet_das import io, plot
 from phasenet_das.config import PickSettings
@@ -23,17 +25,24 @@ from phasenet_das.picking.conditioning import condition
 NOMINAL_START = "2000-01-01T00:00:00"  # SAFOD and FORGE files do not tell theirs
 ONE = {"stack_channels": 1}
 FORGE = {"common_mode": "median"}
+RULE = "by the rule"
+TITLES = {
+    "brady_porotomo_20160321_M4.3.h5": "Brady, M4.3: cable at the surface",
+    "safod_20170630_M2.46.h5": "SAFOD, M2.46: well",
+    "forge_7832_eq03.h5": "FORGE, event 3: well",
+    "forge_7832_eq10.h5": "FORGE, event 10: well",
+}
 CASES: list[tuple[str, str, dict[str, Any]]] = [
-    ("brady_porotomo_20160321_M4.3.h5", "by the rule", {}),
+    ("brady_porotomo_20160321_M4.3.h5", RULE, {}),
     ("brady_porotomo_20160321_M4.3.h5", "100 Hz", {"rate": 100.0, **ONE}),
     ("brady_porotomo_20160321_M4.3.h5", "100 Hz, 8 channels averaged", {"rate": 100.0, "stack_channels": 8}),
-    ("safod_20170630_M2.46.h5", "by the rule", {}),
+    ("safod_20170630_M2.46.h5", RULE, {}),
     ("safod_20170630_M2.46.h5", "to 100 Hz", {"rate": 100.0, **ONE}),
     ("safod_20170630_M2.46.h5", "native 250 Hz", {"rate": "native", **ONE}),
-    ("forge_7832_eq03.h5", "by the rule", FORGE),
+    ("forge_7832_eq03.h5", RULE, FORGE),
     ("forge_7832_eq03.h5", "native 2 kHz", {"rate": "native", **ONE, **FORGE}),
     ("forge_7832_eq03.h5", "1 kHz relabelled", {"rate": 1000.0, **ONE, **FORGE}),
-    ("forge_7832_eq10.h5", "by the rule", FORGE),
+    ("forge_7832_eq10.h5", RULE, FORGE),
     ("forge_7832_eq10.h5", "native 2 kHz", {"rate": "native", **ONE, **FORGE}),
     ("forge_7832_eq10.h5", "1 kHz relabelled", {"rate": 1000.0, **ONE, **FORGE}),
 ]
@@ -46,12 +55,15 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--weights", default="seisbench:original")
     parser.add_argument("--out", type=Path, default=Path("results/real_records"))
+    parser.add_argument("--figure", type=Path, help="figure of the four records by the rule")
     options = parser.parse_args()
     folder = options.shared / "data" / "das_events"
     control = pd.read_csv(folder / "eye_picks.csv")
     picker = load_picker(options.weights)
     options.out.mkdir(parents=True, exist_ok=True)
     rows = []
+    together, axes = plt.subplots(2, 2, figsize=(16, 9.6), layout="constrained")
+    panels = dict(zip(TITLES, axes.flat, strict=True))
     for file, label, settings in CASES:
         patch = io.read(folder / file, start_time=None if file.startswith("brady") else NOMINAL_START)
         picks = picker.pick(patch, station_id=file.split("_")[0].upper(), **settings)
@@ -60,16 +72,22 @@ def main() -> None:
         first = int(io.get_channel_index(patch)[0])
         table = compare_with_control_points(picks, points, start, first_channel=first)
         rows.append(table.assign(record=file.removesuffix(".h5"), seen_at=label))
-        draw(patch, picks, points, first, options.out / f"{Path(file).stem}_{label.replace(' ', '_')}.png")
+        figure, ax = plt.subplots(figsize=(10, 6), layout="constrained")
+        draw(patch, picks, points, first, ax).set_title(f"{TITLES[file]}, {label}")
+        figure.savefig(options.out / f"{file.removesuffix('.h5')}_{label.replace(' ', '_')}.png", dpi=130)
+        plt.close(figure)
+        if label == RULE:
+            draw(patch, picks, points, first, panels[file]).set_title(TITLES[file])
+    if options.figure is not None:
+        together.savefig(options.figure, dpi=100)
     show(pd.concat(rows, ignore_index=True))
 
 
-def draw(patch: Any, picks: pd.DataFrame, points: pd.DataFrame, first: int, path: Path) -> None:  # noqa: ANN401
+def draw(patch: Any, picks: pd.DataFrame, points: pd.DataFrame, first: int, axes: Axes) -> Axes:  # noqa: ANN401
     """Draw the record in a band where its arrivals are seen, its picks, and the eye picks as lines."""
-    name = path.name.split("_")[0]
+    name = points["file"].iloc[0].split("_")[0]
     shown = PickSettings(bandpass_hz=BANDS[name], common_mode="median" if name == "forge" else None)
     filtered = condition(io.get_data(patch), io.get_dt_s(patch), io.get_unit(patch), shown).data
-    figure, axes = plt.subplots(figsize=(10, 6), layout="constrained")
     plot.section(patch.update(data=filtered), picks, ax=axes)
     for phase, group in interpolate_control_points(points).groupby("phase"):
         axes.plot(
@@ -80,9 +98,7 @@ def draw(patch: Any, picks: pd.DataFrame, points: pd.DataFrame, first: int, path
             label=f"{phase} by eye",
         )
     axes.legend(loc="lower right", fontsize="small")
-    axes.set_title(path.stem)
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+    return axes
 
 
 def show(table: pd.DataFrame) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Self
 
 import pandas as pd
@@ -20,16 +20,18 @@ class Progress:
 
     Parameters
     ----------
-    plans : iterable of RecordPlan
+    plans : collection of RecordPlan
         What is to be picked.
     shown : bool
         Whether there is a bar at all.
     """
 
-    def __init__(self, plans: Iterable[RecordPlan], *, shown: bool) -> None:
+    def __init__(self, plans: Collection[RecordPlan], *, shown: bool) -> None:
         seconds = sum(plan.grid.num_samples * plan.grid.dt_s * plan.share for plan in plans)
         form = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
         self._total_s = seconds
+        scales = 1 + max((plan.scale for plan in plans), default=0)
+        self._of_what = "picks" if scales == 1 else f"picks at up to {scales} rates"  # chosen from at the end
         self._bar = tqdm(desc="picking", total=seconds, disable=not shown, bar_format=form)
         self._begin, self._picks, self._data_s, self._fresh_s = time.monotonic(), 0, 0.0, 0.0
 
@@ -57,5 +59,6 @@ class Progress:
         self._fresh_s += 0.0 if reused else seconds
         speed = self._fresh_s / max(1e-6, time.monotonic() - self._begin)
         data = pd.Timedelta(seconds=round(self._data_s))
-        self._bar.set_postfix_str(f"{data}, {speed:.0f} x real time, {self._picks} picks", refresh=False)
+        so_far = f"{self._picks} {self._of_what}"
+        self._bar.set_postfix_str(f"{data}, {speed:.0f} x real time, {so_far}", refresh=False)
         self._bar.update(min(seconds, self._total_s - self._bar.n))

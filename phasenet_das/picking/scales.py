@@ -287,7 +287,14 @@ def _stacks(record: Segment, rates_hz: list[float]) -> list[int]:
         gauge_m = _UNKNOWN_GAUGE_M
     most = min(_MOST_STACKED, len(record.channel_index) // _FEWEST_ROWS)
     redundant_m = [max(0.5 * gauge_m, _SPACING_M_HZ / rate) for rate in rates_hz]
-    return [max(1, min(int(reach / dx_m + 1e-9), most)) for reach in redundant_m]
+    wanted = [min(int(reach / dx_m + 1e-9), _MOST_STACKED) for reach in redundant_m]
+    if most < wanted[0]:
+        log.warning(
+            "%s: %d channels are too few to average the %d neighbours that measure almost the same: S may be "
+            "taken for P; prefer a network of single channels",
+            *(record.name, len(record.channel_index), wanted[0]),
+        )
+    return [max(1, min(count, most)) for count in wanted]
 
 
 def _within(value: float, limits: tuple[float, float]) -> bool:

@@ -39,7 +39,7 @@ _STEPS = 20
 _FEW_CHANNELS = 512
 _HALOS = 5  # length of a shard in those of what surrounds its core, where blocks of channels make room
 _MIN_SAMPLES = 3
-_MOST_UPSAMPLED = 1000
+_MOST_UPSAMPLED = 20
 _LIGHT = 4  # samples loaded for one that the network sees: from here on, memory is the recording's alone
 _LIGHT_ROOM = 2.25  # and so many times as many samples fit (benchmarks/continuous_speed.py)
 
@@ -404,7 +404,7 @@ def _seen_at(record: Segment, settings: PickSettings, model_rate_hz: float) -> t
     elif rate is None or rate == "model":
         rate = model_rate_hz
     own = 1 / record.dt_s
-    if rate > _MOST_UPSAMPLED * own:
+    if rate > max(model_rate_hz, _MOST_UPSAMPLED * own):
         raise SamplingError(
             f"{record.name}: rate {rate:g} Hz is more than {_MOST_UPSAMPLED} times the record's "
             f"{own:g} Hz, which holds nothing that could be seen there. State a rate near its own."

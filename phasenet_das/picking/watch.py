@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +46,7 @@ class WatchStep:
     num_files : int
         New or changed files.
     num_picks : int
-        Picks of the shards that were picked.
+        Rows of the tables in the span of the data that came.
     num_events : int
         Events of the last minutes.
     picked_to : pandas.Timestamp
@@ -153,12 +153,11 @@ class Watcher:
         self._files = files
         changed = self._take(found)
         facts = self._facts(found)
-        self._write_days(changed, facts)
+        picks = self._write_days(changed, facts)
         write_table(found.coverage([source.coverage]), self._output / "coverage.csv", facts)
         end_ns = max(part.facts.end_ns for part in found.parts)
         events = self._write_events(end_ns, facts)
         picked_to = pd.Timestamp(end_ns, tz="UTC")
-        picks = sum(part.num_picks for part in changed if part.key in self._parts)
         return WatchStep(num_fresh, picks, events, picked_to, now - end_ns * 1e-9)
 
     def follow(self, *, poll_s: float, report: Callable[[str], None]) -> None:
@@ -212,8 +211,11 @@ class Watcher:
             weights_id=self._picker.weights.weights_id,
         )
 
-    def _write_days(self, changed: Iterable[StoredPart], facts: dict[str, object]) -> None:
-        """Write the tables of the days that some parts touch, or whose picks theirs compete with."""
+    def _write_days(self, changed: Sequence[StoredPart], facts: dict[str, object]) -> int:
+        """Write the tables of the days that some parts touch, or whose picks theirs compete with.
+
+        Gives the number of picks in the span of the parts that came.
+        """
         margin = self._margin_ns()
         days = {
             day
@@ -222,11 +224,17 @@ class Watcher:
                 (part.facts.start_ns - margin) // _DAY_NS, (part.facts.end_ns - 1 + margin) // _DAY_NS + 1
             )
         }
+        came = [part.facts for part in changed if part.key in self._parts]
+        first = pd.Timestamp(min((facts.start_ns for facts in came), default=0), tz="UTC")
+        end = pd.Timestamp(max((facts.end_ns for facts in came), default=0), tz="UTC")
+        count = 0
         for day in sorted(days):
             start = day * _DAY_NS
             picks = self._picks_of(start, start + _DAY_NS)
             name = f"{pd.Timestamp(start):%Y-%m-%d}.parquet"
             write_table(picks, self._output / "picks" / name, facts)
+            count += int(((picks["phase_time"] >= first) & (picks["phase_time"] < end)).sum())
+        return count
 
     def _margin_ns(self) -> int:
         return round(merging_reach_s(self._parts.values()) * 1e9)

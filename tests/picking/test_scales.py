@@ -103,6 +103,13 @@ def test_what_was_chosen_and_assumed_is_said(caplog: pytest.LogCaptureFixture) -
     assert caplog.text == ""
 
 
+def test_too_few_channels_to_average_are_said(caplog: pytest.LogCaptureFixture) -> None:
+    _scales(_segment(100.0, dx_m=1.0, gauge_m=10.0, channels=200))
+    assert caplog.text == ""
+    assert _scales(_segment(100.0, dx_m=1.0, gauge_m=10.0, channels=100)) == [(100.0, 6), (50.0, 6)]
+    assert "100 channels are too few to average the 12 neighbours" in caplog.text
+
+
 def test_networks_of_single_channels_see_their_own_rate() -> None:
     assert _scales(_segment(500.0, dx_m=1.0), "window") == [(100.0, 1)]
     assert _scales(_segment(500.0, dx_m=1.0), "picture") == [(100.0, 1)]

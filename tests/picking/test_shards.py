@@ -157,10 +157,12 @@ def test_channels_in_any_order_with_holes(kind: str) -> None:
 
 def test_a_rate_far_above_the_record_s_is_refused_before_anything_is_made() -> None:
     segment = _segment(data=np.zeros((4, 3000), np.float32))
-    with pytest.raises(SamplingError, match=r"rate 1e\+09 Hz is more than 1000 times the record's 100 Hz"):
-        RecordPlan(
-            segment, PickSettings(rate=1e9), sampling_rate_hz=100.0, reach=Reach(1, 1, 1, 1), size=WHOLE
-        )
+    facts = {"sampling_rate_hz": 100.0, "reach": Reach(1, 1, 1, 1), "size": WHOLE}
+    with pytest.raises(SamplingError, match=r"rate 2001 Hz is more than 20 times the record's 100 Hz"):
+        RecordPlan(segment, PickSettings(rate=2001), **facts)
+    assert RecordPlan(segment, PickSettings(rate=2000), **facts).rate_hz == 2000
+    slow = _segment(data=np.zeros((4, 3000), np.float32), dt_s=1.0)  # the network's own rate is always open
+    assert RecordPlan(slow, PickSettings(), **facts).rate_hz == 100
 
 
 def test_a_month_is_planned_without_listing_it() -> None:

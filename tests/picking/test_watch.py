@@ -72,6 +72,8 @@ def test_files_that_come_one_by_one_with_a_restart(tmp_path: Path) -> None:
     first = watcher.step(late)
     assert first is not None
     assert first.num_files == 1
+    written = [read_picks(day) for day in (output / "picks").glob("*.parquet")]
+    assert first.num_picks == sum(map(len, written)) > 0  # after the picks of two rates were joined
     assert first.picked_to == pd.Timestamp(START, tz="UTC") + pd.Timedelta(seconds=SECONDS)
     assert first.lag_s == pytest.approx(late - first.picked_to.timestamp())
     assert watcher.step(late) is None, "nothing new"
