@@ -12,6 +12,28 @@ from typing import Annotated, Any
 import typer
 
 from gamma.errors import GammaError, nearest_name
+from phasenet_das.cli_magnitude import magnitude_app
+from phasenet_das.cli_options import (
+    Band,
+    ChannelTable,
+    ConfigFile,
+    Device,
+    DistanceTolerance,
+    Inputs,
+    Interval,
+    MinScore,
+    Spacing,
+    StartTime,
+    StationId,
+    TimeTolerance,
+    Unit,
+    Weights,
+    base_config,
+    override,
+    parse_channels,
+    parse_rate,
+)
+from phasenet_das.cli_weights import weights_app
 from phasenet_das.errors import ConfigError, PhaseNetDASError
 
 __all__ = ["app", "main"]
@@ -24,28 +46,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-weights_app = typer.Typer(
-    help="Name and describe model weights.", no_args_is_help=True, rich_markup_mode=None
-)
 app.add_typer(weights_app, name="weights")
-magnitude_app = typer.Typer(
-    help="Calibrate a magnitude scale, and give events their magnitudes.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
 app.add_typer(magnitude_app, name="magnitude")
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-Inputs = Annotated[list[str], typer.Argument(help="Files, folders or glob patterns of recordings.")]
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", help="YAML file of settings; flags override it.")
-]
-StationId = Annotated[str | None, typer.Option(help="Name of the cable.")]
-StartTime = Annotated[str | None, typer.Option(help="Time of the first sample, for files that lack it.")]
-Unit = Annotated[str | None, typer.Option(help="Unit of the samples, for files that lack it.")]
-Interval = Annotated[float | None, typer.Option(help="Sampling interval in s, for files that lack it.")]
-Spacing = Annotated[float | None, typer.Option(help="Channel spacing in m, for files that lack it.")]
 
 
 def _show_version(wanted: bool) -> None:
@@ -130,11 +134,9 @@ def pick(
     output: Annotated[Path, typer.Option("-o", "--output", help="Pick table to write, .parquet or .csv.")],
     *,
     config: ConfigFile = None,
-    weights: Annotated[
-        str | None, typer.Option(help="Bundled model, seisbench:NAME, folder or checkpoint.")
-    ] = None,
+    weights: Weights = None,
     station_id: StationId = None,
-    min_score: Annotated[float | None, typer.Option(help="Smallest probability of a pick.")] = None,
+    min_score: MinScore = None,
     min_score_p: Annotated[float | None, typer.Option(help="The same for P only.")] = None,
     min_score_s: Annotated[float | None, typer.Option(help="The same for S only.")] = None,
     rate: Annotated[
@@ -152,7 +154,7 @@ def pick(
     to: Annotated[str | None, typer.Option("--to", help="End of the span to pick, UTC.")] = None,
     channels: Annotated[str | None, typer.Option(help="Channel numbers to pick: FIRST:LAST.")] = None,
     every_channel: Annotated[int, typer.Option(help="Pick every Nth channel number.", min=1)] = 1,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    device: Device = None,
     workers: Annotated[int, typer.Option(help="Processes of this machine.", min=1)] = 1,
     scheduler: Annotated[str | None, typer.Option(help="Address of a dask scheduler.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on where an earlier run ended.")] = True,
@@ -173,8 +175,8 @@ def pick(
 
     check_table_name(output)
     find_recordings(inputs)
-    base = _base_config(config)
-    data = _override(
+    base = base_config(config)
+    data = override(
         base.data,
         DataSettings,
         station_id=station_id,
@@ -182,16 +184,16 @@ def pick(
         dt_s=dt_s,
         dx_m=dx_m,
         unit=unit,
-        channels=_parse_channels(channels),
+        channels=parse_channels(channels),
     )
-    settings = _override(
+    settings = override(
         base.pick,
         PickSettings,
         weights=weights,
         min_score=min_score,
         min_score_p=min_score_p,
         min_score_s=min_score_s,
-        rate=_parse_rate(rate),
+        rate=parse_rate(rate),
         stack_channels=stack_channels,
         common_mode=common_mode,
         to_strain_rate=to_strain_rate or None,
@@ -227,17 +229,15 @@ def watch(
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for picks and events.")],
     *,
     config: ConfigFile = None,
-    weights: Annotated[
-        str | None, typer.Option(help="Bundled model, seisbench:NAME, folder or checkpoint.")
-    ] = None,
+    weights: Weights = None,
     station_id: StationId = None,
-    channels: Annotated[Path | None, typer.Option(help="Channel table of the cables (CSV).")] = None,
-    min_score: Annotated[float | None, typer.Option(help="Smallest probability of a pick.")] = None,
+    channels: ChannelTable = None,
+    min_score: MinScore = None,
     minutes: Annotated[float, typer.Option(help="Associate this last span of the data.", min=1)] = 10.0,
     settle: Annotated[float, typer.Option(help="Take files unchanged for so many s.", min=0)] = 2.0,
     poll: Annotated[float, typer.Option(help="Look at the folder every so many s.", min=0.1)] = 2.0,
     once: Annotated[bool, typer.Option("--once", help="Make one pass and end.")] = False,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")] = None,
+    device: Device = None,
 ) -> None:
     """Pick files as they come, and associate the last minutes.
 
@@ -252,9 +252,9 @@ def watch(
     from phasenet_das.picking import Watcher, load_picker
     from phasenet_das.tables import read_channels
 
-    base = _base_config(config)
-    data = _override(base.data, DataSettings, station_id=station_id)
-    settings = _override(base.pick, PickSettings, weights=weights, min_score=min_score, device=device)
+    base = base_config(config)
+    data = override(base.data, DataSettings, station_id=station_id)
+    settings = override(base.pick, PickSettings, weights=weights, min_score=min_score, device=device)
     cable = station_id or base.data.station_id
     receivers = load_channels(base.channels, cable) if channels is None else read_channels(channels, cable)
 
@@ -287,7 +287,7 @@ def associate(
     picks: Annotated[list[Path], typer.Argument(help="Pick tables.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for events, picks and catalog.")],
     *,
-    channels: Annotated[Path | None, typer.Option(help="Channel table of the cables (CSV).")] = None,
+    channels: ChannelTable = None,
     stations: Annotated[Path | None, typer.Option(help="Table of seismometers (CSV).")] = None,
     config: ConfigFile = None,
     station_id: StationId = None,
@@ -304,7 +304,7 @@ def associate(
     from phasenet_das.provenance import provenance
     from phasenet_das.tables import read_channels, read_metadata, read_pick_tables
 
-    base = _base_config(config)
+    base = base_config(config)
     table = read_pick_tables(picks)
     cable = station_id or (table["station_id"].iloc[0] if table["station_id"].nunique() == 1 else None)
     if channels is not None:
@@ -343,9 +343,7 @@ def export(
     waveforms: Annotated[
         list[str] | None, typer.Option(help="Recordings to correlate (hypodd-dtcc); may be repeated.")
     ] = None,
-    bandpass: Annotated[
-        tuple[float, float], typer.Option(help="Band of the waveforms, Hz.", metavar="LOW HIGH")
-    ] = (1.0, 15.0),
+    bandpass: Band = (1.0, 15.0),
     network: Annotated[str, typer.Option(help="FDSN network code of the cables.")] = "XX",
     max_picks_per_phase: Annotated[int, typer.Option(help="Picks per event, cable and phase.", min=1)] = 40,
 ) -> None:
@@ -446,11 +444,9 @@ def evaluate(
     ] = None,
     tolerance_p: Annotated[float, typer.Option(help="Largest error of a right P, s.", min=0)] = 0.1,
     tolerance_s: Annotated[float, typer.Option(help="The same for S.", min=0)] = 0.2,
-    time_tolerance: Annotated[float, typer.Option(help="Largest origin time error, s.", min=0)] = 3.0,
-    distance_tolerance: Annotated[float, typer.Option(help="Largest epicentre error, km.", min=0)] = 15.0,
-    bandpass: Annotated[
-        tuple[float, float], typer.Option(help="Band of the waveforms, Hz.", metavar="LOW HIGH")
-    ] = (1.0, 15.0),
+    time_tolerance: TimeTolerance = 3.0,
+    distance_tolerance: DistanceTolerance = 15.0,
+    bandpass: Band = (1.0, 15.0),
     window: Annotated[
         tuple[float, float], typer.Option(help="Span before and after a pick, s.", metavar="BEFORE AFTER")
     ] = (0.5, 1.5),
@@ -517,151 +513,6 @@ def train(
     code = run(config, overfit=overfit_one_batch)
     if code:
         raise typer.Exit(code)
-
-
-CatalogFolder = Annotated[Path, typer.Argument(help="Folder written by 'associate' or the workflow.")]
-ChannelTable = Annotated[Path | None, typer.Option(help="Channel table of the cables (CSV).")]
-AmplitudeUnit = Annotated[str | None, typer.Option(help="Unit, where the pick table does not say it.")]
-
-
-@magnitude_app.command()
-def calibrate(
-    folder: CatalogFolder,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Scale to write, .json.")],
-    reference: Annotated[Path, typer.Option(help="Catalog with magnitudes: CSV (also ComCat), QuakeML.")],
-    *,
-    channels: ChannelTable = None,
-    magnitude_type: Annotated[str | None, typer.Option(help="Type of its magnitudes, such as ML.")] = None,
-    slopes_p: Annotated[
-        tuple[float, float] | None, typer.Option(help="State a and b of P; else fitted.", metavar="A B")
-    ] = None,
-    slopes_s: Annotated[
-        tuple[float, float] | None, typer.Option(help="The same for S.", metavar="A B")
-    ] = None,
-    min_events: Annotated[int, typer.Option(help="Fewest events that must match.", min=1)] = 3,
-    time_tolerance: Annotated[float, typer.Option(help="Largest origin time error, s.", min=0)] = 3.0,
-    distance_tolerance: Annotated[float, typer.Option(help="Largest epicentre error, km.", min=0)] = 15.0,
-    amplitude_unit: AmplitudeUnit = None,
-    figure: Annotated[Path | None, typer.Option(help="Also draw the residuals, .png or .pdf.")] = None,
-) -> None:
-    """Fit log10 E = a M + b log10 D + K to events whose magnitude a reference catalog knows.
-
-    Example: phasenet-das magnitude calibrate catalog/ --reference comcat.csv --channels channels.csv
-    -o scale.json
-    """
-    from phasenet_das.catalog.magnitude_files import calibrate_catalog
-
-    stated = {phase: pair for phase, pair in (("P", slopes_p), ("S", slopes_s)) if pair is not None}
-    scale = calibrate_catalog(
-        folder,
-        reference,
-        output,
-        channels,
-        amplitude_unit=amplitude_unit,
-        figure=figure,
-        coefficients=stated,
-        min_events=min_events,
-        time_tolerance_s=time_tolerance,
-        distance_tolerance_km=distance_tolerance,
-        magnitude_type=magnitude_type,
-    )
-    for row in scale.coefficients.itertuples():
-        typer.echo(
-            f"{row.phase_type}: a = {row.magnitude_slope:.3f}, b = {row.distance_slope:.3f} "
-            f"({'stated' if row.phase_type in stated else 'fitted'}), {row.num_picks} picks"
-        )
-    typer.echo(f"{len(scale.residuals)} events, standard error {scale.uncertainty:.2f} -> {output}")
-
-
-@magnitude_app.command()
-def apply(
-    folder: CatalogFolder,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the catalog; may be the same.")],
-    scale: Annotated[Path, typer.Option(help="Scale written by 'calibrate'.")],
-    *,
-    channels: ChannelTable = None,
-    amplitude_unit: AmplitudeUnit = None,
-) -> None:
-    """Write a catalog with the magnitudes that a calibrated scale gives.
-
-    Example: phasenet-das magnitude apply catalog/ --scale scale.json --channels channels.csv -o sized/
-    """
-    from phasenet_das.catalog.magnitude_files import add_magnitudes
-
-    events = add_magnitudes(folder, scale, output, channels, amplitude_unit=amplitude_unit)
-    known = int(events["magnitude"].notna().sum())
-    typer.echo(f"{known} of {len(events)} events have a magnitude -> {output}")
-    if known < len(events):
-        typer.echo("The others have no amplitude on a channel of the scale, or no distance.", err=True)
-
-
-@weights_app.command("list")
-def list_() -> None:
-    """Name the weights at hand.
-
-    Example: phasenet-das weights list
-    """
-    from phasenet_das.models import list_weights
-
-    for name in list_weights() or ["none at hand; seisbench:original can be downloaded"]:
-        typer.echo(name)
-
-
-@weights_app.command()
-def show(
-    name: Annotated[str, typer.Argument(help="Bundled model, seisbench:NAME, folder or checkpoint.")],
-) -> None:
-    """Describe weights: architecture, sampling rate, digest, provenance.
-
-    Example: phasenet-das weights show seisbench:original
-    """
-    from phasenet_das.models import load_weights
-
-    weights = load_weights(name)
-    size = sum(tensor.numel() for tensor in weights.model.parameters())
-    typer.echo(
-        f"{weights.weights_id}\n  architecture   {weights.architecture}, {size:,} parameters\n"
-        f"  sampling rate  {weights.sampling_rate_hz:g} Hz, windows of {weights.window_samples} samples\n"
-        f"  input          components {weights.component_order}, normalisation {weights.normalization}\n"
-        f"  classes        {weights.phases}\n  sha256         {weights.sha256}"
-    )
-    for key, value in weights.provenance.items():
-        typer.echo(f"  {key}: {value}")
-
-
-def _base_config(path: Path | None) -> Any:  # noqa: ANN401 - imported only when needed
-    from phasenet_das.config import Config, load_config
-
-    return Config() if path is None else load_config(path)
-
-
-def _override(base: Any, model: Any, **flags: Any) -> Any:  # noqa: ANN401
-    """Put the flags that were given over the settings of a section."""
-    given = {name: value for name, value in flags.items() if value is not None}
-    return model(**{**base.model_dump(exclude_unset=True), **given})
-
-
-def _parse_channels(text: str | None) -> tuple[int, int] | None:
-    """Read FIRST:LAST, both included, as the half-open range of the settings."""
-    if text is None:
-        return None
-    first, _, last = text.partition(":")
-    try:
-        return int(first), int(last) + 1
-    except ValueError:
-        raise ConfigError(f"--channels {text}: expected FIRST:LAST, such as 100:499.") from None
-
-
-def _parse_rate(text: str | None) -> tuple[float, ...] | float | str | None:
-    if text is None or text in ("native", "model"):
-        return text
-    try:
-        rates = tuple(float(part) for part in text.split(","))
-    except ValueError as error:
-        raise ConfigError(
-            f"--rate {text}: expected 'native', 'model', or Hz, such as 100 or 100,50."
-        ) from error
-    return rates[0] if len(rates) == 1 else rates
 
 
 def main() -> None:

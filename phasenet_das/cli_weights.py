@@ -1,0 +1,47 @@
+"""The commands ``phasenet-das weights``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+__all__ = ["weights_app"]
+
+weights_app = typer.Typer(
+    help="Name and describe model weights.", no_args_is_help=True, rich_markup_mode=None
+)
+
+
+@weights_app.command("list")
+def list_() -> None:
+    """Name the weights at hand.
+
+    Example: phasenet-das weights list
+    """
+    from phasenet_das.models import list_weights
+
+    for name in list_weights() or ["none at hand; seisbench:original can be downloaded"]:
+        typer.echo(name)
+
+
+@weights_app.command()
+def show(
+    name: Annotated[str, typer.Argument(help="Bundled model, seisbench:NAME, folder or checkpoint.")],
+) -> None:
+    """Describe weights: architecture, sampling rate, digest, provenance.
+
+    Example: phasenet-das weights show seisbench:original
+    """
+    from phasenet_das.models import load_weights
+
+    weights = load_weights(name)
+    size = sum(tensor.numel() for tensor in weights.model.parameters())
+    typer.echo(
+        f"{weights.weights_id}\n  architecture   {weights.architecture}, {size:,} parameters\n"
+        f"  sampling rate  {weights.sampling_rate_hz:g} Hz, windows of {weights.window_samples} samples\n"
+        f"  input          components {weights.component_order}, normalisation {weights.normalization}\n"
+        f"  classes        {weights.phases}\n  sha256         {weights.sha256}"
+    )
+    for key, value in weights.provenance.items():
+        typer.echo(f"  {key}: {value}")
