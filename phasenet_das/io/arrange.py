@@ -1,13 +1,14 @@
 """Arithmetic of pieces: from the spans of many files to unbroken runs of samples, each sample once.
 
-The rules, for spans of one cable, interval, channels, unit and gauge length, ordered by start:
+The rules, for spans of one cable, interval, channels, unit and gauge length, ordered by start. The time axis
+of a segment is start + i · dt, and what a span misses it by is judged, not what two stamps differ by:
 
-- A span that begins within half a sample of where the one before ends continues it.
+- A span that begins within half a sample of where the axis ends continues the segment.
 - A span that begins later begins a new segment: gaps are never bridged.
-- A span that begins earlier overlaps: the samples of the earlier span stay, the later one contributes
+- A span that begins earlier overlaps: the samples that are there stay, the span contributes
   what lies more than half a sample beyond. Of two equal spans the first in the order stays.
-- The time axis of a segment is start + i · dt. Where the stamp of a span misses it by more than half a
-  sample, because clocks drift or dt is rounded, a new segment begins, and no sample is lost.
+- A span that misses the axis though it continues the stamp of the span before, because clocks drift or dt
+  is rounded, begins a new segment, and no sample is lost.
 """
 
 from __future__ import annotations
@@ -75,29 +76,34 @@ def arrange(start_ns: np.ndarray, num_samples: np.ndarray, dt_s: np.ndarray) -> 
     segment, length, seg_start, seg_dt_ns, covered, owner = -1, 0, 0, 1.0, 0, -1
     spans = zip(start_ns.tolist(), num_samples.tolist(), (dt_s * 1e9).tolist(), strict=True)
     for k, (start, samples, dt_ns) in enumerate(spans):
-        skip = 0 if segment < 0 else max(0, math.ceil((covered - start) / dt_ns - HALF_SAMPLE))
+        skip, cause = 0, FIRST
+        if segment >= 0:
+            skip, cause = _continue(start, covered, seg_start + round(length * seg_dt_ns), dt_ns)
         if skip > 0:
             out.owner[k] = owner
         if skip >= samples:
             out.skipped[k] = samples
             continue
-        begin = start + round(skip * dt_ns)
-        cause = FIRST
-        if segment >= 0:
-            cause = _cause(begin, covered, seg_start + round(length * seg_dt_ns), seg_dt_ns)
         if cause >= 0:
-            segment, length, seg_start, seg_dt_ns = segment + 1, 0, begin, dt_ns
+            segment, length, seg_start, seg_dt_ns = segment + 1, 0, start, dt_ns
         out.segment[k], out.skipped[k], out.position[k], out.cause[k] = segment, skip, length, cause
         length += samples - skip
         covered, owner = start + round(samples * dt_ns), k
     return out
 
 
-def _cause(begin: int, covered: int, expected: int, dt_ns: float) -> int:
-    """Say why a contribution begins a new segment, -1 when it continues the last."""
-    if begin - covered > HALF_SAMPLE * dt_ns:
-        return GAP
-    return DRIFT if abs(begin - expected) > HALF_SAMPLE * dt_ns else -1
+def _continue(start: int, covered: int, expected: int, dt_ns: float) -> tuple[int, int]:
+    """Say how many samples of a span to skip, and why it begins a new segment: -1 when it continues the last.
+
+    The axis of the segment ends at `expected`, the span before by its own stamp at `covered`.
+    """
+    if abs(start - expected) <= HALF_SAMPLE * dt_ns:
+        return 0, -1
+    if abs(start - covered) <= HALF_SAMPLE * dt_ns:
+        return 0, DRIFT
+    if start > expected:
+        return 0, GAP
+    return math.floor((expected - start) / dt_ns + HALF_SAMPLE), -1
 
 
 def cluster(values: np.ndarray, tolerance: float) -> np.ndarray:

@@ -170,7 +170,8 @@ def _between(chains: pd.DataFrame, selected: Selection) -> pd.DataFrame:
     changed = later["config"].to_numpy() != before["config"].to_numpy()
     drifted = ~changed & (later["cause"].to_numpy() == DRIFT)
     gap = (missing_ns > half_ns) & ~drifted
-    split = changed | drifted
+    split = changed | ~gap
+    off_ns = np.where(changed, missing_ns, start[1:] - ends[:-1])
     reasons = [f"gap of {ns * 1e-9:.9g} s" for ns in missing_ns[gap].tolist()]
     common = {"station_id": str(chains["station_id"].iat[0])}
     gaps = _rows(
@@ -185,7 +186,7 @@ def _between(chains: pd.DataFrame, selected: Selection) -> pd.DataFrame:
     splits = _rows(
         "split",
         [
-            _split_reason(before.iloc[k], later.iloc[k], int(missing_ns[k]), float(half_ns[k]))
+            _split_reason(before.iloc[k], later.iloc[k], int(off_ns[k]), float(half_ns[k]))
             for k in np.flatnonzero(split).tolist()
         ],
         later.loc[split, "path"].tolist(),
@@ -197,10 +198,14 @@ def _between(chains: pd.DataFrame, selected: Selection) -> pd.DataFrame:
     return pd.concat([gaps, splits], ignore_index=True)
 
 
-def _split_reason(before: pd.Series, later: pd.Series, missing_ns: int, half_ns: float) -> str:
+def _split_reason(before: pd.Series, later: pd.Series, off_ns: int, half_ns: float) -> str:
+    if before["config"] == later["config"] and later["cause"] != DRIFT:
+        return (
+            f"{later['path']}: gap of {off_ns * 1e-9:.9g} s in this record, over which the cable has another"
+        )
     if before["config"] == later["config"]:
         return (
-            f"{later['path']}: its start is {missing_ns * 1e-9:+.9g} s off the time axis, more than half a "
+            f"{later['path']}: its start is {off_ns * 1e-9:+.9g} s off the time axis, more than half a "
             "sample: the clock drifts or the interval is rounded"
         )
     names = {"dt_s": "interval", "unit": "unit", "gauge_length_m": "gauge length", "place": "channels"}
@@ -210,9 +215,9 @@ def _split_reason(before: pd.Series, later: pd.Series, missing_ns: int, half_ns:
         if before[name] != later[name] and not (pd.isna(before[name]) and pd.isna(later[name]))
     ]
     text = f"{later['path']}: the record changes: {', '.join(changes)}"
-    if missing_ns < -half_ns:
+    if off_ns < -half_ns:
         text += (
-            f"; it overlaps by {-missing_ns * 1e-9:.9g} s with the record before the change, and both are "
+            f"; it overlaps by {-off_ns * 1e-9:.9g} s with the record before the change, and both are "
             "used: pick them apart if that is one signal twice"
         )
     return text

@@ -62,6 +62,38 @@ def test_half_a_sample_is_the_limit(off_samples: float, segments: int, skipped: 
     assert found.cause.tolist() == [FIRST, GAP if segments == 2 else -1]
 
 
+JITTER = st.lists(st.integers(-4_999_999, 4_999_999), min_size=1, max_size=8)
+OVERLAP = st.just(0) | st.integers(2, 40)  # of one sample nothing tells it from drift
+
+
+@given(JITTER, OVERLAP)
+def test_stamps_within_half_a_sample_of_the_axis_stay_one_segment(jitter: list[int], overlap: int) -> None:
+    """Files of 100 samples at 100 Hz, each of which repeats the end of the one before."""
+    off = np.array([0, *jitter])
+    starts = T0 + np.arange(len(off)) * (100 - overlap) * 10_000_000 + off
+    found = arrange(starts, np.full(len(off), 100), np.full(len(off), 0.01))
+    assert not found.segment.any()
+    assert found.position.tolist() == [0, *(100 + (100 - overlap) * np.arange(len(jitter))).tolist()]
+    assert found.skipped[1:].tolist() == [overlap] * len(jitter)
+
+
+@pytest.mark.parametrize("off_ns", [-5_000_000, -4_000_000, 0, 4_000_000, 5_000_000])
+def test_a_copy_of_a_file_beside_the_axis_contributes_nothing(off_ns: int) -> None:
+    second = T0 + 1_000_000_000 + off_ns
+    found = arrange(np.array([T0, second, second]), np.full(3, 100), np.full(3, 0.01))
+    assert found.segment.tolist() == [0, 0, -1]
+    assert found.owner.tolist() == [-1, -1, 1]
+
+
+def test_a_stamp_off_the_axis_is_drift_only_when_it_continues_the_stamp_before() -> None:
+    starts = T0 + 1_000_000_000 * np.arange(3)
+    drifting = arrange(starts + np.array([0, -4_000_000, -8_000_000]), np.full(3, 100), np.full(3, 0.01))
+    assert drifting.cause.tolist() == [FIRST, -1, DRIFT]
+    assert not drifting.skipped.any()
+    late = arrange(starts + np.array([0, -4_000_000, 6_000_000]), np.full(3, 100), np.full(3, 0.01))
+    assert late.cause.tolist() == [FIRST, -1, GAP]
+
+
 def test_stamps_rounded_to_ms_stay_one_segment() -> None:
     count, samples, dt_ns = 5000, 1000, 1e9 / 300  # files of 3.3333 s
     exact = T0 + 123_456 + np.rint(np.arange(count) * samples * dt_ns).astype(np.int64)

@@ -126,6 +126,51 @@ def test_gaps_end_segments_and_are_named(folder: Path) -> None:
     assert "1 gap(s) of 1 s" in source.summary()
 
 
+def test_jitter_of_stamps_within_half_a_sample_is_no_gap(tmp_path: Path) -> None:
+    for k, off_ms in enumerate((0, -4, 3)):
+        start = sample_time(100 * k) + np.timedelta64(off_ms, "ms")
+        write_part(tmp_path / f"{k}.h5", 100 * k, 100 * (k + 1), begin_time=str(start))
+    source = open_continuous([tmp_path])
+    assert [item.num_samples for item in source.segments] == [300]
+    assert source.coverage.empty
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(st.integers(-12, 12), st.sampled_from("xxy")), min_size=1, max_size=6))
+def test_every_segment_but_the_first_has_a_row_that_says_why(files: list[tuple[int, str]]) -> None:
+    """Files of 100 samples, each some tenths of a sample off the end of the one before it, of two units."""
+    starts = START_NS + 1_000_000 * np.cumsum([1000 + off for off, _ in files])
+    rows = make_rows(
+        {
+            **UNKNOWN,
+            "path": f"{k}.h5",
+            "size": 1,
+            "mtime_ns": 1,
+            "key": str(k),
+            "status": "ok",
+            "station_id": "A",
+            "start_ns": int(start),
+            "dt_s": 0.01,
+            "num_samples": 100,
+            "geometry": "g",
+            "unit": unit,
+        }
+        for k, (start, (_, unit)) in enumerate(zip(starts, files, strict=True))
+    )
+    source = source_of_index(Index(rows, {"g": Geometry(1, None, None, None)}))
+    told = source.coverage[source.coverage["status"].isin(["gap", "split"])]
+    begun = pd.to_datetime([item.start_ns for item in source.segments[1:]], utc=True)
+    assert set(begun) <= set(told["start"]) | set(told["end"])
+
+
+def test_a_gap_in_a_record_that_another_record_covers_is_named(folder: Path) -> None:
+    (folder / "part1.h5").unlink()
+    write_part(folder / "whole.h5", 0, 400, unit="strain", begin_time=str(sample_time(-1)))
+    source = open_continuous([folder])
+    assert [item.num_samples for item in source.segments] == [400, 100, 200]
+    assert "part2.h5: gap of 1 s in this record" in reasons(source, "split")[-1]
+
+
 def test_channels_are_chosen_by_number_and_read_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = DataSettings(first_channel=0, channels=(1, 6))
     (segment,) = open_continuous([folder], data, channel_step=2).segments
