@@ -13,7 +13,7 @@ from phasenet_das.config import GeometrySettings
 from phasenet_das.errors import ChannelGeometryError
 from phasenet_das.tables import CHANNEL_COLUMNS, conform, read_channels
 
-__all__ = ["load_channels", "receivers_of", "within_recording"]
+__all__ = ["load_channel_file", "load_channels", "only_station", "receivers_of", "within_recording"]
 
 log = logging.getLogger(__name__)
 
@@ -48,13 +48,52 @@ def load_channels(settings: GeometrySettings, station_id: str | None) -> pd.Data
             log.warning("%s does not exist: going on without channel positions", path)
             return None
         raise ChannelGeometryError(
-            f"{path}: no such file; correct channels.path, or say channels.optional: true."
+            f"{path}: no such file; correct --channels or channels.path, or say channels.optional: true."
         )
     if not settings.columns and not settings.crs and not settings.skip_rows:
         table = read_channels(path, station_id)
     else:
         table = _read_renamed(path, settings, station_id)
     return _placed(table, path)
+
+
+def load_channel_file(path: str | Path | None, station_id: str | None) -> pd.DataFrame | None:
+    """Load a channel table by its path, as :func:`load_channels` does.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path or None
+        CSV or Parquet, with the names of ``CHANNEL_COLUMNS``.
+    station_id : str or None
+        Name of the cable when the file has no ``station_id``.
+
+    Returns
+    -------
+    pandas.DataFrame or None
+        None without a path.
+
+    Raises
+    ------
+    ChannelGeometryError, TableError
+        As in :func:`load_channels`.
+    """
+    return load_channels(GeometrySettings(path=None if path is None else str(path)), station_id)
+
+
+def only_station(picks: pd.DataFrame) -> str | None:
+    """Name the cable of a pick table that is of one cable; None where it is of several, or empty.
+
+    Parameters
+    ----------
+    picks : pandas.DataFrame
+        A pick table.
+
+    Returns
+    -------
+    str or None
+    """
+    names = picks["station_id"].unique()
+    return str(names[0]) if len(names) == 1 else None
 
 
 def receivers_of(picks: pd.DataFrame) -> pd.DataFrame:
@@ -123,6 +162,7 @@ def _read_renamed(path: Path, settings: GeometrySettings, station_id: str | None
     for name, value in (("station_id", station_id), ("distance_m", np.nan), ("status", "ok")):
         if name not in table.columns:
             table[name] = value
+    table["status"] = table["status"].fillna("ok")
     return conform(table, CHANNEL_COLUMNS, str(path))[list(CHANNEL_COLUMNS)]
 
 
@@ -149,7 +189,8 @@ def _placed(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     good = table["status"].str.lower().isin(["ok", "good"])
     if not (located & good).any():
         raise ChannelGeometryError(
-            f"{path}: none of its {len(table)} channels has coordinates and a good status."
+            f"{path}: none of its {len(table)} channels has coordinates and a good status. Fill longitude, "
+            "latitude and elevation_m, or leave the table out: events then get a time and a distance."
         )
     if not (located & good).all():
         log.info(

@@ -10,7 +10,13 @@ import pytest
 
 from phasenet_das.config import GeometrySettings
 from phasenet_das.errors import ChannelGeometryError
-from phasenet_das.geometry import load_channels, receivers_of, within_recording
+from phasenet_das.geometry import (
+    load_channel_file,
+    load_channels,
+    only_station,
+    receivers_of,
+    within_recording,
+)
 
 UTM = "Channel,X,Y,Z\nnumber,m,m,m\n1,0,0,0\n2,328547.35,4408419.22,1246.3\n3,328548.35,4408419.22,1246.4\n"
 COLUMNS = {"channel_index": "Channel", "x_m": "X", "y_m": "Y", "elevation_m": "Z"}
@@ -95,3 +101,24 @@ def test_the_ridgecrest_cable(shared: Path) -> None:
     assert channels is not None
     assert 5000 < len(channels) < 10_000
     assert channels["latitude"].between(34.9, 35.7).all()
+
+
+def test_a_table_by_its_path_leaves_out_what_the_settings_leave_out(tmp_path: Path) -> None:
+    path = tmp_path / "channels.csv"
+    path.write_text(
+        "channel_index,longitude,latitude,elevation_m,status\n"
+        "1,-119,39,1000,ok\n2,-119,39,1000,bad\n3,,,1000,ok\n4,-119,39,1000,\n"
+    )
+    channels = load_channel_file(path, "C")
+    assert channels is not None
+    assert channels["channel_index"].tolist() == [1, 4]
+    pd.testing.assert_frame_equal(channels, load_channels(GeometrySettings(path=str(path)), "C"))
+    named = GeometrySettings(path=str(path), columns={"channel_index": "channel_index"})
+    pd.testing.assert_frame_equal(channels, load_channels(named, "C"))
+    assert load_channel_file(None, "C") is None
+
+
+def test_only_one_station_is_named() -> None:
+    assert only_station(pd.DataFrame({"station_id": ["A", "A"]})) == "A"
+    assert only_station(pd.DataFrame({"station_id": ["A", "B"]})) is None
+    assert only_station(pd.DataFrame({"station_id": []})) is None

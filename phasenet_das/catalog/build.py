@@ -14,6 +14,7 @@ import pandas as pd
 from phasenet_das.catalog.catalog_csv import write_catalog_csv
 from phasenet_das.catalog.obspy_events import write_quakeml
 from phasenet_das.config import ReportSettings
+from phasenet_das.errors import ChannelGeometryError
 from phasenet_das.geometry import receivers_of, within_recording
 from phasenet_das.tables import EVENT_COLUMNS, PICK_COLUMNS, atomic_path, conform, write_table
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 __all__ = ["associate_picks", "associate_twice", "explain_rejected", "write_association", "write_catalog"]
 
 log = logging.getLogger(__name__)
+
+_RECEIVER = ["station_id", "channel_index"]
+_MOST_RUNS = 8
 
 
 def associate_picks(
@@ -55,8 +59,13 @@ def associate_picks(
     ------
     gamma.errors.GammaError
         The tables cannot be used; the message says why.
+    ChannelGeometryError
+        There are picks, and none of them is of a receiver in `channels`.
     """
     from gamma import AssociationConfig
+
+    if channels is not None:
+        _refuse_unplaced(picks, channels)
 
     receivers = receivers_of(picks) if channels is None else within_recording(channels, picks)
     if receivers.empty:  # nothing was picked and nothing is placed: any receiver gives the empty catalog
@@ -145,16 +154,39 @@ def explain_rejected(result: AssociationResult, receivers: pd.DataFrame | None) 
     if summary["reasons"]:
         counts = ", ".join(f"{number} {reason}" for reason, number in summary["reasons"].items())
         lines.append(f"picks without an event: {counts}")
-    if summary["unknown_receivers"]:
-        missing = ", ".join(
-            f"{name} ({number} picks)" for name, number in summary["unknown_receivers"].items()
-        )
-        known = [] if receivers is None else sorted(receivers["station_id"].astype(str).unique())
-        lines.append(
-            f"No position for {missing}; the channel table holds {', '.join(known) or 'nothing'}. "
-            "Pick with the table's name of the cable (--station-id), or complete the table."
-        )
+    unknown = result.picks[result.picks["reason"] == "unknown station"]
+    if receivers is not None and len(unknown):
+        lines.append(_explain_unplaced(unknown, receivers))
     return lines
+
+
+def _refuse_unplaced(picks: pd.DataFrame, receivers: pd.DataFrame) -> None:
+    """Refuse a channel table that has no receiver of the picks: it belongs to another cable."""
+    known = pd.MultiIndex.from_frame(receivers[_RECEIVER])
+    if len(picks) and not pd.MultiIndex.from_frame(picks[_RECEIVER]).isin(known).any():
+        raise ChannelGeometryError(_explain_unplaced(picks, receivers))
+
+
+def _explain_unplaced(picks: pd.DataFrame, receivers: pd.DataFrame) -> str:
+    known = sorted(receivers["station_id"].astype(str).unique())
+    missing = []
+    for name, own in picks.groupby("station_id", dropna=False):
+        channels = f" channels {_runs(own['channel_index'].to_numpy())}" if str(name) in known else ""
+        missing.append(f"{name}{channels} ({len(own)} picks)")
+    return (
+        f"No position for {', '.join(missing)}; the channel table holds {', '.join(known) or 'nothing'}. "
+        "Pick with the table's name of the cable (--station-id), or complete the table; channels that it "
+        "marks bad are left out."
+    )
+
+
+def _runs(numbers: np.ndarray) -> str:
+    """Write whole numbers as runs, such as ``3, 50-199``; of many runs the first."""
+    unique = np.unique(numbers)
+    runs = np.split(unique, np.flatnonzero(np.diff(unique) > 1) + 1)
+    text = [f"{run[0]}" if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs[:_MOST_RUNS]]
+    more = f" and {sum(map(len, runs[_MOST_RUNS:]))} more" if len(runs) > _MOST_RUNS else ""
+    return ", ".join(text) + more
 
 
 def write_association(result: AssociationResult, folder: str | Path, metadata: Mapping[str, Any]) -> Path:

@@ -17,13 +17,13 @@ from phasenet_das.catalog.magnitude import (
 )
 from phasenet_das.config import ReportSettings
 from phasenet_das.errors import TableError, UnitError
+from phasenet_das.geometry import load_channel_file, only_station
 from phasenet_das.provenance import file_hash, provenance
 from phasenet_das.tables import (
     EVENT_COLUMNS,
     PICK_COLUMNS,
     atomic_path,
     conform,
-    read_channels,
     read_events,
     read_metadata,
     read_picks,
@@ -158,8 +158,7 @@ def _read(
     events, picks = (
         read(path) for read, path in zip((read_events, read_picks), _tables(folder), strict=True)
     )
-    cable = picks["station_id"].iloc[0] if picks["station_id"].nunique() == 1 else None
-    return events, picks, None if channels is None else read_channels(channels, cable)
+    return events, picks, load_channel_file(channels, only_station(picks))
 
 
 def _unit(folder: str | Path, stated: str | None) -> str:

@@ -12,7 +12,16 @@ from obspy import read_events as read_quakeml
 import gamma
 from gamma import AssociationConfig
 from phasenet_das.catalog import associate_picks, explain_rejected, write_association, write_catalog
-from phasenet_das.tables import PICK_COLUMNS, conform, empty_picks, make_pick_ids, read_events, read_picks
+from phasenet_das.errors import ChannelGeometryError
+from phasenet_das.tables import (
+    CHANNEL_COLUMNS,
+    PICK_COLUMNS,
+    conform,
+    empty_picks,
+    make_pick_ids,
+    read_events,
+    read_picks,
+)
 from tests.workflow.cables import channel_table, event_picks
 
 ORIGIN = pd.Timestamp("2024-01-01T00:01:00", tz="UTC")
@@ -70,10 +79,31 @@ def test_no_picks_give_an_empty_catalog(tmp_path: Path) -> None:
 
 def test_picks_that_have_no_place_are_named_with_the_names_of_the_table() -> None:
     channels = channel_table(60, "SIM")
-    lines = explain_rejected(associate_picks(_picks(), channels), channels)
-    assert lines[0] == "picks without an event: 120 unknown station"
-    assert lines[1].startswith("No position for C (120 picks); the channel table holds SIM. Pick with ")
+    ours = conform(channels.assign(station_id="C", status="ok"), CHANNEL_COLUMNS)
+    ours = ours[(ours["channel_index"] < 40) & (ours["channel_index"] != 7)]
+    known = pd.concat([ours, conform(channels, CHANNEL_COLUMNS)], ignore_index=True)
+    other = _picks().iloc[:5].assign(station_id="X", pick_id=range(5))
+    picks = pd.concat([_picks(), other], ignore_index=True)
+    lines = explain_rejected(associate_picks(picks, known), known)
+    assert "47 unknown station" in lines[0]
+    assert lines[1].startswith(
+        "No position for C channels 7, 40-59 (42 picks), X (5 picks); the channel table holds C, SIM. "
+    )
     assert explain_rejected(associate_picks(_picks()), None) == []
+
+
+def test_a_channel_table_of_another_cable_is_refused() -> None:
+    channels = channel_table(60, "SIM")
+    with pytest.raises(ChannelGeometryError, match=r"No position for C \(120 picks\).* holds SIM. Pick with"):
+        associate_picks(_picks(), channels)
+    far = channel_table(60, "C").assign(channel_index=range(100, 160))
+    with pytest.raises(ChannelGeometryError, match=r"No position for C channels 0-59 \(120 picks\)"):
+        associate_picks(_picks(), far)
+    scattered = _picks().iloc[0:60:2]
+    with pytest.raises(
+        ChannelGeometryError, match=r"channels 0, 2, 4, 6, 8, 10, 12, 14 and 22 more \(30 picks"
+    ):
+        associate_picks(scattered, far)
 
 
 def test_the_settings_reach_the_associator() -> None:
