@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -49,6 +50,8 @@ app = typer.Typer(
 app.add_typer(weights_app, name="weights")
 app.add_typer(magnitude_app, name="magnitude")
 
+log = logging.getLogger(__name__)
+
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -76,6 +79,8 @@ def _common(
     logging.getLogger("pint").setLevel(logging.ERROR)  # dascore's own units, redefined on purpose
     for name in ("phasenet_das", "gamma"):
         logging.getLogger(name).setLevel(logging.INFO if verbose else logging.WARNING)
+    if not verbose:  # dask sets its level itself, when it is imported, here and in the workers
+        os.environ.setdefault("DASK_LOGGING__DISTRIBUTED", "warning")
 
 
 @app.command()
@@ -248,18 +253,22 @@ def watch(
     """
     from phasenet_das.catalog import associate_picks
     from phasenet_das.config import DataSettings, PickSettings
-    from phasenet_das.geometry import load_channels
+    from phasenet_das.errors import ChannelGeometryError
+    from phasenet_das.geometry import load_channel_file, load_channels
     from phasenet_das.picking import Watcher, load_picker
-    from phasenet_das.tables import read_channels
 
     base = base_config(config)
     data = override(base.data, DataSettings, station_id=station_id)
     settings = override(base.pick, PickSettings, weights=weights, min_score=min_score, device=device)
     cable = station_id or base.data.station_id
-    receivers = load_channels(base.channels, cable) if channels is None else read_channels(channels, cable)
+    receivers = load_channel_file(channels, cable) if channels else load_channels(base.channels, cable)
 
     def find_events(picks: Any) -> Any:  # noqa: ANN401 - two tables
-        found = associate_picks(picks, receivers, base.association)
+        try:
+            found = associate_picks(picks, receivers, base.association)
+        except ChannelGeometryError as error:  # other cables may have picks in the next minutes
+            log.warning("%s", error)
+            found = associate_picks(picks.iloc[:0], receivers, base.association)
         return found.events, found.picks
 
     watcher = Watcher(
@@ -300,20 +309,15 @@ def associate(
     import pandas as pd
 
     from phasenet_das.catalog import associate_picks, explain_rejected, write_association, write_catalog
-    from phasenet_das.geometry import load_channels
+    from phasenet_das.geometry import load_channel_file, load_channels, only_station
     from phasenet_das.provenance import provenance
-    from phasenet_das.tables import read_channels, read_metadata, read_pick_tables
+    from phasenet_das.tables import read_metadata, read_pick_tables
 
     base = base_config(config)
-    table = read_pick_tables(picks)
-    cable = station_id or (table["station_id"].iloc[0] if table["station_id"].nunique() == 1 else None)
-    if channels is not None:
-        placed = [read_channels(channels, cable)]
-    else:
-        found = load_channels(base.channels, cable or base.data.station_id)
-        placed = [] if found is None else [found]
-    if stations is not None:
-        placed.append(read_channels(stations))
+    table = read_pick_tables(picks, station_id)
+    cable = station_id or only_station(table) or base.data.station_id
+    fibre = load_channel_file(channels, cable) if channels else load_channels(base.channels, cable)
+    placed = [found for found in (fibre, load_channel_file(stations, None)) if found is not None]
     receivers = pd.concat(placed, ignore_index=True) if placed else None
     result = associate_picks(table, receivers, base.association, workers=workers)
     origin = {key: read_metadata(picks[0]).get(key) for key in ("weights_id", "amplitude_unit")}
@@ -357,8 +361,9 @@ def export(
         export_differential_times,
         export_stations,
     )
+    from phasenet_das.geometry import load_channel_file, only_station
     from phasenet_das.io.inputs import find_recordings
-    from phasenet_das.tables import read_channels, read_events, read_metadata, read_picks
+    from phasenet_das.tables import read_events, read_metadata, read_picks
 
     if format_ not in {*EXPORT_FORMATS, "hypodd-dtcc"}:
         names = (*EXPORT_FORMATS, "hypodd-dtcc")
@@ -371,8 +376,7 @@ def export(
             f"--channels channels.csv -o {folder}"
         )
     events, picks = read_events(folder / "events.parquet"), read_picks(folder / "picks.parquet")
-    cable = picks["station_id"].iloc[0] if picks["station_id"].nunique() == 1 else None
-    placed = None if channels is None else read_channels(channels, cable)
+    placed = load_channel_file(channels, only_station(picks))
     if stations is not None:
         if placed is None:
             raise ConfigError("--stations: say --channels CHANNELS.csv, which holds the positions.")

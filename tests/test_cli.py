@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,8 +17,9 @@ from typer.main import get_command
 
 from phasenet_das import io
 from phasenet_das.cli import app, main
-from phasenet_das.tables import read_coverage, read_metadata, read_picks
+from phasenet_das.tables import read_coverage, read_events, read_metadata, read_picks
 from tests.models_on_disk import save_random_phasenet
+from tests.workflow.cables import channel_table, event_picks
 
 
 @pytest.fixture(scope="module")
@@ -236,3 +238,71 @@ def test_simulates_a_recording_that_can_be_read(run: Run, workplace: Path) -> No
     wrong = run("simulate", "-o", "other", "--scenario", "eazy", cwd=workplace)
     assert wrong.returncode == 1
     assert "Did you mean 'easy'" in wrong.stderr
+
+
+@pytest.fixture
+def picked(tmp_path: Path) -> Path:
+    """Picks of an event on 60 channels, as another program writes them: without the name of the cable."""
+    channels = channel_table(60, "C")
+    picks = event_picks(channels, [10.0])
+    picks[["channel_index", "phase_time", "phase_type", "phase_score"]].to_csv(
+        tmp_path / "picks.csv", index=False
+    )
+    channels.assign(status=np.where(np.arange(60) < 20, "bad", "ok")).to_csv(tmp_path / "ch.csv", index=False)
+    return tmp_path
+
+
+def test_associate_names_the_cable_and_leaves_out_what_is_marked_bad(run: Run, picked: Path) -> None:
+    nameless = run("associate", "picks.csv", "--channels", "ch.csv", "-o", "out", cwd=picked)
+    assert nameless.returncode == 1
+    assert "--station-id" in nameless.stderr
+    answer = run(
+        "associate", "picks.csv", "--channels", "ch.csv", "-o", "out", "--station-id", "C", cwd=picked
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.startswith("1 events from 80 of 120 picks")
+    assert "No position for C channels 0-19 (40 picks)" in answer.stderr
+    (picked / "c.yaml").write_text("channels: {path: ch.csv}\ndata: {station_id: C}\n")
+    by_settings = run(
+        "associate", "picks.csv", "--config", "c.yaml", "-o", "two", "--station-id", "C", cwd=picked
+    )
+    assert by_settings.stdout.startswith("1 events from 80 of 120 picks")
+    sites = run("export", "out", "--channels", "ch.csv", "--stations", "s.csv", "-o", "cat.xml", cwd=picked)
+    assert sites.returncode == 0, sites.stderr
+    assert len((picked / "s.csv").read_text().splitlines()) == 1 + 40
+
+
+def test_associate_fails_when_no_pick_has_a_place(run: Run, picked: Path) -> None:
+    answer = run(
+        "associate", "picks.csv", "--channels", "ch.csv", "-o", "out", "--station-id", "B", cwd=picked
+    )
+    assert answer.returncode == 1
+    assert "error: No position for B (120 picks); the channel table holds C." in answer.stderr
+    assert not (picked / "out").exists()
+
+
+def test_watch_goes_on_while_no_pick_has_a_place(
+    run: Run, workplace: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    channel_table(20, "OTHER").to_csv(tmp_path / "ch.csv", index=False)
+    arguments = ("-o", tmp_path / "live", "--weights", "weights", "--channels", tmp_path / "ch.csv", "--once")
+    answer = run("watch", "record.h5", *arguments, "--settle", "0", "--station-id", "C", cwd=workplace)
+    assert answer.returncode == 0, answer.stderr
+    assert "the channel table holds OTHER" in caplog.text
+    assert read_events(tmp_path / "live" / "events.parquet").empty
+
+
+@pytest.mark.parametrize(("flag", "level"), [((), "WARNING"), (("-v",), "INFO")])
+def test_the_cluster_is_quiet_unless_asked(flag: tuple[str, ...], level: str) -> None:
+    """Dask sets the level of its loggers when it is imported, so it is asked in a process of its own."""
+    code = (
+        "import logging, sys\nfrom phasenet_das.cli import main\n"
+        f"sys.argv = ['phasenet-das', *{flag!r}, 'weights', 'list']\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "import distributed\nprint(logging.getLevelName(logging.getLogger('distributed').level))\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DASK_")}
+    answer = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
+    assert answer.stdout.splitlines()[-1] == level
