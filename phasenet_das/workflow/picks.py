@@ -26,6 +26,7 @@ __all__ = ["join_coverage", "pick_block"]
 log = logging.getLogger(__name__)
 
 _OF_BLOCKS = ("examined", "skipped", "unreadable")
+_TO = " ... "
 _FATAL = (ConfigError, DeviceError, TableError, WeightsError)
 
 
@@ -105,7 +106,7 @@ def join_coverage(index: str | Path, blocks: list[str]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Coverage table; spans that adjoin and are alike are one row.
+        Coverage table; spans that adjoin and are alike are one row, with the first and the last file of it.
     """
     never = read_coverage(index)
     tables = [read_coverage(path) for path in blocks]
@@ -118,7 +119,15 @@ def join_coverage(index: str | Path, blocks: list[str]) -> pd.DataFrame:
     runs = table.groupby((~joined).cumsum(), sort=False)
     out = runs.first()
     out["end"] = runs["end"].last()
+    out["source"] = _first_to_last(out["source"], runs["source"].last())
     return conform(out.sort_values(["station_id", "start"], kind="stable"), COVERAGE_COLUMNS, "coverage")
+
+
+def _first_to_last(begin: pd.Series, end: pd.Series) -> pd.Series:
+    """Name the first file of the first rows and the last file of the last, as the rows themselves do."""
+    first = begin.str.split(_TO, regex=False).str[0]
+    last = end.str.split(_TO, regex=False).str[-1]
+    return first.where(first == last, first + _TO + last)
 
 
 def _within(coverage: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
