@@ -28,10 +28,15 @@ if TYPE_CHECKING:
         ResourceIdentifier,
     )
 
-__all__ = ["to_obspy", "write_quakeml"]
+__all__ = ["to_obspy", "unplaced_origin", "write_quakeml"]
 
 _ROOT: Final = "smi:local/phasenet-das"
 _NOT_IN_A_RESOURCE_ID: Final = re.compile(r"[^A-Za-z0-9\-.*()_~'+?=,;/&]")
+_NO_ORIGIN: Final = "No origin:"
+_NO_ORIGIN_TEXT: Final = re.compile(
+    rf"{_NO_ORIGIN} (?P<time>\S+ \S+) UTC"
+    r"(?:.*, (?P<distance>[\d.]+)(?: ± [\d.]+)? km from the nearest channel)?"
+)
 _KM_PER_DEGREE: Final = 111.195  # of a great circle on a sphere of 6371 km
 _ELLIPSE_SIGMA: Final = math.sqrt(-2 * math.log(1 - 0.6827))  # half-axis of the 68 % ellipse in sigma
 _ELLIPSE: Final = ("ellipse_major_km", "ellipse_minor_km", "ellipse_azimuth_deg")
@@ -301,7 +306,7 @@ def _comments(row: dict[str, Any], name: str, left_out: int) -> list[Comment]:
 
     texts = []
     if not located(row):
-        texts.append(f"No origin: {describe_event(row)}")
+        texts.append(f"{_NO_ORIGIN} {describe_event(row)}")
     if row["location_quality"]:
         flags = "; ".join(explain_flags(row["location_quality"]))
         texts.append(f"location_quality {row['location_quality']}: {flags}")
@@ -314,6 +319,27 @@ def _comments(row: dict[str, Any], name: str, left_out: int) -> list[Comment]:
         Comment(text=text, resource_id=_resource_id("comment", f"{name}/{number}"))
         for number, text in enumerate(texts)
     ]
+
+
+def unplaced_origin(event: Event) -> tuple[pd.Timestamp, float] | None:
+    """Read the time and distance of an event that :func:`to_obspy` could give no origin.
+
+    Parameters
+    ----------
+    event : obspy.core.event.Event
+        An event.
+
+    Returns
+    -------
+    tuple of pandas.Timestamp and float, or None
+        Origin time (UTC) and distance from the nearest channel (km, NaN where it is unknown), as precise as
+        their uncertainty; None where no comment of the event holds them.
+    """
+    for comment in event.comments:
+        found = _NO_ORIGIN_TEXT.match(comment.text or "")
+        if found is not None:
+            return pd.Timestamp(found["time"], tz="UTC"), float(found["distance"] or math.nan)
+    return None
 
 
 def _creation_info(values: Mapping[str, Any] | None) -> CreationInfo | None:

@@ -33,7 +33,8 @@ def read_reference(path: str | Path) -> pd.DataFrame:
     ----------
     path : str or pathlib.Path
         An event table of this package (CSV or Parquet), a CSV as USGS ComCat gives it (``time, latitude,
-        longitude, depth`` in km, ``mag, id``), or QuakeML (``.xml``, ``.qml``).
+        longitude, depth`` in km, ``mag, id``), or QuakeML (``.xml``, ``.qml``); of this package's, events
+        without coordinates keep their time and distance.
 
     Returns
     -------
@@ -88,20 +89,26 @@ def _read_quakeml(path: Path) -> pd.DataFrame:
         catalog = read_obspy(str(path))
     except (TypeError, ValueError, SyntaxError) as error:
         raise TableError(f"{path}: cannot be read as QuakeML ({error}).") from error
-    return pd.DataFrame([_row(event) for event in catalog], columns=list(REFERENCE_COLUMNS[:-1]))
+    return pd.DataFrame([_row(event) for event in catalog], columns=list(REFERENCE_COLUMNS))
 
 
 def _row(event: Any) -> dict[str, Any]:  # noqa: ANN401 - an obspy Event
+    from phasenet_das.catalog.obspy_events import unplaced_origin
+
     origin = event.preferred_origin() or (event.origins[0] if event.origins else None)
     magnitude = event.preferred_magnitude() or (event.magnitudes[0] if event.magnitudes else None)
     depth_m = getattr(origin, "depth", None)
+    time, distance_km = None if origin is None else pd.Timestamp(origin.time.ns, unit="ns", tz="UTC"), np.nan
+    if origin is None:  # QuakeML has no origin without coordinates; our own says in words what is known
+        time, distance_km = unplaced_origin(event) or (None, np.nan)
     return {
         "event_id": str(event.resource_id).rsplit("/", 1)[-1],
-        "time": None if origin is None else pd.Timestamp(origin.time.ns, unit="ns", tz="UTC"),
+        "time": time,
         "longitude": _number(getattr(origin, "longitude", None)),
         "latitude": _number(getattr(origin, "latitude", None)),
         "depth_km": _number(depth_m) / 1e3,
         "magnitude": _number(getattr(magnitude, "mag", None)),
+        "source_distance_km": distance_km,
     }
 
 

@@ -11,6 +11,7 @@ from obspy.io.quakeml.core import _validate
 
 from phasenet_das.catalog import thin_picks, to_obspy, write_quakeml
 from phasenet_das.errors import TableError
+from phasenet_das.evaluate import evaluate_events, read_reference
 
 
 @pytest.fixture
@@ -170,3 +171,26 @@ def test_a_repeated_event_id_is_refused(events, picks):
 def test_a_missing_column_is_named(events, picks):
     with pytest.raises(TableError, match="event_id"):
         to_obspy(events.drop(columns="event_id"), picks)
+
+
+@pytest.mark.parametrize(
+    "unknown", [[], ["time_uncertainty_s"], ["source_distance_uncertainty_km"], ["source_distance_km"]]
+)
+def test_a_catalog_without_coordinates_is_its_own_reference(events, picks, tmp_path, unknown):
+    """QuakeML gives such an event no origin; the package reads its time and distance again."""
+    times = events["time"] + pd.Timedelta("400ms")
+    known = events.assign(time=times, **dict.fromkeys(unknown, np.nan))
+    path = write_quakeml(known, picks, tmp_path / "catalog.xml")
+    read = read_reference(path)
+    assert read["event_id"].tolist() == known["event_id"].tolist()
+    np.testing.assert_allclose((read["time"] - times).dt.total_seconds(), 0, atol=0.006)
+    assert read["longitude"].isna().tolist() == [False, True]
+    distance = known["source_distance_km"][1]
+    np.testing.assert_allclose(read["source_distance_km"], [np.nan, distance], atol=0.05)
+    assert evaluate_events(known, read).table["num_matched"].tolist() == [2]
+
+
+def test_other_events_without_an_origin_are_refused(tmp_path):
+    obspy.core.event.Catalog([obspy.core.event.Event()]).write(tmp_path / "other.xml", format="QUAKEML")
+    with pytest.raises(TableError, match="without a time"):
+        read_reference(tmp_path / "other.xml")
