@@ -77,8 +77,12 @@ def test_pyocto_there_and_back(picks, channels):
 
 
 def test_obspy_there_and_back(picks, channels):
-    found = catalog.from_obspy_picks(catalog.to_obspy_picks(picks, channels), channels)
-    same_picks(found, picks, within_ns=1, score=False)
+    made = catalog.to_obspy_picks(picks, channels)
+    assert {one.waveform_id.get_seed_string() for one in made} >= {"XX.D2000..", "CI.CCC.."}
+    assert [one.phase_hint for one in made] == picks["phase_type"].tolist()
+    assert [one.time.ns for one in made] == picks["phase_time"].astype("int64").tolist()
+    found = catalog.from_obspy_picks(made, channels)
+    same_picks(found, picks, within_ns=0, score=False)
 
 
 def test_seisbench_there_and_back(picks, channels):
