@@ -6,7 +6,6 @@ all events and carry their neighbours along. Neither depends on the number of wo
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from gamma.mixture import Components
 from gamma.setup import Setup
+from gamma.workers import context
 
 __all__ = ["Runner", "Span", "cut_batches", "cut_blocks", "open_runner"]
 
@@ -72,15 +72,11 @@ def _call(job: tuple[Callable[[Setup, Any], Any], Any]) -> Any:  # noqa: ANN401 
 
 @contextmanager
 def open_runner(setup: Setup, workers: int) -> Iterator[Runner]:
-    """Give a runner with so many processes.
-
-    Processes are spawned, not forked: a fork after threads were started can hang.
-    """
+    """Give a runner with so many processes."""
     if workers <= 1:
         yield Runner(setup)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=_initialise, initargs=(setup,)) as pool:
+    with ProcessPoolExecutor(workers, context(), initializer=_initialise, initargs=(setup,)) as pool:
         yield Runner(setup, pool)
 
 

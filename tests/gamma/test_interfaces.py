@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -209,3 +213,50 @@ def test_drop_in_says_what_is_wrong_with_velocities(case, change, message):
 def test_drop_in_takes_a_step_written_as_two_nodes_of_one_depth():
     velocity = {"z": [-2.0, 5.0, 5.0, 9.0], "p": [5.0, 5.0, 6.0, 6.0], "s": [2.9, 2.9, 3.5, 3.5]}
     assert [(layer.depth_km, layer.vp_km_s) for layer in _layers(velocity)] == [(-2, 5), (5, 6), (9, 6)]
+
+
+def test_a_plain_script_with_workers_runs_once(tmp_path):
+    """Scripts for GaMMA seldom guard their main part; new processes must not run it again."""
+    stations = made.network()
+    picks = made.make_picks(stations, made.events(3, spacing_s=3600.0))
+    theirs, places = gmma_tables(picks, stations)
+    theirs.to_csv(tmp_path / "picks.csv", index=False)
+    places.to_csv(tmp_path / "stations.csv", index=False)
+    (tmp_path / "script.py").write_text(
+        "import pandas as pd\n"
+        "from gamma.utils import association\n"
+        "print('started')\n"
+        f"config = {gmma_config(ncpu=2)}\n"
+        "events, _ = association(pd.read_csv('picks.csv'), pd.read_csv('stations.csv'), config)\n"
+        "print(len(events), 'events of', __file__)\n"
+    )
+    path = os.pathsep.join([str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": path},
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == ["started", f"3 events of {tmp_path / 'script.py'}"]
+
+
+def test_workers_start_from_text_typed_at_a_prompt():
+    code = (
+        "from gamma import AssociationConfig as C, associate; from tests.gamma import made_picks as m;"
+        "s = m.network(); p = m.make_picks(s, m.events(2, spacing_s=3600.0));"
+        "print(len(associate(p, s, C(**m.settings()), workers=2).events))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-"],
+        input=code,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[2],
+        timeout=300,
+    )
+    assert done.stdout.split() == ["2"], done.stderr
