@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+from importlib.resources import files
 from pathlib import Path
 
+from gamma.errors import nearest_name
 from phasenet_das.config import Config, DataSettings, PickSettings
+from phasenet_das.errors import ChannelGeometryError, TableError, WeightsError
 from phasenet_das.workflow.blocks import CATALOG, TRAINING, BlockIndex, neighbours, recordings_of
 from phasenet_das.workflow.student import student_settings
 
@@ -13,6 +17,8 @@ __all__ = ["FINAL", "Plan"]
 
 FINAL = "final"
 """The stage whose events are the catalog."""
+
+_SEISBENCH = re.compile(r"seisbench:[\w.-]+")
 
 
 class Plan:
@@ -94,6 +100,35 @@ class Plan:
                 found.update(find_recordings(data.inputs, data.alternatives))
         return sorted(path for path in found if Path(path).is_file())
 
+    def check(self) -> None:
+        """Refuse settings that name weights or tables which are not there, before any job runs.
+
+        A table of channels that is ``optional``, or made by the run, may be missing; whether weights can
+        be downloaded is not asked.
+
+        Raises
+        ------
+        WeightsError
+            Weights are no bundled model, no ``seisbench:NAME``, and no model folder or file that exists.
+        ChannelGeometryError, TableError
+            A channel table, or a table of the seismometers, does not exist.
+        """
+        _check_weights("pick: weights", self.config.pick.weights)
+        if self.rounds and self.config.train.weights is not None:
+            _check_weights("train: weights", self.config.train.weights)
+        there = self.channel_tables()
+        for name, cable in self.config.cable_settings().items():
+            path = cable.channels.path
+            if path is not None and path not in there and not cable.channels.optional:
+                raise ChannelGeometryError(
+                    f"channels: path: {path}: no such file, expected the channel table of cable '{name}'. "
+                    "Correct the path, leave it out, or say optional: true to go on without positions."
+                )
+        stations = self.config.stations
+        for path in (stations.path, *stations.picks):
+            if path is not None and not Path(path).is_file():
+                raise TableError(f"stations: {path}: no such file. Correct stations.path or stations.picks.")
+
     def channel_tables(self) -> list[str]:
         """List the channel and station tables that exist or are made by the run."""
         cables = self.config.cable_settings().values()
@@ -127,3 +162,17 @@ class Plan:
         if Path(self.results("report.html")).exists():
             lines.append(f"The report: {self.results('report.html')}")
         return "\n".join(lines)
+
+
+def _check_weights(setting: str, name: str) -> None:
+    bundled = [folder.name for folder in (files("phasenet_das.models") / "weights").iterdir()]
+    path = Path(name)
+    if _SEISBENCH.fullmatch(name) or name in bundled or path.is_file() or (path / "config.json").is_file():
+        return
+    from phasenet_das.models import list_weights  # torch, which is slow to import, only for the message
+
+    hint = nearest_name(name, [*list_weights(), "seisbench:original"])
+    raise WeightsError(
+        f"{setting}: found '{name}', expected a bundled model, seisbench:NAME, a model folder (with "
+        f"config.json) or a checkpoint file that exists.{hint}"
+    )

@@ -68,3 +68,19 @@ def test_recordings_that_are_not_there_are_named(tmp_path: Path) -> None:
     answer = snakemake(tmp_path, ROOT / "configs" / "ridgecrest.yaml", "--dry-run")
     assert answer.returncode != 0
     assert "no recording found in data/quakeflow_das/ridgecrest_north/data" in answer.stdout + answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("section", "message"),
+    [
+        ("pick: {weights: phasnet}", "Did you mean 'phasenet'?"),
+        ("channels: {path: no.csv}", "no.csv: no such file, expected the channel table"),
+    ],
+)
+def test_what_is_not_there_is_named_before_any_job_runs(tmp_path: Path, section: str, message: str) -> None:
+    (tmp_path / "1.h5").touch()
+    config = tmp_path / "config.yaml"
+    config.write_text(f"name: a\ndata: {{inputs: [1.h5]}}\n{section}\n")
+    answer = snakemake(tmp_path, config, "--dry-run")
+    assert answer.returncode != 0
+    assert message in answer.stdout + answer.stderr

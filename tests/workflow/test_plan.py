@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from phasenet_das.config import Config, load_config, write_config
-from phasenet_das.errors import ConfigError
+from phasenet_das.errors import ChannelGeometryError, ConfigError, TableError, WeightsError
 from phasenet_das.workflow.plan import Plan
 
 
@@ -73,3 +73,44 @@ def test_effective_settings_read_back_as_they_were(tmp_path: Path) -> None:
         cables={"A": {"data": {"inputs": ["raw"]}}}, self_training={"train": True, "data": {"A": {}}}
     )
     assert load_config(write_config(config, tmp_path / "config.yaml")) == config
+
+
+@pytest.mark.parametrize("weights", ["phasenet", "phasenet-das", "seisbench:any.v2", "folder", "file.pt"])
+def test_weights_that_may_be_had_are_let_through(
+    weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "config.json").touch()
+    (tmp_path / "file.pt").touch()
+    Plan(Config(pick={"weights": weights}, self_training={"train": True}, train={"weights": weights})).check()
+
+
+@pytest.mark.parametrize(
+    ("sections", "message"),
+    [
+        ({"pick": {"weights": "phasnet"}}, "pick: weights: found 'phasnet', expected.* mean 'phasenet'"),
+        ({"pick": {"weights": "seisbnch:original"}}, "mean 'seisbench:original'"),
+        ({"pick": {"weights": "seisbench:"}}, "found 'seisbench:'"),
+        ({"pick": {"weights": "../weights"}}, r"found '\.\./weights', expected"),
+        ({"pick": {"weights": "."}}, r"expected .*a model folder \(with config.json\)"),
+        (
+            {"train": {"weights": "phasenet_das"}, "self_training": {"train": True}},
+            "train: weights: found 'phasenet_das', expected.* mean 'phasenet-das'",
+        ),
+    ],
+)
+def test_weights_that_nothing_answers_to_are_refused(sections: dict, message: str) -> None:
+    plan = Plan(Config(**sections))
+    with pytest.raises(WeightsError, match=message):
+        plan.check()
+
+
+def test_tables_that_are_not_there_are_refused(tmp_path: Path) -> None:
+    missing = str(tmp_path / "no.csv")
+    with pytest.raises(ChannelGeometryError, match=r"no\.csv: no such file, expected .* cable 'A'"):
+        Plan(Config(cables={"A": {"channels": {"path": missing}}})).check()
+    with pytest.raises(TableError, match=r"stations: .*no\.csv"):
+        Plan(Config(stations={"path": missing, "picks": [missing]})).check()
+    Plan(Config(channels={"path": missing, "optional": True})).check()
+    Plan(Config(name="a", simulate={"scenario": "demo"})).check()  # the run makes its table

@@ -9,6 +9,7 @@ from phasenet_das.workflow.running import RUN_VARIABLE, RunLock
 
 CONFIG = load_config(config)
 PLAN = Plan(CONFIG)
+PLAN.check()
 LOCK = RunLock(PLAN.results(".lock"))
 ENVIRONMENT = str(Path(workflow.basedir) / "environment.yml")
 SCATTER = CONFIG.scatter.model_dump(mode="json")
