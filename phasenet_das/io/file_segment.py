@@ -17,7 +17,7 @@ from phasenet_das.io.inputs import PSEUDO_PATH
 from phasenet_das.io.listing import content_key
 from phasenet_das.io.read import open_source
 from phasenet_das.io.recording import Recording
-from phasenet_das.io.segments import ALL_CHANNELS, check_span
+from phasenet_das.io.segments import ALL_CHANNELS, check_span, hidden_by_offset, say_hidden
 
 __all__ = ["FileSegment", "Pieces"]
 
@@ -161,7 +161,7 @@ class FileSegment:
         try:
             recording = self._open(k)
             rows = self.rows[str(self.pieces.geometry[k])][0][channels]
-            _copy(recording, rows, int(self.pieces.skipped[k]) + first, out)
+            hidden = _copy(recording, rows, int(self.pieces.skipped[k]) + first, out)
         except (PhaseNetDASError, *BROKEN_FILE) as error:
             reason = str(error) if path in str(error) else f"{path}: {type(error).__name__}: {error}"
             if self.strict:
@@ -170,6 +170,8 @@ class FileSegment:
             _say(logging.ERROR, f"{self.name}: samples are lost: {reason}", len(self.failures))
             out[:] = np.nan
             return
+        if hidden.any() and path not in self.notes:
+            self._note(path, say_hidden(self.channel_index[channels][hidden]))
         self._judge(path, out)
 
     def _open(self, k: int) -> Recording:
@@ -191,11 +193,13 @@ class FileSegment:
             return
         edge = block[:: max(1, block.shape[0] // 8), -1]
         if (edge == 0).all() and not block.any():
-            self.notes[path] = f"{path}: nothing but zeros in what was read of it."
+            self._note(path, "nothing but zeros in what was read of it.")
         elif not np.isfinite(edge).any() and not np.isfinite(block).any():
-            self.notes[path] = f"{path}: nothing finite in what was read of it."
-        if path in self.notes:
-            _say(logging.WARNING, f"{self.name}: {self.notes[path]}", len(self.notes))
+            self._note(path, "nothing finite in what was read of it.")
+
+    def _note(self, path: str, text: str) -> None:
+        self.notes[path] = f"{path}: {text}"
+        _say(logging.WARNING, f"{self.name}: {self.notes[path]}", len(self.notes))
 
 
 def _say(level: int, text: str, count: int) -> None:
@@ -218,8 +222,12 @@ def _check_unchanged(pieces: Pieces, k: int) -> int:
     return stat.st_mtime_ns
 
 
-def _copy(recording: Recording, rows: np.ndarray, first: int, out: np.ndarray) -> None:
-    """Copy rows of a recording, from its sample `first` on, in parts of bounded size."""
+def _copy(recording: Recording, rows: np.ndarray, first: int, out: np.ndarray) -> np.ndarray:
+    """Copy rows of a recording, from its sample `first` on, in parts of bounded size.
+
+    Returns in which rows float32 loses the signal, shape (channel,), bool.
+    """
+    hidden = np.zeros(len(rows), bool)
     lowest, highest = int(rows.min()), int(rows.max()) + 1
     wanted: slice | np.ndarray = rows - lowest
     if len(rows) == highest - lowest and (np.diff(rows) == 1).all():
@@ -233,7 +241,10 @@ def _copy(recording: Recording, rows: np.ndarray, first: int, out: np.ndarray) -
                 f"{recording.label}: holds fewer samples than its header says (asked for "
                 f"{(highest - lowest, end - begin)}, found {block.shape}). It was probably cut short."
             )
-        out[:, begin:end] = block[wanted]
+        values = block[wanted]
+        out[:, begin:end] = values
+        hidden |= hidden_by_offset(values)
+    return hidden
 
 
 @lru_cache(maxsize=_OPEN_FILES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
@@ -33,14 +34,19 @@ __all__ = [
     "Segment",
     "check_span",
     "gauge_length_of",
+    "hidden_by_offset",
     "sample_time_ns",
+    "say_hidden",
     "segment_name",
     "segment_of_patch",
 ]
 
+log = logging.getLogger(__name__)
+
 ALL_CHANNELS = slice(None)
 Generator: TypeAlias = Callable[[int, int, slice], np.ndarray]
 _GAUGE_NAMES = ("gauge_length_m", "gauge_length")
+_FINE_STEPS = 100
 
 
 @runtime_checkable
@@ -72,7 +78,8 @@ class Segment(Protocol):
     failures : dict of str to str
         Files that could not be read after all, with the reason; their samples are NaN.
     notes : dict of str to str
-        Files that were read but look wrong (nothing but zeros or NaN), with what was found.
+        Files that were read but look wrong (nothing but zeros or NaN, a signal lost to its offset), with what
+        was found.
     """
 
     station_id: str
@@ -213,7 +220,12 @@ class ArraySegment(_Described):
     def load(self, first: int, end: int, channels: slice = ALL_CHANNELS) -> np.ndarray:
         """Copy samples ``[first, end)``; see :meth:`Segment.load`."""
         check_span(self, first, end)
-        return np.array(self._data[channels, first:end], dtype=np.float32, order="C")
+        values = self._data[channels, first:end]
+        hidden = hidden_by_offset(values)
+        if hidden.any() and not self.notes:
+            self.notes[self.name] = f"{self.name}: {say_hidden(self.channel_index[channels][hidden])}"
+            log.warning("%s", self.notes[self.name])
+        return np.array(values, dtype=np.float32, order="C")
 
     def inputs(self, first: int, end: int) -> list[tuple[str, str]]:
         """Return nothing: no file is behind this segment."""
@@ -248,6 +260,37 @@ class GeneratedSegment(_Described):
         """Return nothing: no file is behind this segment."""
         check_span(self, first, end)
         return []
+
+
+def hidden_by_offset(values: np.ndarray) -> np.ndarray:
+    """Say on which channels float32 loses the signal, because an offset takes its digits.
+
+    Parameters
+    ----------
+    values : numpy.ndarray, shape (channel, time), real
+        As stored.
+
+    Returns
+    -------
+    numpy.ndarray, shape (channel,), bool
+        Where float32 has less than 100 steps between the extremes, and rounds; not judged from less than
+        100 samples.
+    """
+    if np.can_cast(values.dtype, np.float32) or values.shape[1] < _FINE_STEPS:
+        return np.zeros(len(values), bool)
+    high, low = (extreme.astype(np.float64) for extreme in (values.max(axis=1), values.min(axis=1)))
+    step = np.spacing(np.maximum(np.abs(high), np.abs(low)).astype(np.float32))
+    rounds = (step > 1) | (values.dtype.kind == "f")  # whole numbers below 2**24 are held exactly
+    hidden: np.ndarray = rounds & (high > low) & (high - low < _FINE_STEPS * step)
+    return hidden
+
+
+def say_hidden(channel_index: np.ndarray) -> str:
+    """Say that the signal of channels is lost to an offset, and how to keep it."""
+    return (
+        f"{len(channel_index)} channel(s), such as {channel_index[0]}, have an offset so large that float32 "
+        "has fewer than 100 steps for their signal: picks are lost. Subtract the mean of each channel first."
+    )
 
 
 def segment_of_patch(patch: Patch, *, gauge_length_m: float | None = None, name: str = "") -> ArraySegment:

@@ -18,9 +18,10 @@ __all__ = ["coverage_table", "left_out_row"]
 _ADJOINING_NS = 1000
 _MANY_RUNS = 16
 _DONE = {
-    "dead": ("skipped", "one value only: not picked there"),
+    "dead": ("skipped", "one value only, to seven digits: not picked there"),
     "nonfinite": ("skipped", "NaN or infinite: not picked there"),
     "saturated": ("examined", "saturated: picked, the amplitudes are lower bounds"),
+    "coarse": ("examined", "a large offset hides the signal: subtract the mean of each channel first"),
 }
 
 
@@ -39,7 +40,7 @@ def coverage_table(facts: Sequence[ShardFacts], left_out: Iterable[pd.DataFrame]
     pandas.DataFrame
         ``phasenet_das.tables.COVERAGE_COLUMNS``: first what was examined, by cable and time, then the rest.
         Rows ``examined`` span a record; rows of channels that had no data over a part of it are
-        ``skipped``, those of saturated channels ``examined`` with the reason.
+        ``skipped``, those of saturated or coarse channels ``examined`` with the reason.
     """
     ordered = sorted(facts, key=lambda one: (one.station_id, one.start_ns, one.end_ns, one.first_channel))
     slots = [_slot(list(group)) for _, group in groupby(ordered, key=_slot_key)]

@@ -10,13 +10,14 @@ from phasenet_das.picking.conditioning import hold_nearest
 
 __all__ = ["KINDS", "QualityGrid", "Screened", "screen"]
 
-KINDS = ("dead", "nonfinite", "saturated")
+KINDS = ("dead", "nonfinite", "saturated", "coarse")
 """What may be wrong with a channel in a block, in the order of `Screened.flags`."""
 
 _BLOCK_S = 4.0
 _CLIPPED_SHARE = 0.02
 _CLIPPED_RUN = 3
 _CLIPPED_LEVELS = 64
+_FINE_STEPS = 100
 _CHUNK_SAMPLES = 4_000_000
 
 
@@ -109,8 +110,8 @@ class Screened:
         Samples not to be trusted: not finite, or in a dead block; None when there are none.
     edges : numpy.ndarray, shape (block,), int64
         First sample of each block in the record.
-    flags : numpy.ndarray, shape (3, channel, block), bool
-        Where channels are dead (one value only), not finite somewhere, or saturated: ``KINDS``.
+    flags : numpy.ndarray, shape (4, channel, block), bool
+        Where channels are dead (one value only), not finite somewhere, saturated, or coarse: ``KINDS``.
     """
 
     data: np.ndarray
@@ -123,7 +124,8 @@ def screen(data: np.ndarray, first: int, grid: QualityGrid) -> Screened:
     """Judge samples block by block.
 
     A block that holds one value only is dead there: its samples are missing, as those that are not finite.
-    Saturated (many samples at the very extreme, in runs) is only noted.
+    Saturated (many samples at the very extreme, in runs) is only noted, and so is coarse: float32 has less
+    than 100 steps between the extremes, since an offset takes its digits.
 
     Parameters
     ----------
@@ -153,17 +155,30 @@ def screen(data: np.ndarray, first: int, grid: QualityGrid) -> Screened:
 
 
 def _judge(data: np.ndarray, edges: np.ndarray) -> np.ndarray:
-    """Flag the blocks of some channels, shape (3, channel, block)."""
+    """Flag the blocks of some channels, shape (4, channel, block)."""
     high, low = (operation.reduceat(data, edges, axis=1) for operation in (np.maximum, np.minimum))
     finite = np.isfinite(high) & np.isfinite(low)  # both carry NaN through
     dead = (high == low) & (np.diff(np.append(edges, data.shape[1])) > 1)
-    flags = np.stack([dead & finite, ~finite, np.zeros_like(dead)])
+    flags = np.stack([dead & finite, ~finite, np.zeros_like(dead), _coarse(data, edges, high, low)])
     if finite.all():
         flags[2] = _saturated(data, edges, high, low) & ~dead
     else:
         whole = finite.all(axis=1)
         flags[2, whole] = _saturated(data[whole], edges, high[whole], low[whole]) & ~dead[whole]
     return flags
+
+
+def _coarse(data: np.ndarray, edges: np.ndarray, high: np.ndarray, low: np.ndarray) -> np.ndarray:
+    """Tell blocks between whose extremes float32 has few steps, and that take single steps."""
+    with np.errstate(invalid="ignore"):  # not finite: not coarse
+        spread, step = high - low, np.spacing(np.maximum(np.abs(high), np.abs(low)))
+    out: np.ndarray = (spread > 0) & (spread < _FINE_STEPS * step)
+    rows = np.nonzero(out.any(axis=1))[0]
+    if len(rows):  # whole counts beside an offset are held exactly, and then a count is many steps
+        change = np.abs(np.diff(data[rows], axis=1, append=data[rows, -1:]))
+        least = np.minimum.reduceat(np.where(change > 0, change, np.float32(np.inf)), edges, axis=1)
+        out[rows] &= least < 2 * step[rows]
+    return out
 
 
 def _saturated(data: np.ndarray, edges: np.ndarray, high: np.ndarray, low: np.ndarray) -> np.ndarray:

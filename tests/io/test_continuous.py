@@ -431,6 +431,39 @@ def test_files_of_nothing_are_noted(folder: Path, value: float, said: str) -> No
     assert not segment.failures
 
 
+def offset_record(case: str) -> np.ndarray:
+    """Return the record beside an offset on channels 2 and 3, stored as it often is."""
+    offset, scale, dtype = {
+        "lost counts": (10**9, 100, np.int32),
+        "lost floats": (1e7, 1.0, np.float64),
+        "lost wholly": (1e9, 1.0, np.float64),
+        "kept counts": (10**6, 2, np.int32),
+        "kept floats": (1e3, 1.0, np.float64),
+        "single": (1e7, 1.0, np.float32),
+    }[case]
+    signal = RECORD * scale if np.dtype(dtype).kind == "f" else np.rint(RECORD * scale)
+    signal = signal.astype(dtype)
+    signal[2:4] += np.dtype(dtype).type(offset)
+    return signal
+
+
+@pytest.mark.parametrize(
+    "case", ["lost counts", "lost floats", "lost wholly", "kept counts", "kept floats", "single"]
+)
+def test_a_signal_that_float32_loses_to_its_offset_is_noted(
+    tmp_path: Path, case: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    record = offset_record(case)
+    path = write_part(tmp_path / "a.h5", 0, 400, record=record)
+    of_file = open_continuous([tmp_path], DataSettings(channels=(1, 6))).segments[0]
+    of_array = ArraySegment(record, start_ns=START_NS, dt_s=DT_S, name="A")
+    for segment, name in ((of_file, str(path)), (of_array, "A")):
+        caplog.clear()
+        segment.load(0, 400)
+        assert list(segment.notes) == ([name] if "lost" in case else [])
+        assert ("2 channel(s), such as 2, have an offset so large" in caplog.text) == ("lost" in case)
+
+
 def test_files_that_touch_to_a_millisecond_and_touch_of_time(tmp_path: Path) -> None:
     """A third of a hundred hertz: stamps rounded to ms, written and read through files."""
     dt_s = 0.1 / 3

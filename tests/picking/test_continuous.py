@@ -232,6 +232,16 @@ def test_bad_channels_are_named_with_what_was_done(tmp_path: Path) -> None:
         _pick(folder, tmp_path / "strict.parquet", selection=Selection(strict=True))
 
 
+def test_channels_whose_offset_hides_the_signal_are_named(tmp_path: Path) -> None:
+    data = _noise().astype(np.float64)
+    data[7] += 1e7
+    folder = _write(tmp_path / "raw", data, [1200])
+    coverage = _pick(folder, tmp_path / "picks.parquet").coverage
+    coarse = coverage[coverage["reason"].str.contains("a large offset hides the signal")]
+    assert set(coarse["first_channel"]) == set(coarse["last_channel"]) == {7}
+    assert set(coarse["status"]) == {"examined"}
+
+
 def test_ranges_of_time_and_channels(tmp_path: Path) -> None:
     folder = _write(tmp_path / "raw", _noise(), [1200])
     selection = Selection(start="2024-05-06T07:08:20", end="2024-05-06T07:08:31", channel_step=2)
