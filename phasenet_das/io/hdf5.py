@@ -46,6 +46,7 @@ _READ = {
         "distance_m",
     ),
 }
+_MANY_CHANNELS = 10  # times the samples
 _NOT_ATTRS = {"coords", "history", "data_units"}  # dascore keeps these for itself
 
 
@@ -113,7 +114,10 @@ def open_quakeflow(path: Path, file: h5py.File) -> list[Recording]:
             unit=str(attrs.get("unit") or "unknown"),
             station_id=str(attrs.get("station_id") or ""),
             attrs=_other_attrs(attrs),
-            warnings=_end_mismatch(attrs, start_time, usable_dt_s, shape[1], label),
+            warnings=(
+                *_end_mismatch(attrs, start_time, usable_dt_s, shape[1], label),
+                *_order_in_doubt(file, attrs, usable_dt_s, shape, label),
+            ),
         )
     ]
 
@@ -194,14 +198,34 @@ def _time_is_first(shape: tuple[int, int], attrs: Mapping[str, Any], dt_s: float
                 "Correct the attribute that is wrong."
             )
         return time_first
-    begin = parse_time(attrs.get("begin_time", attrs.get("start_time")))
-    end = parse_time(attrs.get("end_time"))
-    if expected is None and begin is not None and end is not None and dt_s:
-        expected = float((end - begin).astype(np.int64)) * 1e-9 / dt_s
+    expected = _promised_samples(attrs, dt_s) if expected is None else expected
     if expected is None:
         return False
     misfit = [abs(count - expected) for count in shape]
     return misfit[0] < misfit[1] and misfit[0] <= 1.5
+
+
+def _promised_samples(attrs: Mapping[str, Any], dt_s: float | None) -> float | None:
+    """Return how many samples begin and end say there are, None when they do not."""
+    begin = parse_time(attrs.get("begin_time", attrs.get("start_time")))
+    end = parse_time(attrs.get("end_time"))
+    if begin is None or end is None or not dt_s:
+        return None
+    return float((end - begin).astype(np.int64)) * 1e-9 / dt_s
+
+
+def _order_in_doubt(
+    file: h5py.File, attrs: Mapping[str, Any], dt_s: float | None, shape: tuple[int, int], label: str
+) -> tuple[str, ...]:
+    """Warn of far more channels than samples where nothing says which axis is which."""
+    said = {"dims", "nt"} & set(attrs) or {"channel_index", "distance_m"} & set(file)
+    if said or _promised_samples(attrs, dt_s) is not None or shape[0] < _MANY_CHANNELS * shape[1]:
+        return ()
+    note = (
+        f"{label}: taken for {shape[0]} channels of {shape[1]} samples, since nothing says the order of the "
+        "axes and the layout has channels first. If time is first, write the attribute dims: 'time,channel'."
+    )
+    return (note,)
 
 
 def _time_first_in(dims: Any, label: str) -> bool:  # noqa: ANN401 - an HDF5 attribute

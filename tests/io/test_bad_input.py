@@ -671,6 +671,37 @@ def test_prodml_that_says_1970_everywhere_needs_a_start(tmp_path: Path):
     assert get_channel_index(read(path, start_time=START)).tolist() == list(range(7))
 
 
+# --- the order of axes
+
+
+def transposed(path: Path, shape: tuple[int, int] = (500, 20), **attrs: Any) -> Path:
+    data = np.random.default_rng(7).standard_normal(shape).astype(np.float32)
+    return write_h5(path, data, begin_time=str(START), dt_s=DT_S, dx_m=2.0, unit="m/s", **attrs)
+
+
+def test_far_more_channels_than_samples_are_warned_about(tmp_path: Path):
+    path = transposed(tmp_path / "a.h5")
+    with pytest.warns(UserWarning, match=r"500 channels of 20 samples, since nothing says.*'time,channel'"):
+        assert read(path).shape == (500, 20)
+    assert "500 channels of 20" in describe(path).warnings[0]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "attrs",
+    [
+        {"dims": "channel,time"},
+        {"dims": "time,channel"},
+        {"nt": 20},
+        {"end_time": str(START + np.timedelta64(80, "ms"))},
+        {"shape": (150, 20)},
+    ],
+    ids=lambda attrs: next(iter(attrs)),
+)
+def test_an_order_that_is_stated_or_likely_is_not_warned_about(tmp_path: Path, attrs: dict[str, Any]):
+    read(transposed(tmp_path / "a.h5", **attrs))
+
+
 # --- writing
 
 
