@@ -279,6 +279,7 @@ def _counted_times(numbers: np.ndarray, unit: str, label: str) -> np.ndarray:
 
 def _dataarray_loader(array: Any, time_first: bool) -> Loader:  # noqa: ANN401
     def load(channels: slice, samples: slice) -> np.ndarray:
+        """Load a block, channels first."""
         block = array[samples, channels] if time_first else array[channels, samples]
         values = np.asarray(block.values)
         return values.T if time_first else values

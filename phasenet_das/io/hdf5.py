@@ -124,6 +124,7 @@ def open_quakeflow(path: Path, file: h5py.File) -> list[Recording]:
 
 def _loader(path: Path, time_first: bool) -> Any:  # noqa: ANN401 - Recording.load
     def load(channels: slice, samples: slice) -> np.ndarray:
+        """Read a block from the file, channels first."""
         import h5py
 
         with h5py.File(path, "r") as file:

@@ -323,6 +323,7 @@ def _merge(group: list[Recording]) -> Recording:
     edges = np.concatenate([[0], np.cumsum(lengths)])
 
     def load(channels: slice, samples: slice) -> np.ndarray:
+        """Load a block from the recordings that hold it."""
         blocks = [
             item.load(channels, slice(max(samples.start - a, 0), min(samples.stop, b) - a))
             for item, a, b in zip(group, edges[:-1].tolist(), edges[1:].tolist(), strict=True)
@@ -393,6 +394,7 @@ def cut(recording: Recording, channels: ChannelRange | None, time: TimeRange | N
 
 def _cut_loader(load: Loader, rows: np.ndarray, first: int) -> Loader:
     def load_cut(channels: slice, samples: slice) -> np.ndarray:
+        """Load a block of what was not cut away."""
         wanted = rows[channels]
         lowest = int(wanted.min())
         block = load(slice(lowest, int(wanted.max()) + 1), slice(samples.start + first, samples.stop + first))

@@ -108,6 +108,7 @@ class _Scan:
         return known is not None and known[:2] == [item.size, item.mtime_ns] and known[3] != "unreadable"
 
     def run(self, progress: bool) -> None:
+        """Open the files that are new or have changed, and write the index now and then."""
         from tqdm import tqdm
 
         for item in tqdm(self._to_open, desc="index", unit="file", disable=not progress, leave=False):
@@ -184,6 +185,7 @@ class _Scan:
         return Index(make_rows(rows), self._geometries)
 
     def result(self, rebuilt: bool) -> Index:
+        """Give the rows of the files that were asked for, and count what was found."""
         everything = self._everything()
         asked = {item.path for item in self._listed if not item.reason}
         skipped = [{**UNKNOWN, **_skipped_row(item)} for item in self._listed if item.reason]

@@ -155,6 +155,7 @@ class _SelectedChannels:
         self.selected: dict[str, Selected] = {}
 
     def select(self, name: str) -> int:
+        """Choose the channels of a geometry, and give the number of their place."""
         found = self._geometries[name]
         recording = replace(
             _NOTHING,

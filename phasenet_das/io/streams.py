@@ -81,6 +81,7 @@ def open_miniseed(path: Path) -> list[Recording]:
         raise DataFormatError(f"{path}: damaged miniSEED file ({error}). Copy it again.") from error
 
     def get(start_ns: int, end_ns: int) -> Stream:
+        """Read the traces of a span from the file."""
         first, last = obspy.UTCDateTime(ns=start_ns), obspy.UTCDateTime(ns=end_ns)
         return obspy.read(str(path), format="MSEED", starttime=first, endtime=last)
 
@@ -258,6 +259,7 @@ def _ragged_ends(cable: _Cable, spans: list[_Interval], label: str) -> tuple[str
 
 def _loader(get: _Get, cable: _Cable, origin_ns: int, dtype: np.dtype[Any], label: str) -> Loader:
     def load(channels: slice, samples: slice) -> np.ndarray:
+        """Load a block; every sample of it lies in a trace."""
         ids = cable.ids[channels]
         start = origin_ns + round(samples.start * cable.dt_ns)
         count = samples.stop - samples.start

@@ -157,6 +157,7 @@ def _loader(path: Path, name: str, version: str, dim: str, coords: tuple[Any, An
     along, time = coords
 
     def load(channels: slice, samples: slice) -> np.ndarray:
+        """Read a block, whole files where dascore does not cut what was asked for."""
         ranges = {} if channels == slice(0, len(along)) else {"distance": _limits(along, channels)}
         if samples != slice(0, len(time)):
             ranges["time"] = _limits(time, samples)

@@ -75,6 +75,7 @@ class _Look:
 
     @property
     def first(self) -> Segment | None:
+        """The first segment; None where nothing could be opened."""
         return None if self.source is None or not self.source.segments else self.source.segments[0]
 
 

@@ -153,6 +153,7 @@ def end_with_the_run() -> None:
         return
 
     def watch() -> None:
+        """End this process as soon as the run has ended."""
         while run.alive:
             time.sleep(_POLL_S)
         os._exit(128 + signal.SIGTERM)
