@@ -16,6 +16,7 @@ from gamma.explain import explain_picks, summarise
 from gamma.final import assign, finish
 from gamma.mirrors import find_mirrors
 from gamma.observations import load_picks
+from gamma.outside import join_outside
 from gamma.problems import full_picks, receiver_weights, seed_picks
 from gamma.receivers import load_receivers
 from gamma.search import search
@@ -89,7 +90,7 @@ def associate(
     every = full_picks(setup, observations, weight)
     with open_runner(setup, workers) as runner:
         found, thinned, history = search(runner, thinned)
-        final = finish(runner, every, found)
+        final = join_outside(setup, finish(runner, every, found))
         mirrors = find_mirrors(runner, thinned, found, final.components.theta, final.member)
     if config.use_amplitude:
         final = with_amplitudes(setup, final, observations.amplitude)

@@ -20,8 +20,10 @@ __all__ = ["Mirrors", "events_table", "picks_table"]
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
-
-_EDGE_KM = 0.05
+_SPREADS = [
+    "time_uncertainty_s", "horizontal_uncertainty_km", "depth_uncertainty_km",
+    "source_distance_uncertainty_km", "ellipse_major_km", "ellipse_minor_km", "ellipse_azimuth_deg",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ def events_table(
     -------
     pandas.DataFrame
         See the data formats page; ``longitude``, ``latitude`` are NaN when the azimuth is unconstrained,
-        ``depth_km`` when the receivers are a point.
+        ``depth_km`` when the receivers are a point. Where a location lies on the sides or the floor of the
+        search box its uncertainties are NaN: the true one may lie anywhere beyond.
     """
     theta, location = _to_decimetres(final.components.theta), final.location
     given = assigned.event >= 0
@@ -121,7 +124,10 @@ def events_table(
         if setup.receivers.num_cables:
             columns |= _mirror_columns(setup, mirrors)
     columns["log_odds"] = final.odds
-    return pd.DataFrame(columns)
+    table = pd.DataFrame(columns)
+    beyond = setup.on_edge(final.components.theta[:, 1:], top=False)
+    table.loc[beyond, table.columns.intersection(_SPREADS)] = np.nan
+    return table
 
 
 def _to_decimetres(theta: F64) -> F64:
@@ -154,15 +160,10 @@ def _mirror_columns(setup: Setup, mirrors: Mirrors) -> dict[str, F64]:
 
 def _flags(setup: Setup, final: Final, mirrors: Mirrors) -> list[str]:
     place = final.components.theta[:, 1:]
-    free = setup.upper_km > setup.lower_km
-    low = (place <= setup.lower_km + _EDGE_KM) & free
-    high = (place >= setup.upper_km - _EDGE_KM) & free
-    if setup.mode != "full":
-        low[:, 0] = False  # distance zero is a place, not an edge
     depth_range = float(setup.upper_km[2] - setup.lower_km[2])
     depth_error = np.sqrt(np.maximum(final.location.covariance[:, 3, 3], 0.0))
     flags = {
-        "at-boundary": np.asarray((low | high).any(axis=1)),
+        "at-boundary": setup.on_edge(place),
         "mirror-ambiguous": np.isfinite(mirrors.loss) & (setup.mode == "full"),
         "azimuth-unconstrained": np.full(len(place), setup.mode != "full"),
         "depth-unconstrained": (depth_error > depth_range / 4.0) & (setup.mode != "point"),

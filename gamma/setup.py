@@ -28,6 +28,7 @@ _MARGIN_KM = 50.0
 _MIN_EFFECTIVE_PICKS = 5.0
 _MAX_SIGMA_RATIO = 6.0
 _SEED_DEPTHS = (0.15, 0.5)
+_EDGE_KM = 0.05
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,27 @@ class Setup:
     def reach_s(self) -> float:
         """How long after its origin an event can be picked, windows included."""
         return self.grid.reach_s + 2.0 * self.grid.window_s
+
+    def on_edge(self, place_km: F64, *, top: bool = True) -> npt.NDArray[np.bool_]:
+        """Tell places on the edge of the search box.
+
+        Parameters
+        ----------
+        place_km : numpy.ndarray, shape (n, 3)
+        top : bool
+            Whether the top counts: other than at the sides and the floor, there is little beyond it.
+
+        Returns
+        -------
+        numpy.ndarray of bool, shape (n,)
+        """
+        free = self.upper_km > self.lower_km
+        low = (place_km <= self.lower_km + _EDGE_KM) & free
+        high = (place_km >= self.upper_km - _EDGE_KM) & free
+        low[:, 2] &= top
+        if self.mode != "full":
+            low[:, 0] = False  # distance zero is a place, not an edge
+        return np.asarray((low | high).any(axis=1))
 
 
 def make_setup(receivers: Receivers, config: AssociationConfig) -> Setup:
