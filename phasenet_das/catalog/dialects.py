@@ -189,7 +189,9 @@ def gamma_stations(channels: pd.DataFrame, network: str = "XX") -> pd.DataFrame:
 
     placed = place_stations(channels, network)
     longitude, latitude = placed["longitude"].to_numpy(), placed["latitude"].to_numpy()
-    plane = Proj(proj="aeqd", lon_0=np.median(longitude), lat_0=np.median(latitude), ellps="WGS84")
+    first = longitude[0]  # longitudes turn about it, so that 180 degrees is no edge
+    middle = first + np.median((longitude - first + 180) % 360 - 180)
+    plane = Proj(proj="aeqd", lon_0=middle, lat_0=np.median(latitude), ellps="WGS84")
     east, north = plane(longitude, latitude)
     return pd.DataFrame(
         {

@@ -57,7 +57,8 @@ def describe_event(event: Mapping[str, Any]) -> str:
     parts = [_time(event)]
     if located(event):
         parts.append(coordinates(event["longitude"], event["latitude"], event["horizontal_uncertainty_km"]))
-        parts[-1] += plus_minus(event["horizontal_uncertainty_km"], "km")
+        if math.isfinite(event["horizontal_uncertainty_km"]):
+            parts[-1] += plus_minus(event["horizontal_uncertainty_km"], "km")
         if depth_known(event):
             parts.append(f"depth {event['depth_km']:.1f}{plus_minus(event['depth_uncertainty_km'], 'km')}")
     if math.isfinite(event["source_distance_km"]):

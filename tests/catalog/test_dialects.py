@@ -53,6 +53,11 @@ def test_gamma_stations_are_where_the_channels_are(picks, channels):
     assert along == pytest.approx(199e-4 * 111.32 * np.cos(np.deg2rad(35.5)), rel=2e-3)
 
 
+def test_gamma_stations_on_both_sides_of_the_date_line_are_neighbours(channels):
+    around = channels.assign(longitude=np.where(channels.index % 2, 179.99, -179.99))
+    assert catalog.gamma_stations(around)["x(km)"].abs().max() < 3
+
+
 def test_the_associator_takes_gamma_tables(picks, channels):
     """Every station of the picks is found under the same name in the station table."""
     from gamma.utils import association

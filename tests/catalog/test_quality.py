@@ -34,3 +34,13 @@ def test_every_flag_is_explained_and_an_unknown_one_is_kept():
     assert explain_flags(";".join(flags)) == [FLAG_MEANINGS[flag] for flag in flags]
     assert explain_flags("new-flag") == ["new-flag"]
     assert explain_flags("") == []
+
+
+def test_a_place_of_unknown_uncertainty_has_no_unit_behind_it(events):
+    event = events.iloc[0].to_dict() | {
+        "longitude": -117.9618,
+        "latitude": 39.8,
+        "horizontal_uncertainty_km": np.nan,
+    }
+    assert "° W," in describe_event(event) + ","
+    assert "° W km" not in describe_event(event)
