@@ -34,20 +34,20 @@ def write_coverage(path: Path, rows: list[tuple[float, float, str, str]]) -> str
 @pytest.mark.parametrize(
     ("sources", "expected"),
     [
-        (["00 ... 02", "01 ... 04", "04 ... 05"], "00 ... 05"),
-        (["00", "00", "01"], "00 ... 01"),
-        (["00", "00", "00"], "00"),
+        (["00.h5 ... 02.h5", "01.h5 ... 04.h5", "04.h5 ... 05.h5"], "00.h5 ... 05.h5"),
+        (["00.h5", "00.h5", "01.h5"], "00.h5 ... 01.h5"),
+        (["00.h5", "00.h5", "00.h5"], "00.h5"),
     ],
 )
 def test_a_run_over_blocks_names_its_first_and_its_last_file(
     tmp_path: Path, sources: list[str], expected: str
 ) -> None:
-    index = write_coverage(tmp_path / "index.csv", [(6, 8, "gap", "08")])
+    index = write_coverage(tmp_path / "index.csv", [(6, 8, "gap", "08.h5")])
     blocks = [
         write_coverage(tmp_path / f"{k}.csv", [(2 * k, 2 * k + 2, "examined", source)])
         for k, source in enumerate(sources)
     ]
     table = join_coverage(index, blocks)
     assert table["status"].tolist() == ["examined", "gap"]
-    assert table["source"].tolist() == [expected, "08"]
+    assert table["source"].tolist() == [expected, "08.h5"]
     assert table["end"].iloc[0] == START + pd.Timedelta(minutes=6)
