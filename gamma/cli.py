@@ -30,7 +30,7 @@ def _read(path: Path) -> pd.DataFrame:
         raise PickError(f"{path}: no such file.")
     if path.suffix == ".parquet":
         return pd.read_parquet(path)
-    return pd.read_csv(path)
+    return pd.read_csv(path, dtype={"station_id": "str", "id": "str"})  # a station named 007 stays 007
 
 
 def _read_config(path: Path | None) -> dict[str, Any]:

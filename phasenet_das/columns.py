@@ -16,6 +16,7 @@ __all__ = [
     "COVERAGE_COLUMNS",
     "EVENT_COLUMNS",
     "PICK_COLUMNS",
+    "TEXT_COLUMNS",
     "conform",
     "empty_picks",
     "require_columns",
@@ -80,6 +81,14 @@ COVERAGE_COLUMNS: dict[str, str] = {
     "reason": "str",
     "source": "str",
 }
+
+TEXT_COLUMNS: dict[str, str] = {
+    name: kind
+    for columns in (PICK_COLUMNS, EVENT_COLUMNS, CHANNEL_COLUMNS, COVERAGE_COLUMNS)
+    for name, kind in columns.items()
+    if kind == "str"
+}
+"""``dtype`` for :func:`pandas.read_csv`: a cable named 007 stays 007."""
 
 _WANTED_TIME = "expected ISO 8601 times, UTC, such as 2024-01-01T00:00:00.25Z."
 _PROBABILITIES = frozenset({"phase_score"})

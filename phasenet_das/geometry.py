@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gamma.errors import nearest_name
+from phasenet_das.columns import TEXT_COLUMNS
 from phasenet_das.config import GeometrySettings
 from phasenet_das.errors import ChannelGeometryError
 from phasenet_das.tables import CHANNEL_COLUMNS, conform, read_channels
@@ -147,7 +148,8 @@ def within_recording(channels: pd.DataFrame, picks: pd.DataFrame) -> pd.DataFram
 
 
 def _read_renamed(path: Path, settings: GeometrySettings, station_id: str | None) -> pd.DataFrame:
-    table = pd.read_csv(path, skiprows=range(1, 1 + settings.skip_rows))
+    text = {settings.columns.get(name, name): kind for name, kind in TEXT_COLUMNS.items()}
+    table = pd.read_csv(path, skiprows=range(1, 1 + settings.skip_rows), dtype=text)
     absent = [name for name in settings.columns.values() if name not in table.columns]
     if absent:
         hint = nearest_name(absent[0], map(str, table.columns))

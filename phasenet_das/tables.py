@@ -24,6 +24,7 @@ from phasenet_das.columns import (
     COVERAGE_COLUMNS,
     EVENT_COLUMNS,
     PICK_COLUMNS,
+    TEXT_COLUMNS,
     conform,
     empty_picks,
     require_columns,
@@ -265,7 +266,7 @@ def _read(path: str | Path) -> pd.DataFrame:
     try:
         if path.suffix == ".parquet":
             return pq.read_table(path).to_pandas(strings_to_categorical=False, ignore_metadata=False)
-        return pd.read_csv(path)
+        return pd.read_csv(path, dtype=TEXT_COLUMNS)
     except (pa.ArrowInvalid, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise TableError(f"{path}: cannot be read as a table ({error}); expected Parquet or CSV.") from error
 

@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from phasenet_das import tables
+from phasenet_das.config import GeometrySettings
 from phasenet_das.errors import ChannelGeometryError, TableError
+from phasenet_das.geometry import load_channels
 
 
 def _picks(n: int = 20) -> pd.DataFrame:
@@ -293,3 +295,16 @@ def test_channels_accept_the_index_column_and_refuse_doubles(tmp_path: Path) -> 
         tables.read_channels(path, "CABLE")
     back = tables.read_channels(tables.write_channels(channels, tmp_path / "out.csv"))
     pd.testing.assert_frame_equal(back, channels)
+
+
+def test_names_of_digits_stay_names_in_csv(tmp_path: Path) -> None:
+    picks, channels = tmp_path / "picks.csv", tmp_path / "channels.csv"
+    picks.write_text(
+        "station_id,channel_index,phase_time,phase_type,phase_score\n007,1,2024-01-01T00:00:00Z,P,0.5\n"
+    )
+    channels.write_text("station_id,channel_index,longitude,latitude,elevation_m\n007,1,-118,39,1200\n")
+    assert tables.read_picks(picks)["station_id"].tolist() == ["007"]
+    assert tables.read_channels(channels)["station_id"].tolist() == ["007"]
+    renamed = GeometrySettings(path=str(channels), columns={"station_id": "cable"})
+    channels.write_text("cable,channel_index,longitude,latitude,elevation_m\n007,1,-118,39,1200\n")
+    assert load_channels(renamed, None)["station_id"].tolist() == ["007"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from phasenet_das.columns import to_times
+from phasenet_das.columns import TEXT_COLUMNS, to_times
 from phasenet_das.errors import TableError
 
 __all__ = ["REFERENCE_COLUMNS", "read_reference"]
@@ -53,7 +53,11 @@ def read_reference(path: str | Path) -> pd.DataFrame:
     if path.suffix.lower() in _QUAKEML:
         table = _read_quakeml(path)
     elif path.suffix.lower() in {".csv", ".parquet"}:
-        table = pd.read_parquet(path) if path.suffix.lower() == ".parquet" else pd.read_csv(path)
+        table = (
+            pd.read_parquet(path)
+            if path.suffix.lower() == ".parquet"
+            else pd.read_csv(path, dtype=TEXT_COLUMNS)
+        )
         table = table.rename(
             columns={old: new for old, new in _OTHER_NAMES.items() if new not in table.columns}
         )

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from pyproj import Transformer
 
+from phasenet_das.columns import TEXT_COLUMNS
 from phasenet_das.errors import ChannelGeometryError
 from phasenet_das.simulate.config import CableConfig
 from phasenet_das.simulate.fields import smooth_series
@@ -233,7 +234,7 @@ def _tangents(position: np.ndarray, half: int) -> np.ndarray:
 
 def _cable_from_file(config: CableConfig) -> Cable:
     path = Path(str(config.channels_file))
-    table = pd.read_csv(path).rename(columns=_ALIASES)
+    table = pd.read_csv(path, dtype=TEXT_COLUMNS).rename(columns=_ALIASES)
     needed = ("channel_index", "longitude", "latitude", "elevation_m")
     missing = [name for name in needed if name not in table.columns]
     if missing:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from phasenet_das.columns import TEXT_COLUMNS
 from phasenet_das.errors import ConfigError, DataFormatError, MissingMetadataError, TableError
 from phasenet_das.io.hdf5 import is_quakeflow, open_quakeflow, write_quakeflow
 from phasenet_das.io.inputs import find_recordings
@@ -261,7 +262,7 @@ def _read_labels(path: Path, station_id: str) -> pd.DataFrame:
     """Read a pick table; a quakeflow_das one has neither stations nor events: all picks are its event's."""
     if path.suffix == ".parquet":
         return read_picks(path)
-    table = pd.read_csv(path)
+    table = pd.read_csv(path, dtype=TEXT_COLUMNS)
     missing = [name for name in _NEEDED if name not in table.columns]
     if missing:
         raise TableError(f"{path}: missing column(s) {', '.join(missing)}; expected {', '.join(_NEEDED)}.")

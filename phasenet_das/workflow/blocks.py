@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from phasenet_das.columns import TEXT_COLUMNS
 from phasenet_das.config import Config, DataSettings, GeometrySettings, ScatterSettings
 from phasenet_das.errors import TableError
 from phasenet_das.tables import CHANNEL_COLUMNS, atomic_path, conform, read_channels, write_table
@@ -327,7 +328,7 @@ def _describe(channels: pd.DataFrame) -> str:
 
 
 def _stations(path: str) -> pd.DataFrame:
-    table = pd.read_csv(path)
+    table = pd.read_csv(path, dtype=TEXT_COLUMNS)
     if "channel_index" in table.columns:
         return read_channels(path)
     with_number = table.assign(channel_index=-1)

@@ -14,6 +14,7 @@ import pandas as pd
 
 from gamma import AssociationConfig
 from phasenet_das.catalog.build import associate_twice
+from phasenet_das.columns import TEXT_COLUMNS
 from phasenet_das.config import ScatterSettings
 from phasenet_das.errors import TableError
 from phasenet_das.provenance import provenance
@@ -200,7 +201,7 @@ def _of_seismometers(path: Path) -> pd.DataFrame:
     """Read picks; where the table has no channel, it is of seismometers: -1."""
     if path.suffix == ".parquet" or "channel_index" in pd.read_csv(path, nrows=0).columns:
         return read_picks(path)
-    table = pd.read_csv(path).assign(channel_index=-1)
+    table = pd.read_csv(path, dtype=TEXT_COLUMNS).assign(channel_index=-1)
     missing = {"station_id", "phase_time", "phase_type", "phase_score"} - set(table.columns)
     if missing:
         raise TableError(f"{path}: missing column(s) {', '.join(sorted(missing))}.")
