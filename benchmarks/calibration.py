@@ -20,10 +20,10 @@ from matplotlib.figure import Figure
 
 from phasenet_das.evaluate import fit_calibration, reliability_table, scored_residuals
 from phasenet_das.evaluate.bench import BENCH_VERSION, KINDS
-from phasenet_das.evaluate.figures import reliability
 from phasenet_das.evaluate.present import markdown
 from phasenet_das.models import PickCalibration, set_calibration
 from phasenet_das.picking import Picker, load_picker
+from phasenet_das.plot import reliability
 
 RATE_HZ = 100.0
 FAINT_SCORE = 0.05

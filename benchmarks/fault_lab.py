@@ -20,7 +20,7 @@ import torch
 
 from phasenet_das import io
 from phasenet_das.models import PhaseNetDAS
-from phasenet_das.models.zoo import save_weights
+from phasenet_das.models.weights import save_weights
 from phasenet_das.tables import read_coverage, read_picks
 
 _FILES, _FILE_S, _CHANNELS, _DT_S = 12, 30, 60, 0.01

@@ -18,13 +18,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from phasenet_das.models.zoo import load_weights
+from phasenet_das.models.weights import load_weights
 from phasenet_das.tables import read_events, read_picks
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.workflow.test_snakefile import TRAINED  # noqa: E402 - found by the line above
+from tests.pipeline.test_snakefile import TRAINED  # noqa: E402 - found by the line above
 
 
 def main() -> None:

@@ -75,7 +75,7 @@ def model_cards() -> str:
         Markdown, without the YAML heads.
     """
     cards = []
-    for path in sorted((ROOT / "phasenet_das" / "models" / "weights").glob("*/README.md")):
+    for path in sorted((ROOT / "phasenet_das" / "models" / "bundled").glob("*/README.md")):
         body = path.read_text().split("---", 2)[-1]
         cards.append(re.sub(r"(?m)^#", "##", body))
     return "\n".join(cards)

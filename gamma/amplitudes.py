@@ -14,8 +14,6 @@ import numpy.typing as npt
 from gamma.final import Final
 from gamma.setup import Setup
 
-__all__ = ["Magnitudes", "event_magnitudes", "log_amplitude", "pick_magnitude", "with_amplitudes"]
-
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
@@ -58,14 +56,7 @@ def _pair_magnitudes(setup: Setup, final: Final, amplitude: F64) -> F64:
 def event_magnitudes(setup: Setup, final: Final, amplitude: F64, min_score: float = 0.5) -> Magnitudes:
     """Median magnitude of each event's picks, and its standard error.
 
-    Parameters
-    ----------
-    setup : Setup
-    final : Final
-    amplitude : numpy.ndarray, shape (picks,)
-        Peak ground velocity in m/s; NaN where there is none.
-    min_score : float
-        Pairs with a lower posterior do not count.
+    `amplitude` (picks,).
     """
     values = _pair_magnitudes(setup, final, amplitude)
     good = np.isfinite(values) & (final.posterior >= min_score)

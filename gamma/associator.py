@@ -22,8 +22,6 @@ from gamma.receivers import load_receivers
 from gamma.search import search
 from gamma.setup import make_setup
 
-__all__ = ["AssociationResult", "associate"]
-
 logger = logging.getLogger("gamma")
 
 

@@ -20,8 +20,6 @@ from gamma.mixture import Components
 from gamma.setup import Setup
 from gamma.workers import context
 
-__all__ = ["Runner", "Span", "cut_batches", "cut_blocks", "open_runner"]
-
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 
@@ -38,13 +36,7 @@ class Span:
 
 
 class Runner:
-    """Maps a function of (setup, task) over tasks, in order, in this process or in others.
-
-    Parameters
-    ----------
-    setup : Setup
-    pool : concurrent.futures.ProcessPoolExecutor, optional
-    """
+    """Maps a function of (setup, task) over tasks, in order, in this process or in others."""
 
     def __init__(self, setup: Setup, pool: ProcessPoolExecutor | None = None) -> None:
         self.setup = setup
@@ -87,20 +79,7 @@ def cut_blocks(first_s: float, last_s: float, block_s: float) -> list[tuple[floa
 
 
 def cut_batches(components: Components, reach_s: float, slots: int) -> list[Span]:
-    """Cut events, sorted by origin time, into batches, with all neighbours that may share picks.
-
-    Parameters
-    ----------
-    components : Components
-    reach_s : float
-        Events further apart in origin time than this share no picks.
-    slots : int
-        Receiver-phase slots, which with the number of events set a batch's memory.
-
-    Returns
-    -------
-    list of Span
-    """
+    """Cut events, sorted by origin time, into batches, with all neighbours that may share picks."""
     size = int(np.clip(_MAX_PAIRS // max(slots, 1), 4, _MAX_BATCH))
     time = components.theta[:, 0]
     out = []

@@ -15,8 +15,6 @@ from gamma.observations import Observations
 from gamma.setup import Setup
 from gamma.uncertainty import azimuthal_gaps, ellipses
 
-__all__ = ["Mirrors", "events_table", "picks_table"]
-
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
@@ -46,16 +44,7 @@ def picks_table(
 ) -> pd.DataFrame:
     """Add event, score, residual and reason to the picks given, same rows, same order.
 
-    Parameters
-    ----------
-    picks : pandas.DataFrame
-    observations : Observations
-    assigned : Assigned
-        In the order of the observations.
-    reasons : list of str
-        Texts; the first stands for "associated" and is empty.
-    reason : numpy.ndarray of int64, shape (observations,)
-        Number of each pick's reason.
+    `reason` (observations,).
     """
     out = picks.copy()
     rows, size = observations.row, observations.num_rows
@@ -80,15 +69,7 @@ def _scatter(size: int, rows: I64, values: npt.NDArray[Any], fill: float) -> F64
 def events_table(
     setup: Setup, observations: Observations, final: Final, assigned: Assigned, mirrors: Mirrors
 ) -> pd.DataFrame:
-    """Describe every event.
-
-    Returns
-    -------
-    pandas.DataFrame
-        See the data formats page; ``longitude``, ``latitude`` are NaN when the azimuth is unconstrained,
-        ``depth_km`` when the receivers are a point. Where a location lies on the sides or the floor of the
-        search box its uncertainties are NaN: the true one may lie anywhere beyond.
-    """
+    """Describe every event."""
     theta, location = _to_decimetres(final.components.theta), final.location
     given = assigned.event >= 0
     event, slot = assigned.event[given], final.picks.slot[given]

@@ -13,8 +13,6 @@ import yaml
 
 from gamma.errors import ConfigError, GammaError, PickError
 
-__all__ = ["app", "main"]
-
 app = typer.Typer(
     name="gamma", help="Gaussian-mixture phase association for networks and fibre.", no_args_is_help=True
 )

@@ -9,8 +9,6 @@ import numpy.typing as npt
 
 from gamma.receivers import Receivers
 
-__all__ = ["CableOrder", "Correlation", "cable_order", "correlated_sum", "estimate_correlation"]
-
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
@@ -70,20 +68,7 @@ def estimate_correlation(
 ) -> Correlation:
     """Estimate the autocorrelation of residuals along each cable, pooled over events.
 
-    Parameters
-    ----------
-    receivers : Receivers
-    order : CableOrder
-    event, slot : numpy.ndarray of int64, shape (picks,)
-        Of the picks given to events.
-    residual : numpy.ndarray, shape (picks,)
-        Over the event's scale.
-    default : numpy.ndarray, shape (groups,)
-        Independent share where there are too few picks to tell.
-
-    Returns
-    -------
-    Correlation
+    `event` and `slot` (picks,); `residual` (picks,); `default` (groups,).
     """
     lags: list[F64] = []
     share = default.copy()
@@ -141,15 +126,7 @@ def _undo_fit(rho: F64, channels: int) -> F64:
 def correlated_sum(values: F64, rho: F64) -> F64:
     """Quadratic form of channel-ordered vectors with a Toeplitz correlation.
 
-    Parameters
-    ----------
-    values : numpy.ndarray, shape (channels, n)
-    rho : numpy.ndarray, shape (lags,)
-
-    Returns
-    -------
-    numpy.ndarray, shape (n, n)
-        ``values.T @ T @ values`` with ``T[i, j] = rho[|i - j|]``.
+    `values` (channels, n); `rho` (lags,). Returns (n, n).
     """
     channels = len(values)
     rho = rho[:channels]

@@ -10,8 +10,6 @@ import pandas as pd
 
 from gamma.errors import PickError, nearest_name
 
-__all__ = ["from_obspy", "from_pyocto", "from_seisbench", "to_obspy", "to_pyocto", "to_seisbench"]
-
 _COLUMNS = ["station_id", "channel_index", "phase_time", "phase_type", "phase_score"]
 
 
@@ -111,13 +109,7 @@ def to_seisbench(picks: pd.DataFrame) -> Any:  # noqa: ANN401 - a type of an opt
 
 
 def from_obspy(picks: Iterable[Any]) -> pd.DataFrame:
-    """Take ObsPy picks (``obspy.core.event.Pick``), or those of all events of a catalog.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``station_id`` is NET.STA or NET.STA.LOC; picks whose phase hint starts with neither P nor S keep it.
-    """
+    """Take ObsPy picks (``obspy.core.event.Pick``), or those of all events of a catalog."""
     rows: list[tuple[str, Any, str, float]] = []
     for item in picks:
         for pick in getattr(item, "picks", [item]):

@@ -21,8 +21,6 @@ from gamma.receivers import load_receivers
 from gamma.search import seed_components
 from gamma.setup import Setup, make_setup
 
-__all__ = ["ArrivalMixture"]
-
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
@@ -32,12 +30,7 @@ class ArrivalMixture(ClusterMixin, BaseEstimator):  # type: ignore[misc]
 
     Every row of `X` is a pick: time (s), receiver x, y, z (km east, north, down) and phase (0 P, 1 S).
 
-    Parameters
-    ----------
-    config : AssociationConfig, optional
-        Velocities, search box, expected pick error, iterations; defaults when None.
-    means_init : array_like, shape (n_components, 4), optional
-        First guesses of origin time, x, y, z. When None they are sought on a grid.
+    `means_init` (n_components, 4) optional.
 
     Attributes
     ----------

@@ -12,8 +12,6 @@ from gamma.observations import Observations
 from gamma.segments import SeedPicks
 from gamma.setup import Setup, describe_setup
 
-__all__ = ["explain_picks", "summarise"]
-
 I64 = npt.NDArray[np.int64]
 
 _SAME_ARRIVAL_S = 5.0
@@ -30,10 +28,7 @@ _REASONS = [
 def explain_picks(final: Final, assigned: Assigned, seeds: SeedPicks) -> tuple[list[str], I64]:
     """Give every usable pick a reason; the first, empty one is for picks with an event.
 
-    Returns
-    -------
-    reasons : list of str
-    codes : numpy.ndarray of int64, shape (picks,)
+    Returns `codes` (picks,).
     """
     codes = np.where(assigned.event >= 0, 0, 1)
     codes[(codes == 1) & (seeds.members < 0)] = 2
@@ -67,14 +62,7 @@ def summarise(
     *,
     explain: bool,
 ) -> dict[str, Any]:
-    """Count what was used, left out and dropped, and list the settings in use.
-
-    Returns
-    -------
-    dict
-        With `explain`, ``rounds`` holds what every round of the search tried, kept and dropped, and why,
-        block by block, and the bound after every iteration.
-    """
+    """Count what was used, left out and dropped, and list the settings in use."""
     settings = describe_setup(setup)
     shares = final.correlation.independent_share
     settings["effective_observations_per_100_channels"] = [round(100.0 * float(share), 2) for share in shares]

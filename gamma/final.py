@@ -17,8 +17,6 @@ from gamma.setup import Setup
 from gamma.support import EVIDENCE_TESTS, failures, weakest
 from gamma.uncertainty import Location, describe_locations
 
-__all__ = ["Assigned", "Final", "assign", "finish"]
-
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
@@ -106,18 +104,6 @@ def finish(runner: Runner, picks: PickSet, components: Components) -> Final:
 
     With cables, the residuals of a first pass give the effective number of observations of each cable,
     and a second pass uses it.
-
-    Parameters
-    ----------
-    runner : Runner
-    picks : PickSet
-        Every usable pick.
-    components : Components
-        Events found, sorted by origin time.
-
-    Returns
-    -------
-    Final
     """
     setup = runner.setup
     receivers, order = setup.receivers, cable_order(setup.receivers)
@@ -307,14 +293,7 @@ def _reweighted(setup: Setup, picks: PickSet, correlation: Correlation) -> PickS
 
 
 def assign(setup: Setup, final: Final) -> Assigned:
-    """Give each pick to its most probable event, one pick per event, receiver and phase.
-
-    Returns
-    -------
-    Assigned
-        ``score`` is the posterior probability of that pick for that event. Of several picks of one
-        receiver and phase the most probable is kept; the others are marked as duplicates.
-    """
+    """Give each pick to its most probable event, one pick per event, receiver and phase."""
     size, slots = len(final.picks), len(final.picks.template.slot_weight)
     event = np.full(size, -1, dtype=np.int64)
     score, residual = np.full(size, np.nan), np.full(size, np.nan)

@@ -15,8 +15,6 @@ import numpy.typing as npt
 from gamma.config import Layer
 from gamma.errors import ConfigError
 
-__all__ = ["LayeredModel", "layered_model"]
-
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
@@ -31,14 +29,7 @@ _MAX_LEVELS = 25
 class LayeredModel:
     """Interpolated tables of mean slowness.
 
-    Parameters
-    ----------
-    slowness : numpy.ndarray, shape (2, levels, depths, ranges)
-        Travel time over straight distance (s/km), for P and S.
-    level_km, depth_km, range_km : tuple of float
-        First value and step of receiver depth, source depth and epicentral distance.
-    fastest_km_s, slowest_km_s : tuple of float
-        Largest and smallest P and S velocity.
+    `slowness` (2, levels, depths, ranges).
     """
 
     slowness: F64 = field(repr=False)
@@ -116,20 +107,7 @@ def layered_model(
 ) -> LayeredModel:
     """Make the tables, or take them from the cache.
 
-    Parameters
-    ----------
-    layers : tuple of Layer
-        Top layer first. The first reaches up to the highest receiver, the last down without end.
-    receiver_depth_km : numpy.ndarray, shape (receivers,)
-        Negative above sea level.
-    depth_range_km : tuple of float
-        Of the sources.
-    max_range_km : float
-        Longest epicentral distance.
-
-    Returns
-    -------
-    LayeredModel
+    `receiver_depth_km` (receivers,).
     """
     high, low = float(receiver_depth_km.min()), float(receiver_depth_km.max())
     levels = int(np.clip(np.ceil((low - high) / _LEVEL_KM), 0, _MAX_LEVELS - 1)) + 1

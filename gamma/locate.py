@@ -10,8 +10,6 @@ import numpy.typing as npt
 
 from gamma.traveltime import TravelTimeModel
 
-__all__ = ["Damping", "Geometry", "locate_step", "normal_equations"]
-
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
@@ -77,21 +75,8 @@ def normal_equations(
 ) -> tuple[F64, F64]:
     """Sum the weighted normal equations of every event.
 
-    Parameters
-    ----------
-    event : numpy.ndarray of int64, shape (pairs,)
-    weight : numpy.ndarray, shape (pairs,)
-        Inverse variances (1/s^2).
-    residual_s : numpy.ndarray, shape (pairs,)
-    gradient : numpy.ndarray, shape (pairs, 3)
-        Travel-time gradients by x, y, z (s/km).
-    num_events : int
-
-    Returns
-    -------
-    hessian : numpy.ndarray, shape (events, 4, 4)
-        For (origin time, x, y, z).
-    slope : numpy.ndarray, shape (events, 4)
+    `event` (pairs,); `weight` (pairs,); `residual_s` (pairs,); `gradient` (pairs, 3). Returns
+    `hessian` (events, 4, 4); `slope` (events, 4).
     """
     columns = [np.ones_like(residual_s), gradient[:, 0], gradient[:, 1], gradient[:, 2]]
     weighted = [weight * column for column in columns]
@@ -117,26 +102,9 @@ def locate_step(
 ) -> tuple[F64, F64, F64, F64]:
     """Take one damped step for every event, kept only where the weighted squares fall.
 
-    Parameters
-    ----------
-    geometry : Geometry
-    theta : numpy.ndarray, shape (events, 4)
-        Origin time (s), x, y, z (km).
-    pick, event : numpy.ndarray of int64, shape (pairs,)
-    weight, residual_s : numpy.ndarray, shape (pairs,)
-    gradient : numpy.ndarray, shape (pairs, 3)
-    damping : Damping
-        Updated in place.
-
-    Returns
-    -------
-    theta : numpy.ndarray, shape (events, 4)
-    residual_s : numpy.ndarray, shape (pairs,)
-        At the new locations.
-    gradient : numpy.ndarray, shape (pairs, 3)
-        At the new locations.
-    shift : numpy.ndarray, shape (events,)
-        Length of the step, taken or refused, in standard errors of the location.
+    `theta` (events, 4); `pick` and `event` (pairs,); `weight` and `residual_s` (pairs,); `gradient`
+    (pairs, 3). Returns `theta` (events, 4); `residual_s` (pairs,); `gradient` (pairs, 3); `shift`
+    (events,).
     """
     events = len(theta)
     hessian, slope = normal_equations(event, weight, residual_s, gradient, events)

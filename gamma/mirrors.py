@@ -14,8 +14,6 @@ from gamma.problems import PickSet
 from gamma.relocate import search_alternatives
 from gamma.setup import Setup
 
-__all__ = ["find_mirrors"]
-
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
@@ -33,17 +31,7 @@ class _Task:
 def find_mirrors(runner: Runner, picks: PickSet, found: Components, theta: F64, member: I64) -> Mirrors:
     """Look for other places that explain each event's picks about as well.
 
-    Parameters
-    ----------
-    runner : Runner
-    picks : PickSet
-        Seed picks.
-    found : Components
-        Events of the search, with the scales of seed picks.
-    theta : numpy.ndarray, shape (events, 4)
-        Last locations.
-    member : numpy.ndarray of int64, shape (events,)
-        Their place in `found`.
+    `theta` (events, 4); `member` (events,).
     """
     setup = runner.setup
     none = Mirrors(np.full((len(theta), 4), np.nan), np.full(len(theta), np.nan))

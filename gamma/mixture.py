@@ -20,19 +20,6 @@ from scipy import sparse
 from gamma.locate import Damping, locate_step
 from gamma.traveltime import TravelTimeModel
 
-__all__ = [
-    "DEGREES_OF_FREEDOM",
-    "Components",
-    "Fit",
-    "Pairs",
-    "Problem",
-    "Trace",
-    "expect",
-    "find_pairs",
-    "fit",
-    "reach_of",
-]
-
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
@@ -175,16 +162,7 @@ class Fit:
 def find_pairs(problem: Problem, components: Components, reach_s: F64) -> Pairs:
     """Find the picks within reach of each event's predicted arrivals.
 
-    Parameters
-    ----------
-    problem : Problem
-    components : Components
-    reach_s : numpy.ndarray, shape (events, groups)
-        Half width of the window about each predicted arrival.
-
-    Returns
-    -------
-    Pairs
+    `reach_s` (events, groups).
     """
     slots = np.unique(problem.slot)
     num_events = len(components)
@@ -211,12 +189,7 @@ def find_pairs(problem: Problem, components: Components, reach_s: F64) -> Pairs:
 
 
 def expect(problem: Problem, components: Components, pairs: Pairs) -> Expectation:
-    """E-step: residuals, posterior of each pair, robust weights, and the bound.
-
-    Returns
-    -------
-    Expectation
-    """
+    """E-step: residuals, posterior of each pair, robust weights, and the bound."""
     slot = problem.slot[pairs.pick]
     time, gradient = problem.travel_time.times_and_gradients(
         components.theta[pairs.event, 1:], problem.slot_xyz_km[slot], slot & 1
@@ -260,25 +233,7 @@ def _log_prior(problem: Problem, components: Components) -> float:
 
 
 def fit(problem: Problem, components: Components, *, max_iterations: int, reach_s: float) -> Fit:
-    """Fit the mixture from first guesses.
-
-    Parameters
-    ----------
-    problem : Problem
-    components : Components
-        First guesses.
-    max_iterations : int
-    reach_s : float
-        Half width of the first windows about predicted arrivals.
-
-    Returns
-    -------
-    Fit
-        Converged when no location moves by a hundredth of its standard error and no scale or count by as
-        much of itself, or when the bound rises by less than 1e-4 nat per event. Its `trace` holds the bound
-        after each iteration. It never falls from line to line unless the line names a change (death, merge,
-        reach).
-    """
+    """Fit the mixture from first guesses."""
     trace: list[Trace] = []
     index = np.arange(len(components))
     pairs = find_pairs(problem, components, np.full(components.sigma_s.shape, reach_s))

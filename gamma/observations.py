@@ -12,8 +12,6 @@ from gamma.config import AssociationConfig
 from gamma.errors import PickError, nearest_name
 from gamma.receivers import Receivers
 
-__all__ = ["Observations", "load_picks"]
-
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
@@ -60,27 +58,7 @@ class Observations:
 
 
 def load_picks(picks: pd.DataFrame, receivers: Receivers, config: AssociationConfig) -> Observations:
-    """Check a pick table and turn it into sorted arrays.
-
-    Parameters
-    ----------
-    picks : pandas.DataFrame
-        ``station_id``, ``phase_time`` (naive times are UTC), ``phase_type`` (P or S), optionally
-        ``channel_index``, ``phase_score``, ``phase_amplitude``.
-    receivers : Receivers
-    config : AssociationConfig
-
-    Returns
-    -------
-    Observations
-        Picks of unknown receivers, without a time, of another phase or below ``min_score`` are left
-        out, counted and named.
-
-    Raises
-    ------
-    PickError
-        A column is missing, or a time cannot be read.
-    """
+    """Check a pick table and turn it into sorted arrays."""
     missing = [name for name in _NEEDED if name not in picks.columns]
     if missing:
         hints = " ".join(f"'{name}':{nearest_name(name, map(str, picks.columns))}" for name in missing)

@@ -11,8 +11,6 @@ import numpy.typing as npt
 from gamma.final import Final
 from gamma.setup import Setup
 
-__all__ = ["join_outside"]
-
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
@@ -30,16 +28,6 @@ def join_outside(setup: Setup, final: Final) -> Final:
     fitted best by two events, the one of S waves later. They are one when at least one of them lies on the
     edge, the same receivers see them and their places agree within their uncertainties. The one on the edge
     stays.
-
-    Parameters
-    ----------
-    setup : Setup
-    final : Final
-
-    Returns
-    -------
-    Final
-        Residuals of picks that change their event are those of their new one.
     """
     into = _partners(setup, final)
     gone = into != np.arange(len(into))

@@ -12,8 +12,6 @@ from gamma.observations import Observations
 from gamma.segments import SeedPicks, make_seed_picks
 from gamma.setup import Setup
 
-__all__ = ["PickSet", "full_picks", "receiver_weights", "seed_picks", "with_noise"]
-
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
@@ -62,12 +60,7 @@ class PickSet:
 def full_picks(setup: Setup, observations: Observations, weight: F64) -> PickSet:
     """Every pick for itself.
 
-    Parameters
-    ----------
-    setup : Setup
-    observations : Observations
-    weight : numpy.ndarray, shape (receivers, 2)
-        Share of an independent observation, by receiver and phase.
+    `weight` (receivers, 2).
     """
     receivers = setup.receivers
     template = _template(setup, np.repeat(receivers.xyz_km, 2, axis=0), receivers.cable, weight)
@@ -127,10 +120,7 @@ def _pick_set(time_s: F64, slot: I64, factor: F64, template: Problem) -> PickSet
 def receiver_weights(setup: Setup) -> F64:
     """Share of an independent observation that each receiver's pick makes, before residuals are known.
 
-    Returns
-    -------
-    numpy.ndarray, shape (receivers, 2)
-        1 for seismometers; a cable's channels share as many observations as it has cells, or the number set.
+    Returns (receivers, 2).
     """
     cable = setup.receivers.cable
     weight = np.ones((len(cable), 2))
@@ -147,11 +137,7 @@ def with_noise(picks: PickSet, share: F64) -> PickSet:
     Slots are drawn towards their mean, half hours towards the whole record; half hours without any pick
     count as not recorded.
 
-    Parameters
-    ----------
-    picks : PickSet
-    share : numpy.ndarray, shape (picks,)
-        How much of each pick is taken to be false.
+    `share` (picks,).
     """
     if len(picks) == 0:
         return picks

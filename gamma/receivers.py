@@ -12,8 +12,6 @@ import pyproj
 
 from gamma.errors import StationError, nearest_name
 
-__all__ = ["LocalFrame", "Receivers", "load_receivers"]
-
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 Mode = Literal["point", "vertical", "full"]
@@ -25,13 +23,7 @@ _MAX_HEIGHT_KM = 10.0
 
 @dataclass(frozen=True)
 class LocalFrame:
-    """East-north frame in km about a geographic origin, or a plain Cartesian one (no origin).
-
-    Parameters
-    ----------
-    longitude, latitude : float or None
-        Origin in degrees (WGS84); None when the receivers were given in local Cartesian km.
-    """
+    """East-north frame in km about a geographic origin, or a plain Cartesian one (no origin)."""
 
     longitude: float | None
     latitude: float | None
@@ -94,13 +86,7 @@ class Receivers:
         return float(_principal_extents(self.xyz_km[:, :2])[0])
 
     def refuse_all_underground(self) -> None:
-        """Refuse receivers that all lie below sea level: mostly a sign slip of z or elevation.
-
-        Raises
-        ------
-        StationError
-            All receivers are more than 50 m below sea level.
-        """
+        """Refuse receivers that all lie below sea level: mostly a sign slip of z or elevation."""
         depth = self.xyz_km[:, 2]
         if depth.min() > _UNDERGROUND_KM:
             raise StationError(
@@ -110,17 +96,7 @@ class Receivers:
             )
 
     def mode(self, resolution_km: float) -> Mode:
-        """Say what the receivers can resolve: everything, range and depth, or range alone.
-
-        Parameters
-        ----------
-        resolution_km : float
-            Extents below this cannot be told from a point.
-
-        Returns
-        -------
-        {"point", "vertical", "full"}
-        """
+        """Say what the receivers can resolve: everything, range and depth, or range alone."""
         if not self.geometry_known:
             return "point"
         if self.horizontal_aperture_km >= resolution_km:
@@ -137,26 +113,7 @@ def _principal_extents(xy: F64) -> F64:
 
 
 def load_receivers(stations: pd.DataFrame) -> Receivers:
-    """Check a station table and bring it into local Cartesian kilometres.
-
-    Parameters
-    ----------
-    stations : pandas.DataFrame
-        ``station_id``, optionally ``channel_index`` (absent or -1: a seismometer), and either
-        ``longitude, latitude, elevation_m`` (degrees, degrees, m up) or ``x_km, y_km, z_km`` (km east,
-        north, down). Optional ``distance_m``. When no receiver has coordinates the array is a point.
-
-    Returns
-    -------
-    Receivers
-        Sorted, so that the order of the table does not show.
-
-    Raises
-    ------
-    StationError
-        A column is missing, a receiver is named twice, only some have coordinates, or one that has a
-        place has no elevation, or one of more than 10 km.
-    """
+    """Check a station table and bring it into local Cartesian kilometres."""
     table = _normalised(stations)
     _refuse_duplicates(table)
     xyz, frame, known = _positions(table)

@@ -12,8 +12,6 @@ from gamma.locate import Damping, locate_step
 from gamma.mixture import DEGREES_OF_FREEDOM, Fit, Problem
 from gamma.seeds import SeedGrid
 
-__all__ = ["Alternatives", "search_alternatives", "swap_phases"]
-
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
@@ -43,19 +41,7 @@ class Alternatives:
 def search_alternatives(problem: Problem, fitted: Fit, grid: SeedGrid, events: I64) -> Alternatives:
     """Locate events anew from the best separate nodes of the grid, with their picks held fixed.
 
-    Parameters
-    ----------
-    problem : Problem
-        Its slots are those of the grid.
-    fitted : Fit
-    grid : SeedGrid
-    events : numpy.ndarray of int64, shape (chosen,)
-        Which events.
-
-    Returns
-    -------
-    Alternatives
-        For the chosen events, in their order.
+    `events` (chosen,).
     """
     claims = _claims(problem, fitted, events)
     return _search(problem, grid, fitted.components.theta[events], claims)
@@ -66,10 +52,7 @@ def swap_phases(problem: Problem, fitted: Fit, grid: SeedGrid, one: int, two: in
 
     Two events a few seconds apart on a cable can each take the other's S wave and still be located, badly.
 
-    Returns
-    -------
-    numpy.ndarray, shape (2, 4), or None
-        Better locations, or None when the events do not gain.
+    Returns (2, 4) or None.
     """
     pair = np.array([one, two])
     pick, owner, weight, sigma = _claims(problem, fitted, pair)

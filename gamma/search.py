@@ -18,8 +18,6 @@ from gamma.segments import SeedPicks
 from gamma.setup import Setup
 from gamma.support import failures, halves, weakest
 
-__all__ = ["Batch", "BatchFit", "fit_batch", "search", "seed_components"]
-
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
@@ -72,23 +70,7 @@ class BatchFit:
 
 
 def search(runner: Runner, picks: PickSet) -> tuple[Components, PickSet, list[dict[str, Any]]]:
-    """Find events in seed picks.
-
-    Parameters
-    ----------
-    runner : Runner
-    picks : PickSet
-        Seed picks, in order of time.
-
-    Returns
-    -------
-    components : Components
-        Sorted by origin time.
-    picks : PickSet
-        With the rates of false picks that remain.
-    history : list of dict
-        One entry per round.
-    """
+    """Find events in seed picks."""
     setup = runner.setup
     found = _no_events(picks)
     left = np.ones(len(picks), dtype=bool)

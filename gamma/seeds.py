@@ -10,8 +10,6 @@ from scipy.ndimage import maximum_filter1d
 
 from gamma.segments import SeedPicks
 
-__all__ = ["SeedGrid", "Seeds", "find_seeds"]
-
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
@@ -61,21 +59,6 @@ def find_seeds(seeds: SeedPicks, grid: SeedGrid, start_s: float, end_s: float, m
     Every pick is moved back by the travel time from each node; the moved picks are counted in time
     bins on an absolute grid, so that neither the order nor the block shows. The best node of each bin
     is kept where it is the largest within the separation and stands out of the mean over nodes.
-
-    Parameters
-    ----------
-    seeds : SeedPicks
-        All seed picks that an origin in the interval may have.
-    grid : SeedGrid
-    start_s, end_s : float
-        Half-open interval of origin times.
-    min_count : float
-        Fewest seed picks.
-
-    Returns
-    -------
-    Seeds
-        Sorted by time.
     """
     bin_s = grid.window_s / 2.0
     margin = int(np.ceil(grid.separation_s / bin_s)) + 2

@@ -9,8 +9,6 @@ import numpy.typing as npt
 
 from gamma.receivers import Receivers
 
-__all__ = ["CableCells", "SeedPicks", "make_cells", "make_seed_picks"]
-
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
@@ -58,18 +56,7 @@ class SeedPicks:
 
 
 def make_cells(receivers: Receivers, cell_km: float) -> CableCells:
-    """Cut every cable into cells.
-
-    Parameters
-    ----------
-    receivers : Receivers
-    cell_km : float
-        Longest cell; shorter when the cable is short, longer when the channels are sparse.
-
-    Returns
-    -------
-    CableCells
-    """
+    """Cut every cable into cells."""
     cell = np.full(len(receivers), -1, dtype=np.int64)
     alone = np.flatnonzero(receivers.cable < 0)
     cell[alone] = np.arange(len(alone))
@@ -97,19 +84,7 @@ def make_seed_picks(time_s: F64, slot: I64, cells: CableCells, gap_s: float) -> 
     that covers enough of the cell's channels is one seed pick at its median time. Picks of
     seismometers are seed picks as they are.
 
-    Parameters
-    ----------
-    time_s : numpy.ndarray, shape (picks,)
-    slot : numpy.ndarray of int64, shape (picks,)
-        ``2 * receiver + phase``.
-    cells : CableCells
-    gap_s : float
-        Longest gap inside a run.
-
-    Returns
-    -------
-    SeedPicks
-        Sorted by time, then slot.
+    `time_s` (picks,); `slot` (picks,).
     """
     cell_slot = 2 * cells.cell[slot >> 1] + (slot & 1)
     order = np.lexsort((time_s, cell_slot))

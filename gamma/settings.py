@@ -8,19 +8,12 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from gamma.errors import ConfigError, nearest_name
 
-__all__ = ["Settings"]
-
 
 class Settings(BaseModel):
     """A section of settings whose every field carries a default, a unit and a description.
 
     Unknown keys are refused with the nearest right name. Fields state their unit with
     ``json_schema_extra={"unit": "s"}``.
-
-    Raises
-    ------
-    ConfigError
-        A key is unknown or a value is out of range; the message names each of them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)

@@ -15,8 +15,6 @@ from gamma.seeds import SeedGrid
 from gamma.segments import CableCells, make_cells
 from gamma.traveltime import TravelTimeModel, make_model
 
-__all__ = ["Setup", "describe_setup", "make_setup"]
-
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
@@ -85,15 +83,7 @@ class Setup:
     def on_edge(self, place_km: F64, *, top: bool = True) -> npt.NDArray[np.bool_]:
         """Tell places on the edge of the search box.
 
-        Parameters
-        ----------
-        place_km : numpy.ndarray, shape (n, 3)
-        top : bool
-            Whether the top counts: other than at the sides and the floor, there is little beyond it.
-
-        Returns
-        -------
-        numpy.ndarray of bool, shape (n,)
+        `place_km` (n, 3). Returns (n,).
         """
         free = self.upper_km > self.lower_km
         low = (place_km <= self.lower_km + _EDGE_KM) & free
@@ -105,17 +95,7 @@ class Setup:
 
 
 def make_setup(receivers: Receivers, config: AssociationConfig) -> Setup:
-    """Derive search box, grid and cells from the receivers' extent and the velocities.
-
-    Parameters
-    ----------
-    receivers : Receivers
-    config : AssociationConfig
-
-    Returns
-    -------
-    Setup
-    """
+    """Derive search box, grid and cells from the receivers' extent and the velocities."""
     slowest = config.slowest_s_velocity_km_s
     mode = receivers.mode(3.0 * slowest * config.pick_uncertainty_s)
     if mode == "full" and not config.receivers_below_sea_level:

@@ -9,8 +9,6 @@ from gamma.mixture import Fit, Problem
 from gamma.setup import Setup
 from gamma.uncertainty import log_odds
 
-__all__ = ["EVIDENCE_TESTS", "failures", "halves", "weakest"]
-
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -22,20 +20,7 @@ EVIDENCE_TESTS = ("too little evidence", "too few independent picks")
 def failures(setup: Setup, problem: Problem, fitted: Fit, *, counted: bool) -> tuple[F64, dict[str, Mask]]:
     """Test every event.
 
-    Parameters
-    ----------
-    setup : Setup
-    problem : Problem
-    fitted : Fit
-    counted : bool
-        Whether the problem holds the picks one by one, so that plain numbers mean something.
-
-    Returns
-    -------
-    odds : numpy.ndarray, shape (events,)
-        Log odds of each event.
-    failed : dict of str to numpy.ndarray of bool, shape (events,)
-        Test to the events that fail it.
+    Returns `odds` (events,); `failed` (events,).
     """
     config, pairs = setup.config, fitted.pairs
     events = len(fitted.components)

@@ -10,8 +10,6 @@ import numpy.typing as npt
 
 from gamma.config import AssociationConfig
 
-__all__ = ["HomogeneousModel", "TravelTimeModel", "make_model"]
-
 F64 = npt.NDArray[np.float64]
 
 
@@ -41,13 +39,7 @@ class TravelTimeModel(Protocol):
 
 @dataclass(frozen=True)
 class HomogeneousModel:
-    """Straight rays at one P and one S velocity.
-
-    Parameters
-    ----------
-    vp_km_s, vs_km_s : float
-        Velocities.
-    """
+    """Straight rays at one P and one S velocity."""
 
     vp_km_s: float
     vs_km_s: float
@@ -83,16 +75,7 @@ class HomogeneousModel:
 def make_model(config: AssociationConfig, receiver_km: F64, lower_km: F64, upper_km: F64) -> TravelTimeModel:
     """Make the velocity model that the settings ask for.
 
-    Parameters
-    ----------
-    config : AssociationConfig
-    receiver_km : numpy.ndarray, shape (receivers, 3)
-    lower_km, upper_km : numpy.ndarray, shape (3,)
-        Corners of the search box.
-
-    Returns
-    -------
-    TravelTimeModel
+    `receiver_km` (receivers, 3); `lower_km` and `upper_km` (3,).
     """
     if config.layers is None:
         return HomogeneousModel(config.vp_km_s, config.s_velocity_km_s)

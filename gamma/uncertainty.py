@@ -12,8 +12,6 @@ from gamma.correlation import CableOrder, Correlation, correlated_sum
 from gamma.locate import normal_equations
 from gamma.mixture import DEGREES_OF_FREEDOM, PRIOR_OBSERVATIONS, Components, Fit, Problem
 
-__all__ = ["Location", "azimuthal_gaps", "describe_locations", "ellipses", "log_odds"]
-
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
@@ -118,16 +116,7 @@ def pick_covariance(
 ) -> F64:
     """Covariance of locations from pick errors (Huber's sandwich, with errors correlated along cables).
 
-    Parameters
-    ----------
-    problem : Problem
-    fit : Fit
-    order, correlation : optional
-        Without them each pick's weight alone says how independent it is.
-
-    Returns
-    -------
-    numpy.ndarray, shape (events, 4, 4)
+    Returns (events, 4, 4).
     """
     fit = _inner_depth(problem, fit)
     weights = _weights(problem, fit)
@@ -228,19 +217,7 @@ def describe_locations(
 ) -> Location:
     """Uncertainty of every event's time, place and distance.
 
-    Parameters
-    ----------
-    problem : Problem
-    fit : Fit
-    receiver_km : numpy.ndarray, shape (receivers, 3)
-    relative_velocity : float
-        Relative standard error of vp and of vp/vs.
-    order : CableOrder
-    correlation : Correlation
-
-    Returns
-    -------
-    Location
+    `receiver_km` (receivers, 3).
     """
     covariance = pick_covariance(problem, fit, order, correlation)
     covariance = covariance + velocity_covariance(problem, fit, relative_velocity)
@@ -268,10 +245,7 @@ def log_odds(problem: Problem, fit: Fit) -> F64:
     The rise of the log likelihood owed to the event, times the volume of its location uncertainty over
     that of the search box (Laplace's approximation), with one event a minute expected.
 
-    Returns
-    -------
-    numpy.ndarray, shape (events,)
-        Log odds in nat.
+    Returns (events,).
     """
     pairs, now, components = fit.pairs, fit.expectation, fit.components
     without = np.maximum(1.0 - now.posterior, 1e-12)
@@ -300,17 +274,8 @@ def ellipses(covariance: F64) -> tuple[F64, F64, F64]:
 def azimuthal_gaps(event: I64, receiver: I64, theta: F64, receiver_km: F64) -> F64:
     """Largest azimuth range (degrees) without a receiver that picked the event.
 
-    Parameters
-    ----------
-    event, receiver : numpy.ndarray of int64, shape (picks,)
-        Of the picks given to events.
-    theta : numpy.ndarray, shape (events, 4)
-    receiver_km : numpy.ndarray, shape (receivers, 3)
-
-    Returns
-    -------
-    numpy.ndarray, shape (events,)
-        360 for a single azimuth, NaN for events without picks.
+    `event` and `receiver` (picks,); `theta` (events, 4); `receiver_km` (receivers, 3). Returns
+    (events,).
     """
     offset = receiver_km[receiver, :2] - theta[event, 1:3]
     azimuth = np.rad2deg(np.arctan2(offset[:, 0], offset[:, 1])) % 360.0

@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
-__all__ = ["context"]
-
 _starting = threading.Lock()
 
 
@@ -46,9 +44,5 @@ def context() -> SpawnContext:
     """Give a multiprocessing context whose processes are spawned and do not import the main module.
 
     Spawned, not forked: a fork after threads were started can hang.
-
-    Returns
-    -------
-    multiprocessing.context.SpawnContext
     """
     return _Context()

@@ -37,8 +37,6 @@ from phasenet_das.cli_options import (
 from phasenet_das.cli_weights import weights_app
 from phasenet_das.errors import ConfigError, PhaseNetDASError
 
-__all__ = ["app", "main"]
-
 app = typer.Typer(
     help="Seismic arrivals and earthquake catalogs from fibre (DAS).",
     no_args_is_help=True,
@@ -127,7 +125,7 @@ def init(
 
     Example: phasenet-das init recordings/ -o my_cable.yaml
     """
-    from phasenet_das.workflow.init import write_first_config
+    from phasenet_das.pipeline.init import write_first_config
 
     typer.echo(write_first_config(inputs, output, name=name, overwrite=overwrite))
     typer.echo(f"-> {output}; now: snakemake --cores 2 --configfile {output} --dry-run")
@@ -254,8 +252,8 @@ def watch(
     from phasenet_das.catalog import associate_picks
     from phasenet_das.config import DataSettings, PickSettings
     from phasenet_das.errors import ChannelGeometryError
-    from phasenet_das.geometry import load_channel_file, load_channels
     from phasenet_das.picking import Watcher, load_picker
+    from phasenet_das.tables.channels import load_channel_file, load_channels
 
     base = base_config(config)
     data = override(base.data, DataSettings, station_id=station_id)
@@ -309,9 +307,9 @@ def associate(
     import pandas as pd
 
     from phasenet_das.catalog import associate_picks, explain_rejected, write_association, write_catalog
-    from phasenet_das.geometry import load_channel_file, load_channels, only_station
-    from phasenet_das.provenance import provenance
     from phasenet_das.tables import read_metadata, read_pick_tables
+    from phasenet_das.tables.channels import load_channel_file, load_channels, only_station
+    from phasenet_das.tables.provenance import provenance
 
     base = base_config(config)
     table = read_pick_tables(picks, station_id)
@@ -361,9 +359,9 @@ def export(
         export_differential_times,
         export_stations,
     )
-    from phasenet_das.geometry import load_channel_file, only_station
     from phasenet_das.io.inputs import find_recordings
     from phasenet_das.tables import read_events, read_metadata, read_picks
+    from phasenet_das.tables.channels import load_channel_file, only_station
 
     if format_ not in {*EXPORT_FORMATS, "hypodd-dtcc"}:
         names = (*EXPORT_FORMATS, "hypodd-dtcc")
@@ -467,7 +465,7 @@ def evaluate(
     """
     from phasenet_das.evaluate import CorrelationWindow, command
     from phasenet_das.io.inputs import find_recordings
-    from phasenet_das.provenance import provenance
+    from phasenet_das.tables.provenance import provenance
 
     if (picks is None) != (truth is None and not waveforms) or (events is None) != (reference is None):
         raise ConfigError("say PICKS with --truth or --waveforms, or --events with --reference, or both.")

@@ -9,8 +9,6 @@ import typer
 
 from phasenet_das.cli_options import ChannelTable, DistanceTolerance, TimeTolerance
 
-__all__ = ["magnitude_app"]
-
 magnitude_app = typer.Typer(
     help="Calibrate a magnitude scale, and give events their magnitudes.",
     no_args_is_help=True,

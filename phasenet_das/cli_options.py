@@ -9,27 +9,6 @@ import typer
 
 from phasenet_das.errors import ConfigError
 
-__all__ = [
-    "Band",
-    "ChannelTable",
-    "ConfigFile",
-    "Device",
-    "DistanceTolerance",
-    "Inputs",
-    "Interval",
-    "MinScore",
-    "Spacing",
-    "StartTime",
-    "StationId",
-    "TimeTolerance",
-    "Unit",
-    "Weights",
-    "base_config",
-    "override",
-    "parse_channels",
-    "parse_rate",
-]
-
 Inputs = Annotated[list[str], typer.Argument(help="Files, folders or glob patterns of recordings.")]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="YAML file of settings; flags override it.")

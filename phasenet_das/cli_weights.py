@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["weights_app"]
-
 weights_app = typer.Typer(
     help="Name and describe model weights.", no_args_is_help=True, rich_markup_mode=None
 )

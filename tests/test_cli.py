@@ -19,7 +19,7 @@ from phasenet_das import io
 from phasenet_das.cli import app, main
 from phasenet_das.tables import read_coverage, read_events, read_metadata, read_picks
 from tests.models_on_disk import save_random_phasenet
-from tests.workflow.cables import channel_table, event_picks
+from tests.pipeline.cables import channel_table, event_picks
 
 
 @pytest.fixture(scope="module")

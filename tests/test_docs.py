@@ -19,7 +19,7 @@ import yaml
 import phasenet_das as pn
 from tests.documented_code import NOT_RUN, PAGES, ROOT, Block, blocks, project_folder, run_page
 from tests.documented_code import check_without_running as check
-from tests.workflow.test_dry_runs import pretend_files
+from tests.pipeline.test_dry_runs import pretend_files
 
 WITH_CODE = [page for page in PAGES if blocks(page)]
 SMALL_TRAINING = {
@@ -76,7 +76,7 @@ def here(recorded, tmp_path, monkeypatch) -> Path:
     pretend_files(ROOT / "configs" / "brady.yaml", folder)
     (folder / "brady.yaml").rename(folder / "configs" / "brady.yaml")
     shutil.copytree(
-        ROOT / "phasenet_das" / "models" / "weights" / "phasenet-das", folder / "path" / "to" / "model"
+        ROOT / "phasenet_das" / "models" / "bundled" / "phasenet-das", folder / "path" / "to" / "model"
     )
     monkeypatch.setattr("phasenet_das.simulate.scenario", small_scenario)
     from phasenet_das import training

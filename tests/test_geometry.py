@@ -10,7 +10,7 @@ import pytest
 
 from phasenet_das.config import GeometrySettings
 from phasenet_das.errors import ChannelGeometryError
-from phasenet_das.geometry import (
+from phasenet_das.tables.channels import (
     load_channel_file,
     load_channels,
     only_station,

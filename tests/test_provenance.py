@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from phasenet_das.config import PickSettings
-from phasenet_das.provenance import file_hash, provenance
+from phasenet_das.tables.provenance import file_hash, provenance
 
 
 def test_equal_inputs_give_equal_records(tmp_path: Path) -> None:

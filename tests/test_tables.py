@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from phasenet_das import tables
 from phasenet_das.config import GeometrySettings
 from phasenet_das.errors import ChannelGeometryError, TableError
-from phasenet_das.geometry import load_channels
+from phasenet_das.tables.channels import load_channels
 
 
 def _picks(n: int = 20) -> pd.DataFrame:

@@ -10,8 +10,6 @@ import pandas as pd
 
 from phasenet_das.tables import EVENT_COLUMNS, conform, write_table
 
-__all__ = ["write_catalog_csv"]
-
 _FIRST = [
     "time",
     "latitude",

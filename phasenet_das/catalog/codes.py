@@ -22,8 +22,6 @@ import pandas as pd
 
 from phasenet_das.errors import ChannelGeometryError
 
-__all__ = ["station_codes"]
-
 _CABLE_LETTERS = "DEFGHIJKLMNOPQRSTUVWXYZABC"
 _DIGITS = np.array(list("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
 _MAX_CHANNELS = 36_000 + 36 * 26 * 36 * 36
@@ -115,15 +113,7 @@ def _take(letters: list[str], count: int) -> list[str]:
 def _channel_part(channel_index: pd.Series | np.ndarray) -> np.ndarray:
     """Write channel numbers with four characters.
 
-    Parameters
-    ----------
-    channel_index : array_like, shape (n,), int
-        From 0 to 1,249,055.
-
-    Returns
-    -------
-    numpy.ndarray, shape (n,), str
-        Different numbers give different codes.
+    `channel_index` (n,) int. Returns (n,) str.
     """
     number = np.asarray(channel_index, dtype=np.int64)
     wrong = (number < 0) | (number >= _MAX_CHANNELS)

@@ -26,8 +26,6 @@ from phasenet_das.catalog.prepare import place_stations
 from phasenet_das.errors import ConfigError
 from phasenet_das.tables import write_table
 
-__all__ = ["EXPORT_FORMATS", "Exported", "export_catalog", "export_differential_times", "export_stations"]
-
 EXPORT_FORMATS: Final = ("quakeml", "csv", "geojson", "nonlinloc", "hypodd", "hypoinverse", "nordic")
 
 _WITH_PICKS: Final[dict[str, Callable[..., Path]]] = {

@@ -14,8 +14,6 @@ from phasenet_das.catalog.prepare import prepare_events
 from phasenet_das.catalog.quality import describe_event, located, records
 from phasenet_das.tables import CHANNEL_COLUMNS, atomic_path, conform
 
-__all__ = ["write_geojson"]
-
 _POSITION = ("longitude", "latitude")
 
 

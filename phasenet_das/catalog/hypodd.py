@@ -26,8 +26,6 @@ from phasenet_das.catalog.thinning import thin_picks
 from phasenet_das.errors import TableError
 from phasenet_das.tables import CHANNEL_COLUMNS, atomic_path, conform
 
-__all__ = ["hypodd_locatable", "write_hypodd", "write_hypodd_dtcc", "write_hypodd_stations"]
-
 _PAIR_COLUMNS = {
     "phase", "station_id", "channel_1", "channel_2", "event_1", "event_2", "time_1", "waveform_dt_s",
     "correlation", "kept",
@@ -35,18 +33,7 @@ _PAIR_COLUMNS = {
 
 
 def hypodd_locatable(events: pd.DataFrame) -> pd.Series:
-    """Say which events can be written: hypoDD begins from a hypocentre, so it must be known.
-
-    Parameters
-    ----------
-    events : pandas.DataFrame
-        Event table.
-
-    Returns
-    -------
-    pandas.Series of bool
-        False where longitude, latitude or depth is missing.
-    """
+    """Say which events can be written: hypoDD begins from a hypocentre, so it must be known."""
     return events[["longitude", "latitude", "depth_km"]].notna().all(axis=1)
 
 

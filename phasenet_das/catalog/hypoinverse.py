@@ -21,8 +21,6 @@ from phasenet_das.catalog.quality import located, records
 from phasenet_das.errors import ChannelGeometryError, DataFormatError
 from phasenet_das.tables import atomic_path
 
-__all__ = ["read_hypoinverse", "write_hypoinverse", "write_hypoinverse_stations"]
-
 _SUMMARY_LENGTH, _STATION_LENGTH, _ID_END = 164, 120, 146
 _SCORES_OF_WEIGHT_CODES = (0.8, 0.6, 0.4)  # at least: code 0, 1, 2; below: 3
 _NO_READING = "4"

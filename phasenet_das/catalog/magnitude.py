@@ -30,14 +30,6 @@ import pandas as pd
 from phasenet_das.errors import ConfigError, TableError, UnitError
 from phasenet_das.tables import atomic_path
 
-__all__ = [
-    "MagnitudeScale",
-    "calibrate_magnitude",
-    "check_strain_rate",
-    "estimate_magnitudes",
-    "read_magnitude_scale",
-]
-
 _SITE: Final = ["station_id", "channel_index", "phase_type"]
 _STRAIN_RATE: Final = {"strain/s", "strain/second", "1/s", "1/second", "s^-1", "s**-1", "hertz"}  # no spaces
 _MIN_DISTANCE_KM: Final = 0.1
@@ -132,18 +124,7 @@ def read_magnitude_scale(path: str | Path) -> MagnitudeScale:
 
 
 def check_strain_rate(unit: str) -> None:
-    """Refuse amplitudes that are not strain rate.
-
-    Parameters
-    ----------
-    unit : str
-        Unit of ``phase_amplitude``.
-
-    Raises
-    ------
-    UnitError
-        It is another one.
-    """
+    """Refuse amplitudes that are not strain rate."""
     if "".join(unit.split()).lower() not in _STRAIN_RATE:
         raise UnitError(
             f"amplitude_unit '{unit}': the scale is for strain rate ('strain / s'). Pick strain "

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from phasenet_das.catalog.build import write_catalog
+from phasenet_das.catalog.association import write_catalog
 from phasenet_das.catalog.magnitude import (
     MagnitudeScale,
     calibrate_magnitude,
@@ -17,8 +17,6 @@ from phasenet_das.catalog.magnitude import (
 )
 from phasenet_das.config import ReportSettings
 from phasenet_das.errors import TableError, UnitError
-from phasenet_das.geometry import load_channel_file, only_station
-from phasenet_das.provenance import file_hash, provenance
 from phasenet_das.tables import (
     EVENT_COLUMNS,
     PICK_COLUMNS,
@@ -29,8 +27,8 @@ from phasenet_das.tables import (
     read_picks,
     write_table,
 )
-
-__all__ = ["add_magnitudes", "calibrate_catalog"]
+from phasenet_das.tables.channels import load_channel_file, only_station
+from phasenet_das.tables.provenance import file_hash, provenance
 
 
 def calibrate_catalog(
@@ -43,36 +41,7 @@ def calibrate_catalog(
     figure: str | Path | None = None,
     **options: Any,  # noqa: ANN401 - of calibrate_magnitude
 ) -> MagnitudeScale:
-    """Fit a magnitude scale to a catalog on disk, and write it.
-
-    Parameters
-    ----------
-    folder : str or pathlib.Path
-        Holds ``events.parquet`` and ``picks.parquet``, from ``associate`` or the workflow.
-    reference : str or pathlib.Path
-        Catalog with magnitudes, as :func:`phasenet_das.evaluate.read_reference` reads it.
-    output : str or pathlib.Path
-        JSON file to write.
-    channels : str or pathlib.Path, optional
-        Channel table.
-    amplitude_unit : str, optional
-        Unit of the amplitudes; that of the pick table's metadata without it.
-    figure : str or pathlib.Path, optional
-        Where to draw the residuals.
-    **options
-        Of :func:`phasenet_das.catalog.calibrate_magnitude`.
-
-    Returns
-    -------
-    MagnitudeScale
-
-    Raises
-    ------
-    UnitError
-        The amplitudes are not strain rate, or nothing says what they are.
-    ConfigError, TableError
-        See :func:`phasenet_das.catalog.calibrate_magnitude`; or a file is missing.
-    """
+    """Fit a magnitude scale to a catalog on disk, and write it."""
     from phasenet_das.evaluate import read_reference
 
     events, picks, placed = _read(folder, channels)
@@ -100,33 +69,7 @@ def add_magnitudes(
     amplitude_unit: str | None = None,
     settings: ReportSettings | None = None,
 ) -> pd.DataFrame:
-    """Write a catalog again, with magnitudes.
-
-    Parameters
-    ----------
-    folder : str or pathlib.Path
-        Holds ``events.parquet`` and ``picks.parquet``.
-    scale : str or pathlib.Path
-        From :func:`calibrate_catalog`.
-    output : str or pathlib.Path
-        Folder for events, picks, ``catalog.csv`` and QuakeML; may be `folder`.
-    channels : str or pathlib.Path, optional
-        Channel table, as in the calibration.
-    amplitude_unit : str, optional
-        As in :func:`calibrate_catalog`.
-    settings : ReportSettings, optional
-        Network code and thinning of QuakeML.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The event table; ``magnitude`` is NaN where no channel of the event has a site term.
-
-    Raises
-    ------
-    UnitError, TableError
-        As :func:`calibrate_catalog`.
-    """
+    """Write a catalog again, with magnitudes."""
     events, picks, placed = _read(folder, channels)
     check_strain_rate(_unit(folder, amplitude_unit))
     sized = estimate_magnitudes(events, picks, read_magnitude_scale(scale), placed)

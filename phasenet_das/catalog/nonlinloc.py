@@ -17,8 +17,6 @@ from phasenet_das.catalog.quality import records
 from phasenet_das.errors import DataFormatError
 from phasenet_das.tables import atomic_path
 
-__all__ = ["read_nonlinloc", "write_nonlinloc", "write_nonlinloc_stations"]
-
 _FIELDS = 14
 # A pick without residuals (no event was located) still needs a finite error.
 _UNKNOWN_ERROR_S = 1.0

@@ -14,7 +14,6 @@ from phasenet_das.tables import atomic_path
 if TYPE_CHECKING:
     from obspy import UTCDateTime
 
-__all__ = ["write_nordic"]
 
 _MAGNITUDE_TYPES: Final = frozenset({"ML", "Mc", "mb", "mB", "Ms", "MS", "Mw", "MW", "MbLg"})
 _KIND: Final = 79  # where a line says what it holds

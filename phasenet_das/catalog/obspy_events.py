@@ -28,7 +28,6 @@ if TYPE_CHECKING:
         ResourceIdentifier,
     )
 
-__all__ = ["to_obspy", "unplaced_origin", "write_quakeml"]
 
 _ROOT: Final = "smi:local/phasenet-das"
 _NOT_IN_A_RESOURCE_ID: Final = re.compile(r"[^A-Za-z0-9\-.*()_~'+?=,;/&]")
@@ -322,19 +321,7 @@ def _comments(row: dict[str, Any], name: str, left_out: int) -> list[Comment]:
 
 
 def unplaced_origin(event: Event) -> tuple[pd.Timestamp, float] | None:
-    """Read the time and distance of an event that :func:`to_obspy` could give no origin.
-
-    Parameters
-    ----------
-    event : obspy.core.event.Event
-        An event.
-
-    Returns
-    -------
-    tuple of pandas.Timestamp and float, or None
-        Origin time (UTC) and distance from the nearest channel (km, NaN where it is unknown), as precise as
-        their uncertainty; None where no comment of the event holds them.
-    """
+    """Read the time and distance of an event that :func:`to_obspy` could give no origin."""
     for comment in event.comments:
         found = _NO_ORIGIN_TEXT.match(comment.text or "")
         if found is not None:

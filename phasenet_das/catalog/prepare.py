@@ -13,29 +13,11 @@ from phasenet_das.catalog.thinning import thin_picks
 from phasenet_das.errors import ChannelGeometryError, TableError
 from phasenet_das.tables import CHANNEL_COLUMNS, EVENT_COLUMNS, PICK_COLUMNS, conform
 
-__all__ = ["events_with_picks", "place_stations", "prepare_events", "prepare_picks"]
-
 _RECEIVER = ["station_id", "channel_index"]
 
 
 def prepare_events(events: pd.DataFrame) -> pd.DataFrame:
-    """Check an event table and sort it by time.
-
-    Parameters
-    ----------
-    events : pandas.DataFrame
-        Event table.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns of ``EVENT_COLUMNS``, then the others.
-
-    Raises
-    ------
-    TableError
-        A column is missing, a value does not fit, or an ``event_id`` is repeated.
-    """
+    """Check an event table and sort it by time."""
     table = conform(events, EVENT_COLUMNS, "events").sort_values("time", kind="stable")
     twice = table["event_id"].duplicated()
     if twice.any():
@@ -46,33 +28,7 @@ def prepare_events(events: pd.DataFrame) -> pd.DataFrame:
 def prepare_picks(
     picks: pd.DataFrame, channels: pd.DataFrame | None, max_picks_per_phase: int, network: str
 ) -> pd.DataFrame:
-    """Thin the picks and join station codes, coordinates and the standard error of the time.
-
-    Parameters
-    ----------
-    picks : pandas.DataFrame
-        Pick table; picks of no event are left out.
-    channels : pandas.DataFrame, optional
-        Channel table.
-    max_picks_per_phase : int
-        See :func:`phasenet_das.catalog.thin_picks`.
-    network : str
-        See :func:`phasenet_das.catalog.station_codes`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        By time, with ``network_code, station_code, location_code, channel_code, longitude, latitude`` (NaN
-        when unknown) and ``time_error_s``: the column ``phase_time_uncertainty_s`` where there is one, else
-        the rms residual of the event and phase.
-
-    Raises
-    ------
-    ChannelGeometryError
-        A receiver has no station code.
-    TableError
-        A column is missing or a value does not fit.
-    """
+    """Thin the picks and join station codes, coordinates and the standard error of the time."""
     picks = conform(picks, PICK_COLUMNS, "picks")
     picks["time_error_s"] = _time_errors_s(picks)
     kept = thin_picks(picks, max_picks_per_phase)
@@ -94,25 +50,7 @@ def events_with_picks(
     max_picks_per_phase: int,
     network: str,
 ) -> list[tuple[dict[str, Any], pd.DataFrame]]:
-    """Pair each event with its picks, as most formats want them.
-
-    Parameters
-    ----------
-    events : pandas.DataFrame
-        See :func:`prepare_events`.
-    picks, channels, max_picks_per_phase, network
-        See :func:`prepare_picks`.
-
-    Returns
-    -------
-    list of (dict, pandas.DataFrame)
-        By time: the event's row, and its rows of :func:`prepare_picks`, which may be none.
-
-    Raises
-    ------
-    ConfigError, TableError, ChannelGeometryError
-        As in these.
-    """
+    """Pair each event with its picks, as most formats want them."""
     table = prepare_events(events)
     kept = prepare_picks(picks, channels, max_picks_per_phase, network)
     groups = dict(iter(kept.groupby("event_index")))
@@ -120,25 +58,7 @@ def events_with_picks(
 
 
 def place_stations(channels: pd.DataFrame, network: str = "XX") -> pd.DataFrame:
-    """Give every placed receiver its station code, for station files.
-
-    Parameters
-    ----------
-    channels : pandas.DataFrame
-        Channel table, whole: the letter of a cable depends on which cables there are.
-    network : str, optional
-        See :func:`phasenet_das.catalog.station_codes`.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row per receiver with coordinates: those of ``CHANNEL_COLUMNS`` and the codes.
-
-    Raises
-    ------
-    ChannelGeometryError
-        No receiver has coordinates.
-    """
+    """Give every placed receiver its station code, for station files."""
     channels = conform(channels, CHANNEL_COLUMNS, "channels")
     placed = channels.merge(station_codes(channels, network), on=_RECEIVER, how="left")
     placed = placed[placed[["longitude", "latitude", "elevation_m"]].notna().all(axis=1)]

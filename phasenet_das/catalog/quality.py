@@ -8,8 +8,6 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["FLAG_MEANINGS", "describe_event", "explain_flags"]
-
 FLAG_MEANINGS: dict[str, str] = {
     "at-boundary": (
         "the location lies on the edge of the volume that was searched, so the true one may lie outside"
@@ -67,106 +65,36 @@ def describe_event(event: Mapping[str, Any]) -> str:
 
 
 def coordinates(longitude: float, latitude: float, uncertainty_km: float = math.nan) -> str:
-    """Write a position as people do, with the digits that its uncertainty leaves.
-
-    Parameters
-    ----------
-    longitude, latitude : float
-        In degrees, east and north positive.
-    uncertainty_km : float, optional
-        Of the position; four decimals (11 m) when unknown.
-
-    Returns
-    -------
-    str
-        For instance ``39.8095° N, 119.0015° W``.
-    """
+    """Write a position as people do, with the digits that its uncertainty leaves."""
     digits = min(decimals(uncertainty_km) + 2, 6)  # a hundredth of a degree is about a kilometre
     north, east = f"{abs(latitude):.{digits}f}°", f"{abs(longitude):.{digits}f}°"
     return f"{north} {'NS'[latitude < 0]}, {east} {'EW'[longitude < 0]}"
 
 
 def depth_known(event: Mapping[str, Any]) -> bool:
-    """Whether an event has a depth that the receivers constrain.
-
-    Parameters
-    ----------
-    event : mapping
-        A row of the event table.
-
-    Returns
-    -------
-    bool
-        False for a depth that is missing or flagged ``depth-unconstrained``.
-    """
+    """Whether an event has a depth that the receivers constrain."""
     return math.isfinite(event["depth_km"]) and "depth-unconstrained" not in event["location_quality"]
 
 
 def located(event: Mapping[str, Any]) -> bool:
-    """Whether an event has a longitude and a latitude.
-
-    Parameters
-    ----------
-    event : mapping
-        A row of the event table.
-
-    Returns
-    -------
-    bool
-        False for what the receivers could not locate.
-    """
+    """Whether an event has a longitude and a latitude."""
     return math.isfinite(event["longitude"]) and math.isfinite(event["latitude"])
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows of a table as dictionaries.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        Any table with text for column names.
-
-    Returns
-    -------
-    list of dict
-        One per row, in order.
-    """
+    """Return the rows of a table as dictionaries."""
     return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
 
 
 def plus_minus(uncertainty: float, unit: str) -> str:
-    """Write an uncertainty with two significant digits, or only the unit when it is unknown.
-
-    Parameters
-    ----------
-    uncertainty : float
-        In `unit`; NaN when unknown.
-    unit : str
-        The unit to write behind it.
-
-    Returns
-    -------
-    str
-        Such as ``" ± 1.4 km"``.
-    """
+    """Write an uncertainty with two significant digits, or only the unit when it is unknown."""
     if not math.isfinite(uncertainty):
         return f" {unit}"
     return f" ± {uncertainty:.{decimals(uncertainty)}f} {unit}"
 
 
 def decimals(uncertainty: float) -> int:
-    """Count the decimals that an uncertainty leaves meaningful: two significant digits of it.
-
-    Parameters
-    ----------
-    uncertainty : float
-        NaN or zero when unknown.
-
-    Returns
-    -------
-    int
-        From 0 to 4.
-    """
+    """Count the decimals that an uncertainty leaves meaningful: two significant digits of it."""
     if not math.isfinite(uncertainty) or uncertainty <= 0:
         return 2
     return int(min(4, max(0, 1 - math.floor(math.log10(uncertainty)))))

@@ -7,8 +7,6 @@ import pandas as pd
 
 from phasenet_das.errors import ConfigError
 
-__all__ = ["thin_picks"]
-
 _GROUP = ["event_index", "station_id", "phase_type"]
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from phasenet_das._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from phasenet_das.catalog.reference import read_reference
     from phasenet_das.evaluate.baselines import TriggerPicker, TriggerSettings
     from phasenet_das.evaluate.bench import bench_parts, make_part
     from phasenet_das.evaluate.calibration import fit_calibration, reliability_table, scored_residuals
@@ -20,9 +23,8 @@ if TYPE_CHECKING:
         match_events,
         source_distance_km,
     )
-    from phasenet_das.evaluate.matching import match_picks
     from phasenet_das.evaluate.picks import PickEvaluation, evaluate_picks, scores_by_tolerance
-    from phasenet_das.evaluate.references import read_reference
+    from phasenet_das.matching import match_picks
 
 __all__ = [
     "CorrelationWindow",
@@ -48,34 +50,29 @@ __all__ = [
     "summarize_differential_times",
 ]
 
-_HOMES = {
-    "CorrelationWindow": "differential",
-    "EventEvaluation": "events",
-    "PickEvaluation": "picks",
-    "TriggerPicker": "baselines",
-    "TriggerSettings": "baselines",
-    "bench_parts": "bench",
-    "compare_differential_times": "differential",
-    "compare_with_control_points": "control_points",
-    "evaluate_events": "events",
-    "evaluate_picks": "picks",
-    "fit_calibration": "calibration",
-    "interpolate_control_points": "control_points",
-    "make_part": "bench",
-    "match_events": "events",
-    "match_picks": "matching",
-    "read_reference": "references",
-    "reliability_table": "calibration",
-    "scored_residuals": "calibration",
-    "scores_by_tolerance": "picks",
-    "source_distance_km": "events",
-    "summarize_differential_times": "differential",
-}
-
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public object
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "CorrelationWindow": ".differential",
+        "EventEvaluation": ".events",
+        "PickEvaluation": ".picks",
+        "TriggerPicker": ".baselines",
+        "TriggerSettings": ".baselines",
+        "bench_parts": ".bench",
+        "compare_differential_times": ".differential",
+        "compare_with_control_points": ".control_points",
+        "evaluate_events": ".events",
+        "evaluate_picks": ".picks",
+        "fit_calibration": ".calibration",
+        "interpolate_control_points": ".control_points",
+        "make_part": ".bench",
+        "match_events": ".events",
+        "match_picks": "phasenet_das.matching",
+        "read_reference": "phasenet_das.catalog.reference",
+        "reliability_table": ".calibration",
+        "scored_residuals": ".calibration",
+        "scores_by_tolerance": ".picks",
+        "source_distance_km": ".events",
+        "summarize_differential_times": ".differential",
+    },
+)

@@ -21,8 +21,6 @@ from phasenet_das.picking.conditioning import condition
 from phasenet_das.picking.filters import TimeGrid
 from phasenet_das.picking.peaks import peak_amplitudes
 
-__all__ = ["TriggerPicker", "TriggerSettings", "aic", "find_triggers", "name_phases", "sta_lta"]
-
 _BLOCK_SAMPLES = 4_000_000
 _AMPLITUDE_WINDOW_S = 2.0
 
@@ -175,17 +173,7 @@ def sta_lta(data: np.ndarray, short: int, long: int) -> np.ndarray:
 
     Equal to ObsPy's ``recursive_sta_lta`` on every channel; all channels at once.
 
-    Parameters
-    ----------
-    data : numpy.ndarray, shape (channel, time)
-        Filtered samples.
-    short, long : int
-        Time constants in samples.
-
-    Returns
-    -------
-    numpy.ndarray, shape (channel, time), float64
-        0 for the first `long` samples.
+    `data` (channel, time). Returns (channel, time) float64.
     """
     power = data.astype(np.float64) ** 2
     power[:, 0] = 0.0
@@ -198,19 +186,7 @@ def sta_lta(data: np.ndarray, short: int, long: int) -> np.ndarray:
 def find_triggers(ratio: np.ndarray, on: float, off: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Find where a ratio rises to `on` after it was below `off`.
 
-    Parameters
-    ----------
-    ratio : numpy.ndarray, shape (channel, time)
-        Characteristic function.
-    on, off : float
-        Thresholds, ``on >= off``.
-
-    Returns
-    -------
-    row, sample : numpy.ndarray, shape (trigger,), int64
-        Channel row and first sample of each trigger, sorted by both.
-    peak : numpy.ndarray, shape (trigger,), float64
-        Largest ratio until the next trigger or the end of the channel.
+    `ratio` (channel, time). Returns `row, sample` (trigger,) int64; `peak` (trigger,) float64.
     """
     places = np.arange(ratio.shape[1])
     last_on = np.maximum.accumulate(np.where(ratio >= on, places, -1), axis=1)
@@ -233,15 +209,7 @@ def aic(windows: np.ndarray) -> np.ndarray:
 
     ``AIC(k) = k log var(x[:k]) + (n - k - 1) log var(x[k:])``; its least value is the onset.
 
-    Parameters
-    ----------
-    windows : numpy.ndarray, shape (window, time)
-        Samples round a trigger.
-
-    Returns
-    -------
-    numpy.ndarray, shape (window, time), float64
-        Infinite at the two ends, where a variance is not defined.
+    `windows` (window, time). Returns (window, time) float64.
     """
     x = windows.astype(np.float64) - windows.mean(axis=1, keepdims=True, dtype=np.float64)
     n = x.shape[1]
@@ -273,20 +241,7 @@ def _refine(data: np.ndarray, row: np.ndarray, sample: np.ndarray, before: int, 
 
 
 def name_phases(onsets: pd.DataFrame, max_gap: float) -> pd.DataFrame:
-    """Name onsets: the first of a sequence is P, the second S, the others are dropped.
-
-    Parameters
-    ----------
-    onsets : pandas.DataFrame
-        Columns ``row, sample`` and others.
-    max_gap : float
-        Largest step in samples between onsets of one sequence.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The onsets kept, with ``phase_type``, sorted by row and sample.
-    """
+    """Name onsets: the first of a sequence is P, the second S, the others are dropped."""
     table = onsets.sort_values(["row", "sample"], ignore_index=True)
     row, sample = table["row"].to_numpy(), table["sample"].to_numpy()
     new = np.ones(len(table), bool)

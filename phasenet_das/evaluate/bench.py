@@ -23,21 +23,10 @@ import pandas as pd
 from phasenet_das.config import PickSettings
 from phasenet_das.errors import ConfigError
 from phasenet_das.evaluate.baselines import TriggerSettings
-from phasenet_das.evaluate.matching import time_ns
+from phasenet_das.matching import time_ns
 from phasenet_das.simulate.config import SimulationConfig
 from phasenet_das.simulate.write import simulate
 from phasenet_das.tables import read_picks
-
-__all__ = [
-    "BENCH_VERSION",
-    "KINDS",
-    "SNR_EDGES_DB",
-    "BenchKind",
-    "BenchPart",
-    "bench_parts",
-    "make_part",
-    "truth_digest",
-]
 
 log = logging.getLogger(__name__)
 
@@ -471,18 +460,7 @@ def make_part(part: BenchPart, cache: str | Path, *, workers: int = 1) -> Path:
 
 
 def truth_digest(folder: str | Path) -> str:
-    """Give a digest of the true picks of a recording, by which a changed simulator shows.
-
-    Parameters
-    ----------
-    folder : str or pathlib.Path
-        From :func:`make_part`.
-
-    Returns
-    -------
-    str
-        Of channels, phases, times to 1 ms and signal-to-noise ratios to 1 dB.
-    """
+    """Give a digest of the true picks of a recording, by which a changed simulator shows."""
     table: pd.DataFrame = read_picks(Path(folder) / "truth_picks.parquet")
     rounded = pd.DataFrame(
         {

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-__all__ = ["bootstrap_ratios", "interval"]
-
 _BLOCK = 4_000_000
 
 
@@ -18,19 +16,7 @@ def bootstrap_ratios(
 
     All ratios of a draw rest on the same units, so that they may be combined draw by draw.
 
-    Parameters
-    ----------
-    numerator, denominator : numpy.ndarray, shape (ratio, unit), float64
-        What each unit (an event) adds to the two sums.
-    num_draws : int
-        Number of draws.
-    seed : int
-        Seed of the draws.
-
-    Returns
-    -------
-    numpy.ndarray, shape (draw, ratio), float64
-        NaN where a draw's denominator is 0.
+    `numerator` and `denominator` (ratio, unit) float64. Returns (draw, ratio) float64.
     """
     parts = [
         _ratio(weights @ numerator.T, weights @ denominator.T)
@@ -55,17 +41,7 @@ def _ratio(above: np.ndarray, below: np.ndarray) -> np.ndarray:
 def interval(draws: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
     """Give the percentile interval of draws.
 
-    Parameters
-    ----------
-    draws : numpy.ndarray, shape (draw, ...)
-        Draws of one or more numbers; NaN is left out.
-    level : float
-        Probability inside.
-
-    Returns
-    -------
-    tuple of numpy.ndarray, each of shape (...)
-        Lower and upper end; NaN where no draw is finite.
+    `draws` (draw, ...). Returns (...).
     """
     shape = draws.shape[1:]
     ends = np.full((2, *shape), np.nan)

@@ -8,11 +8,9 @@ import numpy as np
 import pandas as pd
 
 from phasenet_das.errors import TableError
-from phasenet_das.evaluate.matching import match_picks
 from phasenet_das.evaluate.picks import TOLERANCE_S
+from phasenet_das.matching import match_picks
 from phasenet_das.models.calibration import PickCalibration, ScoreCurve
-
-__all__ = ["fit_calibration", "reliability_table", "scored_residuals"]
 
 _ONE_SIGMA = 68.27  # per cent
 _SMALLEST_BIN = 30

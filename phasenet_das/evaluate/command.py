@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from phasenet_das.catalog.reference import read_reference
 from phasenet_das.errors import TableError
 from phasenet_das.evaluate.calibration import reliability_table
 from phasenet_das.evaluate.differential import (
@@ -27,13 +28,11 @@ from phasenet_das.evaluate.present import (
     picks_markdown,
     records,
 )
-from phasenet_das.evaluate.references import read_reference
 from phasenet_das.tables import atomic_path, read_channels, read_coverage, read_events, read_picks
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Findings", "judge_events", "judge_picks", "judge_waveforms", "write_findings"]
 
 _SNR_EDGES_DB = (-np.inf, *range(-10, 35, 5), np.inf)
 _CURVE_S = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5)
@@ -66,32 +65,8 @@ def judge_picks(
     coverage: str | Path | None = None,
     seed: int = 0,
 ) -> Findings:
-    """Hold a pick table against a table of true picks.
-
-    Parameters
-    ----------
-    picks : str or pathlib.Path
-        Pick table.
-    truth : str or pathlib.Path
-        Pick table of the truth, or a folder written by ``phasenet-das simulate``: then scores are also given
-        by distance from the source.
-    tolerance_s : mapping of str to float
-        Largest time error of each phase, s.
-    coverage : str or pathlib.Path, optional
-        Coverage table; else the one beside the picks, where there is one.
-    seed : int
-        Seed of the intervals.
-
-    Returns
-    -------
-    Findings
-        With figures ``recall_by_*`` and ``pick_residuals``.
-
-    Raises
-    ------
-    TableError
-        A table cannot be read or lacks a column.
-    """
+    """Hold a pick table against a table of true picks."""
+    from phasenet_das import plot
     from phasenet_das.evaluate import figures
 
     found, (true, bins) = read_picks(picks), _read_truth(Path(truth))
@@ -130,7 +105,7 @@ def judge_picks(
         table = reliability_table(found, true, tolerance_s=tolerance_s)
         facts["reliability"] = records(table)
         drawn |= {
-            f"reliability_of_{name}": partial(_draw_reliability, figures.reliability, table, name)
+            f"reliability_of_{name}": partial(_draw_reliability, plot.reliability, table, name)
             for name in ("probability", "time_uncertainty_s")
         }
     return Findings("\n".join([*lines, "", picks_markdown(result.table)]), {"picks": facts}, drawn)
@@ -171,27 +146,7 @@ def judge_events(
     distance_tolerance_km: float,
     coverage: str | Path | None = None,
 ) -> Findings:
-    """Hold an event table against the truth or a reference catalog.
-
-    Parameters
-    ----------
-    events, reference : str or pathlib.Path
-        Whatever :func:`phasenet_das.evaluate.read_reference` reads.
-    time_tolerance_s, distance_tolerance_km : float
-        Largest differences of a match.
-    coverage : str or pathlib.Path, optional
-        Coverage table: reference events outside it do not count.
-
-    Returns
-    -------
-    Findings
-        With a figure ``event_*`` for each quantity that both catalogs know.
-
-    Raises
-    ------
-    TableError
-        A file is not a catalog.
-    """
+    """Hold an event table against the truth or a reference catalog."""
     from phasenet_das.evaluate import figures
 
     result = evaluate_events(
@@ -230,29 +185,7 @@ def judge_waveforms(
     *,
     start_time: str | None = None,
 ) -> Findings:
-    """Hold differential times of picks against those of the waveforms.
-
-    Parameters
-    ----------
-    picks : str or pathlib.Path
-        Pick table; where it names several events, pairs of events are measured too.
-    recordings : sequence of str
-        The recordings that were picked.
-    window : CorrelationWindow
-        Windows and filter.
-    start_time : str, optional
-        Time of the first sample, for files that lack it.
-
-    Returns
-    -------
-    Findings
-        With figures ``differential_times_*``.
-
-    Raises
-    ------
-    TableError
-        No pick lies whole within the recordings, on a channel with a picked neighbour.
-    """
+    """Hold differential times of picks against those of the waveforms."""
     from phasenet_das import io
     from phasenet_das.evaluate import figures
 
@@ -294,24 +227,7 @@ def write_findings(
     figure_dir: str | Path | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> list[Path]:
-    """Write evaluations as one JSON file and as figures.
-
-    Parameters
-    ----------
-    findings : sequence of Findings
-        What was found.
-    json_path : str or pathlib.Path, optional
-        File of all numbers.
-    figure_dir : str or pathlib.Path, optional
-        Folder for PNG figures.
-    metadata : mapping, optional
-        Provenance, written into the JSON file.
-
-    Returns
-    -------
-    list of pathlib.Path
-        The files written.
-    """
+    """Write evaluations as one JSON file and as figures."""
     written = []
     if json_path is not None:
         facts = {key: value for found in findings for key, value in found.facts.items()}

@@ -9,8 +9,6 @@ import pandas as pd
 
 from phasenet_das.errors import TableError
 
-__all__ = ["compare_with_control_points", "interpolate_control_points"]
-
 _COLUMNS = ("phase", "channel", "time_s_from_file_start", "uncertainty_s")
 
 

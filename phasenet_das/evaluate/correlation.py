@@ -7,8 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 
-__all__ = ["batches", "cross_correlate", "peak_lag"]
-
 _BATCH_SAMPLES = 4_000_000
 
 
@@ -19,17 +17,7 @@ def cross_correlate(template: np.ndarray, search: np.ndarray) -> np.ndarray:
     sample k; every piece has its own mean and energy, so that strong motion beside the template does not
     draw the peak.
 
-    Parameters
-    ----------
-    template : numpy.ndarray, shape (pair, window)
-        Windows round one pick.
-    search : numpy.ndarray, shape (pair, window + lags - 1)
-        Longer windows round the other.
-
-    Returns
-    -------
-    numpy.ndarray, shape (pair, lags), float64
-        Coefficients between -1 and 1; 0 where a piece is constant.
+    `template` (pair, window); `search` (pair, window + lags - 1). Returns (pair, lags) float64.
     """
     length = template.shape[1]
     lags = search.shape[1] - length + 1
@@ -57,18 +45,7 @@ def peak_lag(coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Round the peak a cosine is laid through three coefficients (Cespedes et al. 1995), which suits narrow
     bands better than a parabola.
 
-    Parameters
-    ----------
-    coefficients : numpy.ndarray, shape (pair, lags)
-        From :func:`cross_correlate`.
-
-    Returns
-    -------
-    lag : numpy.ndarray, shape (pair,), float64
-        In samples, counted from the first lag; NaN where the peak lies at either end, for then the true one
-        may lie beyond.
-    coefficient : numpy.ndarray, shape (pair,), float64
-        At the peak; negative where the polarity is reversed.
+    `coefficients` (pair, lags). Returns `lag` (pair,) float64; `coefficient` (pair,) float64.
     """
     rows = np.arange(len(coefficients))
     peak = np.abs(coefficients).argmax(axis=1)
@@ -83,20 +60,7 @@ def peak_lag(coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def batches(num_pairs: int, samples: int) -> Iterator[slice]:
-    """Cut pairs into batches of bounded memory.
-
-    Parameters
-    ----------
-    num_pairs : int
-        Pairs in all.
-    samples : int
-        Samples of a pair.
-
-    Yields
-    ------
-    slice
-        Pairs of a batch.
-    """
+    """Cut pairs into batches of bounded memory."""
     step = max(1, _BATCH_SAMPLES // max(samples, 1))
     for first in range(0, num_pairs, step):
         yield slice(first, first + step)

@@ -17,10 +17,8 @@ import pandas as pd
 from phasenet_das import io
 from phasenet_das.errors import ConfigError
 from phasenet_das.evaluate.correlation import batches, cross_correlate, peak_lag
-from phasenet_das.evaluate.matching import candidate_pairs, nearest_first, time_ns
+from phasenet_das.matching import candidate_pairs, nearest_first, time_ns
 from phasenet_das.picking.filters import bandpass
-
-__all__ = ["CorrelationWindow", "compare_differential_times", "summarize_differential_times"]
 
 
 @dataclass(frozen=True)

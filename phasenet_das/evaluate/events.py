@@ -9,9 +9,7 @@ import numpy as np
 import pandas as pd
 
 from phasenet_das.errors import ConfigError, TableError
-from phasenet_das.evaluate.matching import candidate_pairs, nearest_first, time_ns
-
-__all__ = ["EventEvaluation", "evaluate_events", "match_events", "source_distance_km"]
+from phasenet_das.matching import candidate_pairs, nearest_first, time_ns
 
 _PLACE = ("longitude", "latitude", "depth_km", "magnitude", "source_distance_km")
 _PERCENTILES = (5, 25, 50, 75, 95)

@@ -8,19 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from phasenet_das.plot.curves import reliability
 from phasenet_das.plot.style import INK, finish, heading, legend, new_axes, phase_color
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = [
-    "differential_time_histogram",
-    "event_error_histogram",
-    "recall_by_bin",
-    "reliability",
-    "residual_histogram",
-]
 
 _STYLES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 _AXIS_NAMES = {
@@ -37,22 +29,7 @@ _ERROR_NAMES = {
 
 
 def recall_by_bin(tables: Mapping[str, pd.DataFrame], bin_by: str, *, ax: Axes | None = None) -> Axes:
-    """Draw recall over the bins of a column, with 95 % intervals where they were drawn.
-
-    Parameters
-    ----------
-    tables : mapping of str to pandas.DataFrame
-        ``PickEvaluation.table`` by the name of the picker.
-    bin_by : str
-        Column of the bins.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure otherwise.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        P and S by colour, pickers by line.
-    """
+    """Draw recall over the bins of a column, with 95 % intervals where they were drawn."""
     ax = new_axes(ax, (5.6, 3.2))
     for (name, table), style in zip(tables.items(), _STYLES * len(tables), strict=False):
         rows = table[(table["bin_by"] == bin_by) & (table["num_truth"] > 0)]
@@ -87,38 +64,12 @@ def _middles(group: pd.DataFrame) -> np.ndarray:
 
 
 def residual_histogram(pairs: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw the residuals of matched picks.
-
-    Parameters
-    ----------
-    pairs : pandas.DataFrame
-        ``PickEvaluation.pairs``: ``phase, residual_s``.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure otherwise.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        Pick less truth in s, P and S.
-    """
+    """Draw the residuals of matched picks."""
     return _histogram(pairs, "Pick \N{MINUS SIGN} truth (s)", ax)
 
 
 def differential_time_histogram(pairs: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw how far differential times of picks are from those of waveforms.
-
-    Parameters
-    ----------
-    pairs : pandas.DataFrame
-        From :func:`compare_differential_times`; only pairs that were kept are drawn.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure otherwise.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        Picks less waveforms in s, P and S.
-    """
+    """Draw how far differential times of picks are from those of waveforms."""
     label = "Differential time, picks \N{MINUS SIGN} waveforms (s)"
     return _histogram(pairs[pairs["kept"]], label, ax)
 
@@ -150,22 +101,7 @@ def _histogram(pairs: pd.DataFrame, label: str, ax: Axes | None) -> Axes:
 
 
 def event_error_histogram(pairs: pd.DataFrame, quantity: str, *, ax: Axes | None = None) -> Axes:
-    """Draw the errors of matched events.
-
-    Parameters
-    ----------
-    pairs : pandas.DataFrame
-        ``EventEvaluation.pairs``.
-    quantity : str
-        ``time_s, epicentre_km, depth_km, source_distance_km`` or ``magnitude``.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure otherwise.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        Events less reference.
-    """
+    """Draw the errors of matched events."""
     ax = new_axes(ax, (4.0, 2.6))
     values = pairs[quantity].dropna().to_numpy(np.float64)
     ax.hist(values, bins=min(40, max(8, len(values) // 5)), color="#8d949b", edgecolor=INK, linewidth=0.4)

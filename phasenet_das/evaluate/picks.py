@@ -12,9 +12,7 @@ import pandas as pd
 
 from phasenet_das.errors import TableError
 from phasenet_das.evaluate.bootstrap import bootstrap_ratios, interval
-from phasenet_das.evaluate.matching import match_picks, nearest_item, time_ns
-
-__all__ = ["TOLERANCE_S", "PickEvaluation", "covered", "evaluate_picks", "scores_by_tolerance"]
+from phasenet_das.matching import match_picks, nearest_item, time_ns
 
 TOLERANCE_S: Mapping[str, float] = {"P": 0.1, "S": 0.2}
 """Largest time error of a right pick, s, unless said otherwise."""
@@ -129,17 +127,7 @@ def _check_columns(truth: pd.DataFrame, bins: Mapping[str, Sequence[float]], num
 def covered(truth: pd.DataFrame, coverage: pd.DataFrame) -> np.ndarray:
     """Say which true picks lie within what was examined.
 
-    Parameters
-    ----------
-    truth : pandas.DataFrame
-        Pick table.
-    coverage : pandas.DataFrame
-        ``COVERAGE_COLUMNS``; rows whose ``status`` is not ``examined`` do not count. Spans are half open.
-
-    Returns
-    -------
-    numpy.ndarray, shape (row of truth,), bool
-        True where examined.
+    Returns (row of truth,) bool.
     """
     times, channel = time_ns(truth["phase_time"]), truth["channel_index"].to_numpy()
     station = truth["station_id"].astype(str).to_numpy()

@@ -8,26 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-__all__ = ["differential_times_markdown", "events_markdown", "markdown", "picks_markdown", "records"]
-
 _BIN_UNITS = {"snr_db": "dB", "source_distance_km": "km"}
 
 
 def markdown(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """Lay rows out as a Markdown table whose columns line up.
-
-    Parameters
-    ----------
-    columns : iterable of str
-        Heads.
-    rows : iterable of iterable of str
-        Cells.
-
-    Returns
-    -------
-    str
-        Without a final line break.
-    """
+    """Lay rows out as a Markdown table whose columns line up."""
     head, body = [str(name) for name in columns], [[str(cell) for cell in row] for row in rows]
     width = [max(len(row[k]) for row in [head, *body]) for k in range(len(head))]
     lines = [head, ["-" * n for n in width], *body]
@@ -37,18 +22,7 @@ def markdown(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Give the rows of a table for JSON: what is not known becomes null.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        Numbers and words.
-
-    Returns
-    -------
-    list of dict
-        One for each row.
-    """
+    """Give the rows of a table for JSON: what is not known becomes null."""
     return [{str(name): _plain(value) for name, value in row.items()} for row in table.to_dict("records")]
 
 
@@ -59,18 +33,7 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 - any cell
 
 
 def picks_markdown(table: pd.DataFrame) -> str:
-    """Show ``PickEvaluation.table``: the phases, then their bins.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        The table.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
+    """Show ``PickEvaluation.table``: the phases, then their bins."""
     whole, bins = table[table["bin_by"] == ""], table[(table["bin_by"] != "") & (table["num_truth"] > 0)]
     head = ["phase", "true", "picks", "precision", "recall", "F1", "bias (s)", "std (s)", "MAE (s)"]
     head += ["5 % (s)", "median (s)", "95 % (s)"]
@@ -122,18 +85,7 @@ def _with_interval(row: Mapping[Any, Any], name: str) -> str:
 
 
 def events_markdown(table: pd.DataFrame, errors: pd.DataFrame, by_magnitude: pd.DataFrame) -> str:
-    """Show the tables of an ``EventEvaluation``.
-
-    Parameters
-    ----------
-    table, errors, by_magnitude : pandas.DataFrame
-        Its tables.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
+    """Show the tables of an ``EventEvaluation``."""
     r = table.iloc[0].to_dict()
     counts = [f"{int(r[name])}" for name in ("num_events", "num_reference", "num_matched")]
     shares = [_with_interval(r, name) for name in ("precision", "recall", "f1")]
@@ -164,18 +116,7 @@ def events_markdown(table: pd.DataFrame, errors: pd.DataFrame, by_magnitude: pd.
 
 
 def differential_times_markdown(table: pd.DataFrame) -> str:
-    """Show the table of :func:`summarize_differential_times`.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        The table; columns of words before ``phase`` are shown as they are.
-
-    Returns
-    -------
-    str
-        Markdown.
-    """
+    """Show the table of :func:`summarize_differential_times`."""
     words = list(table.columns[: list(table.columns).index("phase")])
     head = [*words, "phase", "pairs", "kept", "reversed", "median CC", "bias (ms)", "spread (ms)"]
     head += ["std (ms)", "5 % (ms)", "95 % (ms)"]

@@ -9,28 +9,9 @@ from phasenet_das.errors import PhaseNetDASError
 if TYPE_CHECKING:
     from phasenet_das.inspect.inspector import PickInspector
 
-__all__ = ["make_controls"]
-
 
 def make_controls(inspector: PickInspector, save_to: str) -> Any:  # noqa: ANN401 - a type of an optional package
-    """Make slider, buttons and fields that steer an inspector.
-
-    Parameters
-    ----------
-    inspector : PickInspector
-        What they steer.
-    save_to : str
-        First content of the field for the file.
-
-    Returns
-    -------
-    ipywidgets.VBox
-
-    Raises
-    ------
-    MissingPackageError
-        ipywidgets is not installed.
-    """
+    """Make slider, buttons and fields that steer an inspector."""
     from phasenet_das.inspect.inspector import MODES, needs
 
     try:

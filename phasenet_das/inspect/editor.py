@@ -12,8 +12,6 @@ import pandas as pd
 from phasenet_das.errors import TableError
 from phasenet_das.tables import PICK_COLUMNS, conform, make_pick_ids, write_table
 
-__all__ = ["PickEditor"]
-
 _BY_HAND_SCORE = 1.0
 
 

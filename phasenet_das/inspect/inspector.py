@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
-__all__ = ["MODES", "PickInspector"]
 
 Mode = Literal["look", "add P", "add S", "move", "delete", "reject", "keep"]
 MODES: Final = ("look", "add P", "add S", "move", "delete", "reject", "keep")
@@ -420,18 +419,7 @@ def _new_figure() -> Figure:
 
 
 def needs(package: str) -> MissingPackageError:
-    """Make the error of a missing optional package.
-
-    Parameters
-    ----------
-    package : str
-        Its name.
-
-    Returns
-    -------
-    MissingPackageError
-        Says the command that installs it.
-    """
+    """Make the error of a missing optional package."""
     return MissingPackageError(
         f"the interactive inspector needs {package}. Install it with:\n"
         "    pip install 'phasenet-das[notebooks]'"

@@ -18,8 +18,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["DRIFT", "FIRST", "GAP", "HALF_SAMPLE", "Arranged", "arrange", "cluster", "end_ns"]
-
 HALF_SAMPLE = 0.5
 FIRST, GAP, DRIFT = range(3)
 
@@ -58,18 +56,7 @@ def end_ns(start_ns: np.ndarray, num_samples: np.ndarray, dt_s: np.ndarray) -> n
 def arrange(start_ns: np.ndarray, num_samples: np.ndarray, dt_s: np.ndarray) -> Arranged:
     """Arrange spans into segments by the rules of this module.
 
-    Parameters
-    ----------
-    start_ns : numpy.ndarray, shape (span,), int64
-        Ascending; of equal starts, the span that is to stay comes first.
-    num_samples : numpy.ndarray, shape (span,), int
-        Positive.
-    dt_s : numpy.ndarray, shape (span,), float64
-        In s; the interval of a segment is that of its first span.
-
-    Returns
-    -------
-    Arranged
+    `start_ns` (span,) int64; `num_samples` (span,) int; `dt_s` (span,) float64.
     """
     count = len(start_ns)
     out = Arranged(*(np.full(count, fill, dtype=np.int64) for fill in (-1, 0, 0, -1, -1)))
@@ -109,17 +96,7 @@ def _continue(start: int, covered: int, expected: int, dt_ns: float) -> tuple[in
 def cluster(values: np.ndarray, tolerance: float) -> np.ndarray:
     """Put a number on each group of values that are equal within a relative tolerance.
 
-    Parameters
-    ----------
-    values : numpy.ndarray, shape (n,), float64
-        Positive.
-    tolerance : float
-        A value joins the group whose smallest member it exceeds by no more than this share.
-
-    Returns
-    -------
-    numpy.ndarray, shape (n,), int64
-        0, 1, 2 … by value.
+    `values` (n,) float64. Returns (n,) int64.
     """
     unique, place = np.unique(values, return_inverse=True)
     groups = np.zeros(len(unique), dtype=np.int64)

@@ -30,16 +30,6 @@ from phasenet_das.io.timing import Span, parse_time, regular_spans
 if TYPE_CHECKING:
     from dascore import Patch, PatchAttrs
 
-__all__ = [
-    "BROKEN_FILE",
-    "daspy_example",
-    "from_dataarray",
-    "from_patch",
-    "from_section",
-    "is_own_patch",
-    "open_xdas",
-    "patch_attrs",
-]
 
 _OWN_ATTRS = {"coords", "dims", "data_units", "unit", "units", "station_id", "dt_s", "path"}
 _OWN_COORDS = {"time", "distance", "channel", "channel_index", "channel_status"}
@@ -70,33 +60,7 @@ def is_own_patch(patch: Patch) -> bool:
 
 
 def from_patch(patch: Patch, label: str = "Patch", name: str = "dascore Patch") -> list[Recording]:
-    """Describe a Patch of either dim order.
-
-    Parameters
-    ----------
-    patch : dascore.Patch
-        Dims time and distance or channel.
-    label, name : str
-        Where it came from, and what the format is called.
-
-    Returns
-    -------
-    list of Recording
-        One for each unbroken span.
-
-    Raises
-    ------
-    DataFormatError
-        Other dims, or no array of real numbers.
-    ChannelGeometryError
-        It was this package's, and an operation has dropped the channel numbers.
-    MissingMetadataError
-        Time is numbers without a unit.
-    SamplingError
-        Time is irregular.
-    UnitError
-        The unit of distance is not one of length, or that of time not one of time.
-    """
+    """Describe a Patch of either dim order."""
     dim = spatial_dim(patch)
     array = check_array(spatial_first(patch), label)
     along = np.asarray(patch.get_array(dim))
@@ -159,32 +123,7 @@ def _shifted(load: Loader, first: int) -> Loader:
 
 
 def from_dataarray(array: Any, label: str = "DataArray", name: str = "DataArray") -> list[Recording]:  # noqa: ANN401
-    """Describe an xarray or xdas DataArray of either dim order, without loading it.
-
-    Parameters
-    ----------
-    array : xarray.DataArray or xdas.DataArray
-        Dims time and one of distance, channel. A time coordinate of numbers states its unit in the
-        attribute ``units``.
-    label, name : str
-        Where it came from, and what the format is called.
-
-    Returns
-    -------
-    list of Recording
-        One for each unbroken span.
-
-    Raises
-    ------
-    DataFormatError
-        Other dims, or no array of real numbers.
-    MissingMetadataError
-        Time is numbers without a unit.
-    SamplingError
-        Time is irregular.
-    UnitError
-        The unit of distance is not one of length, or that of time not one of time.
-    """
+    """Describe an xarray or xdas DataArray of either dim order, without loading it."""
     dim = _dataarray_dim(array, label)
     time_first = str(array.dims[0]) == "time"
     shape = tuple(array.shape[::-1] if time_first else array.shape)
@@ -288,25 +227,7 @@ def _dataarray_loader(array: Any, time_first: bool) -> Loader:  # noqa: ANN401
 
 
 def open_xdas(path: Path) -> list[Recording]:
-    """Describe a netCDF file as xdas or xarray write it, through xdas.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-
-    Returns
-    -------
-    list of Recording
-        One for each unbroken span.
-
-    Raises
-    ------
-    MissingPackageError
-        xdas is not installed.
-    DataFormatError, SamplingError, UnitError
-        See :func:`from_dataarray`; or the file holds no single array.
-    """
+    """Describe a netCDF file as xdas or xarray write it, through xdas."""
     xdas = _import("xdas", "xdas", f"{path}: netCDF")
     try:
         array = xdas.open_dataarray(str(path))
@@ -319,37 +240,13 @@ def open_xdas(path: Path) -> list[Recording]:
 
 
 def daspy_example() -> list[Recording]:
-    """Describe the record that the package daspy-toolbox carries (PoroTomo, M4.3 of 2016-03-21).
-
-    Raises
-    ------
-    MissingPackageError
-        daspy-toolbox is not installed.
-    """
+    """Describe the record that the package daspy-toolbox carries (PoroTomo, M4.3 of 2016-03-21)."""
     daspy = _import("daspy", "daspy-toolbox", "daspy:example")
     return from_section(daspy.read(), "daspy:example")
 
 
 def from_section(section: Any, label: str = "Section") -> list[Recording]:  # noqa: ANN401 - daspy.Section
-    """Describe a DASPy Section.
-
-    Parameters
-    ----------
-    section : daspy.Section
-        Its data are (channel, time), its unit is the text of ``data_type``.
-    label : str
-        What to call the source.
-
-    Returns
-    -------
-    list of Recording
-        One.
-
-    Raises
-    ------
-    DataFormatError
-        No array of real numbers.
-    """
+    """Describe a DASPy Section."""
     data = check_array(np.asarray(section.data), label)
     found = getattr(section, "start_time", None)
     dx_m, rate_hz = getattr(section, "dx", None), getattr(section, "fs", None)

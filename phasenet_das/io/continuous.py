@@ -26,8 +26,6 @@ from phasenet_das.io.scan import update_index
 from phasenet_das.io.segments import Segment
 from phasenet_das.io.statements import Selected, resolve_rows
 
-__all__ = ["ContinuousSource", "open_continuous", "source_of_index"]
-
 log = logging.getLogger(__name__)
 
 _SAME_INTERVAL = 1e-6
@@ -103,42 +101,7 @@ def open_continuous(
     channel_step: int = 1,
     progress: bool = False,
 ) -> ContinuousSource:
-    """Open files, folders and glob patterns as continuous recordings, from headers alone.
-
-    Parameters
-    ----------
-    inputs : iterable of str or pathlib.Path
-        Files, folders (every file below them), glob patterns, or ``daspy:example``.
-    data : DataSettings, optional
-        What the files do not say, and the range of channel numbers. ``start_time`` is given to the one
-        file that lacks it; ``station_id`` is the name of the one cable, or of files without a name
-        where files name several.
-    index : pathlib.Path, optional
-        Folder in which an index of the headers is kept, so that a next run opens only new and changed
-        files; made when missing, rebuilt when damaged.
-    strict : bool
-        Raise at the first file that cannot be read or used, here and in ``Segment.load``.
-    start, end : str, datetime, numpy.datetime64 or obspy.UTCDateTime, optional
-        Range of times, half open (UTC).
-    channel_step : int
-        Take channels whose number is a multiple of this.
-    progress : bool
-        Show a progress bar while headers are read.
-
-    Returns
-    -------
-    ContinuousSource
-        Without segments when the range of time holds none.
-
-    Raises
-    ------
-    DataFormatError
-        An input names nothing, or no file can be used at all.
-    ConfigError
-        A limit is no time, the range is empty, or a statement agrees with no file.
-    PhaseNetDASError
-        With `strict`, the first file that cannot be read or used.
-    """
+    """Open files, folders and glob patterns as continuous recordings, from headers alone."""
     limits = _limits(start, end)
     found = update_index(inputs, index, strict=strict, progress=progress)
     return source_of_index(found, data, strict=strict, limits_ns=limits, channel_step=channel_step)
@@ -161,26 +124,7 @@ def source_of_index(
     limits_ns: tuple[int | None, int | None] = (None, None),
     channel_step: int = 1,
 ) -> ContinuousSource:
-    """Arrange the files of an index into segments, without touching them.
-
-    Parameters
-    ----------
-    index : Index
-        What the files say about themselves.
-    data, strict, channel_step : optional
-        See :func:`open_continuous`.
-    limits_ns : (int or None, int or None)
-        Range of time in ns since 1970, half open.
-
-    Returns
-    -------
-    ContinuousSource
-
-    Raises
-    ------
-    DataFormatError, ConfigError, PhaseNetDASError
-        See :func:`open_continuous`.
-    """
+    """Arrange the files of an index into segments, without touching them."""
     rows, selected, problems = resolve_rows(index, data or DataSettings(), channel_step)
     if strict and problems:
         raise problems[min(problems)]

@@ -24,8 +24,6 @@ from phasenet_das.io.recording import (
     spacing_m,
 )
 
-__all__ = ["Description", "describe"]
-
 _LOAD_ALL = 2**24  # values; above it channels are judged from blocks
 _NUM_BLOCKS = 8
 _BLOCK_SAMPLES = 256

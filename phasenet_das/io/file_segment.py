@@ -19,8 +19,6 @@ from phasenet_das.io.read import open_source
 from phasenet_das.io.recording import Recording
 from phasenet_das.io.segments import ALL_CHANNELS, check_span, hidden_by_offset, say_hidden
 
-__all__ = ["FileSegment", "Pieces"]
-
 log = logging.getLogger(__name__)
 
 _LOGGED = 5
@@ -102,25 +100,7 @@ class FileSegment:
     def load(self, first: int, end: int, channels: slice = ALL_CHANNELS) -> np.ndarray:
         """Load samples ``[first, end)`` of the channels at the positions `channels`.
 
-        Parameters
-        ----------
-        first, end : int
-            Samples of the segment.
-        channels : slice
-            Positions in ``channel_index``.
-
-        Returns
-        -------
-        numpy.ndarray, shape (channel, end - first), float32, C-contiguous
-            NaN where a file cannot be read after all; ``failures`` then says why, and that file
-            is not tried again.
-
-        Raises
-        ------
-        ConfigError
-            The span is not inside the segment.
-        PhaseNetDASError
-            With ``strict``, a file cannot be read.
+        Returns (channel, end - first) float32, C-contiguous.
         """
         check_span(self, first, end)
         out = np.empty((len(self.channel_index[channels]), end - first), dtype=np.float32)
@@ -133,13 +113,7 @@ class FileSegment:
         return out
 
     def inputs(self, first: int, end: int) -> list[tuple[str, str]]:
-        """Name the files behind samples ``[first, end)``.
-
-        Returns
-        -------
-        list of (str, str)
-            Path and key of the content, in order of time, each once.
-        """
+        """Name the files behind samples ``[first, end)``."""
         check_span(self, first, end)
         found = self._pieces_of(first, end)
         return list(dict.fromkeys((str(self.pieces.path[k]), str(self.pieces.key[k])) for k in found))

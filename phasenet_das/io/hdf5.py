@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     import h5py
     from dascore import Patch
 
-__all__ = ["is_quakeflow", "open_quakeflow", "write_quakeflow"]
 
 _LAYOUT = "quakeflow_das HDF5"
 _MARKS = ("begin_time", "start_time", "dt_s", "sampling_rate_hz")
@@ -51,15 +50,7 @@ _NOT_ATTRS = {"coords", "history", "data_units"}  # dascore keeps these for itse
 
 
 def is_quakeflow(file: h5py.File, *, marked: bool = True) -> bool:
-    """Say whether an open HDF5 file is of this layout.
-
-    Parameters
-    ----------
-    file : h5py.File
-        Open for reading.
-    marked : bool
-        Ask for at least one of this layout's time attributes; vendors too call their dataset ``data``.
-    """
+    """Say whether an open HDF5 file is of this layout."""
     dataset = file.get("data")
     if dataset is None or getattr(dataset, "ndim", 0) != 2:
         return False
@@ -67,27 +58,7 @@ def is_quakeflow(file: h5py.File, *, marked: bool = True) -> bool:
 
 
 def open_quakeflow(path: Path, file: h5py.File) -> list[Recording]:
-    """Describe a file of the quakeflow_das layout, without loading its data.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-    file : h5py.File
-        The same, open.
-
-    Returns
-    -------
-    list of Recording
-        One.
-
-    Raises
-    ------
-    DataFormatError
-        `data` is no array of real numbers, or its shape contradicts its attributes.
-    SamplingError, ChannelGeometryError
-        Attributes contradict each other or hold unusable values.
-    """
+    """Describe a file of the quakeflow_das layout, without loading its data."""
     dataset = file["data"]
     attrs = {name: _plain(value) for name, value in {**file.attrs, **dataset.attrs}.items()}
     label = str(path)

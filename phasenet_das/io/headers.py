@@ -18,7 +18,6 @@ from phasenet_das.io.vendor import no_data
 if TYPE_CHECKING:
     import h5py
 
-__all__ = ["read_headers"]
 
 _HDF5_MARK = b"\x89HDF\r\n\x1a\n"
 _PRODML_NODES = {"Raw[0]"}
@@ -29,25 +28,7 @@ _UNIT_NAMES = ("GaugeLengthUnit", "GaugeLengthUnits", "GaugeLength.uom")
 
 
 def read_headers(path: str | Path) -> list[Recording]:
-    """Describe a file from its header alone.
-
-    Parameters
-    ----------
-    path : str or pathlib.Path
-        A file.
-
-    Returns
-    -------
-    list of Recording
-        One for each unbroken span: what :func:`phasenet_das.io.read.open_source` returns, except that
-        ``dtype`` and ``load`` are not to be used and ``attrs`` hold the gauge length only. Plain PRODML
-        is read here with h5py, other files of dascore by its scan, and the rest as ``open_source`` does.
-
-    Raises
-    ------
-    DataFormatError, SamplingError, ChannelGeometryError, UnitError, MissingPackageError
-        As for ``open_source``.
-    """
+    """Describe a file from its header alone."""
     path = Path(path)
     found = _quick(path) if path.is_file() and _is_hdf5(path) else None
     return open_source(str(path), headers_only=True) if found is None else found

@@ -19,20 +19,6 @@ import pyarrow.parquet as pq
 
 from phasenet_das.tables import atomic_path
 
-__all__ = [
-    "INDEX_NAME",
-    "NO_TIME",
-    "UNKNOWN",
-    "Geometry",
-    "Index",
-    "Row",
-    "ScanReport",
-    "geometry_name",
-    "make_rows",
-    "read_index",
-    "write_index",
-]
-
 log = logging.getLogger(__name__)
 
 INDEX_NAME = "continuous-index.parquet"
@@ -132,20 +118,7 @@ def geometry_name(geometry: Geometry) -> str:
 
 
 def read_index(folder: Path | None) -> tuple[Index, bool]:
-    """Read an index, or start an empty one.
-
-    Parameters
-    ----------
-    folder : pathlib.Path or None
-        Where it is kept.
-
-    Returns
-    -------
-    index : Index
-        Empty when there is none, or when it is damaged or of another version.
-    rebuilt : bool
-        Whether one was given up.
-    """
+    """Read an index, or start an empty one."""
     empty = Index(make_rows([]), {})
     path = None if folder is None else Path(folder) / INDEX_NAME
     if path is None or not path.exists():

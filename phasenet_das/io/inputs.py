@@ -9,34 +9,13 @@ from pathlib import Path
 
 from phasenet_das.errors import DataFormatError
 
-__all__ = ["find_recordings", "recording_names"]
-
 log = logging.getLogger(__name__)
 
 PSEUDO_PATH = re.compile(r"^daspy:\w+$")
 
 
 def find_recordings(inputs: Iterable[str | Path], alternatives: Iterable[str | Path] = ()) -> list[str]:
-    """List the recordings that paths, folders and glob patterns name.
-
-    Parameters
-    ----------
-    inputs : iterable of str or pathlib.Path
-        Files, folders (every file below them, hidden ones left out), glob patterns, or the
-        pseudo-path ``daspy:example``.
-    alternatives : iterable of str or pathlib.Path
-        The same, used only when no input exists; which was used is logged.
-
-    Returns
-    -------
-    list of str
-        Sorted, each once.
-
-    Raises
-    ------
-    DataFormatError
-        Nothing was found.
-    """
+    """List the recordings that paths, folders and glob patterns name."""
     inputs, alternatives = list(inputs), list(alternatives)
     found = _expand(inputs)
     if not found and alternatives:
@@ -54,18 +33,7 @@ def find_recordings(inputs: Iterable[str | Path], alternatives: Iterable[str | P
 
 
 def recording_names(sources: Iterable[str]) -> dict[str, str]:
-    """Give each recording a short name that is valid as a file name.
-
-    Parameters
-    ----------
-    sources : iterable of str
-        Paths, as from :func:`find_recordings`.
-
-    Returns
-    -------
-    dict
-        Name to source, in the order given; files of equal stem get a number.
-    """
+    """Give each recording a short name that is valid as a file name."""
     names: dict[str, str] = {}
     for source in sources:
         stem = re.sub(r"[^A-Za-z0-9._-]+", "-", source if PSEUDO_PATH.match(source) else Path(source).stem)

@@ -14,8 +14,6 @@ from phasenet_das.io.index import NO_TIME
 from phasenet_das.io.statements import Selected
 from phasenet_das.tables import COVERAGE_COLUMNS, conform
 
-__all__ = ["between", "join", "out_of_range", "repeated", "unread", "unusable"]
-
 Selection = Mapping[str, Selected]
 
 

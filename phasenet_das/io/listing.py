@@ -11,8 +11,6 @@ from pathlib import Path
 from phasenet_das.errors import DataFormatError
 from phasenet_das.io.inputs import PSEUDO_PATH
 
-__all__ = ["Listed", "content_key", "list_files", "looks_like_das"]
-
 _HEAD_BYTES = 65536
 _SAMPLE_BYTES = 4096
 _TEXT = (
@@ -66,24 +64,7 @@ class Listed:
 
 
 def list_files(inputs: Iterable[str | Path]) -> list[Listed]:
-    """List every file that paths, folders and glob patterns name.
-
-    Parameters
-    ----------
-    inputs : iterable of str or pathlib.Path
-        Files, folders (every file below them), glob patterns, or ``daspy:example``.
-
-    Returns
-    -------
-    list of Listed
-        By path, each once. Hidden files, and files whose ending is that of text, tables, pictures,
-        archives or unfinished copies carry a reason; a hidden folder is one entry, and is not entered.
-
-    Raises
-    ------
-    DataFormatError
-        An input names nothing.
-    """
+    """List every file that paths, folders and glob patterns name."""
     found: dict[str, Listed] = {}
     for pattern in map(str, inputs):
         before = len(found)
@@ -156,26 +137,7 @@ def looks_like_das(path: str) -> bool:
 
 
 def content_key(path: str, size: int) -> str:
-    """Digest of a file's header and of samples of the rest: quick, and the same wherever the file lies.
-
-    Parameters
-    ----------
-    path : str
-        The file, or ``daspy:example``.
-    size : int
-        In bytes.
-
-    Returns
-    -------
-    str
-        Size and 16 hexadecimal digits, from the size, the first 64 kB and 4 kB at one, two and three
-        quarters and at the end. What changes in between without changing the size goes unnoticed.
-
-    Raises
-    ------
-    OSError
-        The file cannot be read.
-    """
+    """Digest of a file's header and of samples of the rest: quick, and the same wherever the file lies."""
     if PSEUDO_PATH.match(path):
         return path
     digest = hashlib.sha256(str(size).encode())

@@ -21,17 +21,6 @@ from phasenet_das.io.timing import parse_time, sample_times
 if TYPE_CHECKING:
     from dascore import Patch, PatchAttrs
 
-__all__ = [
-    "get_channel_index",
-    "get_channel_status",
-    "get_data",
-    "get_distance_m",
-    "get_dt_s",
-    "get_station_id",
-    "get_times",
-    "get_unit",
-    "make_patch",
-]
 
 UNKNOWN_UNIT = "unknown"
 STATUS_NAMES = np.array(["ok", "dead", "nonfinite"])
@@ -206,16 +195,7 @@ def _exact_dt_s(dt_s: float, num_samples: int) -> dict[str, float]:
 def channel_status(array: np.ndarray) -> np.ndarray:
     """Judge each channel from its values.
 
-    Parameters
-    ----------
-    array : numpy.ndarray, shape (channel, time)
-        Any real dtype.
-
-    Returns
-    -------
-    numpy.ndarray, shape (channel,), int8
-        Index into ``STATUS_NAMES``: ok; dead (constant, all zero included); nonfinite (holds NaN or
-        infinity). A single sample is not enough to call a channel dead.
+    `array` (channel, time). Returns (channel,) int8.
     """
     low, high = array.min(axis=1), array.max(axis=1)  # both carry NaN through
     status = np.zeros(len(array), dtype=np.int8)
@@ -249,26 +229,7 @@ def units_in(base: str, unit: Any) -> float | None:  # noqa: ANN401 - text or a 
 
 
 def metres(distance: npt.ArrayLike, unit: Any, label: str) -> np.ndarray:  # noqa: ANN401 - as units_in
-    """Return distances in m; without a unit they are.
-
-    Parameters
-    ----------
-    distance : array-like of float
-        In `unit`.
-    unit : str, pint.Quantity or None
-        A length.
-    label : str
-        What to call the source.
-
-    Returns
-    -------
-    numpy.ndarray, float64
-
-    Raises
-    ------
-    UnitError
-        The unit is not one of length.
-    """
+    """Return distances in m; without a unit they are."""
     values = np.asarray(distance, dtype=np.float64)
     if unit is None or unit == "":
         return values
@@ -289,13 +250,7 @@ def unit_text(quantity: Any) -> str:  # noqa: ANN401 - a pint Quantity or None
 
 
 def spatial_dim(patch: Patch) -> str:
-    """Name the dim of a Patch that runs along the cable.
-
-    Raises
-    ------
-    DataFormatError
-        The Patch has other dims than time and one of distance, channel.
-    """
+    """Name the dim of a Patch that runs along the cable."""
     names = [dim for dim in patch.dims if dim != "time"]
     if len(patch.dims) != 2 or len(names) != 1 or names[0] not in _SPATIAL_DIMS:
         raise DataFormatError(

@@ -29,7 +29,6 @@ from phasenet_das.io.recording import (
 if TYPE_CHECKING:
     from dascore import Patch
 
-__all__ = ["NoRecordingError", "open_source", "read"]
 
 DASPY_EXAMPLE = "daspy:example"
 
@@ -119,20 +118,7 @@ def _package(source: Any) -> str:  # noqa: ANN401
 
 
 def open_source(source: Any, *, headers_only: bool = False) -> list[Recording]:  # noqa: ANN401 - as read
-    """Find the reader for a source, and describe its recordings without loading them.
-
-    Parameters
-    ----------
-    source : as :func:`read`
-    headers_only : bool
-        Their ``dtype`` and ``load`` will not be used: vendor files that would have to be read whole are
-        then only scanned.
-
-    Returns
-    -------
-    list of Recording
-        One for each unbroken span.
-    """
+    """Find the reader for a source, and describe its recordings without loading them."""
     if isinstance(source, str | os.PathLike):
         return _open_example() if str(source) == DASPY_EXAMPLE else _open_path(Path(source), headers_only)
     open_object = _OBJECTS.get((_package(source), type(source).__name__))

@@ -20,22 +20,6 @@ from phasenet_das.errors import (
 from phasenet_das.io.patch import UNKNOWN_UNIT, check_channel_index, check_dt, parse_unit
 from phasenet_das.io.timing import believable, parse_time, sample_times
 
-__all__ = [
-    "ChannelRange",
-    "Recording",
-    "Stated",
-    "TimeRange",
-    "channel_numbers",
-    "cut",
-    "end_time",
-    "gaps",
-    "join",
-    "resolve",
-    "spacing_m",
-    "time_axis",
-    "time_limits",
-]
-
 ChannelRange: TypeAlias = slice | tuple[int | None, int | None]
 TimeRange: TypeAlias = tuple[Any, Any]
 Loader: TypeAlias = Callable[[slice, slice], np.ndarray]
@@ -98,27 +82,6 @@ def resolve(recording: Recording, stated: Stated, *, strict: bool = True) -> Rec
     both can be parsed. A unit text that cannot be parsed counts as lacking. The station is a name,
     not a measurement: the caller's wins. Without numbers, channels are 0 … n-1; a known spacing
     places channel k at k times the spacing.
-
-    Parameters
-    ----------
-    recording : Recording
-        From a reader.
-    stated : Stated
-        From the caller.
-    strict : bool
-        Raise when start time or interval remain unknown; otherwise leave them None.
-
-    Returns
-    -------
-    Recording
-        With channel numbers, and start time and interval (if `strict`).
-
-    Raises
-    ------
-    MissingMetadataError
-        Start time or interval are neither in the source nor stated.
-    SamplingError, ChannelGeometryError, UnitError, ConfigError
-        A statement contradicts the source, or a value is unusable.
     """
     dt_s = _resolve_dt(recording, stated.dt_s)
     start_time = _resolve_start(recording, stated.start_time, dt_s)
@@ -235,25 +198,7 @@ def _resolve_unit(recording: Recording, stated: str | None) -> str:
 
 
 def join(recordings: Sequence[Recording]) -> list[Recording]:
-    """Order resolved recordings of one cable by time, and merge those that follow each other without a gap.
-
-    Parameters
-    ----------
-    recordings : sequence of Recording
-        With start time and interval.
-
-    Returns
-    -------
-    list of Recording
-        By time; between two of them there is a gap.
-
-    Raises
-    ------
-    DataFormatError
-        They differ in channels, so they are not one cable.
-    SamplingError
-        They differ in interval or overlap in time.
-    """
+    """Order resolved recordings of one cable by time; merge those that follow each other without a gap."""
     ordered = sorted(recordings, key=lambda item: time_axis(item)[0])
     groups: list[list[Recording]] = []
     for item in ordered:
@@ -336,45 +281,12 @@ def _merge(group: list[Recording]) -> Recording:
 
 
 def gaps(recordings: list[Recording]) -> list[tuple[np.datetime64, np.datetime64]]:
-    """List the gaps between spans that follow each other in time.
-
-    Parameters
-    ----------
-    recordings : list of Recording
-        As :func:`join` returns them.
-
-    Returns
-    -------
-    list of (start, end)
-        Time of the first missing sample, and of the first sample that is there again.
-    """
+    """List the gaps between spans that follow each other in time."""
     return [(end_time(one), time_axis(other)[0]) for one, other in itertools.pairwise(recordings)]
 
 
 def cut(recording: Recording, channels: ChannelRange | None, time: TimeRange | None) -> Recording:
-    """Narrow a recording to a range of channel numbers and times, without loading it.
-
-    Parameters
-    ----------
-    recording : Recording
-        Resolved.
-    channels : slice or (low, high), optional
-        Channel numbers of the interrogator, half open; None is open.
-    time : (start, end), optional
-        Half open; None is open. Clipped to the recording.
-
-    Returns
-    -------
-    Recording
-        Channels keep their numbers and distances.
-
-    Raises
-    ------
-    ConfigError
-        The range is not a range, or holds no sample of the recording.
-    ChannelGeometryError
-        No channel has a number in the range.
-    """
+    """Narrow a recording to a range of channel numbers and times, without loading it."""
     rows, samples = _rows(recording, channels), _samples(recording, time)
     if len(rows) == recording.shape[0] and samples == slice(0, recording.shape[1]):
         return recording
@@ -440,13 +352,7 @@ def _samples(recording: Recording, time: TimeRange | None) -> slice:
 
 
 def time_limits(time: TimeRange) -> tuple[np.datetime64 | None, np.datetime64 | None]:
-    """Read the two limits of a time range, None for open ones.
-
-    Raises
-    ------
-    ConfigError
-        A limit is not a time.
-    """
+    """Read the two limits of a time range, None for open ones."""
     start, end = (None if limit is None else parse_time(limit) for limit in time)
     for limit, parsed in zip(time, (start, end), strict=True):
         if limit is not None and parsed is None:

@@ -33,8 +33,6 @@ from phasenet_das.io.read import NoRecordingError
 from phasenet_das.io.recording import Recording
 from phasenet_das.io.segments import gauge_length_of
 
-__all__ = ["update_index"]
-
 log = logging.getLogger(__name__)
 
 _SAVE_EVERY_S = 60.0
@@ -44,32 +42,7 @@ _BEING_WRITTEN = ("unable to lock", "open for write", "consistency flags", "SWMR
 def update_index(
     inputs: Iterable[str | Path], folder: Path | None = None, *, strict: bool = False, progress: bool = False
 ) -> Index:
-    """Bring an index up to date with the files, opening only those that are new or have changed.
-
-    Parameters
-    ----------
-    inputs : iterable of str or pathlib.Path
-        See :func:`phasenet_das.io.listing.list_files`.
-    folder : pathlib.Path, optional
-        Where the index is kept, in ``continuous-index.parquet``; it may serve several inputs. None
-        keeps nothing.
-    strict : bool
-        Raise at the first file that cannot be read.
-    progress : bool
-        Show a progress bar.
-
-    Returns
-    -------
-    Index
-        Of the files that `inputs` names now. A file of the same size and time of change as in the index
-        is not opened; one of another time but the same content only to digest it; one that could not be
-        read is tried anew.
-
-    Raises
-    ------
-    DataFormatError
-        An input names nothing; with `strict`, whatever the reader raises.
-    """
+    """Bring an index up to date with the files, opening only those that are new or have changed."""
     listed = list_files(inputs)
     if folder is not None:
         own = Path(folder).resolve()

@@ -28,18 +28,6 @@ from phasenet_das.io.patch import (
 if TYPE_CHECKING:
     from dascore import Patch
 
-__all__ = [
-    "ArraySegment",
-    "GeneratedSegment",
-    "Segment",
-    "check_span",
-    "gauge_length_of",
-    "hidden_by_offset",
-    "sample_time_ns",
-    "say_hidden",
-    "segment_name",
-    "segment_of_patch",
-]
 
 log = logging.getLogger(__name__)
 
@@ -97,14 +85,7 @@ class Segment(Protocol):
     def load(self, first: int, end: int, channels: slice = ALL_CHANNELS) -> np.ndarray:
         """Load samples ``[first, end)`` of the channels at the positions `channels`.
 
-        Returns
-        -------
-        numpy.ndarray, shape (channel, end - first), float32, C-contiguous
-
-        Raises
-        ------
-        ConfigError
-            The span is not inside the segment.
+        Returns (channel, end - first) float32, C-contiguous.
         """
 
     def inputs(self, first: int, end: int) -> list[tuple[str, str]]:
@@ -112,13 +93,7 @@ class Segment(Protocol):
 
 
 def check_span(segment: Segment, first: int, end: int) -> None:
-    """Refuse a span that is not inside a segment.
-
-    Raises
-    ------
-    ConfigError
-        Not ``0 <= first <= end <= num_samples``.
-    """
+    """Refuse a span that is not inside a segment."""
     if not 0 <= first <= end <= segment.num_samples:
         raise ConfigError(
             f"{segment.name}: samples [{first}, {end}) were asked for, but the segment has "
@@ -169,25 +144,8 @@ class _Described:
 class ArraySegment(_Described):
     """A segment that is already in memory.
 
-    Parameters
-    ----------
-    data : numpy.ndarray, shape (channel, time), real
-        Not copied.
-    start_ns : int
-        UTC time of the first sample, ns since 1970.
-    dt_s : float
-        Sampling interval in s.
-    channel_index : numpy.ndarray, shape (channel,), int, optional
-        0, 1, 2 … by default.
-    distance_m : numpy.ndarray, shape (channel,), float64, optional
-        Unknown (NaN) by default.
-    station_id, unit, gauge_length_m, name : optional
-        See :class:`Segment`.
-
-    Raises
-    ------
-    DataFormatError, SamplingError, ChannelGeometryError
-        The array, the interval or the channels are unusable.
+    `data` (channel, time) real; `channel_index` (channel,) int, optional; `distance_m` (channel,)
+    float64, optional.
     """
 
     def __init__(
@@ -237,13 +195,6 @@ class ArraySegment(_Described):
 class GeneratedSegment(_Described):
     """A segment whose samples are made when they are asked for, of any length.
 
-    Parameters
-    ----------
-    generate : callable
-        ``generate(first, end, channels)`` returns samples ``[first, end)`` of the channels at the
-        positions `channels`, an array (channel, end - first); the same values for the same sample
-        whatever the span.
-
     Notes
     -----
     The other parameters are those of :class:`Segment`.
@@ -265,16 +216,7 @@ class GeneratedSegment(_Described):
 def hidden_by_offset(values: np.ndarray) -> np.ndarray:
     """Say on which channels float32 loses the signal, because an offset takes its digits.
 
-    Parameters
-    ----------
-    values : numpy.ndarray, shape (channel, time), real
-        As stored.
-
-    Returns
-    -------
-    numpy.ndarray, shape (channel,), bool
-        Where float32 has less than 100 steps between the extremes, and rounds; not judged from less than
-        100 samples.
+    `values` (channel, time) real. Returns (channel,) bool.
     """
     if np.can_cast(values.dtype, np.float32) or values.shape[1] < _FINE_STEPS:
         return np.zeros(len(values), bool)
@@ -294,26 +236,7 @@ def say_hidden(channel_index: np.ndarray) -> str:
 
 
 def segment_of_patch(patch: Patch, *, gauge_length_m: float | None = None, name: str = "") -> ArraySegment:
-    """Make a segment of a Patch in memory.
-
-    Parameters
-    ----------
-    patch : dascore.Patch
-        As :func:`phasenet_das.read` makes it; its array is not copied.
-    gauge_length_m : float, optional
-        Else that of the Patch's attributes.
-    name : str
-        For logs; station and start by default.
-
-    Returns
-    -------
-    ArraySegment
-
-    Raises
-    ------
-    DataFormatError, ChannelGeometryError
-        See :func:`phasenet_das.io.get_channel_index`.
-    """
+    """Make a segment of a Patch in memory."""
     if gauge_length_m is None:
         gauge_length_m = gauge_length_of(dict(patch.attrs))
     return ArraySegment(
@@ -330,18 +253,7 @@ def segment_of_patch(patch: Patch, *, gauge_length_m: float | None = None, name:
 
 
 def gauge_length_of(attrs: Mapping[str, object]) -> float:
-    """Find the gauge length among a recording's attributes.
-
-    Parameters
-    ----------
-    attrs : mapping
-        ``gauge_length_m``, or ``gauge_length`` (with ``gauge_length_units`` when not in m).
-
-    Returns
-    -------
-    float
-        In m, to 1 µm; NaN when it is missing, is no positive number, or its unit is not one of length.
-    """
+    """Find the gauge length among a recording's attributes."""
     for name in _GAUGE_NAMES:
         try:
             value = float(str(attrs.get(name)))

@@ -18,8 +18,6 @@ from phasenet_das.io.recording import Recording, Stated, channel_numbers, resolv
 from phasenet_das.io.timing import FIRST_BELIEVABLE
 from phasenet_das.io.vendor import no_data
 
-__all__ = ["Selected", "resolve_rows"]
-
 log = logging.getLogger(__name__)
 
 _FILE = "\x00"  # stands for the path in messages that many files share
@@ -62,29 +60,6 @@ def resolve_rows(
     (:func:`phasenet_das.io.recording.resolve`), with two exceptions, since there are many files:
     ``station_id`` wins over the one name that files give, but where they give several it only names
     the nameless; ``start_time`` is given to the one file that lacks it.
-
-    Parameters
-    ----------
-    index : Index
-        The files.
-    data : DataSettings
-        What the files do not say, and the range of channel numbers.
-    channel_step : int
-        Take channels whose number is a multiple of this.
-
-    Returns
-    -------
-    rows : pandas.DataFrame
-        The ``ok`` rows of the index, in its order.
-    selected : dict of str to Selected
-        By the name of the geometry.
-    problems : dict of int to PhaseNetDASError
-        Why a row cannot be used, by its position; what remains unknown there is not to be used.
-
-    Raises
-    ------
-    ConfigError
-        `channel_step` is not positive, or the stated start agrees with no file.
     """
     if channel_step < 1:
         raise ConfigError(f"channel_step={channel_step}: expected 1 (every channel) or more.")

@@ -18,7 +18,6 @@ from phasenet_das.io.recording import Loader, Recording
 if TYPE_CHECKING:
     from obspy import Stream, Trace
 
-__all__ = ["from_stream", "is_miniseed", "open_miniseed"]
 
 _RECORD_START = re.compile(rb"^\d{6}[DRQM][ \x00]|^MS\x03")
 _STATION_NUMBER = re.compile(r"^(\D*)(\d{1,9})$")
@@ -48,25 +47,7 @@ def is_miniseed(path: Path) -> bool:
 
 
 def open_miniseed(path: Path) -> list[Recording]:
-    """Describe a miniSEED file from its record headers.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-
-    Returns
-    -------
-    list of Recording
-        One for each span over which all channels have data.
-
-    Raises
-    ------
-    DataFormatError
-        The file is cut short, or is not one trace a channel.
-    SamplingError
-        Traces differ in interval, overlap or share no span.
-    """
+    """Describe a miniSEED file from its record headers."""
     import obspy
     from obspy.io.mseed import ObsPyMSEEDError
     from obspy.io.mseed.util import get_record_information
@@ -91,29 +72,7 @@ def open_miniseed(path: Path) -> list[Recording]:
 
 
 def from_stream(stream: Stream, label: str = "Stream") -> list[Recording]:
-    """Describe a Stream of one-channel traces.
-
-    Parameters
-    ----------
-    stream : obspy.Stream
-        One trace a channel, or several with gaps between them. The digits at the end of the station
-        code are the channel number when all traces have such; ``stats.distance`` is the distance in m
-        when all have one.
-    label : str
-        What to call the source.
-
-    Returns
-    -------
-    list of Recording
-        One for each span over which all channels have data.
-
-    Raises
-    ------
-    DataFormatError
-        No samples, or several components of one station.
-    SamplingError
-        Traces differ in interval, overlap or share no span.
-    """
+    """Describe a Stream of one-channel traces."""
     if any(isinstance(trace.data, np.ma.MaskedArray) for trace in stream):
         stream = stream.split()
     filled = [trace for trace in stream if trace.stats.npts > 0]

@@ -12,8 +12,6 @@ import numpy as np
 
 from phasenet_das.errors import SamplingError
 
-__all__ = ["FIRST_BELIEVABLE", "Span", "believable", "parse_time", "regular_spans", "sample_times"]
-
 _ISO_DATE = re.compile(r"^\s*\d{4}-?\d{2}-?\d{2}")
 FIRST_BELIEVABLE = np.datetime64("1971-01-01T00:00:00", "ns")
 _JITTER_SAMPLES = 0.1  # of a sample: what clocks and rounding may move a time stamp off the regular axis
@@ -31,19 +29,7 @@ class Span:
 
 
 def parse_time(value: Any) -> np.datetime64 | None:  # noqa: ANN401 - whatever a file or a caller holds
-    """Read a time as UTC.
-
-    Parameters
-    ----------
-    value : str, bytes, datetime, numpy.datetime64, pandas.Timestamp or obspy.UTCDateTime
-        Text must be ISO 8601; a time without zone is UTC. Bare numbers are not times, since nothing
-        says what they count.
-
-    Returns
-    -------
-    numpy.datetime64 or None
-        In ns; None when the value is not a time.
-    """
+    """Read a time as UTC."""
     import pandas as pd
 
     if isinstance(value, bytes):
@@ -72,18 +58,7 @@ def believable(time: np.datetime64 | None) -> bool:
 def sample_times(start: np.datetime64, dt_s: float, num_samples: int, first: int = 0) -> np.ndarray:
     """Return the times of samples ``first … first + num_samples - 1``, each rounded to 1 ns on its own.
 
-    Parameters
-    ----------
-    start : numpy.datetime64
-        Time of sample 0.
-    dt_s : float
-        Sampling interval in s, not necessarily whole nanoseconds.
-    num_samples, first : int
-        Which samples.
-
-    Returns
-    -------
-    numpy.ndarray, shape (num_samples,), datetime64[ns]
+    Returns (num_samples,) datetime64[ns].
     """
     offsets = np.rint(np.arange(first, first + num_samples) * (dt_s * 1e9))
     times: np.ndarray = start.astype("datetime64[ns]") + offsets.astype("timedelta64[ns]")
@@ -93,23 +68,7 @@ def sample_times(start: np.datetime64, dt_s: float, num_samples: int, first: int
 def regular_spans(times: np.ndarray, label: str) -> list[Span]:
     """Split an axis of times at its gaps, and fit each run with a start and an interval.
 
-    Parameters
-    ----------
-    times : numpy.ndarray, shape (time,), datetime64
-        Increasing.
-    label : str
-        What to call the source in messages.
-
-    Returns
-    -------
-    list of Span
-        One without gaps. A gap is a step of more than 1.5 intervals.
-
-    Raises
-    ------
-    SamplingError
-        Times stand still, run backwards, are too few to tell the interval, or stray from a regular
-        axis by more than a tenth of an interval.
+    `times` (time,) datetime64.
     """
     times = times.astype("datetime64[ns]")
     if len(times) < 2:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import h5py
     from dascore import Patch, PatchAttrs
 
-__all__ = ["no_data", "open_vendor"]
 
 # Formats whose dascore reader was found to cut time and distance right; others are read whole and cut here,
 # since not all are (dascore 0.1.24 returns a cut of Febus data one sample late).
@@ -30,28 +29,7 @@ _MARGIN = 0.25  # of a step, around the first and last value of a range
 
 
 def open_vendor(path: Path, *, headers_only: bool = False) -> list[Recording] | None:
-    """Describe a file that dascore reads, loading data only where dascore cannot describe it without.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-    headers_only : bool
-        Load no data at all, unless time or distance is irregular; ``dtype`` and ``load`` of the
-        recordings are then not to be used.
-
-    Returns
-    -------
-    list of Recording or None
-        One for each unbroken span of each patch of the file; None when dascore does not know the format.
-
-    Raises
-    ------
-    DataFormatError
-        The format is known but the file cannot be read, or is a pickle.
-    ChannelGeometryError, SamplingError, UnitError
-        See :func:`phasenet_das.io.arrays.from_patch`.
-    """
+    """Describe a file that dascore reads, loading data only where dascore cannot describe it without."""
     import dascore
     from dascore.exceptions import UnknownFiberFormatError
 

@@ -10,8 +10,6 @@ import numpy as np
 
 from phasenet_das.errors import WeightsError
 
-__all__ = ["PickCalibration", "ScoreCurve"]
-
 
 @dataclass(frozen=True)
 class ScoreCurve:

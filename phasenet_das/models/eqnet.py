@@ -18,8 +18,6 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from phasenet_das.errors import DataFormatError
 
-__all__ = ["EQNet"]
-
 _KERNEL, _STRIDE, _PADDING = 7, 4, 3
 _WIDTHS = (16, 32, 64, 128, 256)
 _CLASSES = 3

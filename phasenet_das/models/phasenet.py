@@ -16,8 +16,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-__all__ = ["PhaseNet"]
-
 _KERNEL = 7
 _STRIDE = 4
 _LEVELS = 5

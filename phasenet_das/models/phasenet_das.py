@@ -20,8 +20,6 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from phasenet_das.errors import ConfigError, DataFormatError
 
-__all__ = ["PhaseNetDAS"]
-
 Pair = tuple[int, int]
 
 _STEM_OVERLAP = (1, 4)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from phasenet_das._lazy import lazy_names
 
 if TYPE_CHECKING:
     from phasenet_das.picking.picker import Picker, load_picker
@@ -11,18 +13,15 @@ if TYPE_CHECKING:
 
 __all__ = ["PickReport", "Picker", "Selection", "Watcher", "load_picker", "pick_files", "read_recording"]
 
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - torch is imported only when a picker is asked for
-    if name in {"Picker", "load_picker"}:
-        from phasenet_das.picking import picker
-
-        return getattr(picker, name)
-    if name in {"PickReport", "Selection", "pick_files", "read_recording"}:
-        from phasenet_das.picking import recordings
-
-        return getattr(recordings, name)
-    if name == "Watcher":
-        from phasenet_das.picking.watch import Watcher
-
-        return Watcher
-    raise AttributeError(f"module 'phasenet_das.picking' has no attribute '{name}'")
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "PickReport": ".recordings",
+        "Picker": ".picker",
+        "Selection": ".recordings",
+        "Watcher": ".watch",
+        "load_picker": ".picker",
+        "pick_files": ".recordings",
+        "read_recording": ".recordings",
+    },
+)

@@ -13,19 +13,6 @@ from phasenet_das.picking.filters import TimeGrid
 from phasenet_das.picking.peaks import find_peaks, peak_amplitudes, sub_sample_offset
 from phasenet_das.tables import PICK_COLUMNS, conform, empty_picks, make_pick_ids
 
-__all__ = [
-    "AMPLITUDE_WINDOW_S",
-    "ONSET_SAMPLES",
-    "SORTED_BY",
-    "ScoredBlock",
-    "block_picks",
-    "channel_scores",
-    "join_picks",
-    "pick_amplitudes",
-    "pick_table",
-    "state_reliability",
-]
-
 SORTED_BY = ["phase_time", "channel_index", "phase_type", "station_id"]
 """Order of the rows of a pick table."""
 
@@ -70,15 +57,7 @@ class ScoredBlock:
 def channel_scores(block: ScoredBlock) -> np.ndarray:
     """Give every channel the scores of its group; where data is missing, noise.
 
-    Parameters
-    ----------
-    block : ScoredBlock
-        Scores of some groups.
-
-    Returns
-    -------
-    numpy.ndarray, shape (3, channel, time), float32
-        Probabilities of N, P and S over the core.
+    Returns (3, channel, time) float32.
     """
     core = slice(*block.core)
     scores = block.scores[:, block.group, core]
@@ -91,20 +70,6 @@ def block_picks(block: ScoredBlock, thresholds: dict[str, float], min_separation
     """Pick the channels of a block.
 
     A pick needs some data of its channel before it (``ONSET_SAMPLES``).
-
-    Parameters
-    ----------
-    block : ScoredBlock
-        Their scores.
-    thresholds : dict
-        Smallest score of ``P`` and of ``S``.
-    min_separation : int
-        Samples of the scores' grid between picks of one phase.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``row, peak_sample, phase_time_ns, phase_type, phase_score``.
     """
     parts = [
         _phase_picks(block, position, phase, thresholds[phase], min_separation)
@@ -165,23 +130,8 @@ def pick_amplitudes(
 ) -> np.ndarray:
     """Measure the peak absolute value in the 2 s after each pick; a P's window ends before the next S.
 
-    Parameters
-    ----------
-    picks : pandas.DataFrame
-        All rows of :func:`block_picks` of a recording.
-    data : numpy.ndarray, shape (channel, time), float32
-        The conditioned recording.
-    grid : TimeGrid
-        Times of the whole recording.
-    first : int
-        Number of the first sample of `data` in the recording.
-    missing : numpy.ndarray, shape (channel, time), bool, optional
-        Samples that do not count.
-
-    Returns
-    -------
-    numpy.ndarray, shape (pick,), float32
-        NaN where the recording ends at the pick.
+    `data` (channel, time) float32; `missing` (channel, time) bool, optional. Returns (pick,)
+    float32.
     """
     row = picks["row"].to_numpy()
     start = np.ceil((picks["phase_time_ns"].to_numpy() - grid.start_ns) / (grid.dt_s * 1e9)).astype(np.int64)
@@ -201,19 +151,7 @@ def pick_table(
 ) -> pd.DataFrame:
     """Make the pick table of a recording.
 
-    Parameters
-    ----------
-    picks : pandas.DataFrame
-        Rows of :func:`block_picks` with column ``phase_amplitude``.
-    station_id : str
-        Name of the cable.
-    channel_index, distance_m : numpy.ndarray, shape (channel,)
-        Number and optical distance of each row of the conditioned recording.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``phasenet_das.tables.PICK_COLUMNS``, sorted by time, channel and phase.
+    `channel_index` and `distance_m` (channel,).
     """
     if picks.empty:
         return empty_picks()
@@ -239,22 +177,7 @@ def pick_table(
 
 
 def state_reliability(picks: pd.DataFrame, calibration: PickCalibration, dt_s: float) -> pd.DataFrame:
-    """Say of each pick how likely it is right, and how far off it may be.
-
-    Parameters
-    ----------
-    picks : pandas.DataFrame
-        Pick table.
-    calibration : PickCalibration
-        What the network's scores are worth.
-    dt_s : float
-        True interval of the samples that the network saw: on a slower time axis errors shrink with it.
-
-    Returns
-    -------
-    pandas.DataFrame
-        With ``phase_probability`` and ``phase_time_uncertainty_s`` (68 % of right picks are within), float32.
-    """
+    """Say of each pick how likely it is right, and how far off it may be."""
     probability, samples = calibration.apply(
         picks["phase_type"].to_numpy(dtype=str), picks["phase_score"].to_numpy()
     )
@@ -264,18 +187,7 @@ def state_reliability(picks: pd.DataFrame, calibration: PickCalibration, dt_s: f
 
 
 def join_picks(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Put pick tables together.
-
-    Parameters
-    ----------
-    tables : iterable of pandas.DataFrame
-        Pick tables of disjoint parts.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One table, sorted by time, channel, phase and cable.
-    """
+    """Put pick tables together."""
     full = [table for table in tables if len(table)]
     if not full:
         return empty_picks()

@@ -21,7 +21,7 @@ import torch
 from phasenet_das.config import PickSettings
 from phasenet_das.errors import ConfigError
 from phasenet_das.io.segments import Segment
-from phasenet_das.models.zoo import Weights
+from phasenet_das.models.weights import Weights
 from phasenet_das.picking.continuous import ContinuousRun, Todo
 from phasenet_das.picking.parts import PartStore, ShardKeys, StoredPart
 from phasenet_das.picking.pipeline import StageTimes
@@ -33,7 +33,6 @@ from phasenet_das.tables import atomic_path
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["ClusterSubmit", "pick_batch"]
 
 _RETRIES = 3
 _LARGEST_BATCH = 4
@@ -73,23 +72,7 @@ class _Bench:
 
 
 class ClusterSubmit:
-    """Picks shards on the workers of a cluster.
-
-    Parameters
-    ----------
-    run : ContinuousRun
-        How shards are picked.
-    records : sequence of Segment
-        The records; they are sent to the workers, and the files behind them must be there too.
-    folder : pathlib.Path
-        Folder of the parts, seen by all workers.
-    device : torch.device
-        Where networks run; several GPUs of a machine are shared out among its workers.
-    workers : int
-        Processes of this machine.
-    scheduler : str, optional
-        Address of a scheduler, whose workers are used instead.
-    """
+    """Picks shards on the workers of a cluster."""
 
     def __init__(
         self,
@@ -158,22 +141,7 @@ class ClusterSubmit:
 
 
 def pick_batch(path: str, batch: Batch) -> tuple[list[StoredPart], StageTimes]:
-    """Pick some shards, on a worker.
-
-    Parameters
-    ----------
-    path : str
-        The job.
-    batch : list of ((int, int), Shard, str)
-        Numbers of the record and the scale, shard, and name of its part.
-
-    Returns
-    -------
-    parts : list of StoredPart
-        One for each shard, written.
-    times : StageTimes
-        What the time went into.
-    """
+    """Pick some shards, on a worker."""
     bench, times = _bench(path), StageTimes()
     there = {key: bench.store.find(key) for _, _, key in batch}
     parts = [part for part in there.values() if part is not None]

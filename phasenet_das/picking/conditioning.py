@@ -10,8 +10,6 @@ from phasenet_das.config import PickSettings
 from phasenet_das.errors import DataFormatError, UnitError
 from phasenet_das.picking.filters import bandpass, bandpass_reach
 
-__all__ = ["Conditioned", "condition", "fill_gaps", "filter_reach", "hold_nearest", "stack_groups"]
-
 _CHUNK_SAMPLES = 4_000_000
 
 
@@ -41,31 +39,7 @@ def condition(
 
     The order is: strain to strain rate, common mode, band-pass.
 
-    Parameters
-    ----------
-    data : numpy.ndarray, shape (channel, time), float32
-        Samples of the channels that can be picked; not changed.
-    dt_s : float
-        Sampling interval, s.
-    unit : str
-        Unit of the samples, free text.
-    settings : PickSettings
-        What to do.
-    missing : numpy.ndarray, shape (channel, time), bool, optional
-        Samples known not to count, already filled; without it those that are not finite are found.
-
-    Returns
-    -------
-    Conditioned
-        Missing samples are held at the nearest one present, and marked. They have no say in the
-        common mode.
-
-    Raises
-    ------
-    UnitError
-        Strain rate was asked for and the data is not strain.
-    DataFormatError
-        The record has too few samples to differentiate.
+    `data` (channel, time) float32; `missing` (channel, time) bool, optional.
     """
     if missing is None:
         data, missing = fill_gaps(data)
@@ -79,20 +53,7 @@ def condition(
 
 
 def filter_reach(dt_s: float, settings: PickSettings) -> int:
-    """Give the samples on each side on which a conditioned sample depends.
-
-    Parameters
-    ----------
-    dt_s : float
-        Sampling interval, s.
-    settings : PickSettings
-        What is done.
-
-    Returns
-    -------
-    int
-        Zero without filters.
-    """
+    """Give the samples on each side on which a conditioned sample depends."""
     samples = 1 if settings.to_strain_rate else 0
     return samples + (0 if settings.bandpass_hz is None else bandpass_reach(dt_s, *settings.bandpass_hz))
 
@@ -100,17 +61,8 @@ def filter_reach(dt_s: float, settings: PickSettings) -> int:
 def fill_gaps(data: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """Replace NaN and infinite samples by the nearest finite one of their channel.
 
-    Parameters
-    ----------
-    data : numpy.ndarray, shape (channel, time), float32
-        Samples; not changed.
-
-    Returns
-    -------
-    data : numpy.ndarray, shape (channel, time), float32
-        Finite everywhere; the input itself when it was.
-    missing : numpy.ndarray, shape (channel, time), bool, or None
-        Where samples were replaced; None when nowhere.
+    `data` (channel, time) float32. Returns `data` (channel, time) float32; `missing` (channel,
+    time) bool, or None.
     """
     missing = ~np.isfinite(data)
     if not missing.any():
@@ -121,17 +73,7 @@ def fill_gaps(data: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
 def hold_nearest(data: np.ndarray, missing: np.ndarray) -> np.ndarray:
     """Replace missing samples by the nearest one of their channel, so that filters see no step.
 
-    Parameters
-    ----------
-    data : numpy.ndarray, shape (channel, time), float32
-        Samples; not changed.
-    missing : numpy.ndarray, shape (channel, time), bool
-        Which ones to replace.
-
-    Returns
-    -------
-    numpy.ndarray, shape (channel, time), float32
-        Zero on channels of which nothing is known. Of two equally near ones, the earlier.
+    `data` (channel, time) float32; `missing` (channel, time) bool. Returns (channel, time) float32.
     """
     out = np.array(data, dtype=np.float32)
     index, last = np.arange(data.shape[1]), data.shape[1]
@@ -149,21 +91,8 @@ def hold_nearest(data: np.ndarray, missing: np.ndarray) -> np.ndarray:
 def stack_groups(channel_index: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Group neighbouring channels by number, so that a range of a cable has the groups of the whole.
 
-    Parameters
-    ----------
-    channel_index : numpy.ndarray, shape (channel,), int
-        Channel numbers, in the order of the data.
-    size : int
-        Channels a group.
-
-    Returns
-    -------
-    number : numpy.ndarray, shape (n,), int
-        Number of each group along the cable, increasing: of the channel itself for groups of one.
-    group : numpy.ndarray, shape (channel,), int64
-        Group of each channel, 0 ... n - 1.
-    count : numpy.ndarray, shape (n,), int64
-        Channels in each group.
+    `channel_index` (channel,) int. Returns `number` (n,) int; `group` (channel,) int64; `count`
+    (n,) int64.
     """
     number, group, count = np.unique(channel_index // size, return_inverse=True, return_counts=True)
     return number, group, count

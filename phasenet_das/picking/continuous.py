@@ -21,8 +21,6 @@ from phasenet_das.picking.shards import RecordPlan, Shard, ShardSize
 from phasenet_das.picking.work import PickedShard, ShardPicker
 from phasenet_das.tables import COVERAGE_COLUMNS
 
-__all__ = ["ContinuousRun", "PickedParts", "Todo", "pick_parts"]
-
 log = logging.getLogger(__name__)
 
 Submit = Callable[[Iterator["Todo"], PartStore, StageTimes], Iterator[StoredPart]]
@@ -81,18 +79,7 @@ class PickedParts:
         return units[0] if len(units) == 1 else "mixed: " + ", ".join(units)
 
     def coverage(self, further: Iterable[pd.DataFrame] = ()) -> pd.DataFrame:
-        """Make the coverage table.
-
-        Parameters
-        ----------
-        further : iterable of pandas.DataFrame
-            Rows of what was in no record, as from ``ContinuousSource.coverage``.
-
-        Returns
-        -------
-        pandas.DataFrame
-            See :func:`phasenet_das.picking.coverage.coverage_table`.
-        """
+        """Make the coverage table."""
         once = [facts for facts in self.facts if facts.scale == 0]
         return coverage_table(once, [self.left_out, *further])
 
@@ -126,45 +113,13 @@ class ContinuousRun:
         *,
         strict: bool = False,
     ) -> ContinuousRun:
-        """Make a run of settings.
-
-        Parameters
-        ----------
-        picker : ShardPicker
-            The network and how to pick with it.
-        settings : ContinuousSettings, optional
-            How much at a time.
-        strict : bool
-            See the attribute.
-
-        Returns
-        -------
-        ContinuousRun
-        """
+        """Make a run of settings."""
         choice = settings or ContinuousSettings()
         size = ShardSize(choice.shard_samples, choice.shard_channels, choice.shard_s)
         return cls(picker, size, ShardKeys(picker.weights, picker.own_station_id), strict)
 
     def plans(self, records: Sequence[Segment]) -> tuple[dict[tuple[int, int], RecordPlan], pd.DataFrame]:
-        """Plan the records that can be picked.
-
-        Parameters
-        ----------
-        records : sequence of Segment
-            Unbroken records.
-
-        Returns
-        -------
-        plans : dict of (int, int) to RecordPlan
-            By number of the record and of the scale.
-        left_out : pandas.DataFrame
-            Coverage rows of the others.
-
-        Raises
-        ------
-        PhaseNetDASError
-            With `strict`, or when no record can be picked.
-        """
+        """Plan the records that can be picked."""
         plans: dict[tuple[int, int], RecordPlan] = {}
         rows, first = [], None
         for number, record in enumerate(records):
@@ -182,22 +137,7 @@ class ContinuousRun:
         return plans, pd.DataFrame(rows, columns=list(COVERAGE_COLUMNS))
 
     def pick_here(self, todo: Iterator[Todo], store: PartStore, times: StageTimes) -> Iterator[StoredPart]:
-        """Pick shards in this process.
-
-        Parameters
-        ----------
-        todo : iterator of Todo
-            What to pick.
-        store : PartStore
-            Where parts go.
-        times : StageTimes
-            The time of each step is added to it.
-
-        Yields
-        ------
-        StoredPart
-            The part of each shard.
-        """
+        """Pick shards in this process."""
         names: list[str] = []
 
         def work() -> Iterator[tuple[RecordPlan, Shard]]:
@@ -220,33 +160,7 @@ def pick_parts(
     submit: Submit | None = None,
     progress: bool = False,
 ) -> PickedParts:
-    """Pick all shards of some records that are not picked yet.
-
-    Parameters
-    ----------
-    run : ContinuousRun
-        How.
-    records : sequence of Segment
-        Unbroken records.
-    store : PartStore
-        Where parts are and go.
-    resume : bool
-        Use the parts that are there.
-    submit : callable, optional
-        Picks shards elsewhere (see :mod:`phasenet_das.picking.cluster`); in this process by default.
-    progress : bool
-        Show a progress bar.
-
-    Returns
-    -------
-    PickedParts
-        A part for every shard.
-
-    Raises
-    ------
-    PhaseNetDASError
-        See :meth:`ContinuousRun.plans`.
-    """
+    """Pick all shards of some records that are not picked yet."""
     plans, left_out = run.plans(records)
     store.sweep()
     found = PickedParts([], left_out)

@@ -13,8 +13,6 @@ import pandas as pd
 from phasenet_das.picking.findings import Finding, ShardFacts
 from phasenet_das.tables import COVERAGE_COLUMNS, conform
 
-__all__ = ["coverage_table", "left_out_row"]
-
 _ADJOINING_NS = 1000
 _MANY_RUNS = 16
 _DONE = {
@@ -26,22 +24,7 @@ _DONE = {
 
 
 def coverage_table(facts: Sequence[ShardFacts], left_out: Iterable[pd.DataFrame] = ()) -> pd.DataFrame:
-    """Make the coverage table of a run; what adjoins and is alike becomes one row.
-
-    Parameters
-    ----------
-    facts : sequence of ShardFacts
-        Of all shards, in any order.
-    left_out : iterable of pandas.DataFrame
-        Rows of what was in no record.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``phasenet_das.tables.COVERAGE_COLUMNS``: first what was examined, by cable and time, then the rest.
-        Rows ``examined`` span a record; rows of channels that had no data over a part of it are
-        ``skipped``, those of saturated or coarse channels ``examined`` with the reason.
-    """
+    """Make the coverage table of a run; what adjoins and is alike becomes one row."""
     ordered = sorted(facts, key=lambda one: (one.station_id, one.start_ns, one.end_ns, one.first_channel))
     slots = [_slot(list(group)) for _, group in groupby(ordered, key=_slot_key)]
     rows = [_examined_row(one) for one in _join_slots(slots)]
@@ -55,24 +38,7 @@ def coverage_table(facts: Sequence[ShardFacts], left_out: Iterable[pd.DataFrame]
 
 
 def left_out_row(reason: str, *, station_id: str, span_ns: tuple[int, int], source: str) -> dict[str, Any]:
-    """Make the row of a record that cannot be picked.
-
-    Parameters
-    ----------
-    reason : str
-        Why.
-    station_id : str
-        Its cable.
-    span_ns : tuple of int
-        Its time, ns since 1970, half open.
-    source : str
-        Its first file.
-
-    Returns
-    -------
-    dict
-        A row of the coverage table.
-    """
+    """Make the row of a record that cannot be picked."""
     return _row(station_id, span_ns, (-1, -1, 0), "skipped", reason, source)
 
 

@@ -15,17 +15,6 @@ from scipy import signal
 
 from phasenet_das.errors import SamplingError
 
-__all__ = [
-    "TimeGrid",
-    "bandpass",
-    "bandpass_reach",
-    "rational_ratio",
-    "resample",
-    "resample_span",
-    "resampled_grid",
-    "source_span",
-]
-
 _ATTENUATION_DB = 70.0
 _TRANSITION = 0.2
 _RATE_TOLERANCE = 1e-3
@@ -60,42 +49,14 @@ class TimeGrid:
         return math.floor(Fraction(self.start_ns) / interval + _TIE)
 
     def times_ns(self, index: np.ndarray) -> np.ndarray:
-        """Give the times of (fractional) sample numbers.
-
-        Parameters
-        ----------
-        index : numpy.ndarray, float or int
-            Samples, the first being 0.
-
-        Returns
-        -------
-        numpy.ndarray, int64
-            Nanoseconds since 1970.
-        """
+        """Give the times of (fractional) sample numbers."""
         return self.start_ns + np.rint(np.asarray(index, dtype=np.float64) * (self.dt_s * 1e9)).astype(
             np.int64
         )
 
 
 def rational_ratio(rate_in_hz: float, rate_out_hz: float) -> tuple[int, int]:
-    """Find the smallest whole factors that bring one sampling rate to another within 0.1 %.
-
-    Parameters
-    ----------
-    rate_in_hz, rate_out_hz : float
-        Sampling rates, Hz.
-
-    Returns
-    -------
-    tuple of int
-        ``(up, down)``. Sample times stay exact: the interval of the output is
-        ``dt * down / up``, which may differ from the rate asked for by the tolerance.
-
-    Raises
-    ------
-    SamplingError
-        The rates differ by a factor beyond 4096.
-    """
+    """Find the smallest whole factors that bring one sampling rate to another within 0.1 %."""
     ratio = rate_out_hz / rate_in_hz
     for factor in range(1, _MAX_FACTOR + 1):
         fraction = Fraction(ratio).limit_denominator(factor)
@@ -114,21 +75,7 @@ def resample(data: np.ndarray, grid: TimeGrid, rate_hz: float) -> tuple[np.ndarr
     multiple of the decimation factor, so that pieces of a record share one grid. Beyond its ends
     the record is continued by its first and last sample.
 
-    Parameters
-    ----------
-    data : numpy.ndarray, shape (channel, time), float32
-        Input samples.
-    grid : TimeGrid
-        Their times.
-    rate_hz : float
-        Rate wanted, Hz.
-
-    Returns
-    -------
-    data : numpy.ndarray, shape (channel, time'), float32
-        Output samples.
-    grid : TimeGrid
-        Their times.
+    `data` (channel, time) float32. Returns `data` (channel, time') float32.
     """
     new_grid = resampled_grid(grid, rate_hz)
     return resample_span(data, 0, grid, rate_hz, (0, new_grid.num_samples)), new_grid
@@ -139,23 +86,7 @@ def resample_span(
 ) -> np.ndarray:
     """Compute a part of the output of :func:`resample` from a part of its input.
 
-    Parameters
-    ----------
-    data : numpy.ndarray, shape (channel, time), float32
-        Some input samples, at least those of :func:`source_span`.
-    first : int
-        Number of the first of them in `grid`.
-    grid : TimeGrid
-        Times of the whole input.
-    rate_hz : float
-        Rate wanted, Hz.
-    span : tuple of int
-        Output samples wanted, half open, counted from the first output of the whole.
-
-    Returns
-    -------
-    numpy.ndarray, shape (channel, span), float32
-        The numbers of the whole; a view of the input at its own rate.
+    `data` (channel, time) float32. Returns (channel, span) float32.
     """
     up, down = rational_ratio(1 / grid.dt_s, rate_hz)
     if up == down:
@@ -174,22 +105,7 @@ def resample_span(
 
 
 def source_span(grid: TimeGrid, rate_hz: float, span: tuple[int, int]) -> tuple[int, int]:
-    """Tell the input samples on which some outputs of :func:`resample` depend.
-
-    Parameters
-    ----------
-    grid : TimeGrid
-        Times of the input.
-    rate_hz : float
-        Rate of the output, Hz.
-    span : tuple of int
-        Output samples, half open.
-
-    Returns
-    -------
-    tuple of int
-        Input samples, half open; they may lie outside of the record.
-    """
+    """Tell the input samples on which some outputs of :func:`resample` depend."""
     up, down = rational_ratio(1 / grid.dt_s, rate_hz)
     if up == down:
         return span
@@ -200,20 +116,7 @@ def source_span(grid: TimeGrid, rate_hz: float, span: tuple[int, int]) -> tuple[
 
 
 def resampled_grid(grid: TimeGrid, rate_hz: float) -> TimeGrid:
-    """Give the times of the output of :func:`resample`.
-
-    Parameters
-    ----------
-    grid : TimeGrid
-        Times of the input.
-    rate_hz : float
-        Rate wanted, Hz.
-
-    Returns
-    -------
-    TimeGrid
-        Times of the output; the input's own at its own rate.
-    """
+    """Give the times of the output of :func:`resample`."""
     up, down = rational_ratio(1 / grid.dt_s, rate_hz)
     if up == down:
         return grid
@@ -225,24 +128,7 @@ def resampled_grid(grid: TimeGrid, rate_hz: float) -> TimeGrid:
 def bandpass(data: np.ndarray, dt_s: float, low_hz: float, high_hz: float) -> np.ndarray:
     """Band-pass with a linear-phase FIR filter, its delay removed.
 
-    Parameters
-    ----------
-    data : numpy.ndarray, shape (channel, time), float32
-        Input samples.
-    dt_s : float
-        Sampling interval, s.
-    low_hz, high_hz : float
-        Corners (half amplitude), Hz.
-
-    Returns
-    -------
-    numpy.ndarray, shape (channel, time), float32
-        Filtered samples.
-
-    Raises
-    ------
-    SamplingError
-        The upper corner lies at or above the Nyquist frequency.
+    `data` (channel, time) float32. Returns (channel, time) float32.
     """
     taps = _bandpass_taps(dt_s, low_hz, high_hz)
     half = len(taps) // 2
@@ -257,18 +143,7 @@ def bandpass(data: np.ndarray, dt_s: float, low_hz: float, high_hz: float) -> np
 
 
 def bandpass_reach(dt_s: float, low_hz: float, high_hz: float) -> int:
-    """Give the samples on each side on which an output of :func:`bandpass` depends.
-
-    Parameters
-    ----------
-    dt_s, low_hz, high_hz : float
-        See :func:`bandpass`.
-
-    Returns
-    -------
-    int
-        Half the length of the filter.
-    """
+    """Give the samples on each side on which an output of :func:`bandpass` depends."""
     return len(_bandpass_taps(dt_s, low_hz, high_hz)) // 2
 
 

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from phasenet_das.picking.quality import Screened
     from phasenet_das.picking.shards import RecordPlan, Shard, Window
 
-__all__ = ["Finding", "ShardFacts", "dead_throughout", "describe_shard"]
 
 Runs = tuple[tuple[int, int, int], ...]
 
@@ -93,28 +92,12 @@ class ShardFacts:
     share: float
 
     def to_json(self) -> dict[str, Any]:
-        """Give the facts as JSON values.
-
-        Returns
-        -------
-        dict
-            For :meth:`from_json`.
-        """
+        """Give the facts as JSON values."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> ShardFacts:
-        """Restore the facts from what :meth:`to_json` gave.
-
-        Parameters
-        ----------
-        values : dict
-            JSON values.
-
-        Returns
-        -------
-        ShardFacts
-        """
+        """Restore the facts from what :meth:`to_json` gave."""
         findings = tuple(
             Finding(one["kind"], one["start_ns"], one["end_ns"], _runs_of(one["channels"]))
             for one in values["findings"]
@@ -126,23 +109,7 @@ class ShardFacts:
 def describe_shard(
     plan: RecordPlan, shard: Shard, window: Window, screened: Screened, station_id: str, unit: str
 ) -> ShardFacts:
-    """Collect what was examined by a shard, and what was found wrong.
-
-    Parameters
-    ----------
-    plan : RecordPlan
-        How its record is picked.
-    shard, window : Shard, Window
-        The shard, and what it loaded.
-    screened : Screened
-        What was found in that.
-    station_id, unit : str
-        Name of the cable; unit of the amplitudes.
-
-    Returns
-    -------
-    ShardFacts
-    """
+    """Collect what was examined by a shard, and what was found wrong."""
     record, (first, end) = plan.record, plan.core_source(shard)
     mine = np.isin(window.positions, plan.core_channels(shard))
     numbers = record.channel_index[window.positions[mine]].astype(np.int64)
@@ -177,17 +144,7 @@ def describe_shard(
 def dead_throughout(facts: Sequence[ShardFacts], channel_index: np.ndarray) -> list[int]:
     """Name the channels of a record that hold one value throughout.
 
-    Parameters
-    ----------
-    facts : sequence of ShardFacts
-        Those of all its shards.
-    channel_index : numpy.ndarray, shape (channel,), int
-        Its channel numbers.
-
-    Returns
-    -------
-    list of int
-        Channel numbers, increasing.
+    `channel_index` (channel,) int.
     """
     alive: set[int] = set()
     dead: set[int] = set()

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["Section", "neighbour_step", "split_sections"]
-
 
 @dataclass(frozen=True)
 class Section:
@@ -63,15 +61,7 @@ class Section:
 def neighbour_step(numbers: np.ndarray) -> int:
     """Give the distance of neighbours on a cable.
 
-    Parameters
-    ----------
-    numbers : numpy.ndarray, shape (n,), int64
-        Distinct channel numbers, increasing.
-
-    Returns
-    -------
-    int
-        Where every second or tenth channel was kept, 2 or 10.
+    `numbers` (n,) int64.
     """
     return max(1, int(np.gcd.reduce(np.diff(numbers)))) if len(numbers) > 1 else 1
 
@@ -81,20 +71,7 @@ def split_sections(
 ) -> list[Section]:
     """Lay channels out by their numbers, and part them where a hole is too wide to see across.
 
-    Parameters
-    ----------
-    numbers : numpy.ndarray, shape (n,), int64
-        Distinct channel numbers of the cable, increasing. Where every second or tenth was kept, these are
-        neighbours.
-    widest_hole : int
-        Missing positions that do not part a section.
-    loaded : tuple of int, optional
-        Range of these numbers of which there is data, half open; rows count from its first. All by default.
-
-    Returns
-    -------
-    list of Section
-        In the order of the cable, those with loaded rows; none without channels.
+    `numbers` (n,) int64.
     """
     if len(numbers) == 0:
         return []

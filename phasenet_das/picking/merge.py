@@ -14,8 +14,6 @@ from phasenet_das.picking.scales import combine_scales, combining_reach_s
 from phasenet_das.picking.work import PickedShard
 from phasenet_das.tables import PickWriter, atomic_path, write_sidecar
 
-__all__ = ["PickSummary", "join_scales", "merge_parts", "merged", "merging_reach_s", "write_merged"]
-
 _ROWS_AT_A_TIME = 400_000
 _MARGIN_S = 1.0  # the peak is refined to within a sample of the core
 _SLOWNESS = "slowness"
@@ -40,13 +38,7 @@ class PickSummary:
         self.channels: set[tuple[str, int]] = set()
 
     def add(self, picks: pd.DataFrame) -> None:
-        """Count further rows.
-
-        Parameters
-        ----------
-        picks : pandas.DataFrame
-            Rows of the pick table.
-        """
+        """Count further rows."""
         self.num_picks += len(picks)
         for phase, count in picks["phase_type"].value_counts().items():
             self.by_phase[str(phase)] = self.by_phase.get(str(phase), 0) + int(count)
@@ -55,20 +47,7 @@ class PickSummary:
 
 
 def merged(parts: Sequence[StoredPart], read: Callable[[str], pd.DataFrame]) -> Iterator[pd.DataFrame]:
-    """Merge parts to one table in the order of time.
-
-    Parameters
-    ----------
-    parts : sequence of StoredPart
-        In any order; they may overlap in time (other channels, other cables).
-    read : callable
-        From a part's key to its picks.
-
-    Yields
-    ------
-    pandas.DataFrame
-        Consecutive rows, sorted by time, channel, phase and cable; each pick once.
-    """
+    """Merge parts to one table in the order of time."""
     reach = pd.Timedelta(seconds=merging_reach_s(parts))
     waiting: list[pd.DataFrame] = []
     rows, begin = 0, pd.Timestamp.min.tz_localize("UTC") + reach
@@ -90,35 +69,13 @@ def merged(parts: Sequence[StoredPart], read: Callable[[str], pd.DataFrame]) -> 
 
 
 def merging_reach_s(parts: Iterable[StoredPart]) -> float:
-    """Give how far from a time picks of other parts matter for what the table holds there.
-
-    Parameters
-    ----------
-    parts : iterable of StoredPart
-        The parts of a table.
-
-    Returns
-    -------
-    float
-        True seconds.
-    """
+    """Give how far from a time picks of other parts matter for what the table holds there."""
     slowness = {part.facts.slowness for part in parts}
     return _MARGIN_S + (combining_reach_s(max(slowness)) if len(slowness) > 1 else 0.0)
 
 
 def join_scales(picked: Iterable[PickedShard]) -> pd.DataFrame:
-    """Put the picks of all shards and scales of a record together.
-
-    Parameters
-    ----------
-    picked : iterable of PickedShard
-        All shards.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The pick table.
-    """
+    """Put the picks of all shards and scales of a record together."""
     table = join_picks(one.picks.assign(**{_SLOWNESS: one.facts.slowness}) for one in picked)
     if table.empty:
         return table
@@ -126,44 +83,14 @@ def join_scales(picked: Iterable[PickedShard]) -> pd.DataFrame:
 
 
 def merge_parts(store: PartStore, parts: Sequence[StoredPart]) -> pd.DataFrame:
-    """Merge parts to a table in memory.
-
-    Parameters
-    ----------
-    store : PartStore
-        Where they are.
-    parts : sequence of StoredPart
-        Which ones.
-
-    Returns
-    -------
-    pandas.DataFrame
-        The pick table.
-    """
+    """Merge parts to a table in memory."""
     return join_picks(merged(parts, store.picks))
 
 
 def write_merged(
     store: PartStore, parts: Sequence[StoredPart], path: Path, facts: Mapping[str, Any]
 ) -> PickSummary:
-    """Merge parts to a file, in bounded memory.
-
-    Parameters
-    ----------
-    store : PartStore
-        Where they are.
-    parts : sequence of StoredPart
-        Which ones.
-    path : pathlib.Path
-        The table, ``.parquet`` or ``.csv``; it appears whole or not at all.
-    facts : mapping
-        Its provenance.
-
-    Returns
-    -------
-    PickSummary
-        What it holds.
-    """
+    """Merge parts to a file, in bounded memory."""
     summary = PickSummary()
     with atomic_path(path) as temporary:
         writer = PickWriter(temporary, facts)

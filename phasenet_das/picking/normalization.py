@@ -18,14 +18,6 @@ from scipy import ndimage
 
 from phasenet_das.errors import SamplingError
 
-__all__ = [
-    "MovingScale",
-    "moving_normalization",
-    "moving_scale",
-    "normalization_block",
-    "normalization_halo",
-]
-
 Per = Literal["channel", "array"]
 
 _HALF_BLOCKS = 15
@@ -58,19 +50,7 @@ class MovingScale:
     def apply(self, data: np.ndarray, first_index: int, channels: slice = slice(None)) -> np.ndarray:
         """Normalise a part of the record.
 
-        Parameters
-        ----------
-        data : numpy.ndarray, shape (channel, time), float32
-            Samples; not changed.
-        first_index : int
-            Absolute number of its first sample.
-        channels : slice
-            Rows of the record that `data` holds.
-
-        Returns
-        -------
-        numpy.ndarray, shape (channel, time), float32
-            Zero where the scale is; limited to 100 times the scale.
+        `data` (channel, time) float32. Returns (channel, time) float32.
         """
         out = np.empty(data.shape, np.float32)
         left, weight = self._positions(first_index, data.shape[-1])
@@ -89,15 +69,7 @@ class MovingScale:
     def deviation(self, data: np.ndarray, first_index: int, channels: slice) -> np.ndarray:
         """Give the absolute deviation from the moving mean.
 
-        Parameters
-        ----------
-        data, first_index, channels
-            See :meth:`apply`.
-
-        Returns
-        -------
-        numpy.ndarray, shape (channel, time), float32
-            Not negative.
+        Returns (channel, time) float32.
         """
         out = data - _between(self.offset[channels], *self._positions(first_index, data.shape[-1]))
         return np.abs(out, out=out)
@@ -115,29 +87,7 @@ def moving_normalization(
 ) -> np.ndarray:
     """Remove the moving mean and divide by the moving amplitude.
 
-    Parameters
-    ----------
-    data : numpy.ndarray, shape (channel, time), float32
-        Finite samples; not changed.
-    dt_s : float
-        Sampling interval, s.
-    first_index : int
-        Absolute number of the first sample, which fixes the grid of blocks.
-    window_s : float
-        Length over which mean and amplitude are taken, s.
-    per : {"channel", "array"}
-        Divide each channel by its own amplitude, or all by the median over the channels that are not
-        silent, so that relative amplitude along the cable is kept.
-
-    Returns
-    -------
-    numpy.ndarray, shape (channel, time), float32
-        Amplitudes around one; zero on channels without signal.
-
-    Raises
-    ------
-    SamplingError
-        The window is shorter than two samples.
+    `data` (channel, time) float32. Returns (channel, time) float32.
 
     Notes
     -----
@@ -150,18 +100,7 @@ def moving_normalization(
 
 
 def normalization_halo(dt_s: float, window_s: float) -> int:
-    """Give the samples at the ends of a piece whose normalised values may differ from the whole's.
-
-    Parameters
-    ----------
-    dt_s, window_s : float
-        Sampling interval and window, s.
-
-    Returns
-    -------
-    int
-        A little more than a window: offset and scale each reach half of it.
-    """
+    """Give the samples at the ends of a piece whose normalised values may differ from the whole's."""
     return (2 * _HALF_BLOCKS + 3) * normalization_block(dt_s, window_s)
 
 
@@ -176,22 +115,7 @@ def moving_scale(
 ) -> MovingScale:
     """Measure the moving mean and amplitude of a record.
 
-    Parameters
-    ----------
-    data, dt_s, first_index, window_s, per
-        See :func:`moving_normalization`.
-    missing : numpy.ndarray, shape (channel, time), bool, optional
-        Samples that have no say.
-
-    Returns
-    -------
-    MovingScale
-        About two numbers a channel and second: it normalises any part of the record.
-
-    Raises
-    ------
-    SamplingError
-        The window is shorter than two samples.
+    `missing` (channel, time) bool, optional.
     """
     block = normalization_block(dt_s, window_s)
     lead = first_index % block
@@ -213,23 +137,7 @@ def moving_scale(
 
 
 def normalization_block(dt_s: float, window_s: float) -> int:
-    """Give the length of the blocks whose means are kept; they begin at absolute multiples of it.
-
-    Parameters
-    ----------
-    dt_s, window_s : float
-        Sampling interval and window, s.
-
-    Returns
-    -------
-    int
-        Samples.
-
-    Raises
-    ------
-    SamplingError
-        The window is shorter than two samples.
-    """
+    """Give the length of the blocks whose means are kept; they begin at absolute multiples of it."""
     samples = round(window_s / dt_s)
     if samples < 2:
         raise SamplingError(

@@ -21,13 +21,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from phasenet_das.errors import PhaseNetDASError
-from phasenet_das.models.zoo import Weights
+from phasenet_das.models.weights import Weights
 from phasenet_das.picking.findings import ShardFacts
 from phasenet_das.picking.shards import RecordPlan, Shard
 from phasenet_das.picking.work import PickedShard
 from phasenet_das.tables import to_arrow
-
-__all__ = ["ALGORITHM", "DamagedPartError", "PartStore", "ShardKeys", "StoredPart"]
 
 ALGORITHM = 3
 """Version of how shards are picked: raised when equal inputs and settings give other picks."""
@@ -42,15 +40,7 @@ class DamagedPartError(PhaseNetDASError):
 
 
 class ShardKeys:
-    """Names shards by all that their picks depend on.
-
-    Parameters
-    ----------
-    weights : Weights
-        The network.
-    station_id : str or None
-        Name of the cable where it is not the record's own.
-    """
+    """Names shards by all that their picks depend on."""
 
     def __init__(self, weights: Weights, station_id: str | None = None) -> None:
         self._common = {
@@ -65,19 +55,7 @@ class ShardKeys:
         self._cables: dict[int, tuple[RecordPlan, str]] = {}
 
     def key(self, plan: RecordPlan, shard: Shard) -> str:
-        """Name a shard.
-
-        Parameters
-        ----------
-        plan, shard : RecordPlan, Shard
-            Where it lies.
-
-        Returns
-        -------
-        str
-            32 hexadecimal digits: equal when content of files, settings, weights, algorithm and place are.
-            Where no file is behind the record, of this run only.
-        """
+        """Name a shard."""
         record, window = plan.record, plan.window(shard)
         first, end = window.source
         contents = [content for _, content in record.inputs(first, end)]
@@ -106,30 +84,14 @@ class ShardKeys:
 
 
 class StoredPart:
-    """What a part says about itself, without its picks.
-
-    Parameters
-    ----------
-    key : str
-        Its name.
-    facts : ShardFacts
-        What was examined.
-    num_picks : int
-        Its rows.
-    """
+    """What a part says about itself, without its picks."""
 
     def __init__(self, key: str, facts: ShardFacts, num_picks: int) -> None:
         self.key, self.facts, self.num_picks = key, facts, num_picks
 
 
 class PartStore:
-    """A folder of parts.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Made when missing.
-    """
+    """A folder of parts."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -143,18 +105,7 @@ class PartStore:
                 path.unlink(missing_ok=True)
 
     def find(self, key: str) -> StoredPart | None:
-        """Look a part up.
-
-        Parameters
-        ----------
-        key : str
-            Its name.
-
-        Returns
-        -------
-        StoredPart or None
-            None when it is not there, or cannot be read.
-        """
+        """Look a part up."""
         if key in self._found and self._path(key).exists():
             return self._found[key]
         try:
@@ -166,23 +117,7 @@ class PartStore:
             return None
 
     def picks(self, key: str) -> pd.DataFrame:
-        """Read the picks of a part.
-
-        Parameters
-        ----------
-        key : str
-            Its name.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Rows of the pick table.
-
-        Raises
-        ------
-        DamagedPartError
-            It is gone, cut or overwritten.
-        """
+        """Read the picks of a part."""
         path = self._path(key)
         try:
             table = pq.read_table(path, page_checksum_verification=True)
@@ -196,29 +131,12 @@ class PartStore:
             ) from error
 
     def discard(self, key: str) -> None:
-        """Remove a part, so that nobody takes it for done.
-
-        Parameters
-        ----------
-        key : str
-            Its name.
-        """
+        """Remove a part, so that nobody takes it for done."""
         self._path(key).unlink(missing_ok=True)
         self._found.pop(key, None)
 
     def remove_damaged(self, keys: Iterable[str]) -> int:
-        """Remove the parts that cannot be read back.
-
-        Parameters
-        ----------
-        keys : iterable of str
-            Which to try.
-
-        Returns
-        -------
-        int
-            How many were removed.
-        """
+        """Remove the parts that cannot be read back."""
         count = 0
         for key in keys:
             try:
@@ -228,19 +146,7 @@ class PartStore:
         return count
 
     def write(self, key: str, picked: PickedShard) -> StoredPart:
-        """Write a part whole or not at all; one that is there is replaced by its equal.
-
-        Parameters
-        ----------
-        key : str
-            Its name.
-        picked : PickedShard
-            Its picks and facts.
-
-        Returns
-        -------
-        StoredPart
-        """
+        """Write a part whole or not at all; one that is there is replaced by its equal."""
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         arrow = to_arrow(picked.picks)
@@ -259,18 +165,7 @@ class PartStore:
         return StoredPart(key, picked.facts, len(picked.picks))
 
     def remove_others(self, keys: set[str]) -> int:
-        """Remove the parts that a table is not made of, and the jobs of workers whose run was stopped.
-
-        Parameters
-        ----------
-        keys : set of str
-            Those it is made of.
-
-        Returns
-        -------
-        int
-            How many were removed.
-        """
+        """Remove the parts that a table is not made of, and the jobs of workers whose run was stopped."""
         others = [path for path in self.folder.glob("??/*.parquet") if path.stem not in keys]
         for path in others:
             self.discard(path.stem)

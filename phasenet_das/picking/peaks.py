@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["find_peaks", "peak_amplitudes", "sub_sample_offset"]
-
 _GATHER_SAMPLES = 4_000_000
 
 
@@ -16,19 +14,7 @@ def find_peaks(scores: np.ndarray, min_score: float, min_separation: int) -> tup
     `min_separation` samples is higher (of equals, the earlier stays). Unlike a greedy search this
     depends only on the scores nearby, so that pieces of a record give the peaks of the whole.
 
-    Parameters
-    ----------
-    scores : numpy.ndarray, shape (channel, time), float32
-        Probabilities of one phase.
-    min_score : float
-        Threshold.
-    min_separation : int
-        Distance, samples.
-
-    Returns
-    -------
-    row, sample : numpy.ndarray, shape (n,), int64
-        Channel row and sample of each peak, sorted by both.
+    `scores` (channel, time) float32. Returns `row, sample` (n,) int64.
     """
     row, sample = _local_maxima(scores, min_score)
     value = scores[row, sample]
@@ -62,17 +48,7 @@ def _local_maxima(scores: np.ndarray, min_score: float) -> tuple[np.ndarray, np.
 def sub_sample_offset(scores: np.ndarray, row: np.ndarray, sample: np.ndarray) -> np.ndarray:
     """Refine peaks by the vertex of the parabola through three samples.
 
-    Parameters
-    ----------
-    scores : numpy.ndarray, shape (channel, time), float32
-        Probabilities of one phase.
-    row, sample : numpy.ndarray, shape (n,), int64
-        Peaks, not on the first or last sample.
-
-    Returns
-    -------
-    numpy.ndarray, shape (n,), float64
-        Offsets within half a sample.
+    `scores` (channel, time) float32; `row` and `sample` (n,) int64. Returns (n,) float64.
     """
     before, at, after = (scores[row, sample + k].astype(np.float64) for k in (-1, 0, 1))
     curvature = before - 2 * at + after
@@ -90,21 +66,8 @@ def peak_amplitudes(
 ) -> np.ndarray:
     """Largest absolute value in a span after each pick, once the span's own mean is removed.
 
-    Parameters
-    ----------
-    data : numpy.ndarray, shape (channel, time), float32
-        Samples.
-    row : numpy.ndarray, shape (n,), int64
-        Channel row of each pick.
-    start, end : numpy.ndarray, shape (n,), int64
-        First sample and the one behind the last; cut at the ends of the record.
-    missing : numpy.ndarray, shape (channel, time), bool, optional
-        Samples that do not count.
-
-    Returns
-    -------
-    numpy.ndarray, shape (n,), float32
-        NaN for an empty span.
+    `data` (channel, time) float32; `row` (n,) int64; `start` and `end` (n,) int64; `missing`
+    (channel, time) bool, optional. Returns (n,) float32.
     """
     out = np.full(len(row), np.nan, dtype=np.float32)
     if not len(row):

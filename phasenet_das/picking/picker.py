@@ -18,7 +18,7 @@ from phasenet_das import io
 from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
 from phasenet_das.errors import DeviceError
 from phasenet_das.io.segments import Segment, segment_of_patch
-from phasenet_das.models.zoo import Weights, load_weights
+from phasenet_das.models.weights import Weights, load_weights
 from phasenet_das.picking.assemble import channel_scores
 from phasenet_das.picking.findings import dead_throughout
 from phasenet_das.picking.merge import join_scales
@@ -29,7 +29,6 @@ from phasenet_das.picking.work import ShardPicker
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["Picker", "load_picker"]
 
 log = logging.getLogger(__name__)
 

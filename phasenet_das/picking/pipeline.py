@@ -11,8 +11,6 @@ from typing import Generic, TypeVar
 from phasenet_das.picking.shards import RecordPlan, Shard
 from phasenet_das.picking.work import LoadedShard, PickedShard, ScoredShard, ShardPicker
 
-__all__ = ["STAGES", "Ahead", "StageTimes", "run_pipeline"]
-
 STAGES = ("read", "prepare", "network", "picks")
 
 T = TypeVar("T")
@@ -36,20 +34,7 @@ class StageTimes:
     samples: int = 0
 
     def timed(self, stage: str, work: Callable[[T], R]) -> Callable[[T], R]:
-        """Measure a step.
-
-        Parameters
-        ----------
-        stage : str
-            Its name.
-        work : callable
-            From one item to the next.
-
-        Returns
-        -------
-        callable
-            The same, timed.
-        """
+        """Measure a step."""
 
         def measured(item: T) -> R:
             begin = time.perf_counter()
@@ -61,13 +46,7 @@ class StageTimes:
         return measured
 
     def add(self, other: StageTimes) -> None:
-        """Add the times of another process.
-
-        Parameters
-        ----------
-        other : StageTimes
-            Its times.
-        """
+        """Add the times of another process."""
         self.samples += other.samples
         for stage, seconds in other.seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + seconds
@@ -89,16 +68,6 @@ class Ahead(Generic[T]):
     """Run an iterator in a thread, one item ahead of who takes them.
 
     The next item is begun when the one before is taken, so that no more than one waits.
-
-    Parameters
-    ----------
-    items : iterable
-        What to run.
-
-    Raises
-    ------
-    Exception
-        What the iterator raises, where its item would have been taken.
     """
 
     def __init__(self, items: Iterable[T]) -> None:
@@ -169,21 +138,6 @@ def run_pipeline(
     """Pick shards: while the network scores one, the next is read and prepared.
 
     Where the network runs on a GPU, reading and preparing also overlap, for one more shard in memory.
-
-    Parameters
-    ----------
-    picker : ShardPicker
-        The steps.
-    work : iterable of (RecordPlan, Shard)
-        What to pick.
-    keep : callable
-        What to do with the picks of a shard.
-    times : StageTimes
-        The time of each step is added to it.
-
-    Yields
-    ------
-    What `keep` returns, in order.
     """
 
     def read(item: tuple[RecordPlan, Shard]) -> LoadedShard:

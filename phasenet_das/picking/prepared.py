@@ -10,8 +10,6 @@ from phasenet_das.config import PickSettings
 from phasenet_das.picking.conditioning import Conditioned
 from phasenet_das.picking.filters import TimeGrid, resample_span
 
-__all__ = ["Prepared"]
-
 _CHUNK_SAMPLES = 4_000_000
 
 
@@ -78,30 +76,14 @@ class Prepared:
     def channels(self, first: int, end: int) -> np.ndarray:
         """Give the channels of some rows.
 
-        Parameters
-        ----------
-        first, end : int
-            Rows, half open.
-
-        Returns
-        -------
-        numpy.ndarray, shape (channel,), int64
-            Rows of the source.
+        Returns (channel,) int64.
         """
         return np.nonzero((self.group >= first) & (self.group < end))[0]
 
     def data(self, first: int, end: int) -> np.ndarray:
         """Average and resample some rows.
 
-        Parameters
-        ----------
-        first, end : int
-            Rows, half open.
-
-        Returns
-        -------
-        numpy.ndarray, shape (end - first, span), float32
-            Samples of `grid`.
+        Returns (end - first, span) float32.
         """
         channels = self.channels(first, end)
         gone = None if self.source.missing is None else self.source.missing[channels]
@@ -113,10 +95,7 @@ class Prepared:
     def all_data(self) -> np.ndarray:
         """Average and resample the whole piece, some rows at a time.
 
-        Returns
-        -------
-        numpy.ndarray, shape (row, span), float32
-            Samples of `grid`; a view of the source when nothing is to be done.
+        Returns (row, span) float32.
         """
         if self.grid == self.source_grid and np.array_equal(self.group, np.arange(len(self.count))):
             return self.source.data[:, self.span[0] - self.source_first : self.span[1] - self.source_first]
@@ -127,35 +106,14 @@ class Prepared:
         return out
 
     def rows_within(self, samples: int) -> int:
-        """Give how many rows, with the channels they average, hold about so many samples.
-
-        Parameters
-        ----------
-        samples : int
-            Samples of the source or of the output, whichever are more.
-
-        Returns
-        -------
-        int
-            At least one.
-        """
+        """Give how many rows, with the channels they average, hold about so many samples."""
         longer = max(self.num_samples, self.source.data.shape[1])
         return max(1, int(samples / (longer * (self.settings.stack_channels or 1))))
 
     def missing(self, channels: np.ndarray, first: int, end: int) -> np.ndarray | None:
         """Tell the samples of channels that rest on no data, by the nearest one of the source.
 
-        Parameters
-        ----------
-        channels : numpy.ndarray, shape (channel,), int64
-            Rows of the source.
-        first, end : int
-            Samples of `grid`, half open.
-
-        Returns
-        -------
-        numpy.ndarray, shape (channel, end - first), bool, or None
-            None when no sample of the piece is missing.
+        `channels` (channel,) int64. Returns (channel, end - first) bool, or None.
         """
         if self.source.missing is None:
             return None
@@ -170,15 +128,7 @@ class Prepared:
     def missing_rows(self, first: int, end: int) -> np.ndarray | None:
         """Tell the samples of rows none of whose channels has data.
 
-        Parameters
-        ----------
-        first, end : int
-            Rows, half open.
-
-        Returns
-        -------
-        numpy.ndarray, shape (end - first, span), bool, or None
-            None when no sample of these rows is missing.
+        Returns (end - first, span) bool, or None.
         """
         if self.source.missing is None:
             return None

@@ -12,19 +12,9 @@ from tqdm import tqdm
 from phasenet_das.picking.parts import StoredPart
 from phasenet_das.picking.shards import RecordPlan
 
-__all__ = ["Progress"]
-
 
 class Progress:
-    """A bar of data time, with the speed and the picks so far.
-
-    Parameters
-    ----------
-    plans : collection of RecordPlan
-        What is to be picked.
-    shown : bool
-        Whether there is a bar at all.
-    """
+    """A bar of data time, with the speed and the picks so far."""
 
     def __init__(self, plans: Collection[RecordPlan], *, shown: bool) -> None:
         seconds = sum(plan.grid.num_samples * plan.grid.dt_s * plan.share for plan in plans)
@@ -42,15 +32,7 @@ class Progress:
         self._bar.close()
 
     def advance(self, part: StoredPart, *, reused: bool) -> None:
-        """Move on by a shard.
-
-        Parameters
-        ----------
-        part : StoredPart
-            What it gave.
-        reused : bool
-            Whether it was there before: then it does not count for the speed.
-        """
+        """Move on by a shard."""
         facts = part.facts
         share = facts.num_channels / max(1, facts.record_channels)
         seconds = (facts.end_ns - facts.start_ns) * 1e-9 * share * facts.share

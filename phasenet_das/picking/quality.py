@@ -8,8 +8,6 @@ import numpy as np
 
 from phasenet_das.picking.conditioning import hold_nearest
 
-__all__ = ["KINDS", "QualityGrid", "Screened", "screen"]
-
 KINDS = ("dead", "nonfinite", "saturated", "coarse")
 """What may be wrong with a channel in a block, in the order of `Screened.flags`."""
 
@@ -43,33 +41,13 @@ class QualityGrid:
 
     @classmethod
     def of(cls, first_index: int, num_samples: int, dt_s: float) -> QualityGrid:
-        """Lay the blocks of a record.
-
-        Parameters
-        ----------
-        first_index, num_samples : int
-            Absolute number of the first sample, and how many there are.
-        dt_s : float
-            Sampling interval, s.
-
-        Returns
-        -------
-        QualityGrid
-        """
+        """Lay the blocks of a record."""
         return cls(first_index, num_samples, max(8, round(_BLOCK_S / dt_s)))
 
     def edges(self, first: int, end: int) -> np.ndarray:
         """List where blocks begin.
 
-        Parameters
-        ----------
-        first, end : int
-            Samples of the record, half open.
-
-        Returns
-        -------
-        numpy.ndarray, shape (block,), int64
-            `first`, and the bounds between blocks inside of the span.
+        Returns (block,) int64.
         """
         lead = -(self.first_index + first) % self.block
         bounds = np.arange(first + lead, end, self.block, dtype=np.int64)
@@ -78,18 +56,7 @@ class QualityGrid:
         return np.concatenate([[first], bounds[kept]]).astype(np.int64)
 
     def widen(self, first: int, end: int) -> tuple[int, int]:
-        """Grow a span to whole blocks.
-
-        Parameters
-        ----------
-        first, end : int
-            Samples of the record, half open.
-
-        Returns
-        -------
-        tuple of int
-            Inside of the record.
-        """
+        """Grow a span to whole blocks."""
         low = first - (self.first_index + first) % self.block
         high = end + -(self.first_index + end) % self.block
         short = self.block // 2
@@ -127,18 +94,7 @@ def screen(data: np.ndarray, first: int, grid: QualityGrid) -> Screened:
     Saturated (many samples at the very extreme, in runs) is only noted, and so is coarse: float32 has less
     than 100 steps between the extremes, since an offset takes its digits.
 
-    Parameters
-    ----------
-    data : numpy.ndarray, shape (channel, time), float32
-        Samples, from one bound of blocks to another (:meth:`QualityGrid.widen`); not changed.
-    first : int
-        Number of the first of them in the record.
-    grid : QualityGrid
-        The blocks.
-
-    Returns
-    -------
-    Screened
+    `data` (channel, time) float32.
     """
     edges = grid.edges(first, first + data.shape[1])
     flags = np.zeros((len(KINDS), len(data), len(edges)), bool)

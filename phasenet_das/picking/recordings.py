@@ -21,13 +21,12 @@ from phasenet_das.picking.merge import PickSummary, write_merged
 from phasenet_das.picking.parts import DamagedPartError, PartStore
 from phasenet_das.picking.picker import Picker
 from phasenet_das.picking.pipeline import StageTimes
-from phasenet_das.provenance import provenance
 from phasenet_das.tables import check_table_name, write_table
+from phasenet_das.tables.provenance import provenance
 
 if TYPE_CHECKING:
     import dascore
 
-__all__ = ["PickReport", "Selection", "pick_files", "read_recording"]
 
 log = logging.getLogger(__name__)
 

@@ -21,18 +21,8 @@ from phasenet_das.config import PickSettings
 
 if TYPE_CHECKING:
     from phasenet_das.io.segments import Segment
-    from phasenet_das.models.zoo import Weights
+    from phasenet_das.models.weights import Weights
 
-__all__ = [
-    "PAIR_S",
-    "SAME_ARRIVAL_S",
-    "Scale",
-    "channel_spacing_m",
-    "combine_scales",
-    "combining_reach_s",
-    "scale_settings",
-    "warn_outside_training",
-]
 
 log = logging.getLogger(__name__)
 
@@ -77,20 +67,6 @@ def scale_settings(record: Segment, settings: PickSettings, weights: Weights) ->
     - ``stack_channels``: as many as lie within half a gauge length (of 10 m where the record does not
       say), or within a quarter of the wavelength that slow waves (500 m/s) have at a tenth of the rate:
       12.5 m at 100 Hz. At most 32, and so few that 16 rows stay.
-
-    Parameters
-    ----------
-    record : Segment
-        The record.
-    settings : PickSettings
-        How to pick.
-    weights : Weights
-        The network.
-
-    Returns
-    -------
-    list of Scale
-        The fastest first.
     """
     own, model = 1.0 / record.dt_s, weights.sampling_rate_hz
     if settings.rate == "native":
@@ -119,18 +95,7 @@ def scale_settings(record: Segment, settings: PickSettings, weights: Weights) ->
 
 
 def channel_spacing_m(record: Segment) -> float:
-    """Measure the distance between neighbouring channels.
-
-    Parameters
-    ----------
-    record : Segment
-        The record.
-
-    Returns
-    -------
-    float
-        Median along the cable, per channel number, m; NaN when distances are not known.
-    """
+    """Measure the distance between neighbouring channels."""
     step = np.diff(record.channel_index.astype(np.int64))
     with np.errstate(divide="ignore", invalid="ignore"):
         spacing = np.abs(np.diff(record.distance_m) / step)
@@ -139,17 +104,7 @@ def channel_spacing_m(record: Segment) -> float:
 
 
 def warn_outside_training(record: Segment, scale: PickSettings, weights: Weights) -> None:
-    """Warn where a record is unlike anything the network was trained on.
-
-    Parameters
-    ----------
-    record : Segment
-        The record.
-    scale : PickSettings
-        As from :func:`scale_settings`.
-    weights : Weights
-        The network; it says its range (``trained_dx_m``, ``trained_rate_hz``) or nothing is known.
-    """
+    """Warn where a record is unlike anything the network was trained on."""
     own = 1.0 / record.dt_s
     if weights.trained_rate_hz is not None and not _within(own, weights.trained_rate_hz):
         low, high = weights.trained_rate_hz
@@ -168,18 +123,7 @@ def warn_outside_training(record: Segment, scale: PickSettings, weights: Weights
 
 
 def combining_reach_s(slowness: float) -> float:
-    """Give how far in time picks matter for one another in :func:`combine_scales`.
-
-    Parameters
-    ----------
-    slowness : float
-        True seconds in one of the network's, at the slowest scale.
-
-    Returns
-    -------
-    float
-        True seconds: what decides on a pick lies within.
-    """
+    """Give how far in time picks matter for one another in :func:`combine_scales`."""
     return (PAIR_S[1] + 2 * SAME_ARRIVAL_S) * slowness
 
 
@@ -192,18 +136,7 @@ def combine_scales(picks: pd.DataFrame, slowness: np.ndarray) -> pd.DataFrame:
     only those stay that none is worth more than; of equals the faster scale's. What stays has the time and
     the amplitude of the fastest scale that picked this phase there.
 
-    Parameters
-    ----------
-    picks : pandas.DataFrame
-        Pick table.
-    slowness : numpy.ndarray, shape (pick,), float64
-        True seconds in one of the network's, where each was made.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Rows of the table in its order, each of which depends only on picks within :func:`combining_reach_s`;
-        all, where there is one scale.
+    `slowness` (pick,) float64.
     """
     scales, scale = np.unique(slowness, return_inverse=True)
     if len(scales) < 2:

@@ -13,7 +13,7 @@ from torch import Tensor
 from phasenet_das.models.eqnet import EQNet
 from phasenet_das.models.phasenet import PhaseNet
 from phasenet_das.models.phasenet_das import PhaseNetDAS
-from phasenet_das.models.zoo import Weights
+from phasenet_das.models.weights import Weights
 from phasenet_das.picking.assemble import ScoredBlock
 from phasenet_das.picking.layout import Section, split_sections
 from phasenet_das.picking.normalization import (
@@ -26,17 +26,6 @@ from phasenet_das.picking.normalization import (
 from phasenet_das.picking.prepared import Prepared
 from phasenet_das.picking.tiles import Span, plan_spans, score_tiles
 from phasenet_das.picking.windows import Part, picture_scores, window_scores
-
-__all__ = [
-    "PHASES",
-    "ChannelScorer",
-    "Reach",
-    "ReadyPiece",
-    "Scorer",
-    "TileScorer",
-    "WindowScorer",
-    "make_scorer",
-]
 
 PHASES = ("N", "P", "S")
 _BLOCK_SAMPLES = 4_000_000
@@ -55,35 +44,11 @@ class Scorer(Protocol):
         ...
 
     def ready(self, prepared: Prepared) -> ReadyPiece:
-        """Do what comes before the network: average, resample, measure amplitudes.
-
-        Parameters
-        ----------
-        prepared : Prepared
-            The piece.
-
-        Returns
-        -------
-        ReadyPiece
-            For :meth:`blocks`.
-        """
+        """Do what comes before the network: average, resample, measure amplitudes."""
         ...
 
     def blocks(self, piece: ReadyPiece, *, context: int) -> Iterator[ScoredBlock]:
-        """Score the core of a piece a block at a time, so that memory does not grow with it.
-
-        Parameters
-        ----------
-        piece : ReadyPiece
-            As from :meth:`ready`.
-        context : int
-            Samples of score wanted on each side of a block's core, to tell peaks near its ends.
-
-        Yields
-        ------
-        ScoredBlock
-            Their cores cover the core of the piece once.
-        """
+        """Score the core of a piece a block at a time, so that memory does not grow with it."""
         ...
 
 
@@ -132,34 +97,13 @@ class ReadyPiece:
 
     @classmethod
     def of(cls, prepared: Prepared) -> ReadyPiece:
-        """Average and resample a piece.
-
-        Parameters
-        ----------
-        prepared : Prepared
-            The piece.
-
-        Returns
-        -------
-        ReadyPiece
-            Without a scale.
-        """
+        """Average and resample a piece."""
         return cls(prepared, prepared.all_data(), prepared.missing_rows(0, len(prepared.count)))
 
     def tile(self, section: Section, channel: Span, time: Span) -> np.ndarray:
         """Normalise the samples of a tile.
 
-        Parameters
-        ----------
-        section : Section
-            Where rows lie.
-        channel, time : Span
-            The tile; it may reach beyond the ends of the record.
-
-        Returns
-        -------
-        numpy.ndarray, shape (channel, time), float32
-            Zero where there is no data.
+        Returns (channel, time) float32.
         """
         assert self.scale is not None  # noqa: S101 - made by the scorer that cuts tiles
         tile = np.zeros((channel.end - channel.start, time.end - time.start), np.float32)
@@ -178,20 +122,7 @@ class ReadyPiece:
 
 
 def make_scorer(weights: Weights, device: torch.device) -> Scorer:
-    """Choose how the network of these weights scores recordings.
-
-    Parameters
-    ----------
-    weights : Weights
-        The network.
-    device : torch.device
-        Where it is to run.
-
-    Returns
-    -------
-    Scorer
-        Holds a copy of the network made for inference.
-    """
+    """Choose how the network of these weights scores recordings."""
     model = weights.model
     if isinstance(model, PhaseNetDAS):
         return TileScorer(weights, model, device)

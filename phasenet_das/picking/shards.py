@@ -30,7 +30,6 @@ from phasenet_das.picking.scorers import Reach
 if TYPE_CHECKING:
     from phasenet_das.io.segments import Segment
 
-__all__ = ["RecordPlan", "Shard", "ShardSize", "Window"]
 
 log = logging.getLogger(__name__)
 
@@ -109,23 +108,6 @@ class Window:
 class RecordPlan:
     """How one unbroken record is picked in shards.
 
-    Parameters
-    ----------
-    record : Segment
-        The record.
-    settings : PickSettings
-        How to pick.
-    sampling_rate_hz : float
-        Rate of the network's training data.
-    reach : Reach
-        What the network's scores depend on.
-    size : ShardSize
-        How much is picked at a time.
-    scale : int
-        Number of this scale among those at which the record is picked, the fastest 0.
-    share : float
-        Of the work on the record.
-
     Attributes
     ----------
     source_grid, grid : TimeGrid
@@ -142,11 +124,6 @@ class RecordPlan:
         Samples at the network's rate between picks of one phase.
     quality : QualityGrid
         Blocks in which samples are judged.
-
-    Raises
-    ------
-    SamplingError
-        The record is too short, or its rate cannot be brought to the one asked for.
     """
 
     def __init__(
@@ -221,13 +198,7 @@ class RecordPlan:
         return max(1, round(length // step * step if length >= step else length))
 
     def shards(self) -> Iterator[Shard]:
-        """List the shards of the record, all channels of a span of time after another.
-
-        Yields
-        ------
-        Shard
-            Their cores are the record, each sample once.
-        """
+        """List the shards of the record, all channels of a span of time after another."""
         start, origin = 0, self.grid.first_index
         while start < self.grid.num_samples:
             end = min(start + self.length - (origin + start) % self.length, self.grid.num_samples)
@@ -236,33 +207,11 @@ class RecordPlan:
             start = end
 
     def scored(self, shard: Shard) -> tuple[int, int]:
-        """Give the samples in which picks are sought: an S beyond the core cuts the amplitude of a P within.
-
-        Parameters
-        ----------
-        shard : Shard
-            One of the record.
-
-        Returns
-        -------
-        tuple of int
-            Samples at the network's rate.
-        """
+        """Return the samples in which picks are sought: an S beyond the core cuts the amplitude of a P."""
         return shard.core[0], min(shard.core[1] + self._after, self.grid.num_samples)
 
     def window(self, shard: Shard) -> Window:
-        """Tell what a shard loads.
-
-        Parameters
-        ----------
-        shard : Shard
-            One of the record.
-
-        Returns
-        -------
-        Window
-            All that the picks of its core depend on, up to the ends of the record.
-        """
+        """Tell what a shard loads."""
         (low, high), count, origin = self.scored(shard), self.grid.num_samples, self.grid.first_index
         margin, block = self.context + self.reach.time, self.reach.block
         low, high = low - margin, high + margin
@@ -275,22 +224,7 @@ class RecordPlan:
         return Window(self.quality.widen(first, end), (low, high), rows, self._loaded_positions(shard.rows))
 
     def prepare(self, shard: Shard, window: Window, screened: Screened) -> Prepared:
-        """Condition what a shard has loaded.
-
-        Parameters
-        ----------
-        shard : Shard
-            One of the record.
-        window : Window
-            What it loads.
-        screened : Screened
-            The samples at ``window.positions``.
-
-        Returns
-        -------
-        Prepared
-            Conditioned; not resampled yet.
-        """
+        """Condition what a shard has loaded."""
         ready = condition(screened.data, self.record.dt_s, self.record.unit, self.settings, screened.missing)
         _, group, count = stack_groups(
             self.record.channel_index[window.positions].astype(np.int64), self.stack
@@ -313,18 +247,7 @@ class RecordPlan:
         )
 
     def core_source(self, shard: Shard) -> tuple[int, int]:
-        """Give the samples of the record nearest in time to a core: those of all cores are the record.
-
-        Parameters
-        ----------
-        shard : Shard
-            One of the record.
-
-        Returns
-        -------
-        tuple of int
-            Samples of the record, half open.
-        """
+        """Give the samples of the record nearest in time to a core: those of all cores are the record."""
         last = self.record.num_samples
         first, end = (
             0 if n == 0 else last if n == self.grid.num_samples else self._source_sample(n)
@@ -335,15 +258,7 @@ class RecordPlan:
     def core_channels(self, shard: Shard) -> np.ndarray:
         """Give the positions in the record of the channels of a core.
 
-        Parameters
-        ----------
-        shard : Shard
-            One of the record.
-
-        Returns
-        -------
-        numpy.ndarray, shape (channel,), int64
-            In the order of the record.
+        Returns (channel,) int64.
         """
         return self._channels_of(shard.rows)
 
@@ -413,23 +328,7 @@ def _seen_at(record: Segment, settings: PickSettings, model_rate_hz: float) -> t
 
 
 def reach_of_filters(grid: TimeGrid, rate_hz: float, settings: PickSettings) -> int:
-    """Give the samples that are loaded beyond those that filters see, to each side.
-
-    Parameters
-    ----------
-    grid : TimeGrid
-        Times of the record.
-    rate_hz : float
-        Rate that it is brought to, Hz.
-    settings : PickSettings
-        What else is done.
-
-    Returns
-    -------
-    int
-        Filters of the record's own rate, and as far again: where they meet a gap, its samples are held at
-        the nearest one present, which may lie as far from the gap's as these do from the output.
-    """
+    """Give the samples that are loaded beyond those that filters see, to each side."""
     own = filter_reach(grid.dt_s, settings)
     first, end = source_span(grid, rate_hz, (0, 1))
     return 2 * own + (end - first if end - first > 1 else 0)

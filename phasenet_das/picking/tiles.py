@@ -17,8 +17,6 @@ from torch import Tensor
 
 from phasenet_das.errors import ConfigError
 
-__all__ = ["Span", "plan_spans", "score_tiles"]
-
 _SOFTMAX_CHANNELS = 16
 
 Network = Callable[[Tensor, tuple[tuple[int, int], tuple[int, int]]], Tensor]
@@ -61,34 +59,7 @@ def plan_spans(
     context: int = 0,
     record: tuple[int, int] | None = None,
 ) -> list[Span]:
-    """Cut an axis into tiles of nearly equal cores.
-
-    Parameters
-    ----------
-    first, count : int
-        Absolute number of the first sample (or channel) wanted, and how many.
-    tile : int
-        Largest tile.
-    halo : int
-        What a core sees beyond each side; a multiple of `stride`.
-    stride : int
-        Tiles begin and end at multiples of it.
-    context : int
-        Scores wanted around each core (to tell peaks near its ends).
-    record : tuple of int, optional
-        First number of the record, and its length, when only a part of it is wanted: tiles reach beyond
-        the part, but not beyond the record.
-
-    Returns
-    -------
-    list of Span
-        In order; their cores begin at `first` and end at ``first + count``.
-
-    Raises
-    ------
-    ConfigError
-        The tile has no room for a core.
-    """
+    """Cut an axis into tiles of nearly equal cores."""
     context = -(-context // stride) * stride
     margin = halo + context
     room = tile // stride * stride - 2 * margin
@@ -130,26 +101,7 @@ def score_tiles(
 ) -> Iterator[tuple[Span, Span, np.ndarray]]:
     """Score all tiles, a batch at a time.
 
-    Parameters
-    ----------
-    read : callable
-        From a span of channels and one of time to the normalised samples, shape (channel, time), float32;
-        zero where there is no data.
-    network : callable
-        From samples (batch, 1, channel, time) and the core wanted to logits (batch, 3, channel, time).
-    channels, times : sequence of Span
-        Tiles along both axes.
-    device : torch.device
-        Where the network is.
-    batch_size : int
-        Tiles of equal shape that go through the network together.
-
-    Yields
-    ------
-    channel, time : Span
-        The tile.
-    scores : numpy.ndarray, shape (3, channel, time), float32
-        Probabilities of the scored part.
+    Returns `scores` (3, channel, time) float32.
     """
     tiles = list(itertools.product(channels, times))
     for _, alike in itertools.groupby(tiles, key=_shape):

@@ -23,10 +23,8 @@ from phasenet_das.picking.continuous import ContinuousRun, PickedParts, pick_par
 from phasenet_das.picking.merge import merge_parts, merging_reach_s
 from phasenet_das.picking.parts import PartStore, StoredPart
 from phasenet_das.picking.picker import Picker
-from phasenet_das.provenance import provenance
 from phasenet_das.tables import EVENT_COLUMNS, conform, read_events, write_table
-
-__all__ = ["Associate", "WatchStep", "Watcher"]
+from phasenet_das.tables.provenance import provenance
 
 log = logging.getLogger(__name__)
 

@@ -17,8 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["Part", "picture_scores", "stitch_weights", "window_scores", "window_starts"]
-
 
 @dataclass(frozen=True)
 class Part:
@@ -44,22 +42,7 @@ def window_starts(
 ) -> np.ndarray:
     """First samples of the windows that cover a record.
 
-    Parameters
-    ----------
-    num_samples : int
-        Length of the record, samples.
-    window, step : int
-        Length and distance of windows, samples; ``step <= window``.
-    first_index : int
-        Absolute number of the record's first sample.
-    span : tuple of int, optional
-        Samples of the record, half open: only windows that overlap it.
-
-    Returns
-    -------
-    numpy.ndarray, shape (n,), int64
-        Increasing and unique, in samples from the start of the record; one window at 0 when the
-        record is no longer than a window.
+    Returns (n,) int64.
     """
     last = num_samples - window
     if last <= 0:
@@ -73,15 +56,7 @@ def window_starts(
 def stitch_weights(window: int) -> Tensor:
     """Weights of overlapping windows: squared sine, so that half-overlapping windows sum to one.
 
-    Parameters
-    ----------
-    window : int
-        Length, samples.
-
-    Returns
-    -------
-    torch.Tensor, shape (window,), float32
-        Above zero everywhere, so that the ends of a record keep their only window's scores.
+    Returns (window,) float32.
     """
     phase = (torch.arange(window, dtype=torch.float64) + 0.5) / window
     return (torch.sin(torch.pi * phase) ** 2).clamp_min(1e-4).float()
@@ -100,29 +75,8 @@ def window_scores(
 ) -> Tensor:
     """Score every sample of every channel with a network that sees one standardised window.
 
-    Parameters
-    ----------
-    data : torch.Tensor, shape (channel, time), float32
-        Finite samples, on the device of the network.
-    network : callable
-        From (batch, 1, time) standardised samples to (batch, classes, time) logits.
-    window : int
-        Length of the network's windows, samples; they overlap by half.
-    normalization : str
-        ``std`` or ``peak``.
-    first_index : int
-        Absolute number of the record's first sample.
-    batch_size : int
-        Windows a forward pass.
-    part : Part, optional
-        Which part of the record `data` is, and which is wanted; all of it by default.
-    missing : torch.Tensor, shape (channel, time), bool, optional
-        Samples that have no say in a window's mean and amplitude, and are zero to the network.
-
-    Returns
-    -------
-    torch.Tensor, shape (classes, channel, wanted), float32
-        Probabilities that sum to one over the classes.
+    `data` (channel, time) float32; `missing` (channel, time) bool, optional. Returns (classes,
+    channel, wanted) float32.
     """
     part = part or Part(data.shape[1], 0, (0, data.shape[1]))
     (low, high), num_samples = part.wanted, part.num_samples
@@ -156,25 +110,8 @@ def picture_scores(
 ) -> np.ndarray:
     """Score a span of time with a network that sees channels together and normalises inside its window.
 
-    Parameters
-    ----------
-    data : torch.Tensor, shape (channel, time), float32
-        All channels of the record, over the windows that overlap what is wanted.
-    score : callable
-        From a window (channel, time) to probabilities (classes, channel, time).
-    window : tuple of int
-        Channels and samples of a window; they overlap by half. A smaller record is seen at its own size.
-    first_index : tuple of int
-        Absolute numbers of the record's first channel and sample.
-    part : Part
-        Which part of the record `data` is, and which is wanted.
-    missing : torch.Tensor, shape (channel, time), bool, optional
-        Samples that are replaced by the mean of the others in each window.
-
-    Returns
-    -------
-    numpy.ndarray, shape (classes, channel, wanted), float32
-        Probabilities that sum to one over the classes.
+    `data` (channel, time) float32; `missing` (channel, time) bool, optional. Returns (classes,
+    channel, wanted) float32.
     """
     channels, (low, high) = len(data), part.wanted
     height, width = min(window[0], channels), min(window[1], part.num_samples)

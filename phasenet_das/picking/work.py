@@ -10,7 +10,7 @@ import pandas as pd
 from phasenet_das.config import PickSettings
 from phasenet_das.errors import ConfigError
 from phasenet_das.io.segments import Segment
-from phasenet_das.models.zoo import Weights
+from phasenet_das.models.weights import Weights
 from phasenet_das.picking.assemble import block_picks, pick_amplitudes, pick_table, state_reliability
 from phasenet_das.picking.findings import ShardFacts, describe_shard
 from phasenet_das.picking.quality import screen
@@ -18,8 +18,6 @@ from phasenet_das.picking.scales import scale_settings, warn_outside_training
 from phasenet_das.picking.scorers import ReadyPiece, Scorer
 from phasenet_das.picking.shards import RecordPlan, Shard, ShardSize, Window
 from phasenet_das.tables import empty_picks
-
-__all__ = ["LoadedShard", "PickedShard", "ReadyShard", "ScoredShard", "ShardPicker"]
 
 
 @dataclass(frozen=True)
@@ -99,17 +97,6 @@ class PickedShard:
 class ShardPicker:
     """A network and how to pick with it.
 
-    Parameters
-    ----------
-    weights : Weights
-        The network.
-    scorer : Scorer
-        How it scores.
-    settings : PickSettings
-        How to pick.
-    station_id : str, optional
-        Name of the cable; else the record's own.
-
     Attributes
     ----------
     weights, settings, own_station_id
@@ -128,25 +115,7 @@ class ShardPicker:
         return self._scorer.device.type != "cpu"
 
     def plans(self, record: Segment, size: ShardSize) -> list[RecordPlan]:
-        """Plan how a record is picked, at every scale (:func:`phasenet_das.picking.scales.scale_settings`).
-
-        Parameters
-        ----------
-        record : Segment
-            Any unbroken record.
-        size : ShardSize
-            How much at a time.
-
-        Returns
-        -------
-        list of RecordPlan
-            The fastest scale first.
-
-        Raises
-        ------
-        SamplingError
-            The record is too short, or its rate cannot be brought to the one asked for.
-        """
+        """Plan how a record is picked, at every scale."""
         scales = scale_settings(record, self.settings, self.weights)
         warn_outside_training(record, scales[0].settings, self.weights)
         return [
@@ -163,39 +132,14 @@ class ShardPicker:
         ]
 
     def station_id(self, record: Segment) -> str:
-        """Name the cable of a record.
-
-        Parameters
-        ----------
-        record : Segment
-            The record.
-
-        Returns
-        -------
-        str
-
-        Raises
-        ------
-        ConfigError
-            It has no name.
-        """
+        """Name the cable of a record."""
         station = self.own_station_id or record.station_id
         if not station:
             raise ConfigError("pick: the recording does not name its cable; say station_id= (--station-id).")
         return station
 
     def load(self, plan: RecordPlan, shard: Shard) -> LoadedShard:
-        """Read what a shard needs.
-
-        Parameters
-        ----------
-        plan, shard : RecordPlan, Shard
-            Where it lies.
-
-        Returns
-        -------
-        LoadedShard
-        """
+        """Read what a shard needs."""
         window = plan.window(shard)
         data = plan.record.load(*window.source, window.channels)
         if data.shape[0] != len(window.positions):
@@ -203,17 +147,7 @@ class ShardPicker:
         return LoadedShard(plan, shard, window, data)
 
     def prepare(self, loaded: LoadedShard) -> ReadyShard:
-        """Screen, condition and resample a shard, and measure its amplitudes.
-
-        Parameters
-        ----------
-        loaded : LoadedShard
-            The shard.
-
-        Returns
-        -------
-        ReadyShard
-        """
+        """Screen, condition and resample a shard, and measure its amplitudes."""
         plan, shard, window = loaded.plan, loaded.shard, loaded.window
         screened = screen(loaded.data, window.source[0], plan.quality)
         prepared = plan.prepare(shard, window, screened)
@@ -222,17 +156,7 @@ class ShardPicker:
         return ReadyShard(plan, shard, window, self._scorer.ready(prepared), facts)
 
     def score(self, ready: ReadyShard) -> ScoredShard:
-        """Let the network score a shard, and find the peaks.
-
-        Parameters
-        ----------
-        ready : ReadyShard
-            The shard.
-
-        Returns
-        -------
-        ScoredShard
-        """
+        """Let the network score a shard, and find the peaks."""
         plan = ready.plan
         parts = [
             block_picks(block, self.settings.thresholds(), plan.separation)
@@ -241,17 +165,7 @@ class ShardPicker:
         return ScoredShard(ready, pd.concat(parts, ignore_index=True) if parts else pd.DataFrame())
 
     def finish(self, scored: ScoredShard) -> PickedShard:
-        """Measure amplitudes and keep the picks of the core.
-
-        Parameters
-        ----------
-        scored : ScoredShard
-            The shard.
-
-        Returns
-        -------
-        PickedShard
-        """
+        """Measure amplitudes and keep the picks of the core."""
         ready, picks = scored.ready, scored.picks
         plan, record, prepared = ready.plan, ready.plan.record, ready.piece.prepared
         if picks.empty:
@@ -277,15 +191,5 @@ class ShardPicker:
         return PickedShard(ready.shard, table, ready.facts)
 
     def pick(self, plan: RecordPlan, shard: Shard) -> PickedShard:
-        """Pick a shard, one step after the other.
-
-        Parameters
-        ----------
-        plan, shard : RecordPlan, Shard
-            Where it lies.
-
-        Returns
-        -------
-        PickedShard
-        """
+        """Pick a shard, one step after the other."""
         return self.finish(self.score(self.prepare(self.load(plan, shard))))

@@ -24,7 +24,6 @@ from phasenet_das.plot.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["magnitude_frequency", "magnitude_residuals", "reliability", "training_curves"]
 
 _LOG10_E = math.log10(math.e)
 _SMOOTHING = 0.05  # of the log's lines, over which the drawn loss is averaged

@@ -25,7 +25,6 @@ from phasenet_das.tables import CHANNEL_COLUMNS, conform
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["depth_section", "map_view"]
 
 _ELLIPSE: Final = ["ellipse_major_km", "ellipse_minor_km", "ellipse_azimuth_deg"]
 _COMPASS: Final = {0.0: "north", 90.0: "east", 180.0: "south", 270.0: "west"}

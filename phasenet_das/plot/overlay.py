@@ -13,7 +13,6 @@ from phasenet_das.plot.style import phase_color
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Place", "draw_moveout", "draw_picks", "picks_inside"]
 
 Place = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -22,17 +21,6 @@ def draw_picks(ax: Axes, picks: pd.DataFrame, place: Place, size: float) -> None
     """Draw picks as points: filled when kept, hollow when rejected.
 
     When no pick at all belongs to an event, nothing was told apart and all are drawn filled.
-
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-        Where to draw.
-    picks : pandas.DataFrame
-        Columns ``channel_index``, ``phase_time``, ``phase_type``, ``event_index``.
-    place : callable
-        Turns channel numbers and times (datetime64[ns]) into x and y.
-    size : float
-        Area of a point, in square points.
     """
     kept = (picks["event_index"] >= 0).to_numpy()
     judged = bool(kept.any())
@@ -55,17 +43,7 @@ def draw_picks(ax: Axes, picks: pd.DataFrame, place: Place, size: float) -> None
 
 
 def draw_moveout(ax: Axes, picks: pd.DataFrame, place: Place) -> None:
-    """Draw when the located event predicts each phase: the pick time less its residual.
-
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-        Where to draw.
-    picks : pandas.DataFrame
-        Pick table; picks of no event or without residual are passed over.
-    place : callable
-        As in :func:`draw_picks`.
-    """
+    """Draw when the located event predicts each phase: the pick time less its residual."""
     from matplotlib import patheffects
 
     residual = picks["travel_time_residual_s"].astype(float)
@@ -86,21 +64,7 @@ def picks_inside(
 ) -> pd.DataFrame:
     """Choose the picks that lie in a record.
 
-    Parameters
-    ----------
-    picks : pandas.DataFrame
-        Pick table.
-    station_id : str
-        Cable of the record; empty when unknown, then picks of every cable are taken.
-    channel_index : numpy.ndarray, shape (channel,), int
-        Channels of the record.
-    times : numpy.ndarray, shape (time,), datetime64[ns]
-        Times of the record.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Some of the rows.
+    `channel_index` (channel,) int; `times` (time,) datetime64[ns].
     """
     inside = picks["phase_time"].dt.tz_localize(None).between(times[0], times[-1])
     inside &= picks["channel_index"].between(channel_index.min(), channel_index.max())

@@ -12,7 +12,6 @@ from phasenet_das.plot.style import INK, MUTED, finish, legend, new_axes, phase_
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["residuals", "score_histogram"]
 
 _GAP: Final = 0.03  # between two cables, as a share of all their channels
 

@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Raster", "channel_bins", "envelope_trace", "rasterise", "reduce_time", "signed_extreme"]
-
 _BLOCK_CHANNELS = 256  # bounds the copies made of a record
 _REFERENCE_PERCENT = 95.0  # robust against single spikes
 
@@ -31,21 +29,7 @@ def rasterise(
     visible and nothing is aliased. Channels are demeaned first and divided by a high percentile of the
     absolute value of their pixels, so that loud and weak channels look alike.
 
-    Parameters
-    ----------
-    data : numpy.ndarray, shape (channel, time), float
-        The record; NaN and infinity are missing samples.
-    channel_index : numpy.ndarray, shape (channel,), int
-        Channel numbers; numbers that are absent leave a gap.
-    dead : numpy.ndarray, shape (channel,), bool
-        Channels to leave blank.
-    max_channels, max_times : int
-        Pixels across and along.
-
-    Returns
-    -------
-    Raster
-        float32 image in units of each channel's reference amplitude.
+    `data` (channel, time) float; `channel_index` (channel,) int; `dead` (channel,) bool.
     """
     pixels = np.full((len(data), min(max_times, data.shape[1])), np.nan, dtype=np.float32)
     for first in range(0, len(data), _BLOCK_CHANNELS):
@@ -63,19 +47,7 @@ def rasterise(
 def channel_bins(channel_index: np.ndarray, max_bins: int) -> tuple[np.ndarray, float]:
     """Give each channel a column of the image.
 
-    Parameters
-    ----------
-    channel_index : numpy.ndarray, shape (channel,), int
-        Channel numbers in any order.
-    max_bins : int
-        Most columns.
-
-    Returns
-    -------
-    bins : numpy.ndarray, shape (channel,), int64
-        From 0; equal steps of channel number take equal widths.
-    step : float
-        Smallest difference of two channel numbers.
+    `channel_index` (channel,) int. Returns `bins` (channel,) int64.
     """
     number = np.asarray(channel_index, dtype=np.int64)
     unique = np.unique(number)
@@ -87,19 +59,7 @@ def channel_bins(channel_index: np.ndarray, max_bins: int) -> tuple[np.ndarray, 
 def signed_extreme(values: np.ndarray, starts: np.ndarray, axis: int) -> np.ndarray:
     """Take of each group the value farthest from zero.
 
-    Parameters
-    ----------
-    values : numpy.ndarray, float
-        NaN are passed over.
-    starts : numpy.ndarray, shape (group,), int
-        First element of each group along `axis`, increasing from 0.
-    axis : int
-        Along which to reduce.
-
-    Returns
-    -------
-    numpy.ndarray
-        NaN for a group of nothing but NaN.
+    `starts` (group,) int.
     """
     high = np.fmax.reduceat(values, starts, axis=axis)
     low = np.fmin.reduceat(values, starts, axis=axis)
@@ -110,16 +70,7 @@ def signed_extreme(values: np.ndarray, starts: np.ndarray, axis: int) -> np.ndar
 def reduce_time(values: np.ndarray, max_bins: int) -> np.ndarray:
     """Take the largest value in each of at most `max_bins` equal spans of the last axis.
 
-    Parameters
-    ----------
-    values : numpy.ndarray, shape (..., time), float
-        NaN are passed over.
-    max_bins : int
-        Most spans.
-
-    Returns
-    -------
-    numpy.ndarray, shape (..., bin)
+    `values` (..., time) float. Returns (..., bin).
     """
     largest: np.ndarray = np.fmax.reduceat(values, _starts(values.shape[-1], max_bins), axis=-1)
     return largest
@@ -128,19 +79,7 @@ def reduce_time(values: np.ndarray, max_bins: int) -> np.ndarray:
 def envelope_trace(values: np.ndarray, max_points: int) -> tuple[np.ndarray, np.ndarray]:
     """Thin a trace for a line: lowest and highest sample of each span, in turn.
 
-    Parameters
-    ----------
-    values : numpy.ndarray, shape (trace, time), float
-        The traces.
-    max_points : int
-        Most points to keep of each.
-
-    Returns
-    -------
-    sample : numpy.ndarray, shape (point,), float64
-        Sample numbers.
-    thinned : numpy.ndarray, shape (trace, point)
-        The values there.
+    `values` (trace, time) float. Returns `sample` (point,) float64; `thinned` (trace, point).
     """
     count = values.shape[-1]
     if count <= max_points:

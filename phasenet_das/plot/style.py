@@ -13,20 +13,6 @@ if TYPE_CHECKING:
     from matplotlib.colors import Colormap
     from matplotlib.legend import Legend
 
-__all__ = [
-    "PHASE_COLORS",
-    "amplitude_colormap",
-    "date_numbers",
-    "date_ticks",
-    "finish",
-    "heading",
-    "legend",
-    "legend_below",
-    "new_axes",
-    "phase_color",
-    "size_inches",
-    "utc_text",
-]
 
 AnyAxes = TypeVar("AnyAxes", "Axes", "SecondaryAxis")
 
@@ -43,35 +29,12 @@ TICK_SIZE: Final = 8
 
 
 def phase_color(phase: str) -> str:
-    """Return the colour of a phase.
-
-    Parameters
-    ----------
-    phase : str
-        ``P``, ``S`` or any other.
-
-    Returns
-    -------
-    str
-        As ``#rrggbb``.
-    """
+    """Return the colour of a phase."""
     return PHASE_COLORS.get(phase, OTHER_COLOR)
 
 
 def new_axes(ax: Axes | None, figsize: tuple[float, float]) -> Axes:
-    """Return the axes given, or those of a new pyplot figure.
-
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes or None
-        Where to draw.
-    figsize : tuple of float
-        Width and height of a new figure, in inches.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-    """
+    """Return the axes given, or those of a new pyplot figure."""
     if ax is not None:
         return ax
     import matplotlib.pyplot as plt
@@ -81,18 +44,7 @@ def new_axes(ax: Axes | None, figsize: tuple[float, float]) -> Axes:
 
 
 def size_inches(ax: Axes) -> tuple[float, float]:
-    """Return the width and height of an axes.
-
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-        On any figure.
-
-    Returns
-    -------
-    tuple of float
-        In inches.
-    """
+    """Return the width and height of an axes."""
     figure = ax.get_figure(root=True)
     dpi = figure.dpi if figure is not None else 100.0
     box = ax.get_window_extent()
@@ -100,31 +52,12 @@ def size_inches(ax: Axes) -> tuple[float, float]:
 
 
 def heading(ax: Axes, text: str) -> None:
-    """Write a heading at the upper left.
-
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-        Where to write.
-    text : str
-        Empty for none.
-    """
+    """Write a heading at the upper left."""
     ax.set_title(text, loc="left", fontsize=LABEL_SIZE + 1, color=INK)
 
 
 def date_numbers(moments: np.ndarray) -> np.ndarray:
-    """Turn times into the numbers of a matplotlib date axis.
-
-    Parameters
-    ----------
-    moments : numpy.ndarray, datetime64
-        UTC.
-
-    Returns
-    -------
-    numpy.ndarray, float64
-        Days since 1970.
-    """
+    """Turn times into the numbers of a matplotlib date axis."""
     from matplotlib import dates
 
     numbers: np.ndarray = dates.date2num(moments)  # type: ignore[no-untyped-call]
@@ -132,13 +65,7 @@ def date_numbers(moments: np.ndarray) -> np.ndarray:
 
 
 def date_ticks(axis: Axis) -> None:
-    """Label an axis of dates with no more than is needed to read it.
-
-    Parameters
-    ----------
-    axis : matplotlib.axis.Axis
-        The x or y axis.
-    """
+    """Label an axis of dates with no more than is needed to read it."""
     from matplotlib import dates
 
     locator = dates.AutoDateLocator(minticks=3, maxticks=7)  # type: ignore[no-untyped-call]
@@ -147,20 +74,7 @@ def date_ticks(axis: Axis) -> None:
 
 
 def finish(ax: AnyAxes, *, grid: bool = False) -> AnyAxes:
-    """Give an axes the common look: small labels, thin spines.
-
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-        What was drawn on.
-    grid : bool, optional
-        Draw faint grid lines, for diagrams without an image.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The same.
-    """
+    """Give an axes the common look: small labels, thin spines."""
     ax.tick_params(which="both", labelsize=TICK_SIZE, width=0.6, color=INK, labelcolor=INK)
     ax.tick_params(length=3)
     for name in ("xaxis", "yaxis"):
@@ -176,20 +90,7 @@ def finish(ax: AnyAxes, *, grid: bool = False) -> AnyAxes:
 
 
 def legend(ax: Axes, **options: Any) -> Legend | None:  # noqa: ANN401 - options of Axes.legend
-    """Draw a legend when something has a label.
-
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-        What was drawn on.
-    **options
-        Options of ``Axes.legend``.
-
-    Returns
-    -------
-    matplotlib.legend.Legend or None
-        None when nothing has a label.
-    """
+    """Draw a legend when something has a label."""
     if not ax.get_legend_handles_labels()[1]:
         return None
     box = ax.legend(fontsize=TICK_SIZE, framealpha=0.92, edgecolor="#bbbbbb", borderpad=0.4, **options)
@@ -198,13 +99,7 @@ def legend(ax: Axes, **options: Any) -> Legend | None:  # noqa: ANN401 - options
 
 
 def legend_below(ax: Axes) -> None:
-    """Draw a legend under the axes, where it hides no data, in as few rows as fit.
-
-    Parameters
-    ----------
-    ax : matplotlib.axes.Axes
-        What was drawn on.
-    """
+    """Draw a legend under the axes, where it hides no data, in as few rows as fit."""
     lower = -0.46 / max(size_inches(ax)[1], 0.5)  # room for tick labels and the axis label, in inches
     longest = max((len(label) for label in ax.get_legend_handles_labels()[1]), default=1)
     figure = ax.get_figure(root=True)
@@ -219,30 +114,13 @@ def legend_below(ax: Axes) -> None:
 
 
 def utc_text(time: np.datetime64) -> str:
-    """Write a time as people read it.
-
-    Parameters
-    ----------
-    time : numpy.datetime64
-        UTC.
-
-    Returns
-    -------
-    str
-        To the millisecond; to the second where that is all.
-    """
+    """Write a time as people read it."""
     text = str(time.astype("datetime64[ms]")).replace("T", " ")
     return f"{text.removesuffix('.000')} UTC"
 
 
 def amplitude_colormap() -> Colormap:
-    """Return the diverging map of a seismic image: near white at zero, muted so that picks stand out.
-
-    Returns
-    -------
-    matplotlib.colors.Colormap
-        Missing data are grey.
-    """
+    """Return the diverging map of a seismic image: near white at zero, muted so that picks stand out."""
     from matplotlib.colors import LinearSegmentedColormap
 
     stops = ["#30363d", "#8d949b", "#f7f6f3", "#b39b85", "#59402b"]

@@ -24,7 +24,6 @@ from phasenet_das.plot.style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["timeline"]
 
 _BIN_WIDTHS_S: Final = (
     0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 600, 1800, 3600, 21600, 86400, 604800,

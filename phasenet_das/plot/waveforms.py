@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from dascore import Patch
     from matplotlib.axes import Axes
 
-__all__ = ["Orientation", "TimeAxis", "record_section", "scores", "section"]
 
 TimeAxis = Literal["seconds", "utc"]
 Orientation = Literal["time-down", "time-right"]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from phasenet_das._lazy import lazy_names
 
 if TYPE_CHECKING:
     from phasenet_das.simulate.config import SimulationConfig
@@ -28,25 +30,20 @@ __all__ = [
     "simulate",
 ]
 
-_HOMES = {
-    "SCENARIOS": "scenarios",
-    "Record": "records",
-    "RecordSectionConfig": "record_sections",
-    "Recording": "stream",
-    "Section": "record_sections",
-    "from_records": "record_sections",
-    "load_records": "records",
-    "SimulationConfig": "config",
-    "SimulationResult": "write",
-    "measure_snr_db": "truth",
-    "scenario": "scenarios",
-    "simulate": "write",
-}
-
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public object
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "Record": ".records",
+        "RecordSectionConfig": ".record_sections",
+        "Recording": ".stream",
+        "SCENARIOS": ".scenarios",
+        "Section": ".record_sections",
+        "SimulationConfig": ".config",
+        "SimulationResult": ".write",
+        "from_records": ".record_sections",
+        "load_records": ".records",
+        "measure_snr_db": ".truth",
+        "scenario": ".scenarios",
+        "simulate": ".write",
+    },
+)

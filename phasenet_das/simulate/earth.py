@@ -10,8 +10,6 @@ from phasenet_das.simulate.config import EarthConfig
 from phasenet_das.simulate.fields import smooth_series
 from phasenet_das.simulate.seeds import generator
 
-__all__ = ["DelayField", "LayeredEarth", "Rays"]
-
 _BISECTIONS = 60
 
 
@@ -52,37 +50,13 @@ class LayeredEarth:
 
     @classmethod
     def from_config(cls, config: EarthConfig) -> LayeredEarth:
-        """Make the earth of the settings.
-
-        Parameters
-        ----------
-        config : EarthConfig
-            Settings.
-
-        Returns
-        -------
-        LayeredEarth
-            The layers.
-        """
+        """Make the earth of the settings."""
         top = np.array(config.layer_top_km)
         top[0] = -np.inf
         return cls(top, {"P": np.array(config.vp_km_s), "S": np.array(config.vs_km_s)})
 
     def speed_at(self, phase: str, depth_km: np.ndarray | float) -> np.ndarray:
-        """Give the velocity at a depth.
-
-        Parameters
-        ----------
-        phase : str
-            ``P`` or ``S``.
-        depth_km : numpy.ndarray or float
-            Depth below sea level.
-
-        Returns
-        -------
-        numpy.ndarray
-            Velocity in km/s.
-        """
+        """Give the velocity at a depth."""
         layer = np.searchsorted(self.top_km, depth_km, side="right") - 1
         speed: np.ndarray = self.speed_km_s[phase][layer]
         return speed
@@ -90,15 +64,7 @@ class LayeredEarth:
     def thickness(self, upper_km: np.ndarray, lower_km: np.ndarray) -> np.ndarray:
         """Give the thickness of each layer between two depths.
 
-        Parameters
-        ----------
-        upper_km, lower_km : numpy.ndarray, shape (receiver,)
-            Depths below sea level, the first the shallower.
-
-        Returns
-        -------
-        numpy.ndarray, shape (receiver, layer)
-            Thickness in km.
+        `upper_km` and `lower_km` (receiver,). Returns (receiver, layer).
         """
         bottom = np.append(self.top_km[1:], np.inf)
         upper, lower = np.broadcast_arrays(np.atleast_1d(upper_km), np.atleast_1d(lower_km))
@@ -108,19 +74,7 @@ class LayeredEarth:
     def vertical_time(self, phase: str, thickness_km: np.ndarray, slowness_s_km: np.ndarray) -> np.ndarray:
         """Give the vertical part of the travel time (tau) through layers.
 
-        Parameters
-        ----------
-        phase : str
-            ``P`` or ``S``.
-        thickness_km : numpy.ndarray, shape (receiver, layer)
-            From :meth:`thickness`.
-        slowness_s_km : numpy.ndarray, shape (receiver,)
-            Horizontal slowness.
-
-        Returns
-        -------
-        numpy.ndarray, shape (receiver,)
-            Sum of ``h sqrt(1/v**2 - p**2)`` in seconds.
+        `thickness_km` (receiver, layer); `slowness_s_km` (receiver,). Returns (receiver,).
         """
         squared = self.speed_km_s[phase] ** -2.0 - slowness_s_km[:, None] ** 2
         total: np.ndarray = (thickness_km * np.sqrt(np.maximum(squared, 0.0))).sum(axis=1)
@@ -129,19 +83,7 @@ class LayeredEarth:
     def direct(self, phase: str, source_km: np.ndarray, receivers_km: np.ndarray) -> Rays:
         """Find the direct rays: bisection of ``X(p)`` (Aki & Richards 2002, section 9.3).
 
-        Parameters
-        ----------
-        phase : str
-            ``P`` or ``S``.
-        source_km : numpy.ndarray, shape (3,)
-            East, north, depth.
-        receivers_km : numpy.ndarray, shape (receiver, 3)
-            East, north, depth.
-
-        Returns
-        -------
-        Rays
-            One ray for each receiver.
+        `source_km` (3,); `receivers_km` (receiver, 3).
         """
         offset = np.hypot(*(receivers_km[:, :2] - source_km[:2]).T)
         depth = receivers_km[:, 2]
@@ -172,19 +114,7 @@ class LayeredEarth:
     def head(self, phase: str, source_km: np.ndarray, receivers_km: np.ndarray) -> Rays:
         """Find the fastest head waves along the interfaces below source and receiver.
 
-        Parameters
-        ----------
-        phase : str
-            ``P`` or ``S``.
-        source_km : numpy.ndarray, shape (3,)
-            East, north, depth.
-        receivers_km : numpy.ndarray, shape (receiver, 3)
-            East, north, depth.
-
-        Returns
-        -------
-        Rays
-            The time is infinite for receivers that no head wave reaches.
+        `source_km` (3,); `receivers_km` (receiver, 3).
         """
         offset = np.hypot(*(receivers_km[:, :2] - source_km[:2]).T)
         speed = self.speed_km_s[phase]
@@ -209,19 +139,7 @@ class LayeredEarth:
     def first(self, phase: str, source_km: np.ndarray, receivers_km: np.ndarray) -> np.ndarray:
         """Give the time of the first arrival.
 
-        Parameters
-        ----------
-        phase : str
-            ``P`` or ``S``.
-        source_km : numpy.ndarray, shape (3,)
-            East, north, depth.
-        receivers_km : numpy.ndarray, shape (receiver, 3)
-            East, north, depth.
-
-        Returns
-        -------
-        numpy.ndarray, shape (receiver,)
-            The earlier of direct and head wave, in seconds.
+        `source_km` (3,); `receivers_km` (receiver, 3). Returns (receiver,).
         """
         direct = self.direct(phase, source_km, receivers_km).time_s
         return np.minimum(direct, self.head(phase, source_km, receivers_km).time_s)
@@ -256,21 +174,7 @@ class DelayField:
     ) -> np.ndarray:
         """Give the delay of each channel.
 
-        Parameters
-        ----------
-        phase : str
-            ``P`` or ``S``.
-        source_km : numpy.ndarray, shape (3,)
-            East, north, depth.
-        receivers_km : numpy.ndarray, shape (channel, 3)
-            All channels of the cable.
-        time_s : numpy.ndarray, shape (channel,)
-            Travel time in the layers; no delay exceeds a tenth of it.
-
-        Returns
-        -------
-        numpy.ndarray, shape (channel,)
-            Seconds, negative for early.
+        `source_km` (3,); `receivers_km` (channel, 3); `time_s` (channel,). Returns (channel,).
         """
         shared = self._series("P", source_km, receivers_km)
         if phase == "S":

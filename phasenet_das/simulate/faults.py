@@ -11,8 +11,6 @@ import pandas as pd
 from phasenet_das.simulate.config import SimulationConfig
 from phasenet_das.simulate.seeds import generator
 
-__all__ = ["Faults"]
-
 
 @dataclass(frozen=True)
 class Faults:
@@ -40,20 +38,7 @@ class Faults:
 
     @classmethod
     def plan(cls, config: SimulationConfig, seed: int) -> Faults:
-        """Draw the faults that the settings ask for.
-
-        Parameters
-        ----------
-        config : SimulationConfig
-            Settings.
-        seed : int
-            Seed of the simulation.
-
-        Returns
-        -------
-        Faults
-            The plan.
-        """
+        """Draw the faults that the settings ask for."""
         rng = generator(seed, "faults")
         faults, total = config.faults, config.num_samples
         length = min(round(faults.gap_s * config.sampling_rate_hz), total // 4)
@@ -68,18 +53,7 @@ class Faults:
         return cls(gaps, jump, faults.clock_jump_s, wrong, config.sampling_rate_hz)
 
     def recorded(self, start_sample: int, stop_sample: int) -> list[tuple[int, int]]:
-        """Cut the gaps out of a span.
-
-        Parameters
-        ----------
-        start_sample, stop_sample : int
-            Half-open span.
-
-        Returns
-        -------
-        list of tuple of int
-            What is left, in order.
-        """
+        """Cut the gaps out of a span."""
         pieces, low = [], start_sample
         for begin, end in self.gaps:
             if begin < stop_sample and end > start_sample:
@@ -89,50 +63,15 @@ class Faults:
         return [(a, b) for a, b in pieces if b > a]
 
     def clock_error_s(self, sample: int) -> float:
-        """Give the error of the clock at a sample.
-
-        Parameters
-        ----------
-        sample : int
-            Sample of the recording.
-
-        Returns
-        -------
-        float
-            Seconds, positive when its stamps are late.
-        """
+        """Give the error of the clock at a sample."""
         return self.jump_s if self.jump_sample is not None and sample >= self.jump_sample else 0.0
 
     def has_wrong_metadata(self, file_number: int) -> bool:
-        """Say whether a file's header is wrong.
-
-        Parameters
-        ----------
-        file_number : int
-            Number of the file, from 0.
-
-        Returns
-        -------
-        bool
-            True for one file at most.
-        """
+        """Say whether a file's header is wrong."""
         return self.wrong_file == file_number
 
     def apply_to_picks(self, picks: pd.DataFrame, start: pd.Timestamp) -> pd.DataFrame:
-        """Drop the picks that fall into gaps, and put the others on the recording's own clock.
-
-        Parameters
-        ----------
-        picks : pandas.DataFrame
-            Picks in true time.
-        start : pandas.Timestamp
-            Time of the first sample.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Picks as a reader of the files would see them. Origin times of events stay true.
-        """
+        """Drop the picks that fall into gaps, and put the others on the recording's own clock."""
         sample = (picks["phase_time"] - start).dt.total_seconds().to_numpy() * self.sampling_rate_hz
         kept = np.ones(len(picks), bool)
         for begin, end in self.gaps:
@@ -144,13 +83,7 @@ class Faults:
         return picks.assign(phase_time=shifted)[kept].reset_index(drop=True)
 
     def describe(self) -> dict[str, Any]:
-        """Give the plan in words and numbers that fit into JSON.
-
-        Returns
-        -------
-        dict
-            ``gaps_s``, ``clock_jump`` and ``wrong_metadata_file``.
-        """
+        """Give the plan in words and numbers that fit into JSON."""
         rate = self.sampling_rate_hz
         jump = None
         if self.jump_sample is not None:

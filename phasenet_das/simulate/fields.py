@@ -17,17 +17,6 @@ from scipy.fft import irfft, irfft2, next_fast_len, rfft
 
 from phasenet_das.simulate.seeds import generator
 
-__all__ = [
-    "CrossFade",
-    "WavePopulation",
-    "complex_normal",
-    "num_wavenumbers",
-    "patches",
-    "share",
-    "smooth_series",
-    "wave_field",
-]
-
 _PATCH = 1024
 _OVERLAP = 64
 _DIRECTIONS = 512
@@ -36,22 +25,7 @@ _DIRECTIONS = 512
 def smooth_series(rng: np.random.Generator, num: int, length: float, rows: int | None = None) -> np.ndarray:
     """Draw a stationary Gaussian series of unit variance.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Random stream.
-    num : int
-        Number of values.
-    length : float
-        Distance, in values, at which the correlation has fallen to ``exp(-1/2)``; below one half the values
-        are independent.
-    rows : int, optional
-        Number of independent series.
-
-    Returns
-    -------
-    numpy.ndarray, shape (num,) or (rows, num), float64
-        The series.
+    Returns (num,) or (rows, num), float64.
     """
     shape: tuple[int, ...] = (num,) if rows is None else (rows, num)
     if length < 0.5:
@@ -70,20 +44,7 @@ def smooth_series(rng: np.random.Generator, num: int, length: float, rows: int |
 
 
 def complex_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-    """Draw complex normal numbers of unit mean square.
-
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Random stream.
-    shape : tuple of int
-        Shape of the result.
-
-    Returns
-    -------
-    numpy.ndarray, complex64
-        Independent real and imaginary parts of variance one half.
-    """
+    """Draw complex normal numbers of unit mean square."""
     parts = rng.standard_normal((*shape[:-1], 2 * shape[-1]), dtype=np.float32)
     parts *= np.float32(np.sqrt(0.5))
     return parts.view(np.complex64)
@@ -114,19 +75,7 @@ class WavePopulation:
     def amplitude(self, seed: int, freqs_hz: np.ndarray, num_wavenumbers: int) -> np.ndarray:
         """Give the spectral amplitude of strain rate for unit acceleration.
 
-        Parameters
-        ----------
-        seed : int
-            Seed of the drawn directions.
-        freqs_hz : numpy.ndarray, shape (frequency,)
-            Frequencies.
-        num_wavenumbers : int
-            Number of wavenumbers, as ``numpy.fft.fftfreq`` orders them.
-
-        Returns
-        -------
-        numpy.ndarray, shape (wavenumber, frequency), float32
-            Its square, summed over wavenumbers, is the mean power at each frequency in (s/m)**2.
+        `freqs_hz` (frequency,). Returns (wavenumber, frequency) float32.
         """
         rng = generator(seed, "population")
         strata = (np.arange(_DIRECTIONS) + rng.random((len(freqs_hz), _DIRECTIONS))) / _DIRECTIONS
@@ -162,18 +111,7 @@ class CrossFade:
 
 
 def patches(num_channels: int) -> Iterator[CrossFade]:
-    """Cut a cable into overlapping patches that depend on nothing but its number of channels.
-
-    Parameters
-    ----------
-    num_channels : int
-        Channels of the cable.
-
-    Yields
-    ------
-    CrossFade
-        In order along the cable.
-    """
+    """Cut a cable into overlapping patches that depend on nothing but its number of channels."""
     stride = _PATCH - _OVERLAP
     count = max(1, -(-(num_channels - _OVERLAP) // stride))
     ramp = np.sin(0.5 * np.pi * (np.arange(_OVERLAP) + 0.5) / _OVERLAP)
@@ -188,18 +126,7 @@ def patches(num_channels: int) -> Iterator[CrossFade]:
 
 
 def num_wavenumbers(num_channels: int) -> int:
-    """Give the number of wavenumbers of a patch: channels, and room so that its ends are strangers.
-
-    Parameters
-    ----------
-    num_channels : int
-        Channels of the cable.
-
-    Returns
-    -------
-    int
-        A fast length of the Fourier transform.
-    """
+    """Give the number of wavenumbers of a patch: channels, and room so that its ends are strangers."""
     return int(next_fast_len(min(num_channels, _PATCH) + _OVERLAP))
 
 
@@ -208,21 +135,8 @@ def wave_field(
 ) -> list[np.ndarray]:
     """Draw one diffuse field and pass it through several filters.
 
-    Parameters
-    ----------
-    rng : numpy.random.Generator
-        Random stream.
-    amplitude : numpy.ndarray, shape (wavenumber, frequency), float32
-        From :meth:`WavePopulation.amplitude`.
-    spectra : list of numpy.ndarray, each of shape (frequency,)
-        Amplitude spectra; a flat one of 1 stands for white noise of unit variance.
-    num_samples : int
-        Samples in time; `frequency` is ``num_samples // 2 + 1``.
-
-    Returns
-    -------
-    list of numpy.ndarray, each of shape (wavenumber, num_samples), float32
-        Fields made from the same random numbers. The first and last channels are correlated.
+    `amplitude` (wavenumber, frequency) float32; `spectra` (frequency,). Returns (wavenumber,
+    num_samples) float32.
     """
     n_k, n_f = amplitude.shape
     scale = n_k * num_samples / np.sqrt(2.0 * n_f)
@@ -237,17 +151,7 @@ def wave_field(
 def share(data: np.ndarray, width: int) -> np.ndarray:
     """Average over neighbouring channels, keeping the variance.
 
-    Parameters
-    ----------
-    data : numpy.ndarray, shape (channel, time), float32
-        Independent channels; the first and the last count as neighbours.
-    width : int
-        Channels averaged.
-
-    Returns
-    -------
-    numpy.ndarray, shape (channel, time), float32
-        Correlated as ``1 - distance / width``.
+    `data` (channel, time) float32. Returns (channel, time) float32.
     """
     total = data.copy()
     for shift in range(1, width):

@@ -9,14 +9,12 @@ import numpy as np
 import pandas as pd
 from pyproj import Transformer
 
-from phasenet_das.columns import TEXT_COLUMNS
 from phasenet_das.errors import ChannelGeometryError
 from phasenet_das.simulate.config import CableConfig
 from phasenet_das.simulate.fields import smooth_series
 from phasenet_das.simulate.seeds import generator
 from phasenet_das.tables import CHANNEL_COLUMNS, conform
-
-__all__ = ["Cable", "make_cable"]
+from phasenet_das.tables.columns import TEXT_COLUMNS
 
 _ALIASES = {"channel": "channel_index", "index": "channel_index", "elevation": "elevation_m"}
 
@@ -75,18 +73,7 @@ class Cable:
         return float(self.position_km[:, 2].min())
 
     def to_geographic(self, x_km: np.ndarray, y_km: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Turn local coordinates into longitude and latitude.
-
-        Parameters
-        ----------
-        x_km, y_km : numpy.ndarray
-            East and north of the origin.
-
-        Returns
-        -------
-        tuple of numpy.ndarray
-            Longitude and latitude in degrees (WGS 84).
-        """
+        """Turn local coordinates into longitude and latitude."""
         lon, lat = _projection(self.origin).transform(
             np.asarray(x_km) * 1e3, np.asarray(y_km) * 1e3, direction="INVERSE"
         )
@@ -95,15 +82,7 @@ class Cable:
     def table(self, dead: np.ndarray) -> pd.DataFrame:
         """Give the channel table that belongs to the recording.
 
-        Parameters
-        ----------
-        dead : numpy.ndarray, shape (channel,), bool
-            Channels that record nothing.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Columns of ``CHANNEL_COLUMNS``; ``status`` is ``ok``, ``dead`` or ``uncoupled``.
+        `dead` (channel,) bool.
         """
         lon, lat = self.to_geographic(self.position_km[:, 0], self.position_km[:, 1])
         unknown = np.where(self.located, 0.0, np.nan)
@@ -127,25 +106,7 @@ def _projection(origin: tuple[float, float]) -> Transformer:
 
 
 def make_cable(config: CableConfig, seed: int) -> Cable:
-    """Lay out a cable: from a channels file when one is given, else drawn.
-
-    Parameters
-    ----------
-    config : CableConfig
-        The cable.
-    seed : int
-        Seed of the simulation.
-
-    Returns
-    -------
-    Cable
-        The cable.
-
-    Raises
-    ------
-    ChannelGeometryError
-        The channels file lacks columns, or has fewer than two channels with coordinates.
-    """
+    """Lay out a cable: from a channels file when one is given, else drawn."""
     if config.channels_file is not None:
         return _cable_from_file(config)
     n = config.num_channels or 1000

@@ -25,8 +25,6 @@ from phasenet_das.simulate.realnoise import RealNoise
 from phasenet_das.simulate.seeds import generator
 from phasenet_das.simulate.waves import antialias
 
-__all__ = ["NoiseModel"]
-
 _STRIDE = 8192
 _FADE = 1024
 _BLOCK = _STRIDE + _FADE
@@ -34,17 +32,7 @@ _KEEP_CHANNELS = 2000
 
 
 class NoiseModel:
-    """Optical, common-mode, ambient and real noise, fading, spikes and dead channels.
-
-    Parameters
-    ----------
-    config : SimulationConfig
-        Settings.
-    cable : Cable
-        The cable.
-    seed : int
-        Seed of the simulation.
-    """
+    """Optical, common-mode, ambient and real noise, fading, spikes and dead channels."""
 
     def __init__(self, config: SimulationConfig, cable: Cable, seed: int) -> None:
         self._config, self._noise, self._cable, self._seed = config, config.noise, cable, seed
@@ -150,12 +138,7 @@ class NoiseModel:
     def add(self, out: np.ndarray, start_sample: int) -> None:
         """Add the noise of a span.
 
-        Parameters
-        ----------
-        out : numpy.ndarray, shape (channel, time), float32
-            Changed in place.
-        start_sample : int
-            Its first sample, counted from the start of the recording.
+        `out` (channel, time) float32.
         """
         stop = start_sample + out.shape[1]
         for block in range(start_sample // _STRIDE - 1, (stop - 1) // _STRIDE + 1):
@@ -210,9 +193,6 @@ class NoiseModel:
     def silence(self, out: np.ndarray) -> None:
         """Set dead channels to zero.
 
-        Parameters
-        ----------
-        out : numpy.ndarray, shape (channel, time), float32
-            Changed in place.
+        `out` (channel, time) float32.
         """
         out *= self._live

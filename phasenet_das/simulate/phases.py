@@ -15,8 +15,6 @@ from phasenet_das.simulate.seeds import generator
 from phasenet_das.simulate.sources import Event, corner_frequency_hz, moment_n_m, radiation
 from phasenet_das.simulate.waves import Wave, acceleration_spectrum, axial_factor, polarisations
 
-__all__ = ["Arrivals", "PhaseModel"]
-
 _MULTIPATHS = 6
 _MULTIPATH_SHARE = {"P": 2.0, "S": 0.7}  # much of the coda of P is P turned into S
 _FORWARD_S = 2.0
@@ -66,17 +64,7 @@ class _Path:
 
 
 class PhaseModel:
-    """Turns an event into waves.
-
-    Parameters
-    ----------
-    config : SimulationConfig
-        Settings.
-    cable : Cable
-        The cable.
-    seed : int
-        Seed of the simulation.
-    """
+    """Turns an event into waves."""
 
     def __init__(self, config: SimulationConfig, cable: Cable, seed: int) -> None:
         self._config, self._cable, self._seed = config, cable, seed
@@ -101,18 +89,7 @@ class PhaseModel:
         }
 
     def path(self, event: Event) -> _Path:
-        """Find the rays of an event.
-
-        Parameters
-        ----------
-        event : Event
-            The event.
-
-        Returns
-        -------
-        _Path
-            Rays to every channel.
-        """
+        """Find the rays of an event."""
         receivers = self._cable.position_km
         east, north, down = (receivers - event.position_km).T
         offset = np.hypot(east, north)
@@ -133,37 +110,14 @@ class PhaseModel:
         return _Path(event, azimuth, offset, np.maximum(guided, 0.05), direct, head, delay)
 
     def arrivals(self, event: Event) -> Arrivals:
-        """Give the first arrivals of an event.
-
-        Parameters
-        ----------
-        event : Event
-            The event.
-
-        Returns
-        -------
-        Arrivals
-            On every channel.
-        """
+        """Give the first arrivals of an event."""
         path = self.path(event)
         return Arrivals(path.first("P"), path.first("S"), path.delay_s["P"], path.delay_s["S"])
 
     def acceleration(self, phase: str, event: Event, freqs_hz: np.ndarray) -> np.ndarray:
         """Give the acceleration 1 km from an event, without radiation pattern and attenuation.
 
-        Parameters
-        ----------
-        phase : str
-            ``P`` or ``S``.
-        event : Event
-            The event.
-        freqs_hz : numpy.ndarray, shape (frequency,)
-            Frequencies.
-
-        Returns
-        -------
-        numpy.ndarray, shape (frequency,), complex128
-            Discrete spectrum.
+        `freqs_hz` (frequency,). Returns (frequency,) complex128.
         """
         depth = event.position_km[2]
         moment = float(moment_n_m(event.magnitude))
@@ -179,17 +133,7 @@ class PhaseModel:
     def t_star(self, phase: str, path: _Path) -> np.ndarray:
         """Give the attenuation time of each channel: along the path, and below the cable.
 
-        Parameters
-        ----------
-        phase : str
-            ``P`` or ``S``.
-        path : _Path
-            Rays of the event.
-
-        Returns
-        -------
-        numpy.ndarray, shape (channel,)
-            Seconds.
+        Returns (channel,).
         """
         earth = self._config.earth
         quality, share = (earth.q_p, 0.7) if phase == "P" else (earth.q_s, 1.0)
@@ -200,19 +144,7 @@ class PhaseModel:
     def waves(self, path: _Path, start_s: float, freqs_hz: np.ndarray) -> list[Wave]:
         """Build every wave of an event.
 
-        Parameters
-        ----------
-        path : _Path
-            Rays of the event.
-        start_s : float
-            Start of the section after the origin.
-        freqs_hz : numpy.ndarray, shape (frequency,)
-            Frequencies of the section.
-
-        Returns
-        -------
-        list of Wave
-            The first arrivals come first.
+        `freqs_hz` (frequency,).
         """
         found: list[Wave] = []
         for phase in "PS":

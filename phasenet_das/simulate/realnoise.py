@@ -11,30 +11,13 @@ from phasenet_das.errors import ConfigError, MissingMetadataError
 from phasenet_das.simulate.config import SimulationConfig
 from phasenet_das.simulate.seeds import generator
 
-__all__ = ["RealNoise", "load_noise"]
-
 _ENDINGS = (".h5", ".hdf5", ".tdms", ".sgy", ".segy")
 
 
 def load_noise(folder: str | Path, sampling_rate_hz: float) -> list[np.ndarray]:
     """Read every recording of a folder and bring it to one sampling rate.
 
-    Parameters
-    ----------
-    folder : str or pathlib.Path
-        Files that :func:`phasenet_das.io.read` understands; their start time does not matter.
-    sampling_rate_hz : float
-        Rate wanted.
-
-    Returns
-    -------
-    list of numpy.ndarray, each of shape (channel, time), float32
-        Each without its mean and scaled so that the median channel has an rms of 1; dead channels left out.
-
-    Raises
-    ------
-    ConfigError
-        The folder holds no recording with two live channels.
+    Returns (channel, time) float32.
     """
     from phasenet_das import io
 
@@ -67,14 +50,7 @@ def _resample(data: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
 class RealNoise:
     """Random pieces of real recordings, laid over patches and blocks.
 
-    Parameters
-    ----------
-    records : list of numpy.ndarray, each of shape (channel, time), float32
-        From :func:`load_noise`.
-    rms : float
-        Median rms wanted.
-    seed : int
-        Seed of the simulation.
+    `records` (channel, time) float32.
     """
 
     def __init__(self, records: list[np.ndarray], rms: float, seed: int) -> None:
@@ -82,37 +58,14 @@ class RealNoise:
 
     @classmethod
     def open(cls, config: SimulationConfig, seed: int) -> RealNoise:
-        """Read the folder named in the settings.
-
-        Parameters
-        ----------
-        config : SimulationConfig
-            Settings with ``noise.real_noise_dir``.
-        seed : int
-            Seed of the simulation.
-
-        Returns
-        -------
-        RealNoise
-            The noise.
-        """
+        """Read the folder named in the settings."""
         folder = str(config.noise.real_noise_dir)
         return cls(load_noise(folder, config.sampling_rate_hz), config.noise.real_noise_rms, seed)
 
     def block(self, block: int, patch: int, num_channels: int, num_samples: int) -> np.ndarray:
         """Make the noise of one block and patch.
 
-        Parameters
-        ----------
-        block, patch : int
-            Their numbers.
-        num_channels, num_samples : int
-            Shape wanted.
-
-        Returns
-        -------
-        numpy.ndarray, shape (num_channels, num_samples), float32
-            One recording for the whole block, so that its texture is kept.
+        Returns (num_channels, num_samples) float32.
         """
         rng = generator(self._seed, "real-noise", block, patch)
         record = self._records[int(rng.integers(len(self._records)))]
@@ -122,19 +75,7 @@ class RealNoise:
 def fill(record: np.ndarray, num_channels: int, num_samples: int, rng: np.random.Generator) -> np.ndarray:
     """Stretch a recording over a shape: mirrored along the cable, random pieces crossfaded in time.
 
-    Parameters
-    ----------
-    record : numpy.ndarray, shape (channel, time), float32
-        The recording.
-    num_channels, num_samples : int
-        Shape wanted.
-    rng : numpy.random.Generator
-        Random stream.
-
-    Returns
-    -------
-    numpy.ndarray, shape (num_channels, num_samples), float32
-        Noise of the recording's variance.
+    `record` (channel, time) float32. Returns (num_channels, num_samples) float32.
     """
     rows, length = record.shape
     place = (int(rng.integers(rows)) + np.arange(num_channels)) % (2 * rows)

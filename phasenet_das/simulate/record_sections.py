@@ -25,8 +25,6 @@ from phasenet_das.simulate.records import Record, load_records
 from phasenet_das.simulate.section_noise import SectionNoise
 from phasenet_das.simulate.seeds import generator
 
-__all__ = ["RecordSectionConfig", "RecordSections", "Section", "from_records"]
-
 _OVERSAMPLING = 4
 
 
@@ -136,16 +134,7 @@ def from_records(
 class RecordSections:
     """Sections made of records, by number.
 
-    Parameters
-    ----------
-    records : list of Record
-        The records.
-    config : RecordSectionConfig
-        Settings.
-    seed : int
-        Seed.
-    real_noise : list of numpy.ndarray, each of shape (channel, time), float32
-        Real recordings at the sampling rate of the sections; may be empty.
+    `real_noise` (channel, time) float32.
     """
 
     def __init__(
@@ -164,18 +153,7 @@ class RecordSections:
             index += 1
 
     def __getitem__(self, index: int) -> Section:
-        """Make one section.
-
-        Parameters
-        ----------
-        index : int
-            Its number, 0 or more.
-
-        Returns
-        -------
-        Section
-            Always the same for the same records, settings and seed.
-        """
+        """Make one section."""
         config = self.config
         rng = generator(self.seed, "section", index)
         count = 0 if rng.random() < config.noise_only else 1 + int(rng.random() < config.second_event)

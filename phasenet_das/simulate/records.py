@@ -12,8 +12,6 @@ import numpy as np
 
 from phasenet_das.errors import DataFormatError, MissingMetadataError, SamplingError
 
-__all__ = ["Record", "load_records"]
-
 
 @dataclass(frozen=True)
 class Record:

@@ -8,8 +8,6 @@ from gamma.errors import nearest_name
 from phasenet_das.errors import ConfigError
 from phasenet_das.simulate.config import SimulationConfig
 
-__all__ = ["SCENARIOS", "scenario"]
-
 _WELL_EARTH: dict[str, Any] = {
     "layer_top_km": (-10.0, -0.8, 0.1, 1.2),
     "vp_km_s": (3.0, 4.2, 5.3, 5.9),

@@ -17,8 +17,6 @@ from phasenet_das.simulate.fields import (
 )
 from phasenet_das.simulate.realnoise import fill
 
-__all__ = ["SectionNoise"]
-
 _POPULATIONS = 10
 
 
@@ -33,16 +31,7 @@ def _population(number: int, num_channels: int, num_samples: int, dt_s: float, s
 class SectionNoise:
     """Draws the noise of sections of one shape.
 
-    Parameters
-    ----------
-    num_channels, num_samples : int
-        Shape of a section.
-    dt_s : float
-        Sampling interval.
-    seed : int
-        Seed of the directions of diffuse waves.
-    real : list of numpy.ndarray, each of shape (channel, time), float32
-        Real recordings at that sampling interval; may be empty.
+    `real` (channel, time) float32.
     """
 
     def __init__(
@@ -54,17 +43,7 @@ class SectionNoise:
     def draw(self, rng: np.random.Generator, *, vehicles: bool) -> np.ndarray:
         """Draw the noise of one section.
 
-        Parameters
-        ----------
-        rng : numpy.random.Generator
-            Random stream.
-        vehicles : bool
-            Whether vehicles pass.
-
-        Returns
-        -------
-        numpy.ndarray, shape (channel, time), float32
-            Of unit rms.
+        Returns (channel, time) float32.
         """
         n = self._shape[0]
         data = self._optical(rng)
@@ -111,15 +90,7 @@ class SectionNoise:
     def diffuse(self, rng: np.random.Generator) -> np.ndarray:
         """Draw waves of many directions and one range of speeds.
 
-        Parameters
-        ----------
-        rng : numpy.random.Generator
-            Random stream.
-
-        Returns
-        -------
-        numpy.ndarray, shape (channel, time), float32
-            Of unit rms.
+        Returns (channel, time) float32.
         """
         n, samples = self._shape
         amplitude = _population(int(rng.integers(_POPULATIONS)), n, samples, self._dt_s, self._seed)

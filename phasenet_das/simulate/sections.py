@@ -15,8 +15,6 @@ from phasenet_das.simulate.seeds import generator
 from phasenet_das.simulate.sources import Event
 from phasenet_das.simulate.waves import add_wave
 
-__all__ = ["EventModel", "EventSection"]
-
 _GROUP = 256  # channels transformed at a time: keeps temporary arrays small
 _LEAD_S = 0.5  # silence before the first arrival, in units of 100 samples
 
@@ -50,17 +48,7 @@ class EventSection:
 
 
 class EventModel:
-    """Makes the section of any event, the same whenever and wherever it is asked for.
-
-    Parameters
-    ----------
-    config : SimulationConfig
-        Settings.
-    cable : Cable
-        The cable.
-    seed : int
-        Seed of the simulation.
-    """
+    """Makes the section of any event, the same whenever and wherever it is asked for."""
 
     def __init__(self, config: SimulationConfig, cable: Cable, seed: int) -> None:
         self._config, self._cable, self._seed = config, cable, seed
@@ -86,35 +74,11 @@ class EventModel:
         self._resonance_gain = waves.resonance_gain * np.abs(smooth_series(rng, n, length))
 
     def arrivals(self, event: Event) -> Arrivals:
-        """Give the first arrivals of an event.
-
-        Parameters
-        ----------
-        event : Event
-            The event.
-
-        Returns
-        -------
-        Arrivals
-            Times after the origin on every channel.
-        """
+        """Give the first arrivals of an event."""
         return self._phases.arrivals(event)
 
     def extent(self, event: Event, arrivals: Arrivals) -> tuple[int, int]:
-        """Give the samples that an event's section covers.
-
-        Parameters
-        ----------
-        event : Event
-            The event.
-        arrivals : Arrivals
-            Its first arrivals.
-
-        Returns
-        -------
-        tuple of int
-            First sample and number of samples (a fast length of the Fourier transform).
-        """
+        """Give the samples that an event's section covers."""
         rate = self._config.sampling_rate_hz
         start = int(np.floor((event.origin_s + arrivals.p_s.min()) * rate - 100 * _LEAD_S))
         last = event.origin_s + arrivals.s_s.max() + self._coda_s(event, arrivals)
@@ -129,18 +93,7 @@ class EventModel:
         return min(self._config.waves.max_coda_s, length)
 
     def section(self, event: Event) -> EventSection:
-        """Make the section of an event.
-
-        Parameters
-        ----------
-        event : Event
-            The event.
-
-        Returns
-        -------
-        EventSection
-            Strain rate on every channel; exactly zero before the first P of each.
-        """
+        """Make the section of an event."""
         rate, n = self._config.sampling_rate_hz, self._cable.num_channels
         path = self._phases.path(event)
         arrivals = Arrivals(path.first("P"), path.first("S"), path.delay_s["P"], path.delay_s["S"])

@@ -11,8 +11,6 @@ from phasenet_das.simulate.config import SimulationConfig, SourceConfig
 from phasenet_das.simulate.geometry import Cable
 from phasenet_das.simulate.seeds import generator
 
-__all__ = ["Event", "corner_frequency_hz", "draw_events", "events_of", "moment_n_m", "radiation"]
-
 
 @dataclass(frozen=True)
 class Event:
@@ -48,41 +46,13 @@ class Event:
 
 
 def moment_n_m(magnitude: np.ndarray | float) -> np.ndarray:
-    """Give the seismic moment (Hanks & Kanamori 1979).
-
-    Parameters
-    ----------
-    magnitude : numpy.ndarray or float
-        Moment magnitude.
-
-    Returns
-    -------
-    numpy.ndarray
-        Moment in N m.
-    """
+    """Give the seismic moment (Hanks & Kanamori 1979)."""
     moment: np.ndarray = np.asarray(10.0 ** (1.5 * np.asarray(magnitude, float) + 9.05))
     return moment
 
 
 def corner_frequency_hz(moment: float, stress_drop_mpa: float, vs_km_s: float, phase: str) -> float:
-    """Give the corner frequency (Brune 1970; P higher by 1.3, Madariaga 1976).
-
-    Parameters
-    ----------
-    moment : float
-        Seismic moment in N m.
-    stress_drop_mpa : float
-        Stress drop.
-    vs_km_s : float
-        S velocity at the source.
-    phase : str
-        ``P`` or ``S``.
-
-    Returns
-    -------
-    float
-        Corner frequency in Hz.
-    """
+    """Give the corner frequency (Brune 1970; P higher by 1.3, Madariaga 1976)."""
     corner = 0.49 * vs_km_s * 1e3 * (stress_drop_mpa * 1e6 / moment) ** (1 / 3)
     return corner * (1.3 if phase == "P" else 1.0)
 
@@ -92,19 +62,7 @@ def radiation(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Give the far-field radiation pattern (Aki & Richards 2002, eqs 4.89-4.91).
 
-    Parameters
-    ----------
-    event : Event
-        The source; a blast radiates P alike in all directions, and a third as much SV.
-    azimuth_rad : numpy.ndarray, shape (receiver,)
-        Azimuth from the source, clockwise from north.
-    takeoff_rad : numpy.ndarray, shape (receiver,)
-        Take-off angle from straight down.
-
-    Returns
-    -------
-    tuple of numpy.ndarray
-        P, SV and SH amplitudes, between -1 and 1.
+    `azimuth_rad` (receiver,); `takeoff_rad` (receiver,).
     """
     if event.source_type == "quarry_blast":
         one = np.ones_like(takeoff_rad)
@@ -136,23 +94,7 @@ def radiation(
 
 
 def draw_events(config: SimulationConfig, cable: Cable, seed: int) -> pd.DataFrame:
-    """Draw everything that radiates in a recording.
-
-    Parameters
-    ----------
-    config : SimulationConfig
-        Settings; the number of each kind is its rate times the length of the recording, rounded.
-    cable : Cable
-        Distances are from its middle.
-    seed : int
-        Seed of the simulation.
-
-    Returns
-    -------
-    pandas.DataFrame
-        One row for each source in order of time, with the fields of :class:`Event`; its position is
-        ``x_km, y_km, z_km``.
-    """
+    """Draw everything that radiates in a recording."""
     sources = config.sources
     hours = config.duration_s / 3600.0
     rng = generator(seed, "events")
@@ -168,18 +110,7 @@ def draw_events(config: SimulationConfig, cable: Cable, seed: int) -> pd.DataFra
 
 
 def events_of(table: pd.DataFrame) -> list[Event]:
-    """Turn the table of :func:`draw_events` into events.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        The table.
-
-    Returns
-    -------
-    list of Event
-        In the table's order.
-    """
+    """Turn the table of :func:`draw_events` into events."""
     return [
         Event(
             index=int(row["event_index"]),

@@ -16,8 +16,6 @@ from phasenet_das.simulate.sections import EventModel, EventSection
 from phasenet_das.simulate.sources import Event, draw_events, events_of
 from phasenet_das.simulate.traffic import TrafficModel
 
-__all__ = ["Recording"]
-
 _CACHE_BYTES = 400_000_000
 
 

@@ -12,8 +12,6 @@ from phasenet_das.simulate.fields import WavePopulation, num_wavenumbers, patche
 from phasenet_das.simulate.geometry import Cable
 from phasenet_das.simulate.seeds import generator
 
-__all__ = ["TrafficModel"]
-
 _REACH_M = 150.0
 
 
@@ -30,17 +28,7 @@ class _Vehicle:
 
 
 class TrafficModel:
-    """Vehicles and machines of a recording.
-
-    Parameters
-    ----------
-    config : SimulationConfig
-        Settings.
-    cable : Cable
-        The cable.
-    seed : int
-        Seed of the simulation.
-    """
+    """Vehicles and machines of a recording."""
 
     def __init__(self, config: SimulationConfig, cable: Cable, seed: int) -> None:
         self._config, self._cable, self._seed = config, cable, seed
@@ -69,12 +57,7 @@ class TrafficModel:
     def add(self, out: np.ndarray, start_sample: int) -> None:
         """Add vehicles and machines to a span.
 
-        Parameters
-        ----------
-        out : numpy.ndarray, shape (channel, time), float32
-            Changed in place.
-        start_sample : int
-            Its first sample, counted from the start of the recording.
+        `out` (channel, time) float32.
         """
         rate = self._config.sampling_rate_hz
         begin, end = start_sample / rate, (start_sample + out.shape[1]) / rate

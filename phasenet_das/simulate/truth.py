@@ -11,8 +11,6 @@ from phasenet_das.simulate.sections import EventSection
 from phasenet_das.simulate.stream import Recording
 from phasenet_das.tables import EVENT_COLUMNS, PICK_COLUMNS, conform, empty_picks, make_pick_ids
 
-__all__ = ["SNR_WINDOW_S", "event_table", "measure_snr_db", "pick_table", "snr_db"]
-
 SNR_WINDOW_S = 1.0
 """Longest window of the signal-to-noise ratio; shorter where S follows P sooner."""
 
@@ -28,15 +26,7 @@ def snr_db(signal_power: np.ndarray, noise_power: np.ndarray) -> np.ndarray:
     motion in ``[t, t + W)`` less that in ``[t - W, t)``, not less than 0. ``W`` is ``SNR_WINDOW_S`` or the
     channel's S-P time, whichever is shorter. No filter is applied. Values are bounded to -60 and 120 dB.
 
-    Parameters
-    ----------
-    signal_power, noise_power : numpy.ndarray, shape (pick,)
-        Powers in any unit.
-
-    Returns
-    -------
-    numpy.ndarray, shape (pick,), float32
-        Decibels.
+    `signal_power` and `noise_power` (pick,). Returns (pick,) float32.
     """
     tiny = np.finfo(np.float64).tiny
     ratio = np.maximum(signal_power, 0.0) / np.maximum(noise_power, tiny)
@@ -98,22 +88,7 @@ def _power_padded(
 def pick_table(recording: Recording, start_sample: int, num_samples: int, data: np.ndarray) -> pd.DataFrame:
     """List the first arrivals within a span.
 
-    Parameters
-    ----------
-    recording : Recording
-        The recording.
-    start_sample, num_samples : int
-        The span.
-    data : numpy.ndarray, shape (channel, time), float32
-        The record of the span, preceded by :func:`halo_samples` samples.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns of ``PICK_COLUMNS`` and ``snr_db``, ``source_type``; channels that are dead or that no ground
-        motion reaches have no picks. ``travel_time_residual_s`` is the delay that the layers do not explain,
-        ``phase_amplitude`` the peak of the noise-free strain rate (1/s) in the 2 s after the pick, P's window
-        ending at S. ``event_index`` counts all drawn events; :func:`event_table` renumbers them.
+    `data` (channel, time) float32.
     """
     parts = [
         _event_picks(recording, index, phase, start_sample, num_samples, data)
@@ -127,18 +102,7 @@ def pick_table(recording: Recording, start_sample: int, num_samples: int, data: 
 
 
 def halo_samples(recording: Recording) -> int:
-    """Give the samples that must precede a span so that every pick has its noise window.
-
-    Parameters
-    ----------
-    recording : Recording
-        The recording.
-
-    Returns
-    -------
-    int
-        Number of samples.
-    """
+    """Give the samples that must precede a span so that every pick has its noise window."""
     return int(np.ceil(SNR_WINDOW_S * recording.config.sampling_rate_hz)) + 1
 
 
@@ -197,18 +161,7 @@ def _peak(section: EventSection, channel: np.ndarray, onset: np.ndarray, length:
 
 
 def start_time(recording: Recording) -> pd.Timestamp:
-    """Give the time of the first sample of a recording.
-
-    Parameters
-    ----------
-    recording : Recording
-        The recording.
-
-    Returns
-    -------
-    pandas.Timestamp
-        In UTC.
-    """
+    """Give the time of the first sample of a recording."""
     stamp = pd.Timestamp(recording.config.start_time)
     return (stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")).as_unit("ns")
 
@@ -222,22 +175,7 @@ def _absolute_sample(recording: Recording) -> int:
 
 
 def event_table(recording: Recording, picks: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Make the event table, and number events and picks alike.
-
-    Parameters
-    ----------
-    recording : Recording
-        The recording.
-    picks : pandas.DataFrame
-        All picks of the recording.
-
-    Returns
-    -------
-    tuple of pandas.DataFrame
-        Events that have picks in the recording, in order of origin time: columns of ``EVENT_COLUMNS``,
-        ``magnitude``, ``source_type`` and the mechanism. And the picks, in order of time, with the
-        ``event_index`` of that table.
-    """
+    """Make the event table, and number events and picks alike."""
     seen = np.unique(picks["event_index"].to_numpy())
     table = recording.events.iloc[seen].reset_index(drop=True)
     new_number = pd.Series(np.arange(len(seen)), index=seen)

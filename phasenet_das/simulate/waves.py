@@ -14,8 +14,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.signal import butter, sosfreqz
 
-__all__ = ["Wave", "acceleration_spectrum", "add_wave", "antialias", "axial_factor", "polarisations"]
-
 _DENSITY_KG_M3 = 2600.0
 
 
@@ -50,18 +48,7 @@ class Wave:
     dispersion_s_km: np.ndarray | None = None
 
     def part(self, channels: slice) -> Wave:
-        """Give the wave on some channels.
-
-        Parameters
-        ----------
-        channels : slice
-            Which.
-
-        Returns
-        -------
-        Wave
-            Views of the same arrays.
-        """
+        """Give the wave on some channels."""
         path = None if self.path_km is None else self.path_km[channels]
         return replace(
             self,
@@ -78,17 +65,7 @@ def polarisations(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Give the directions of propagation, SV and SH (Aki & Richards 2002, section 4.5).
 
-    Parameters
-    ----------
-    azimuth_rad : numpy.ndarray, shape (channel,)
-        Azimuth of propagation, clockwise from north.
-    incidence_rad : numpy.ndarray, shape (channel,)
-        Angle of propagation from straight down: more than a right angle for a rising ray.
-
-    Returns
-    -------
-    tuple of numpy.ndarray, each of shape (channel, 3)
-        Unit vectors (east, north, down).
+    `azimuth_rad` (channel,); `incidence_rad` (channel,). Returns (channel, 3).
     """
     sin_a, cos_a = np.sin(azimuth_rad), np.cos(azimuth_rad)
     sin_i, cos_i = np.sin(incidence_rad), np.cos(incidence_rad)
@@ -103,17 +80,8 @@ def axial_factor(
 ) -> np.ndarray:
     """Give the strain rate of a plane wave for unit acceleration.
 
-    Parameters
-    ----------
-    tangent, direction, polarisation : numpy.ndarray, shape (channel, 3)
-        Unit vectors: along the fibre, of propagation, of motion.
-    speed_m_s : numpy.ndarray, shape (channel,)
-        Speed of the wave.
-
-    Returns
-    -------
-    numpy.ndarray, shape (channel,)
-        ``-(l.n)(l.p) / c`` in s/m.
+    `tangent` and `direction` and `polarisation` (channel, 3); `speed_m_s` (channel,). Returns
+    (channel,).
     """
     factor: np.ndarray = -(tangent * direction).sum(-1) * (tangent * polarisation).sum(-1) / speed_m_s
     return factor
@@ -122,17 +90,7 @@ def axial_factor(
 def antialias(freqs_hz: np.ndarray, sampling_rate_hz: float) -> np.ndarray:
     """Give the response of the interrogator's causal low-pass filter.
 
-    Parameters
-    ----------
-    freqs_hz : numpy.ndarray, shape (frequency,)
-        Frequencies.
-    sampling_rate_hz : float
-        Sampling rate.
-
-    Returns
-    -------
-    numpy.ndarray, shape (frequency,), complex128
-        Response of a Butterworth filter of order 4 at 0.42 of the sampling rate (delay about a sample).
+    `freqs_hz` (frequency,). Returns (frequency,) complex128.
     """
     filter_ = butter(4, 0.84, output="sos")
     response: np.ndarray = sosfreqz(filter_, 2 * np.pi * freqs_hz / sampling_rate_hz)[1]
@@ -151,23 +109,7 @@ def acceleration_spectrum(
     The pulse ``t exp(-2 pi fc t)`` starts at once and is of minimum phase, so the spectrum carries its exact
     phase.
 
-    Parameters
-    ----------
-    freqs_hz : numpy.ndarray, shape (frequency,)
-        Frequencies.
-    sampling_rate_hz : float
-        Sampling rate.
-    moment_n_m : float
-        Seismic moment.
-    corner_hz : float
-        Corner frequency.
-    speeds_km_s : tuple of float
-        Speed of the wave at the source and at the receiver.
-
-    Returns
-    -------
-    numpy.ndarray, shape (frequency,), complex128
-        Discrete spectrum in m/s**2 (``irfft`` gives the samples), of unit radiation.
+    `freqs_hz` (frequency,). Returns (frequency,) complex128.
     """
     source, receiver = (1e3 * speed for speed in speeds_km_s)
     impedance = 4 * np.pi * _DENSITY_KG_M3 * np.sqrt(source**5 * receiver) * 1e3
@@ -182,16 +124,7 @@ def add_wave(total: np.ndarray, wave: Wave, freqs_hz: np.ndarray, gauge_length_m
     Each channel's spectrum is delayed to the sub-sample time of the arrival, attenuated with the causal
     operator of Futterman (1962), and averaged over the gauge length.
 
-    Parameters
-    ----------
-    total : numpy.ndarray, shape (channel, frequency), complex64
-        Changed in place.
-    wave : Wave
-        The wave on these channels.
-    freqs_hz : numpy.ndarray, shape (frequency,)
-        Frequencies, rising from 0.
-    gauge_length_m : float
-        Gauge length.
+    `total` (channel, frequency) complex64; `freqs_hz` (frequency,).
     """
     some = np.flatnonzero(wave.amplitude)
     if not len(some):

@@ -23,8 +23,6 @@ from phasenet_das.simulate.stream import Recording
 from phasenet_das.simulate.truth import event_table, halo_samples, pick_table, start_time
 from phasenet_das.tables import atomic_path, read_picks, write_channels, write_table
 
-__all__ = ["SimulationResult", "simulate", "write_prodml"]
-
 
 @dataclass(frozen=True)
 class SimulationResult:
@@ -218,25 +216,7 @@ def write_prodml(
 ) -> Path:
     """Write one file in the layout of PRODML 2.0 (Energistics).
 
-    Parameters
-    ----------
-    path : str or pathlib.Path
-        The file.
-    data : numpy.ndarray, shape (channel, time), float32
-        Strain rate in 1/s; stored as (time, channel), as interrogators do.
-    start : pandas.Timestamp
-        Time of the first sample.
-    sampling_rate_hz : float
-        Sampling rate, from which the time stamps follow.
-    recording : Recording
-        Gives the cable and the file's identifiers.
-    stated_rate_hz : float, optional
-        Sampling rate that the header states, when it is to be wrong.
-
-    Returns
-    -------
-    pathlib.Path
-        The file.
+    `data` (channel, time) float32.
     """
     cable = recording.cable
     stamps_us = (

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from phasenet_das._lazy import lazy_names
 
 if TYPE_CHECKING:
     from phasenet_das.training.cutting import cut_windows
@@ -23,23 +25,18 @@ __all__ = [
     "write_window",
 ]
 
-_HOMES = {
-    "Sample": "sample",
-    "Trainer": "loop",
-    "TrainingResult": "loop",
-    "overfit_one_batch": "loop",
-    "train": "loop",
-    "TrainingWindow": "windows",
-    "cut_windows": "cutting",
-    "find_windows": "windows",
-    "open_window": "windows",
-    "write_window": "windows",
-}
-
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public object
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "Sample": ".sample",
+        "Trainer": ".loop",
+        "TrainingResult": ".loop",
+        "TrainingWindow": ".windows",
+        "cut_windows": ".cutting",
+        "find_windows": ".windows",
+        "open_window": ".windows",
+        "overfit_one_batch": ".loop",
+        "train": ".loop",
+        "write_window": ".windows",
+    },
+)

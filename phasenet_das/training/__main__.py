@@ -12,29 +12,9 @@ from gamma.errors import GammaError
 from phasenet_das.config import load_config
 from phasenet_das.errors import PhaseNetDASError
 
-__all__ = ["main", "run"]
-
 
 def run(config: str | Path, *, overfit: bool = False) -> int:
-    """Train by a file of settings, and say how it went.
-
-    Parameters
-    ----------
-    config : str or pathlib.Path
-        YAML with a section ``train``.
-    overfit : bool
-        Only check that the network can learn one batch by heart.
-
-    Returns
-    -------
-    int
-        Exit code: 0, or 128 and the number of the signal that ended the training early.
-
-    Raises
-    ------
-    ConfigError, WeightsError
-        See :func:`phasenet_das.training.train`.
-    """
+    """Train by a file of settings, and say how it went."""
     from phasenet_das.training import overfit_one_batch, train
     from phasenet_das.training.ddp import find_world
 
@@ -57,18 +37,7 @@ def _say(text: str) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Parse the arguments and train.
-
-    Parameters
-    ----------
-    arguments : sequence of str, optional
-        Those of the process without it.
-
-    Returns
-    -------
-    int
-        Exit code.
-    """
+    """Parse the arguments and train."""
     parser = argparse.ArgumentParser(prog="python -m phasenet_das.training", description="Train a network.")
     parser.add_argument("--config", required=True, help="YAML of settings with a section train")
     parser.add_argument("--overfit-one-batch", action="store_true", help="only learn one batch by heart")

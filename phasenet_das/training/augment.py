@@ -11,22 +11,6 @@ from scipy.signal import resample_poly
 from phasenet_das.errors import ConfigError
 from phasenet_das.training.sample import Sample
 
-__all__ = [
-    "add_noise",
-    "anchored_start",
-    "average_channels",
-    "crop",
-    "cut_ends",
-    "flip_channels",
-    "hide_channels",
-    "kill_channels",
-    "lower_rate",
-    "scale_channels",
-    "stack_events",
-    "stretch_space",
-    "stretch_time",
-]
-
 _MAX_DENOMINATOR = 64
 
 
@@ -35,20 +19,7 @@ def anchored_start(
 ) -> tuple[int, int]:
     """Draw where a crop begins, so that a drawn pick lies anywhere in it.
 
-    Parameters
-    ----------
-    arrivals : numpy.ndarray, shape (..., channel), float
-        Picks in samples.
-    shape, size : tuple of int
-        Channels and samples of the data and of the crop.
-    rng : numpy.random.Generator
-        Random stream.
-
-    Returns
-    -------
-    first_channel, first_sample : int
-        Within the data, as far as these are as large as the crop; negative where they are smaller. Anywhere
-        when there is no pick.
+    `arrivals` (..., channel) float.
     """
     visible = np.isfinite(arrivals) & (arrivals >= 0) & (arrivals < shape[1])
     picks = np.argwhere(visible)
@@ -65,23 +36,7 @@ def anchored_start(
 
 
 def crop(sample: Sample, first: tuple[int, int], size: tuple[int, int]) -> Sample:
-    """Cut a piece out; beyond the data it is filled with zeros.
-
-    Parameters
-    ----------
-    sample : Sample
-        The whole.
-    first : tuple of int
-        First channel and sample; may be negative.
-    size : tuple of int
-        Channels and samples wanted.
-
-    Returns
-    -------
-    Sample
-        Filled channels are not live, and arrivals in filled time are not in the data: infinite, negative
-        before it.
-    """
+    """Cut a piece out; beyond the data it is filled with zeros."""
     total = sample.data.shape[1]
     low = np.maximum(first, 0)
     high = np.minimum(np.add(first, size), sample.data.shape)
@@ -104,22 +59,7 @@ def crop(sample: Sample, first: tuple[int, int], size: tuple[int, int]) -> Sampl
 
 
 def stretch_time(sample: Sample, factor: float, dt_s: float | None = None) -> Sample:
-    """Stretch time: everything takes `factor` times as many samples.
-
-    Parameters
-    ----------
-    sample : Sample
-        Any.
-    factor : float
-        Above one slower and lower in frequency; taken as the nearest fraction with a denominator up to 64.
-    dt_s : float, optional
-        Sampling interval of the result, where stretching (also) brings it to another rate.
-
-    Returns
-    -------
-    Sample
-        With `factor` times as many samples, filtered against aliasing.
-    """
+    """Stretch time: everything takes `factor` times as many samples."""
     exact = Fraction(factor).limit_denominator(_MAX_DENOMINATOR)
     if exact <= 0:
         raise ConfigError(f"factor: found {factor}, expected a positive number.")
@@ -137,20 +77,7 @@ def stretch_time(sample: Sample, factor: float, dt_s: float | None = None) -> Sa
 
 
 def lower_rate(sample: Sample, factor: float) -> Sample:
-    """Bring a sample to a lower rate and back: what the lower rate cannot hold is lost.
-
-    Parameters
-    ----------
-    sample : Sample
-        Any.
-    factor : float
-        Lower rate to rate, up to one.
-
-    Returns
-    -------
-    Sample
-        Of the same shape and interval; picks stay.
-    """
+    """Bring a sample to a lower rate and back: what the lower rate cannot hold is lost."""
     low = stretch_time(sample, factor)
     exact = Fraction(factor).limit_denominator(_MAX_DENOMINATOR)
     back = resample_poly(low.data, exact.denominator, exact.numerator, axis=1, padtype="line")
@@ -159,20 +86,7 @@ def lower_rate(sample: Sample, factor: float) -> Sample:
 
 
 def stretch_space(sample: Sample, factor: float) -> Sample:
-    """Stretch the cable: `factor` times as many channels over the same length.
-
-    Parameters
-    ----------
-    sample : Sample
-        Any.
-    factor : float
-        Below one, channels are skipped; above, new ones are interpolated between neighbours.
-
-    Returns
-    -------
-    Sample
-        Arrivals of new channels are interpolated; known if one of two neighbours is.
-    """
+    """Stretch the cable: `factor` times as many channels over the same length."""
     if factor <= 0:
         raise ConfigError(f"factor: found {factor}, expected a positive number.")
     channels = len(sample.data)
@@ -198,21 +112,7 @@ def stretch_space(sample: Sample, factor: float) -> Sample:
 
 
 def average_channels(sample: Sample, size: int) -> Sample:
-    """Average neighbours, as a picker does with those that measure almost the same.
-
-    Parameters
-    ----------
-    sample : Sample
-        Any.
-    size : int
-        Channels in a row of the result; those left over at the far end are dropped.
-
-    Returns
-    -------
-    Sample
-        Dead channels do not count where a neighbour lives. A row's arrival is the mean of its channels',
-        unknown where one of them is; what only some of them know not to be in the data is unknown too.
-    """
+    """Average neighbours, as a picker does with those that measure almost the same."""
     if size == 1:
         return sample
     rows = len(sample.data) // size
@@ -240,18 +140,7 @@ def average_channels(sample: Sample, size: int) -> Sample:
 
 
 def flip_channels(sample: Sample) -> Sample:
-    """Reverse the cable.
-
-    Parameters
-    ----------
-    sample : Sample
-        Any.
-
-    Returns
-    -------
-    Sample
-        The last channel first.
-    """
+    """Reverse the cable."""
     return replace(
         sample,
         data=np.ascontiguousarray(sample.data[::-1]),
@@ -262,25 +151,7 @@ def flip_channels(sample: Sample) -> Sample:
 
 
 def stack_events(sample: Sample, other: Sample, ratio_db: float) -> Sample:
-    """Add a second event.
-
-    Parameters
-    ----------
-    sample, other : Sample
-        Of one shape and interval.
-    ratio_db : float
-        Amplitude of the second to the first (median rms of live channels).
-
-    Returns
-    -------
-    Sample
-        With the arrivals of both; a channel that is dead in one of them does not count.
-
-    Raises
-    ------
-    ConfigError
-        Shapes or intervals differ.
-    """
+    """Add a second event."""
     if sample.data.shape != other.data.shape or sample.dt_s != other.dt_s:
         raise ConfigError(
             f"samples of shape {sample.data.shape} at {sample.dt_s} s and {other.data.shape} at "
@@ -299,20 +170,7 @@ def stack_events(sample: Sample, other: Sample, ratio_db: float) -> Sample:
 def add_noise(sample: Sample, noise: np.ndarray, snr_db: float) -> Sample:
     """Add noise; picks stay.
 
-    Parameters
-    ----------
-    sample : Sample
-        Any.
-    noise : numpy.ndarray, shape (channel, time), float32
-        Of any amplitude.
-    snr_db : float
-        Amplitude of the sample to that of the noise: over the channels, the median rms in the first two
-        seconds after the sample's arrivals (of all its span when it has none) to the median rms of the noise.
-
-    Returns
-    -------
-    Sample
-        Dead channels stay as they are.
+    `noise` (channel, time) float32.
     """
     level = max(float(np.median(noise.std(axis=1))), 1e-30)
     gain = _event_rms(sample) / level * 10 ** (-snr_db / 20)
@@ -323,17 +181,7 @@ def add_noise(sample: Sample, noise: np.ndarray, snr_db: float) -> Sample:
 def kill_channels(sample: Sample, dead: np.ndarray) -> Sample:
     """Silence channels; they are out of the loss.
 
-    Parameters
-    ----------
-    sample : Sample
-        Any.
-    dead : numpy.ndarray, shape (channel,), bool
-        Which.
-
-    Returns
-    -------
-    Sample
-        With zeros there.
+    `dead` (channel,) bool.
     """
     return replace(sample, data=np.where(dead[:, None], np.float32(0), sample.data), live=sample.live & ~dead)
 
@@ -341,17 +189,7 @@ def kill_channels(sample: Sample, dead: np.ndarray) -> Sample:
 def hide_channels(sample: Sample, hidden: np.ndarray) -> Sample:
     """Hide channels from the network but keep their labels, which it must then tell from the neighbours.
 
-    Parameters
-    ----------
-    sample : Sample
-        Any.
-    hidden : numpy.ndarray, shape (channel,), bool
-        Which.
-
-    Returns
-    -------
-    Sample
-        With zeros there.
+    `hidden` (channel,) bool.
     """
     return replace(sample, data=np.where(hidden[:, None], np.float32(0), sample.data))
 
@@ -359,36 +197,13 @@ def hide_channels(sample: Sample, hidden: np.ndarray) -> Sample:
 def scale_channels(sample: Sample, gain: np.ndarray) -> Sample:
     """Change amplitude and polarity of each channel.
 
-    Parameters
-    ----------
-    sample : Sample
-        Any.
-    gain : numpy.ndarray, shape (channel,), float
-        Factors; negative ones reverse polarity.
-
-    Returns
-    -------
-    Sample
-        Picks stay.
+    `gain` (channel,) float.
     """
     return replace(sample, data=sample.data * gain[:, None].astype(np.float32))
 
 
 def cut_ends(sample: Sample, first: int, last: int) -> Sample:
-    """Let the recording begin late or end early: zeros, and no arrivals there.
-
-    Parameters
-    ----------
-    sample : Sample
-        Any.
-    first, last : int
-        Half-open span of samples that stays.
-
-    Returns
-    -------
-    Sample
-        Arrivals outside the span are known not to be in the data: infinite, negative before it.
-    """
+    """Let the recording begin late or end early: zeros, and no arrivals there."""
     time = np.arange(sample.data.shape[1])
     stays = (time >= first) & (time < last)
     lost = (sample.arrivals < first) | (sample.arrivals >= last)

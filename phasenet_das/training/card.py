@@ -12,11 +12,9 @@ from torch import nn
 
 from phasenet_das.config import TrainSettings
 from phasenet_das.models.calibration import PickCalibration
-from phasenet_das.models.zoo import save_weights
-from phasenet_das.provenance import provenance
+from phasenet_das.models.weights import save_weights
 from phasenet_das.tables import atomic_path
-
-__all__ = ["model_card", "save_model"]
+from phasenet_das.tables.provenance import provenance
 
 _COLUMNS = ("precision", "recall", "f1", "bias_s", "std_s")
 _CARD = """---
@@ -65,28 +63,7 @@ def save_model(
     facts: Mapping[str, Any],
     calibration: PickCalibration | None = None,
 ) -> Path:
-    """Write a trained network as a model folder.
-
-    Parameters
-    ----------
-    folder : str or pathlib.Path
-        Made when missing.
-    model : torch.nn.Module
-        The network; its ``model_args`` are kept, where it declares them.
-    settings : TrainSettings
-        How it was trained.
-    metrics : mapping of str to float
-        Of the validation set.
-    facts : mapping
-        Further facts: steps, samples of an epoch, processes.
-    calibration : PickCalibration, optional
-        What a score is worth.
-
-    Returns
-    -------
-    pathlib.Path
-        The folder, with ``model.safetensors``, ``config.json`` and ``README.md``.
-    """
+    """Write a trained network as a model folder."""
     data = settings.data
     folder = save_weights(
         folder,
@@ -120,18 +97,7 @@ def save_model(
 def model_card(
     model: nn.Module, settings: TrainSettings, metrics: Mapping[str, float], facts: Mapping[str, Any]
 ) -> str:
-    """Write the model card.
-
-    Parameters
-    ----------
-    model, settings, metrics, facts
-        See :func:`save_model`.
-
-    Returns
-    -------
-    str
-        Markdown with a YAML head.
-    """
+    """Write the model card."""
     data = settings.data
     size = sum(parameter.numel() for parameter in model.parameters())
     rows = [

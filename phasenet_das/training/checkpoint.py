@@ -12,8 +12,6 @@ from phasenet_das.config import TrainSettings, config_hash
 from phasenet_das.errors import ConfigError, WeightsError
 from phasenet_das.tables import atomic_path
 
-__all__ = ["check_same_run", "load_checkpoint", "run_identity", "save_checkpoint"]
-
 # What may change between a run and its continuation, since it changes no number.
 _FREE = (
     "output", "device", "num_workers", "tensorboard", "log_every", "save_every", "license",
@@ -22,21 +20,7 @@ _FREE = (
 
 
 def run_identity(settings: TrainSettings, world_size: int) -> dict[str, Any]:
-    """Describe what a continued run must have in common with the one before.
-
-    Parameters
-    ----------
-    settings : TrainSettings
-        Of the run.
-    world_size : int
-        Number of processes.
-
-    Returns
-    -------
-    dict
-        Digest of all settings that change numbers, and the samples of a step: these may be spread over
-        another number of processes.
-    """
+    """Describe what a continued run must have in common with the one before."""
     fixed = settings.model_copy(update={name: TrainSettings.model_fields[name].default for name in _FREE})
     return {
         "settings": config_hash(fixed),
@@ -45,20 +29,7 @@ def run_identity(settings: TrainSettings, world_size: int) -> dict[str, Any]:
 
 
 def check_same_run(found: dict[str, Any], expected: dict[str, Any], path: Path) -> None:
-    """Refuse to continue a run with other settings.
-
-    Parameters
-    ----------
-    found, expected : dict
-        Identities of the checkpoint and of this run.
-    path : pathlib.Path
-        The checkpoint.
-
-    Raises
-    ------
-    ConfigError
-        They differ.
-    """
+    """Refuse to continue a run with other settings."""
     differing = [name for name, value in expected.items() if found.get(name) != value]
     if differing:
         raise ConfigError(
@@ -68,20 +39,7 @@ def check_same_run(found: dict[str, Any], expected: dict[str, Any], path: Path) 
 
 
 def save_checkpoint(state: dict[str, Any], path: str | Path) -> Path:
-    """Write a checkpoint whole or not at all.
-
-    Parameters
-    ----------
-    state : dict
-        Tensors, numbers, texts, and lists and dicts of them.
-    path : str or pathlib.Path
-        The file.
-
-    Returns
-    -------
-    pathlib.Path
-        The same.
-    """
+    """Write a checkpoint whole or not at all."""
     path = Path(path)
     with atomic_path(path) as temporary:
         torch.save(state, temporary)
@@ -89,23 +47,7 @@ def save_checkpoint(state: dict[str, Any], path: str | Path) -> Path:
 
 
 def load_checkpoint(path: str | Path) -> dict[str, Any]:
-    """Read a checkpoint onto the CPU.
-
-    Parameters
-    ----------
-    path : str or pathlib.Path
-        As :func:`save_checkpoint` wrote it.
-
-    Returns
-    -------
-    dict
-        The state.
-
-    Raises
-    ------
-    WeightsError
-        The file is damaged.
-    """
+    """Read a checkpoint onto the CPU."""
     try:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:

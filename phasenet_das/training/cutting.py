@@ -15,8 +15,6 @@ from phasenet_das.errors import ConfigError
 from phasenet_das.tables import PICK_COLUMNS, conform
 from phasenet_das.training.windows import write_window
 
-__all__ = ["cut_windows", "event_fields"]
-
 log = logging.getLogger(__name__)
 
 
@@ -94,18 +92,7 @@ def _of_station(picks: pd.DataFrame, station: str) -> pd.DataFrame:
 
 
 def event_fields(event: Mapping[Any, Any]) -> dict[str, Any]:
-    """Turn a row of an event table into attributes of a training window.
-
-    Parameters
-    ----------
-    event : mapping
-        Columns and values.
-
-    Returns
-    -------
-    dict
-        Times as text, ``time`` as ``event_time``; what is unknown is left out.
-    """
+    """Turn a row of an event table into attributes of a training window."""
     fields = {
         str(name): value.isoformat() if isinstance(value, pd.Timestamp) else value
         for name, value in event.items()

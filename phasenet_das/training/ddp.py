@@ -15,16 +15,6 @@ from torch import Tensor, nn
 
 from phasenet_das.errors import ConfigError, DeviceError
 
-__all__ = [
-    "AllReduceBatchNorm",
-    "World",
-    "find_world",
-    "first_node",
-    "join_world",
-    "sum_over_ranks",
-    "synchronize_batch_norm",
-]
-
 _FIRST_PORT, _PORTS = 20_000, 20_000  # a job's own port, from its number
 
 
@@ -57,25 +47,7 @@ class World:
 
 
 def find_world(device: str = "auto") -> World:
-    """Find out from the environment (torchrun, else Slurm) which process this is.
-
-    Parameters
-    ----------
-    device : str
-        ``auto`` (CUDA where there is), ``cpu`` or ``cuda``.
-
-    Returns
-    -------
-    World
-        A world of one process outside both.
-
-    Raises
-    ------
-    DeviceError
-        CUDA was asked for and is not there.
-    ConfigError
-        The device is unknown.
-    """
+    """Find out from the environment (torchrun, else Slurm) which process this is."""
     env = os.environ
     if "RANK" in env and "WORLD_SIZE" in env:
         rank, size = int(env["RANK"]), int(env["WORLD_SIZE"])
@@ -100,18 +72,7 @@ def _device(device: str, local_rank: int) -> str:
 
 @contextlib.contextmanager
 def join_world(world: World) -> Iterator[None]:
-    """Connect the processes (NCCL on GPUs, gloo on CPUs), and part at the end.
-
-    Parameters
-    ----------
-    world : World
-        From :func:`find_world`; a world of one needs no connection.
-
-    Raises
-    ------
-    ConfigError
-        The environment does not say where to meet.
-    """
+    """Connect the processes (NCCL on GPUs, gloo on CPUs), and part at the end."""
     if world.on_cuda:
         torch.cuda.set_device(world.device)
     if world.size == 1:
@@ -153,20 +114,7 @@ def first_node(nodes: str) -> str:
 
 
 def sum_over_ranks(values: Tensor, world: World) -> Tensor:
-    """Sum a tensor over all processes.
-
-    Parameters
-    ----------
-    values : torch.Tensor
-        Changed in place.
-    world : World
-        This process.
-
-    Returns
-    -------
-    torch.Tensor
-        The same tensor.
-    """
+    """Sum a tensor over all processes."""
     if world.size > 1:
         dist.all_reduce(values)
     return values
@@ -208,15 +156,7 @@ class AllReduceBatchNorm(nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 - the
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002 - torch's signature
         """Normalise over the batches of all ranks in training, by the running statistics in evaluation.
 
-        Parameters
-        ----------
-        input : torch.Tensor, shape (batch, feature, ...)
-            Of one shape on all ranks.
-
-        Returns
-        -------
-        torch.Tensor
-            Of the same shape.
+        `input` (batch, feature, ...).
         """
         self._check_input_dim(input)
         if not self.training:
@@ -245,20 +185,7 @@ class AllReduceBatchNorm(nn.modules.batchnorm._BatchNorm):  # noqa: SLF001 - the
 
 
 def synchronize_batch_norm(model: nn.Module, world: World) -> nn.Module:
-    """Let every batch norm see the batches of all ranks.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        Its batch norms are replaced; names of parameters and buffers stay.
-    world : World
-        torch's SyncBatchNorm on CUDA, :class:`AllReduceBatchNorm` on CPU, none for one process.
-
-    Returns
-    -------
-    torch.nn.Module
-        The model.
-    """
+    """Let every batch norm see the batches of all ranks."""
     if world.size == 1:
         return model
     if world.on_cuda:

@@ -20,7 +20,7 @@ from torch import Tensor
 from phasenet_das.config import TrainSettings
 from phasenet_das.errors import ConfigError, DataFormatError, WeightsError
 from phasenet_das.models.phasenet import PhaseNet
-from phasenet_das.models.zoo import Weights
+from phasenet_das.models.weights import Weights
 from phasenet_das.picking.windows import window_scores
 from phasenet_das.simulate.seeds import generator
 from phasenet_das.tables import atomic_path
@@ -29,8 +29,6 @@ from phasenet_das.training.labels import make_targets
 from phasenet_das.training.loop import Trainer, TrainingResult, initial_model
 from phasenet_das.training.sample import PHASES, Sample
 from phasenet_das.training.stream import Key, TrainingSamples, normalize
-
-__all__ = ["DistillationSamples", "TraceSet", "distill", "load_traces", "save_traces", "teacher_scores"]
 
 _ANCHORED = 0.6  # share of windows that are laid around an arrival, where the trace has one
 _BATCH = 48
@@ -50,11 +48,6 @@ class TraceSet:
         True P and S, in samples; infinite where there is none.
     share : float
         How often traces of this kind are drawn, relative to others.
-
-    Raises
-    ------
-    DataFormatError
-        Shapes contradict each other.
     """
 
     data: np.ndarray
@@ -76,22 +69,7 @@ class TraceSet:
 def teacher_scores(teacher: Weights, data: np.ndarray) -> np.ndarray:
     """Let a PhaseNet score traces, each fed to all of its components, as the picker does it.
 
-    Parameters
-    ----------
-    teacher : Weights
-        Of architecture ``phasenet``.
-    data : numpy.ndarray, shape (trace, time)
-        At the teacher's sampling rate.
-
-    Returns
-    -------
-    numpy.ndarray, shape (trace, 2, time), float16
-        Probabilities of P and S.
-
-    Raises
-    ------
-    WeightsError
-        The teacher is another network, which sees more than single traces.
+    `data` (trace, time). Returns (trace, 2, time) float16.
     """
     if not isinstance(teacher.model, PhaseNet):
         raise WeightsError(f"{teacher.name}: a {teacher.architecture}, expected a phasenet to learn from.")
@@ -110,20 +88,7 @@ def teacher_scores(teacher: Weights, data: np.ndarray) -> np.ndarray:
 
 
 def save_traces(traces: TraceSet, path: str | Path) -> Path:
-    """Write traces whole or not at all.
-
-    Parameters
-    ----------
-    traces : TraceSet
-        The traces.
-    path : str or pathlib.Path
-        Ends in ``.npz``.
-
-    Returns
-    -------
-    pathlib.Path
-        The same.
-    """
+    """Write traces whole or not at all."""
     path = Path(path)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez(file, data=traces.data, scores=traces.scores, arrivals=traces.arrivals)
@@ -131,25 +96,7 @@ def save_traces(traces: TraceSet, path: str | Path) -> Path:
 
 
 def load_traces(path: str | Path, share: float = 1.0) -> TraceSet:
-    """Read traces.
-
-    Parameters
-    ----------
-    path : str or pathlib.Path
-        As :func:`save_traces` wrote it.
-    share : float
-        How often they are drawn, relative to others.
-
-    Returns
-    -------
-    TraceSet
-        Held in memory: 6 bytes a sample.
-
-    Raises
-    ------
-    DataFormatError
-        The file is missing, damaged, or holds something else.
-    """
+    """Read traces."""
     try:
         with np.load(path) as file:
             return TraceSet(file["data"], file["scores"], file["arrivals"], share)
@@ -158,24 +105,7 @@ def load_traces(path: str | Path, share: float = 1.0) -> TraceSet:
 
 
 class DistillationSamples(TrainingSamples):
-    """Samples whose channels are windows of unrelated traces, with mixed targets.
-
-    Parameters
-    ----------
-    sets : sequence of TraceSet
-        Of one length; may be empty for validation.
-    settings : TrainSettings
-        ``data.num_channels`` windows make a sample; its targets are Gaussians of ``data.label_sigma_s``.
-    truth_share : float
-        Weight of true labels, from 0 (the teacher's word alone) to 1.
-    varied : bool
-        Whether windows come with either sign and anew in each epoch; those of validation do not.
-
-    Raises
-    ------
-    ConfigError
-        The share is out of range, traces are shorter than a window, or differ in length.
-    """
+    """Samples whose channels are windows of unrelated traces, with mixed targets."""
 
     def __init__(
         self,
@@ -203,18 +133,7 @@ class DistillationSamples(TrainingSamples):
         return ceil(sum(len(one.data) for one in self.sets) / self.settings.data.num_channels)
 
     def sample(self, key: Key) -> Sample:
-        """Draw the windows of one sample.
-
-        Parameters
-        ----------
-        key : Key
-            Which.
-
-        Returns
-        -------
-        Sample
-            Standardised windows and their true arrivals.
-        """
+        """Draw the windows of one sample."""
         return self._windows(key)[0]
 
     def __getitem__(self, key: Key) -> tuple[Key, Tensor, Tensor, Tensor]:
@@ -268,29 +187,7 @@ def distill(
     truth_share: float = 0.5,
     progress: bool = False,
 ) -> TrainingResult:
-    """Train a one-channel network on traces, or go on where the same run was interrupted.
-
-    Parameters
-    ----------
-    settings : TrainSettings
-        Of architecture ``phasenet``; ``model_args`` with one component.
-    training, validation : sequence of TraceSet
-        What it learns from, and what it is judged by.
-    truth_share : float
-        Weight of true labels in the targets.
-    progress : bool
-        Show a progress bar.
-
-    Returns
-    -------
-    TrainingResult
-        The files are those of :func:`phasenet_das.training.train`.
-
-    Raises
-    ------
-    ConfigError
-        There is nothing to train on, or a setting cannot be used.
-    """
+    """Train a one-channel network on traces, or go on where the same run was interrupted."""
     if settings.architecture != "phasenet":
         raise ConfigError(f"architecture: found {settings.architecture}, expected phasenet for distillation.")
     samples = DistillationSamples(training, settings, truth_share)

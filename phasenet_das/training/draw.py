@@ -10,28 +10,11 @@ from phasenet_das.config import AugmentSettings
 from phasenet_das.training import augment
 from phasenet_das.training.sample import Sample
 
-__all__ = ["draw_stretch", "vary"]
-
 _SHORTEST = 0.25  # of a sample's length: how much of it stays at least when ends are missing
 
 
 def draw_stretch(settings: AugmentSettings, rng: np.random.Generator) -> tuple[float, float, int]:
-    """Draw how a piece of a recording is stretched, and how many of its neighbours are averaged.
-
-    Parameters
-    ----------
-    settings : AugmentSettings
-        Largest factors, and largest number.
-    rng : numpy.random.Generator
-        Random stream.
-
-    Returns
-    -------
-    space, time : float
-        Factors, as likely above as below one, on a logarithmic scale.
-    average : int
-        Channels averaged in a row, on a logarithmic scale too: one in a quarter of the draws up to 16.
-    """
+    """Draw how a piece of a recording is stretched, and how many of its neighbours are averaged."""
     space, time = rng.uniform(-1, 1, 2)
     average = int((settings.average + 1) ** rng.random())
     return settings.stretch_space**space, settings.stretch_time**time, average
@@ -45,26 +28,7 @@ def vary(
     other: Callable[[], Sample] | None = None,
     noise: Callable[[], np.ndarray] | None = None,
 ) -> Sample:
-    """Vary a sample that has its final shape.
-
-    Parameters
-    ----------
-    sample : Sample
-        As it was cut.
-    settings : AugmentSettings
-        Shares and ranges.
-    rng : numpy.random.Generator
-        Random stream of this sample.
-    other : callable, optional
-        Makes a second sample of the same shape, for stacking.
-    noise : callable, optional
-        Makes noise of that shape.
-
-    Returns
-    -------
-    Sample
-        Samples and picks moved together.
-    """
+    """Vary a sample that has its final shape."""
     wanted = {
         name: bool(rng.random() < getattr(settings, name))
         for name in ("stack", "flip", "lower_rate", "noise", "missing_ends")

@@ -7,8 +7,6 @@ import pandas as pd
 
 from phasenet_das.training.sample import PHASES, Sample
 
-__all__ = ["arrivals_of_picks", "make_mask", "make_targets"]
-
 _REACH = 4.0  # standard deviations: beyond, a label is below 4e-4 and taken for zero
 _TRUSTED = 3.0  # standard deviations around a kept pick within which a rejected one does not matter
 
@@ -18,24 +16,8 @@ def arrivals_of_picks(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sort the picks of one cable by event, phase and channel.
 
-    Parameters
-    ----------
-    picks : pandas.DataFrame
-        Pick table of the cable: ``channel_index, phase_time, phase_type, phase_score, event_index``. Picks
-        with an event were kept; the others (-1) were rejected. Other channels' picks are left out.
-    channel_index : numpy.ndarray, shape (channel,), int
-        Channel numbers of the data.
-    begin_time : numpy.datetime64
-        Time of the first sample.
-    dt_s : float
-        Sampling interval.
-
-    Returns
-    -------
-    arrivals : numpy.ndarray, shape (event, 2, channel), float64
-        P and S in samples, NaN where there is no pick; of several the best score counts.
-    rejected : numpy.ndarray, shape (layer, channel), float64
-        Picks without event, in samples, padded with NaN.
+    `channel_index` (channel,) int. Returns `arrivals` (event, 2, channel) float64; `rejected`
+    (layer, channel) float64.
     """
     row = pd.Index(channel_index).get_indexer(pd.Index(picks["channel_index"]))
     phase = picks["phase_type"].map({name: code for code, name in enumerate(PHASES)}).fillna(-1).to_numpy(int)
@@ -59,17 +41,7 @@ def make_targets(sample: Sample, sigma_s: float) -> np.ndarray:
     A label is a Gaussian in time with a peak of one. Of close labels of one phase the larger counts, and
     where P and S overlap both shrink to a sum of one.
 
-    Parameters
-    ----------
-    sample : Sample
-        Its arrivals, also those just outside, make labels.
-    sigma_s : float
-        Standard deviation of a label.
-
-    Returns
-    -------
-    numpy.ndarray, shape (3, channel, time), float32
-        Noise, P, S: within 0 and 1, summing to one.
+    Returns (3, channel, time) float32.
     """
     sigma = sigma_s / sample.dt_s
     targets = np.zeros((1 + len(PHASES), *sample.data.shape), np.float32)
@@ -95,19 +67,7 @@ def make_mask(sample: Sample, sigma_s: float, guard_s: float) -> np.ndarray:
     lie; and the surroundings of an S whose P came before the sample, since a first arrival is a P to
     whoever sees nothing before it.
 
-    Parameters
-    ----------
-    sample : Sample
-        What is known.
-    sigma_s : float
-        Standard deviation of a label.
-    guard_s : float
-        Margin of the spans on either side.
-
-    Returns
-    -------
-    numpy.ndarray, shape (channel, time), float32
-        One where the loss counts, zero elsewhere.
+    Returns (channel, time) float32.
     """
     shape, guard = sample.data.shape, guard_s / sample.dt_s
     mask = ~_near(sample.rejected, shape, guard)

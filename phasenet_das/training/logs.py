@@ -16,21 +16,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["CsvLog", "TensorBoardLog", "save_training_curve", "training_curve"]
 
 _SMOOTHING = 0.05  # of the log's lines, over which the drawn loss is averaged
 
 
 class CsvLog:
-    """A table that grows by a line at a time, and forgets what a continued run will write again.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The file.
-    first_step : int
-        Lines of this step and later ones are dropped.
-    """
+    """A table that grows by a line at a time, and forgets what a continued run will write again."""
 
     def __init__(self, path: Path, first_step: int) -> None:
         self.path = path
@@ -40,13 +31,7 @@ class CsvLog:
                 table[table["step"] < first_step].to_csv(temporary, index=False)
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Append a line.
-
-        Parameters
-        ----------
-        row : mapping
-            Begins with ``step``; always of the same columns.
-        """
+        """Append a line."""
         new = not self.path.exists()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", newline="") as file:
@@ -57,20 +42,7 @@ class CsvLog:
 
 
 class TensorBoardLog:
-    """The same numbers for TensorBoard.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Where its files go.
-    first_step : int
-        Later steps of an interrupted run are not shown.
-
-    Raises
-    ------
-    MissingPackageError
-        The package tensorboard is not installed.
-    """
+    """The same numbers for TensorBoard."""
 
     def __init__(self, folder: Path, first_step: int) -> None:
         try:
@@ -82,15 +54,7 @@ class TensorBoardLog:
         self._writer = SummaryWriter(str(folder), purge_step=first_step)
 
     def write(self, group: str, row: Mapping[str, Any]) -> None:
-        """Write a line.
-
-        Parameters
-        ----------
-        group : str
-            ``train`` or ``validation``.
-        row : mapping
-            Begins with ``step``.
-        """
+        """Write a line."""
         for name, value in row.items():
             if name != "step":
                 self._writer.add_scalar(f"{group}/{name}", value, row["step"])
@@ -101,20 +65,7 @@ class TensorBoardLog:
 
 
 def training_curve(log: pd.DataFrame, validation: pd.DataFrame) -> Figure:
-    """Draw loss, picks of the validation set and learning rate over the steps.
-
-    Parameters
-    ----------
-    log : pandas.DataFrame
-        ``step, loss, learning_rate``.
-    validation : pandas.DataFrame
-        ``step, loss, p_f1, s_f1``; may be empty.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-        Not shown.
-    """
+    """Draw loss, picks of the validation set and learning rate over the steps."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 7), layout="constrained")
@@ -160,18 +111,7 @@ def _draw_scores(axes: Axes, validation: pd.DataFrame) -> None:
 
 
 def save_training_curve(folder: Path) -> Path:
-    """Draw the curve of a training folder.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        With ``log.csv`` and perhaps ``validation.csv``.
-
-    Returns
-    -------
-    pathlib.Path
-        ``training_curve.png``.
-    """
+    """Draw the curve of a training folder."""
     validation = folder / "validation.csv"
     columns = ["step", "loss", "p_f1", "s_f1"]
     scores = pd.read_csv(validation) if validation.exists() else pd.DataFrame(columns=columns)

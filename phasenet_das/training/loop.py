@@ -41,8 +41,6 @@ from phasenet_das.training.sources import NoiseSource, make_sources
 from phasenet_das.training.stream import Batch, SampleOrder, TrainingSamples, make_loader
 from phasenet_das.training.validation import calibrate, validate
 
-__all__ = ["Trainer", "TrainingResult", "initial_model", "overfit_one_batch", "train"]
-
 log = logging.getLogger(__name__)
 
 
@@ -109,24 +107,8 @@ def train(settings: TrainSettings, *, progress: bool = False) -> TrainingResult:
 
 
 def initial_model(settings: TrainSettings) -> nn.Module:
-    """Build the network by name, with random weights by the seed or with given ones.
-
-    Parameters
-    ----------
-    settings : TrainSettings
-        ``architecture, model_args, weights, seed``.
-
-    Returns
-    -------
-    torch.nn.Module
-        On the CPU.
-
-    Raises
-    ------
-    WeightsError
-        The weights are of another architecture, or do not fit.
-    """
-    from phasenet_das.models.zoo import build_model, load_weights
+    """Build the network by name, with random weights by the seed or with given ones."""
+    from phasenet_das.models.weights import build_model, load_weights
 
     if settings.weights is None:
         with torch.random.fork_rng(devices=[]):

@@ -11,8 +11,6 @@ from scipy.ndimage import convolve1d
 from phasenet_das.errors import ConfigError
 from phasenet_das.training.sample import Sample
 
-__all__ = ["align_arrivals", "refine_arrivals", "refine_sample"]
-
 _ROUNDS = 5
 _ALIGN_ROUNDS = 3
 _MIN_CORRELATION = 0.6
@@ -32,26 +30,7 @@ def refine_arrivals(
     weights by distance times bisquare weights by residual, renewed a few times (Cleveland 1979, locally
     weighted regression). Picks far from the line are dropped rather than moved.
 
-    Parameters
-    ----------
-    times : numpy.ndarray, shape (channel,), float64
-        Picks in samples; what is not finite is no pick.
-    half_width : int
-        Reach of the fit to each side, channels.
-    max_residual : float
-        Picks farther than this from the fit become NaN, samples.
-    min_scale : float
-        Residuals are not taken for smaller than this when outliers are sought, samples.
-
-    Returns
-    -------
-    numpy.ndarray, shape (channel,), float64
-        Refined picks; what is not finite is as it was. With fewer than 4 picks in reach a pick stays.
-
-    Raises
-    ------
-    ConfigError
-        `half_width` is less than 1.
+    `times` (channel,) float64. Returns (channel,) float64.
     """
     if half_width < 1:
         raise ConfigError(f"half_width: found {half_width}, expected 1 channel or more.")
@@ -96,22 +75,7 @@ def align_arrivals(data: np.ndarray, times: np.ndarray, *, half_width: int, wind
     largest correlation; then again, as in adaptive stacking (Rawlinson & Kennett 2004). The mean shift of a
     neighbourhood is taken out: correlation tells differences, not where the onset is.
 
-    Parameters
-    ----------
-    data : numpy.ndarray, shape (channel, time), float32
-        Samples.
-    times : numpy.ndarray, shape (channel,), float64
-        Picks in samples; what is not finite is no pick.
-    half_width : int
-        Neighbours to each side, channels.
-    window : int
-        Samples compared from the pick on; a quarter more before it.
-
-    Returns
-    -------
-    numpy.ndarray, shape (channel,), float64
-        Aligned picks. A pick stays where the correlation is below 0.6, or asks for more than a quarter of
-        the window, or the window leaves the data.
+    `data` (channel, time) float32; `times` (channel,) float64. Returns (channel,) float64.
     """
     lead, reach = round(_LEAD * window), max(1, round(_MAX_SHIFT * window))
     margin = lead + reach
@@ -182,24 +146,7 @@ def _best_shift(wave: np.ndarray, pattern: np.ndarray, reach: int) -> tuple[np.n
 def refine_sample(
     sample: Sample, *, half_width: int, max_residual_s: float, align_window_s: float = 0.0
 ) -> Sample:
-    """Refine every event and phase of a sample.
-
-    Parameters
-    ----------
-    sample : Sample
-        With arrivals of single-channel picks.
-    half_width : int
-        Reach of the fit to each side, channels.
-    max_residual_s : float
-        Picks farther than this from the fit are dropped: nobody knows, rather than noise.
-    align_window_s : float
-        Then align waveforms over this time after the pick; 0 for not.
-
-    Returns
-    -------
-    Sample
-        Same data.
-    """
+    """Refine every event and phase of a sample."""
     rows = sample.arrivals.reshape(-1, sample.arrivals.shape[2])
     limit, window = max_residual_s / sample.dt_s, round(align_window_s / sample.dt_s)
     refined = [refine_arrivals(row, half_width=half_width, max_residual=limit) for row in rows]

@@ -13,25 +13,11 @@ from gamma.errors import nearest_name
 from phasenet_das.config import TrainSettings
 from phasenet_das.errors import ConfigError
 
-__all__ = ["MovingAverage", "freeze_parts", "learning_rate", "masked_loss_sum", "train_mode"]
-
 
 def masked_loss_sum(logits: Tensor, targets: Tensor, mask: Tensor, weights: Sequence[float]) -> Tensor:
     """Sum the cross-entropy over the pixels that count.
 
-    Parameters
-    ----------
-    logits, targets : torch.Tensor, shape (batch, 3, channel, time)
-        Scores of the network, and probabilities that sum to one.
-    mask : torch.Tensor, shape (batch, channel, time)
-        One where the loss counts.
-    weights : sequence of float
-        Weights of noise, P and S.
-
-    Returns
-    -------
-    torch.Tensor, shape ()
-        The sum, not the mean: how many pixels count is known only when all ranks have been asked.
+    `logits` and `targets` (batch, 3, channel, time); `mask` (batch, channel, time). Returns ().
     """
     log_probability = torch.log_softmax(logits.float(), dim=1)
     factor = torch.tensor(weights, device=logits.device).view(1, -1, 1, 1)
@@ -40,20 +26,7 @@ def masked_loss_sum(logits: Tensor, targets: Tensor, mask: Tensor, weights: Sequ
 
 
 def learning_rate(step: int, settings: TrainSettings) -> float:
-    """Give the learning rate of a step: linear warm-up, then a cosine (Loshchilov & Hutter 2017, eq. 5).
-
-    Parameters
-    ----------
-    step : int
-        From 0.
-    settings : TrainSettings
-        Of the training.
-
-    Returns
-    -------
-    float
-        Depends on nothing else, so that there is no state to save.
-    """
+    """Give the learning rate of a step: linear warm-up, then a cosine (Loshchilov & Hutter 2017, eq. 5)."""
     if step < settings.warmup_steps:
         return settings.learning_rate * (step + 1) / settings.warmup_steps
     progress = (step - settings.warmup_steps) / max(settings.steps - settings.warmup_steps, 1)
@@ -62,15 +35,7 @@ def learning_rate(step: int, settings: TrainSettings) -> float:
 
 
 class MovingAverage:
-    """Exponential moving average of a network's weights; buffers are copied.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        Where it starts.
-    decay : float
-        Memory; early on it is shorter, (1 + n) / (10 + n) after n updates.
-    """
+    """Exponential moving average of a network's weights; buffers are copied."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.model = copy.deepcopy(model).requires_grad_(False).eval()
@@ -78,15 +43,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
-        """Take the weights of a step in.
-
-        Parameters
-        ----------
-        model : torch.nn.Module
-            The network after the step.
-        step : int
-            Number of updates before.
-        """
+        """Take the weights of a step in."""
         decay = min(self.decay, (1 + step) / (10 + step))
         for mean, value in zip(self.model.parameters(), model.parameters(), strict=True):
             mean.lerp_(value.detach(), 1 - decay)
@@ -95,25 +52,7 @@ class MovingAverage:
 
 
 def freeze_parts(model: nn.Module, parts: Sequence[str]) -> list[str]:
-    """Exclude parts of a network from training.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        Its parameters no longer ask for gradients where they are frozen.
-    parts : sequence of str
-        Names of submodules or parameters, such as ``encoder`` or ``encoder.0``.
-
-    Returns
-    -------
-    list of str
-        Names of the frozen parameters.
-
-    Raises
-    ------
-    ConfigError
-        A part does not exist, or nothing is left to train.
-    """
+    """Exclude parts of a network from training."""
     named = dict(model.named_parameters())
     frozen: list[str] = []
     for part in parts:
@@ -130,15 +69,7 @@ def freeze_parts(model: nn.Module, parts: Sequence[str]) -> list[str]:
 
 
 def train_mode(model: nn.Module, frozen: Sequence[str]) -> None:
-    """Put a network into training mode, but for the batch norms of frozen parts.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        The network.
-    frozen : sequence of str
-        From :func:`freeze_parts`.
-    """
+    """Put a network into training mode, but for the batch norms of frozen parts."""
     model.train()
     asleep = {name.rpartition(".")[0] for name in frozen}
     for name, module in model.named_modules():

@@ -8,8 +8,6 @@ import numpy as np
 
 from phasenet_das.errors import DataFormatError
 
-__all__ = ["PHASES", "Sample"]
-
 PHASES = ("P", "S")
 """Phases along the second axis of ``Sample.arrivals``."""
 

@@ -22,9 +22,6 @@ from phasenet_das.training.sample import Sample
 from phasenet_das.training.split import split_groups, split_windows
 from phasenet_das.training.windows import TrainingWindow, find_windows
 
-__all__ = ["NoiseSource", "SectionSource", "Source", "WindowSource", "context_samples", "make_sources"]
-
-
 _LABELS_KEPT = 512
 _FEWEST_ROWS = 16  # that are left when neighbours are averaged, as in picking
 
@@ -45,17 +42,7 @@ class Source(Protocol):
 
 
 class WindowSource:
-    """Pieces of training windows, read from disk one by one and never kept.
-
-    Parameters
-    ----------
-    windows : sequence of TrainingWindow
-        Each gives one or more samples an epoch.
-    data : TrainDataSettings
-        Shape, rate and refinement.
-    stretch : AugmentSettings
-        How far samples are stretched.
-    """
+    """Pieces of training windows, read from disk one by one and never kept."""
 
     def __init__(
         self, windows: Sequence[TrainingWindow], data: TrainDataSettings, stretch: AugmentSettings
@@ -72,22 +59,7 @@ class WindowSource:
         return len(self._window)
 
     def draw(self, epoch: int, number: int, rng: np.random.Generator) -> Sample:  # noqa: ARG002
-        """Read a piece of one window, most often around a pick, averaged, stretched and brought to the rate.
-
-        Parameters
-        ----------
-        epoch : int
-            Not used: `rng` differs between epochs.
-        number : int
-            Which sample of which window.
-        rng : numpy.random.Generator
-            Random stream.
-
-        Returns
-        -------
-        Sample
-            Of the shape of the settings, with context on both sides in time.
-        """
+        """Read a piece of one window, most often around a pick; average, stretch and resample it."""
         window, data = self.windows[self._window[number]], self.data
         dt_s = 1.0 / data.sampling_rate_hz
         space, time, average = draw_stretch(self.stretch, rng)
@@ -124,15 +96,7 @@ class WindowSource:
 
 
 class SectionSource:
-    """Sections simulated of seismometer records, new ones each epoch.
-
-    Parameters
-    ----------
-    sections : RecordSections
-        See :func:`phasenet_das.simulate.from_records`.
-    per_epoch : int
-        Sections an epoch.
-    """
+    """Sections simulated of seismometer records, new ones each epoch."""
 
     def __init__(self, sections: RecordSections, per_epoch: int) -> None:
         self.sections, self.per_epoch = sections, per_epoch
@@ -142,35 +106,14 @@ class SectionSource:
         return self.per_epoch
 
     def draw(self, epoch: int, number: int, rng: np.random.Generator) -> Sample:  # noqa: ARG002
-        """Simulate one section.
-
-        Parameters
-        ----------
-        epoch, number : int
-            Together the section's number.
-        rng : numpy.random.Generator
-            Not used: a section has its own stream.
-
-        Returns
-        -------
-        Sample
-            Its arrivals are the truth: where there is none, none is in the data.
-        """
+        """Simulate one section."""
         section = self.sections[epoch * self.per_epoch + number]
         arrivals = np.stack([section.p_sample, section.s_sample], axis=1)
         return Sample.of(section.data, np.where(np.isnan(arrivals), np.inf, arrivals), section.dt_s)
 
 
 class NoiseSource:
-    """Noise to mix in: pieces of real recordings and simulated fields.
-
-    Parameters
-    ----------
-    data : TrainDataSettings
-        Shape, rate and folder.
-    seed : int
-        Seed.
-    """
+    """Noise to mix in: pieces of real recordings and simulated fields."""
 
     def __init__(self, data: TrainDataSettings, seed: int) -> None:
         real = [] if data.noise is None else load_noise(data.noise, data.sampling_rate_hz)
@@ -181,37 +124,13 @@ class NoiseSource:
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         """Draw the noise of one sample.
 
-        Parameters
-        ----------
-        rng : numpy.random.Generator
-            Random stream.
-
-        Returns
-        -------
-        numpy.ndarray, shape (channel, time), float32
-            About unit rms.
+        Returns (channel, time) float32.
         """
         return self._noise.draw(rng, vehicles=bool(rng.random() < 0.2))
 
 
 def make_sources(settings: TrainSettings) -> tuple[list[Source], list[Source]]:
-    """Open all sources of the settings, split by event.
-
-    Parameters
-    ----------
-    settings : TrainSettings
-        Of the training.
-
-    Returns
-    -------
-    training, validation : list of Source
-        No event, and no record, is in both.
-
-    Raises
-    ------
-    ConfigError
-        There is nothing to train on.
-    """
+    """Open all sources of the settings, split by event."""
     data = settings.data
     training: list[Source] = []
     validation: list[Source] = []
@@ -265,16 +184,6 @@ def context_samples(data: TrainDataSettings) -> int:
 
     The moving normalisation looks half a window to both sides: with that much context, a sample comes out
     as it would from a long recording. The context is cut off before the network sees the sample.
-
-    Parameters
-    ----------
-    data : TrainDataSettings
-        Normalisation and its window.
-
-    Returns
-    -------
-    int
-        Samples; none where each sample is normalised by itself.
     """
     if not data.normalization.startswith("moving"):
         return 0

@@ -9,23 +9,11 @@ import numpy as np
 
 from phasenet_das.training.windows import TrainingWindow
 
-__all__ = ["group_by_event", "split_groups", "split_windows"]
-
 
 def group_by_event(windows: Sequence[TrainingWindow], same_event_s: float) -> np.ndarray:
     """Give each window the number of its event.
 
-    Parameters
-    ----------
-    windows : sequence of TrainingWindow
-        Of any cables.
-    same_event_s : float
-        Windows closer in time than this (or overlapping) are of one event; so are those of one ``event_id``.
-
-    Returns
-    -------
-    numpy.ndarray, shape (window,), int64
-        Equal where windows are linked, directly or through others.
+    Returns (window,) int64.
     """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
@@ -50,19 +38,7 @@ def group_by_event(windows: Sequence[TrainingWindow], same_event_s: float) -> np
 def split_groups(names: Sequence[str], fraction: float, seed: int) -> np.ndarray:
     """Choose groups for validation by the digest of their names.
 
-    Parameters
-    ----------
-    names : sequence of str
-        One a group.
-    fraction : float
-        Share for validation; at least one group when there are two or more and the share is not zero.
-    seed : int
-        Seed.
-
-    Returns
-    -------
-    numpy.ndarray, shape (group,), bool
-        True for validation. Does not depend on the order of the names.
+    Returns (group,) bool.
     """
     digests = [hashlib.sha256(f"{seed}:{name}".encode()).hexdigest() for name in names]
     count = int(np.ceil(fraction * len(names))) if len(names) > 1 else 0
@@ -74,24 +50,7 @@ def split_groups(names: Sequence[str], fraction: float, seed: int) -> np.ndarray
 def split_windows(
     windows: Sequence[TrainingWindow], fraction: float, *, same_event_s: float, seed: int
 ) -> tuple[list[TrainingWindow], list[TrainingWindow]]:
-    """Split windows by event.
-
-    Parameters
-    ----------
-    windows : sequence of TrainingWindow
-        All of them.
-    fraction : float
-        Share of the events for validation.
-    same_event_s : float
-        See :func:`group_by_event`.
-    seed : int
-        Seed.
-
-    Returns
-    -------
-    training, validation : list of TrainingWindow
-        No event is in both.
-    """
+    """Split windows by event."""
     if not windows:
         return [], []
     group = group_by_event(windows, same_event_s)

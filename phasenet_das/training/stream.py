@@ -22,8 +22,6 @@ from phasenet_das.training.labels import make_mask, make_targets
 from phasenet_das.training.sample import Sample
 from phasenet_das.training.sources import NoiseSource, Source
 
-__all__ = ["Batch", "Key", "SampleOrder", "TrainingSamples", "collate", "make_loader", "normalize"]
-
 
 class Key(NamedTuple):
     """Which sample: the epoch, and its number in all sources."""
@@ -47,19 +45,6 @@ class SampleOrder:
     All samples come once an epoch, in an order drawn for it. Steps take `world * accumulate * batch_size`
     samples each, running on over the ends of epochs, so that the samples of a step do not depend on how many
     ranks share them.
-
-    Parameters
-    ----------
-    num_samples : int
-        Samples of an epoch.
-    batch_size, accumulate : int
-        Samples of a batch, batches of a step, of each rank.
-    rank, world : int
-        Which rank of how many.
-    seed : int
-        Seed.
-    first_step, last_step : int
-        Half-open range of steps.
     """
 
     def __init__(
@@ -98,19 +83,7 @@ class SampleOrder:
 
 
 class TrainingSamples(Dataset[tuple[Key, Tensor, Tensor, Tensor]]):
-    """Samples by key: drawn, varied, normalised and labelled.
-
-    Parameters
-    ----------
-    sources : sequence of Source
-        Where they come from; numbers run through all of them.
-    settings : TrainSettings
-        Of the training.
-    noise : NoiseSource, optional
-        Noise to mix in.
-    varied : bool
-        Whether samples are varied; those of validation are not.
-    """
+    """Samples by key: drawn, varied, normalised and labelled."""
 
     def __init__(
         self,
@@ -128,19 +101,7 @@ class TrainingSamples(Dataset[tuple[Key, Tensor, Tensor, Tensor]]):
         return self._ends[-1] if self._ends else 0
 
     def sample(self, key: Key) -> Sample:
-        """Draw one sample.
-
-        Parameters
-        ----------
-        key : Key
-            Which.
-
-        Returns
-        -------
-        Sample
-            Normalised, then cut to the length of the settings: what a source gives beyond it, evenly on
-            both sides, is context for the normalisation. The same in any process.
-        """
+        """Draw one sample."""
         purpose = "sample" if self.varied else "validation"
         rng = generator(self.settings.seed, purpose, *key)
         sample = self._draw(key, rng)
@@ -171,20 +132,7 @@ class TrainingSamples(Dataset[tuple[Key, Tensor, Tensor, Tensor]]):
 
 
 def normalize(sample: Sample, data: TrainDataSettings) -> Sample:
-    """Bring amplitudes to what the network sees.
-
-    Parameters
-    ----------
-    sample : Sample
-        Any amplitude.
-    data : TrainDataSettings
-        Which normalisation.
-
-    Returns
-    -------
-    Sample
-        Silent channels stay zero.
-    """
+    """Bring amplitudes to what the network sees."""
     values = sample.data
     if data.normalization.startswith("moving"):
         from phasenet_das.picking.normalization import moving_normalization
@@ -204,18 +152,7 @@ def normalize(sample: Sample, data: TrainDataSettings) -> Sample:
 
 
 def collate(items: Sequence[tuple[Key, Tensor, Tensor, Tensor]]) -> Batch:
-    """Put samples into one batch.
-
-    Parameters
-    ----------
-    items : sequence of tuple
-        As ``TrainingSamples`` gives them.
-
-    Returns
-    -------
-    Batch
-        Tensors with a first axis for the sample.
-    """
+    """Put samples into one batch."""
     keys, data, targets, mask = zip(*items, strict=True)
     return Batch(torch.stack(data), torch.stack(targets), torch.stack(mask), tuple(keys))
 
@@ -223,24 +160,7 @@ def collate(items: Sequence[tuple[Key, Tensor, Tensor, Tensor]]) -> Batch:
 def make_loader(
     samples: TrainingSamples, order: SampleOrder, num_workers: int, device: str
 ) -> DataLoader[Batch]:
-    """Make the loader of one rank.
-
-    Parameters
-    ----------
-    samples : TrainingSamples
-        All samples.
-    order : SampleOrder
-        Which of them, when.
-    num_workers : int
-        Processes that prepare samples; they change nothing but speed.
-    device : str
-        Where the batches go: CUDA takes them from pinned memory.
-
-    Returns
-    -------
-    torch.utils.data.DataLoader
-        Of batches.
-    """
+    """Make the loader of one rank."""
     return DataLoader(
         samples,  # type: ignore[arg-type] # batches are collated tensors
         batch_sampler=order,

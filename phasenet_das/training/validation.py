@@ -9,7 +9,7 @@ from torch import nn
 
 from phasenet_das.config import TrainSettings
 from phasenet_das.evaluate.calibration import fit_calibration, scored_residuals
-from phasenet_das.evaluate.matching import match_picks
+from phasenet_das.matching import match_picks
 from phasenet_das.models.calibration import PickCalibration
 from phasenet_das.picking.peaks import find_peaks, sub_sample_offset
 from phasenet_das.training.ddp import World, sum_over_ranks
@@ -17,8 +17,6 @@ from phasenet_das.training.labels import make_mask, make_targets
 from phasenet_das.training.optimization import masked_loss_sum
 from phasenet_das.training.sample import PHASES, Sample
 from phasenet_das.training.stream import Key, TrainingSamples
-
-__all__ = ["calibrate", "found_picks", "true_picks", "validate"]
 
 _SEPARATION_S = 0.5
 _FAINT_SCORE = 0.05  # a calibration covers picks below any sensible threshold
@@ -28,26 +26,7 @@ _FAINT_SCORE = 0.05  # a calibration covers picks below any sensible threshold
 def validate(
     model: nn.Module, samples: TrainingSamples, settings: TrainSettings, world: World
 ) -> dict[str, float]:
-    """Score a network on the fixed validation samples, shared out over the ranks.
-
-    Parameters
-    ----------
-    model : torch.nn.Module
-        In evaluation mode.
-    samples : TrainingSamples
-        Not varied: number i is the same sample each time.
-    settings : TrainSettings
-        Number of samples, threshold, tolerances.
-    world : World
-        This process.
-
-    Returns
-    -------
-    dict
-        ``loss``, and for P and S ``precision, recall, f1, bias_s, std_s, mae_s`` as ``p_f1`` and so on (NaN
-        where nothing was picked or true); ``f1`` is their mean. The same on all ranks. Picks and labels where
-        labels cannot be trusted count neither way.
-    """
+    """Score a network on the fixed validation samples, shared out over the ranks."""
     numbers = range(world.rank, min(settings.validation_samples, len(samples)), world.size)
     sums = np.zeros(2)
     truth, picks = [_table(0, [])], [_table(0, [])]
@@ -70,18 +49,7 @@ def validate(
 def calibrate(
     model: nn.Module, samples: TrainingSamples, settings: TrainSettings, world: World
 ) -> PickCalibration:
-    """Measure on the fixed validation samples what the scores of a network are worth.
-
-    Parameters
-    ----------
-    model, samples, settings, world
-        See :func:`validate`; all samples are scored by this process.
-
-    Returns
-    -------
-    PickCalibration
-        By phase; empty when the samples hold too few picks.
-    """
+    """Measure on the fixed validation samples what the scores of a network are worth."""
     tables = []
     for number in range(min(settings.validation_samples, len(samples))):
         sample = samples.sample(Key(0, number))
@@ -120,17 +88,7 @@ def _score(
 def true_picks(sample: Sample, mask: np.ndarray) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """List the labels that count.
 
-    Parameters
-    ----------
-    sample : Sample
-        The sample.
-    mask : numpy.ndarray, shape (channel, time)
-        One where labels can be trusted.
-
-    Returns
-    -------
-    list of (phase, channel, time in s)
-        One entry a phase.
+    `mask` (channel, time).
     """
     found = []
     for code, phase in enumerate(PHASES):
@@ -147,21 +105,7 @@ def found_picks(
 ) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Pick a sample where labels can be trusted.
 
-    Parameters
-    ----------
-    scores : numpy.ndarray, shape (3, channel, time)
-        Probabilities of noise, P and S.
-    mask : numpy.ndarray, shape (channel, time)
-        One where labels can be trusted.
-    min_score : float
-        Threshold.
-    dt_s : float
-        Sampling interval.
-
-    Returns
-    -------
-    list of (phase, channel, time in s)
-        One entry a phase.
+    `scores` (3, channel, time); `mask` (channel, time).
     """
     found = []
     for phase, score in zip(PHASES, scores[1:], strict=True):

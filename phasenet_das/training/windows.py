@@ -10,20 +10,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from phasenet_das.columns import TEXT_COLUMNS
 from phasenet_das.errors import ConfigError, DataFormatError, MissingMetadataError, TableError
 from phasenet_das.io.hdf5 import is_quakeflow, open_quakeflow, write_quakeflow
 from phasenet_das.io.inputs import find_recordings
 from phasenet_das.io.recording import Recording
 from phasenet_das.io.timing import believable
 from phasenet_das.tables import PICK_COLUMNS, conform, read_picks, write_table
+from phasenet_das.tables.columns import TEXT_COLUMNS
 from phasenet_das.training.labels import arrivals_of_picks
 from phasenet_das.training.sample import Sample
 
 if TYPE_CHECKING:
     from dascore import Patch
 
-__all__ = ["TrainingWindow", "find_windows", "open_window", "write_window"]
 
 _TABLE_ENDINGS = (".picks.parquet", ".parquet", ".picks.csv", ".csv")
 _HDF5 = (".h5", ".hdf5")

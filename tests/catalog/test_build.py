@@ -22,7 +22,7 @@ from phasenet_das.tables import (
     read_events,
     read_picks,
 )
-from tests.workflow.cables import channel_table, event_picks
+from tests.pipeline.cables import channel_table, event_picks
 
 ORIGIN = pd.Timestamp("2024-01-01T00:01:00", tz="UTC")
 

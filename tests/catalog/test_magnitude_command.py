@@ -15,8 +15,8 @@ from phasenet_das.catalog import read_magnitude_scale
 from phasenet_das.cli import app
 from phasenet_das.config import ReportSettings
 from phasenet_das.errors import ConfigError, TableError, UnitError
+from phasenet_das.pipeline.catalog import publish_catalog
 from phasenet_das.tables import read_events, read_metadata, write_table
-from phasenet_das.workflow.catalog import publish_catalog
 from tests.catalog.test_magnitude import A_B, world
 
 

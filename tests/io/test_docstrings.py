@@ -11,7 +11,7 @@ import phasenet_das
 
 PACKAGE = Path(phasenet_das.__file__).parent
 MODULES = sorted(
-    path.relative_to(PACKAGE) for name in ("io", "workflow") for path in (PACKAGE / name).glob("*.py")
+    path.relative_to(PACKAGE) for name in ("io", "pipeline") for path in (PACKAGE / name).glob("*.py")
 )
 
 

@@ -15,7 +15,7 @@ from phasenet_das import io
 from phasenet_das.cli import app
 from phasenet_das.config import load_config
 from phasenet_das.errors import ConfigError, WeightsError
-from phasenet_das.models import zoo
+from phasenet_das.models import weights as zoo
 from phasenet_das.training import __main__ as command
 from phasenet_das.training import cut_windows, open_window
 from phasenet_das.training.labels import make_mask

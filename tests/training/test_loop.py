@@ -17,7 +17,7 @@ import torch
 
 from phasenet_das.config import TrainSettings
 from phasenet_das.errors import ConfigError, WeightsError
-from phasenet_das.models import zoo
+from phasenet_das.models import weights as zoo
 from phasenet_das.training.ddp import World
 from phasenet_das.training.loop import Trainer, TrainingResult, overfit_one_batch
 from phasenet_das.training.optimization import MovingAverage, freeze_parts, learning_rate, masked_loss_sum

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from phasenet_das.config import load_config
-from phasenet_das.workflow.blocks import read_index
-from phasenet_das.workflow.plan import FINAL, Plan
-from phasenet_das.workflow.running import RUN_VARIABLE, RunLock
+from phasenet_das.pipeline.blocks import read_index
+from phasenet_das.pipeline.plan import FINAL, Plan
+from phasenet_das.pipeline.running import RUN_VARIABLE, RunLock
 
 CONFIG = load_config(config)
 PLAN = Plan(CONFIG)

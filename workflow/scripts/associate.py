@@ -4,9 +4,9 @@ from pathlib import Path
 
 from gamma import AssociationConfig
 from phasenet_das.config import ScatterSettings
-from phasenet_das.joblog import job_log
-from phasenet_das.workflow.blocks import read_index
-from phasenet_das.workflow.events import AssociatedBlock, associate_block
+from phasenet_das.pipeline.blocks import read_index
+from phasenet_das.pipeline.events import AssociatedBlock, associate_block
+from phasenet_das.pipeline.log import job_log
 
 if __name__ == "__main__":  # worker processes import this file
     with job_log(snakemake.log[0]):

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from phasenet_das.config import ReportSettings
-from phasenet_das.joblog import job_log
-from phasenet_das.workflow.catalog import publish_catalog
+from phasenet_das.pipeline.catalog import publish_catalog
+from phasenet_das.pipeline.log import job_log
 
 if __name__ == "__main__":  # worker processes import this file
     with job_log(snakemake.log[0]):

@@ -1,8 +1,8 @@
 """Hold picks and events against what is known."""
 
 from phasenet_das.config import EvaluationSettings
-from phasenet_das.joblog import job_log
-from phasenet_das.workflow.scores import evaluate_run
+from phasenet_das.pipeline.log import job_log
+from phasenet_das.pipeline.scores import evaluate_run
 
 if __name__ == "__main__":  # worker processes import this file
     with job_log(snakemake.log[0]):

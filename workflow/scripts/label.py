@@ -1,9 +1,9 @@
 """Cut the training windows of a block, with kept and rejected picks."""
 
 from phasenet_das.config import DataSettings, ScatterSettings, SelfTrainingSettings
-from phasenet_das.joblog import job_log
-from phasenet_das.workflow.blocks import TRAINING, read_index
-from phasenet_das.workflow.labels import cut_block
+from phasenet_das.pipeline.blocks import TRAINING, read_index
+from phasenet_das.pipeline.labels import cut_block
+from phasenet_das.pipeline.log import job_log
 
 if __name__ == "__main__":  # worker processes import this file
     with job_log(snakemake.log[0]):

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from phasenet_das.joblog import job_log
+from phasenet_das.pipeline.blocks import read_index
+from phasenet_das.pipeline.events import AssociatedBlock, merge_blocks
+from phasenet_das.pipeline.log import job_log
+from phasenet_das.pipeline.picks import join_coverage
 from phasenet_das.tables import write_table
-from phasenet_das.workflow.blocks import read_index
-from phasenet_das.workflow.events import AssociatedBlock, merge_blocks
-from phasenet_das.workflow.picks import join_coverage
 
 if __name__ == "__main__":  # worker processes import this file
     with job_log(snakemake.log[0]):

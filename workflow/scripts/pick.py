@@ -1,9 +1,9 @@
 """Pick a block of one cable."""
 
 from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings, ScatterSettings
-from phasenet_das.joblog import job_log
-from phasenet_das.workflow.blocks import read_index
-from phasenet_das.workflow.picks import pick_block
+from phasenet_das.pipeline.blocks import read_index
+from phasenet_das.pipeline.log import job_log
+from phasenet_das.pipeline.picks import pick_block
 
 if __name__ == "__main__":  # worker processes import this file
     with job_log(snakemake.log[0]):

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from phasenet_das.config import load_config
-from phasenet_das.joblog import job_log
-from phasenet_das.run_report import write_run_report
+from phasenet_das.pipeline.log import job_log
+from phasenet_das.report.run import write_run_report
 
 if __name__ == "__main__":  # worker processes import this file
     with job_log(snakemake.log[0]):

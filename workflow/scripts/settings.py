@@ -1,7 +1,7 @@
 """Save the effective settings with the results."""
 
 from phasenet_das.config import load_config, write_config
-from phasenet_das.joblog import job_log
+from phasenet_das.pipeline.log import job_log
 
 if __name__ == "__main__":  # worker processes import this file
     with job_log(snakemake.log[0]):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from phasenet_das.joblog import job_log
+from phasenet_das.pipeline.log import job_log
 from phasenet_das.simulate import scenario, simulate
 
 if __name__ == "__main__":  # worker processes import this file

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from phasenet_das.config import TrainSettings
-from phasenet_das.joblog import job_log
-from phasenet_das.workflow.student import train_student
+from phasenet_das.pipeline.log import job_log
+from phasenet_das.pipeline.student import train_student
 
 if __name__ == "__main__":  # worker processes import this file
     with job_log(snakemake.log[0]):

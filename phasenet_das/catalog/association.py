@@ -1,0 +1,249 @@
+"""From picks to a catalog: associate, and write the tables that belong together."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from phasenet_das.catalog.catalog_csv import write_catalog_csv
+from phasenet_das.catalog.obspy_events import write_quakeml
+from phasenet_das.config import ReportSettings
+from phasenet_das.errors import ChannelGeometryError
+from phasenet_das.tables import EVENT_COLUMNS, PICK_COLUMNS, atomic_path, conform, write_table
+from phasenet_das.tables.channels import receivers_of, within_recording
+
+if TYPE_CHECKING:
+    from gamma import AssociationConfig, AssociationResult
+
+
+log = logging.getLogger(__name__)
+
+_RECEIVER = ["station_id", "channel_index"]
+_MOST_RUNS = 8
+
+
+def associate_picks(
+    picks: pd.DataFrame,
+    channels: pd.DataFrame | None = None,
+    settings: AssociationConfig | None = None,
+    *,
+    workers: int = 1,
+) -> AssociationResult:
+    """Group picks into events and locate them.
+
+    Parameters
+    ----------
+    picks : pandas.DataFrame
+        The pick table, of one or several cables and of seismometers.
+    channels : pandas.DataFrame, optional
+        Positions of the receivers (``CHANNEL_COLUMNS``); without them events get an origin time and
+        a distance, but no position.
+    settings : gamma.AssociationConfig, optional
+        The defaults when left out.
+    workers : int
+        Processes; the result does not depend on it.
+
+    Returns
+    -------
+    gamma.AssociationResult
+        ``events``, ``picks`` (the same rows in the same order) and ``summary``.
+
+    Raises
+    ------
+    gamma.errors.GammaError
+        The tables cannot be used; the message says why.
+    ChannelGeometryError
+        There are picks, and none of them is of a receiver in `channels`.
+    """
+    from gamma import AssociationConfig
+
+    if channels is not None:
+        _refuse_unplaced(picks, channels)
+
+    receivers = receivers_of(picks) if channels is None else within_recording(channels, picks)
+    if receivers.empty:  # nothing was picked and nothing is placed: any receiver gives the empty catalog
+        receivers = receivers_of(
+            pd.DataFrame({"station_id": ["none"], "channel_index": 0, "distance_m": 0.0})
+        )
+    result = associate_twice(picks, receivers, settings or AssociationConfig(), explain=True, workers=workers)
+    kept = int((result.picks["event_index"] >= 0).sum())
+    log.info("%d events from %d of %d picks", len(result.events), kept, len(picks))
+    return result
+
+
+def associate_twice(
+    picks: pd.DataFrame,
+    receivers: pd.DataFrame,
+    settings: AssociationConfig,
+    *,
+    explain: bool = False,
+    workers: int = 1,
+) -> AssociationResult:
+    """Associate, and look once more, alone, at the picks that no event explains.
+
+    In a dense sequence the mixture may end with P and S of an event as two events, and refuse both for want
+    of the other phase; with the picks of the other events gone, the event stands out.
+    """
+    import gamma
+
+    first = gamma.associate(picks, receivers, settings, explain=explain, workers=workers)
+    left = (first.picks["event_index"] < 0).to_numpy()
+    if first.events.empty or not left.any():
+        return first
+    rest = picks[left].reset_index(drop=True)
+    second = gamma.associate(rest, receivers, settings, explain=explain, workers=workers)
+    if second.events.empty:
+        return first
+    shift = int(first.events["event_index"].max()) + 1
+    more = second.events.assign(event_index=second.events["event_index"] + shift)
+    events = pd.concat([first.events, more], ignore_index=True)
+    events = events.sort_values(["time", "event_index"], kind="stable", ignore_index=True)
+    number = np.full(int(events["event_index"].max()) + 2, -1)
+    number[events["event_index"]] = np.arange(len(events))
+    table = first.picks.copy()
+    for name in ("event_index", "association_score", "travel_time_residual_s", "reason"):
+        column = table[name].to_numpy(copy=True)
+        again = second.picks[name]
+        column[left] = again.where(again < 0, again + shift) if name == "event_index" else again
+        table[name] = column
+    table["event_index"] = number[table["event_index"]].astype(np.dtype(PICK_COLUMNS["event_index"]))
+    log.info("%d events more among the picks that were left", len(more))
+    summary = first.summary | {
+        "picks_associated": int((table["event_index"] >= 0).sum()),
+        "events": len(events),
+        "events_on_second_look": len(more),
+        "reasons": second.summary["reasons"],
+    }
+    return type(first)(events.assign(event_index=np.arange(len(events))), table, summary)
+
+
+def explain_rejected(result: AssociationResult, receivers: pd.DataFrame | None) -> list[str]:
+    """Say why picks belong to no event.
+
+    Parameters
+    ----------
+    result : gamma.AssociationResult
+        Events, picks and summary.
+    receivers : pandas.DataFrame, optional
+        The channel table that was used.
+
+    Returns
+    -------
+    list of str
+        Lines for a person; empty when every pick has an event.
+    """
+    summary = result.summary
+    lines = []
+    if summary["reasons"]:
+        counts = ", ".join(f"{number} {reason}" for reason, number in summary["reasons"].items())
+        lines.append(f"picks without an event: {counts}")
+    unknown = result.picks[result.picks["reason"] == "unknown station"]
+    if receivers is not None and len(unknown):
+        lines.append(_explain_unplaced(unknown, receivers))
+    return lines
+
+
+def _refuse_unplaced(picks: pd.DataFrame, receivers: pd.DataFrame) -> None:
+    """Refuse a channel table that has no receiver of the picks: it belongs to another cable."""
+    known = pd.MultiIndex.from_frame(receivers[_RECEIVER])
+    if len(picks) and not pd.MultiIndex.from_frame(picks[_RECEIVER]).isin(known).any():
+        raise ChannelGeometryError(_explain_unplaced(picks, receivers))
+
+
+def _explain_unplaced(picks: pd.DataFrame, receivers: pd.DataFrame) -> str:
+    known = sorted(receivers["station_id"].astype(str).unique())
+    missing = []
+    for name, own in picks.groupby("station_id", dropna=False):
+        channels = f" channels {_runs(own['channel_index'].to_numpy())}" if str(name) in known else ""
+        missing.append(f"{name}{channels} ({len(own)} picks)")
+    return (
+        f"No position for {', '.join(missing)}; the channel table holds {', '.join(known) or 'nothing'}. "
+        "Pick with the table's name of the cable (--station-id), or complete the table; channels that it "
+        "marks bad are left out."
+    )
+
+
+def _runs(numbers: np.ndarray) -> str:
+    """Write whole numbers as runs, such as ``3, 50-199``; of many runs the first."""
+    unique = np.unique(numbers)
+    runs = np.split(unique, np.flatnonzero(np.diff(unique) > 1) + 1)
+    text = [f"{run[0]}" if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs[:_MOST_RUNS]]
+    more = f" and {sum(map(len, runs[_MOST_RUNS:]))} more" if len(runs) > _MOST_RUNS else ""
+    return ", ".join(text) + more
+
+
+def write_association(result: AssociationResult, folder: str | Path, metadata: Mapping[str, Any]) -> Path:
+    """Write what an association gave: ``events.parquet``, ``picks.parquet``, ``association.json``.
+
+    Parameters
+    ----------
+    result : gamma.AssociationResult
+        Events, picks and summary.
+    folder : str or pathlib.Path
+        Made when missing.
+    metadata : mapping
+        Provenance, written into each file.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder.
+    """
+    folder = Path(folder)
+    write_table(conform(result.events, EVENT_COLUMNS, "events"), folder / "events.parquet", metadata)
+    write_table(conform(result.picks, PICK_COLUMNS, "picks"), folder / "picks.parquet", metadata)
+    with atomic_path(folder / "association.json") as temporary:
+        temporary.write_text(json.dumps(result.summary, indent=2, sort_keys=True, default=str) + "\n")
+    return folder
+
+
+def write_catalog(
+    events: pd.DataFrame,
+    picks: pd.DataFrame,
+    folder: str | Path,
+    channels: pd.DataFrame | None = None,
+    settings: ReportSettings | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write the catalog for people and other programs: ``catalog.csv`` and ``catalog.xml`` (QuakeML).
+
+    Parameters
+    ----------
+    events, picks : pandas.DataFrame
+        Event table, and picks with their ``event_index``.
+    folder : str or pathlib.Path
+        Made when missing.
+    channels : pandas.DataFrame, optional
+        Positions of the receivers.
+    settings : ReportSettings, optional
+        Network code and thinning.
+    metadata : mapping, optional
+        Provenance, written beside the CSV file; its ``weights_id`` and ``version`` go into QuakeML.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder.
+    """
+    folder, choice, facts = Path(folder), settings or ReportSettings(), dict(metadata or {})
+    folder.mkdir(parents=True, exist_ok=True)
+    write_catalog_csv(events, folder / "catalog.csv", facts)
+    write_quakeml(
+        events,
+        picks,
+        folder / "catalog.xml",
+        channels,
+        max_picks_per_phase=choice.max_picks_per_phase,
+        network=choice.network_code,
+        method_id=facts.get("weights_id"),
+        creation_info={"agency_id": "phasenet-das", "version": str(facts.get("version", ""))}
+        if facts
+        else None,
+    )
+    return folder

@@ -1,0 +1,198 @@
+"""A commented file of settings for a new cable, written after looking at its recordings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from phasenet_das.config import DataSettings, ScatterSettings, load_config
+from phasenet_das.errors import ConfigError, PhaseNetDASError
+from phasenet_das.io.continuous import ContinuousSource, open_continuous
+from phasenet_das.io.inputs import find_recordings
+from phasenet_das.io.segments import Segment
+from phasenet_das.tables import atomic_path
+
+_TABLES = ("channels*.csv", "*das_info*.csv", "*geometry*.csv", "*coords*.csv")
+_TEACHER, _STUDENT = "seisbench:original", "phasenet-das"
+
+_TEXT = """\
+# Settings of the cable in {inputs}, written by 'phasenet-das init' after a look at its files.
+# Every other setting and its default: configs/default.yaml. What would be done:
+#   snakemake --cores 2 --configfile {path} --dry-run
+{found}
+name: {name} # results go to results/{name}
+
+data:
+  inputs: [{inputs}]
+{data}
+
+channels:
+{channels}
+
+pick: # the teacher: a network that looks at one channel at a time
+  weights: {teacher} # 'phasenet-das weights list' names others
+  min_score: 0.3 # lower: more picks, more of them wrong
+{pick}
+
+association:
+  vp_km_s: 6.0 # STATE the velocities of the site, or 'layers'
+  vp_vs_ratio: 1.73
+  depth_range_km: [0.0, 20.0]
+  # max_distance_km: 60.0 # how far outside the cable events are sought
+
+scatter: # one job for each block of time and cable
+  block_s: {block_s:g}
+  overlap_s: {overlap_s:g} # not shorter than the longest travel time
+
+self_training:
+  train: false # true: train a student on what association keeps, and pick again with it
+  rounds: 1
+  processes: 1 # one for each GPU
+
+train: # read when a student is trained
+  weights: {student} # fine-tune the bundled network; remove to begin from nothing
+  augment: {{ average: 16, stretch_time: 2.0 }} # the rows and rates that picking shows it
+  steps: 2000
+  learning_rate: 3.0e-4
+
+report:
+  title: {name}
+"""
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What a look at the recordings has found."""
+
+    source: ContinuousSource | None
+    problem: str
+
+    @property
+    def first(self) -> Segment | None:
+        """The first segment; None where nothing could be opened."""
+        return None if self.source is None or not self.source.segments else self.source.segments[0]
+
+
+def write_first_config(
+    inputs: Sequence[str], path: str | Path, *, name: str | None = None, overwrite: bool = False
+) -> str:
+    """Look at the recordings of a cable, and write a commented file of settings for it."""
+    path = Path(path)
+    if path.exists() and not overwrite:
+        raise ConfigError(f"{path}: exists already. Choose another name with -o, or say --overwrite.")
+    find_recordings(inputs)
+    look = _look(inputs)
+    run = re.sub(r"[^A-Za-z0-9._-]+", "-", name or Path(inputs[0]).resolve().stem) or "cable"
+    found = _found(look)
+    block_s = _block_s(look)
+    text = _TEXT.format(
+        inputs=", ".join(f'"{item}"' for item in inputs),
+        path=path,
+        found="\n".join(f"#   {line}" for line in found.splitlines()),
+        name=run,
+        data="\n".join(_data_lines(look)),
+        channels="\n".join(_channel_lines(inputs)),
+        teacher=_TEACHER,
+        student=_STUDENT,
+        pick="\n".join(_pick_lines(look)),
+        block_s=block_s,
+        overlap_s=min(ScatterSettings().overlap_s, block_s),
+    )
+    with atomic_path(path) as temporary:
+        temporary.write_text(re.sub(r"\n\n\n+", "\n\n", text.replace("\n\n\n", "\n\n")))
+    load_config(path)
+    return found
+
+
+def _look(inputs: Sequence[str]) -> _Look:
+    try:
+        return _Look(open_continuous(inputs, DataSettings()), "")
+    except PhaseNetDASError as error:
+        return _Look(None, str(error))
+
+
+def _found(look: _Look) -> str:
+    if look.source is None or look.first is None:
+        return f"The files cannot be used as they are: {' '.join(look.problem.split())}"
+    first = look.first
+    spacing = _spacing(first)
+    lines = [
+        look.source.summary(),
+        f"{len(first.channel_index)} channels, {first.channel_index.min()} to {first.channel_index.max()}, "
+        + ("of unknown spacing" if spacing is None else f"{spacing:g} m apart")
+        + f"; {1 / first.dt_s:g} Hz; unit {first.unit}",
+    ]
+    return "\n".join(lines)
+
+
+def _spacing(segment: Segment) -> float | None:
+    steps = np.abs(np.diff(segment.distance_m))
+    steps = steps[np.isfinite(steps) & (steps > 0)]
+    return round(float(np.median(steps)), 3) if len(steps) else None
+
+
+def _data_lines(look: _Look) -> list[str]:
+    first = look.first
+    if first is None:
+        return [
+            "  station_id: CABLE",
+            "  # The files do not say all that must be known; STATE what is missing:",
+            '  # start_time: "2024-01-01T00:00:00"',
+            "  # dt_s: 0.01",
+            "  # dx_m: 10.0",
+        ]
+    names = sorted({segment.station_id for segment in look.source.segments}) if look.source else []
+    lines = [f"  station_id: {names[0] or 'CABLE'} # name of the cable in all tables"]
+    if len(names) > 1:
+        lines.append(
+            f"  # The files are of several cables ({', '.join(names)}): give each its own in `cables`."
+        )
+    if _spacing(first) is None:
+        lines.append("  # dx_m: 10.0 # STATE the channel spacing: the files do not say")
+    if first.unit == "unknown":
+        lines.append("  # unit: strain rate # the files do not say; needed for amplitudes only")
+    return lines
+
+
+def _channel_lines(inputs: Sequence[str]) -> list[str]:
+    for item in inputs:
+        folder = Path(item) if Path(item).is_dir() else Path(item).parent
+        for place in (folder, folder.parent):
+            for pattern in _TABLES:
+                tables = sorted(place.glob(pattern))
+                if tables:
+                    return [f"  path: {tables[0]} # channel_index, longitude, latitude, elevation_m"]
+    return [
+        "  # STATE where the channels are, else events get a distance but no position:",
+        "  # path: channels.csv # channel_index, longitude, latitude, elevation_m",
+        "  path: null",
+    ]
+
+
+def _pick_lines(look: _Look) -> list[str]:
+    first = look.first
+    if first is None:
+        return []
+    lines = []
+    rate_hz, spacing = 1 / first.dt_s, _spacing(first)
+    if rate_hz > 250:
+        lines.append("  # rate: native # for kilohertz recordings of events within a few kilometres")
+    if spacing is not None and spacing <= 2:
+        lines.append("  # stack_channels: 4 # channels closer than the gauge length measure nearly the same")
+    words = first.unit.lower()
+    if "strain" in words and not any(sign in words for sign in ("rate", "/s", "/ s")):
+        lines.append("  to_strain_rate: true # the files hold strain; networks know strain rate")
+    return lines
+
+
+def _block_s(look: _Look) -> float:
+    """Choose blocks of about a gigabyte, between a minute and an hour."""
+    first = look.first
+    if first is None:
+        return 3600.0
+    room_s = 2.5e8 * first.dt_s / max(1, len(first.channel_index))
+    return float(np.clip(60 * round(room_s / 60), 60, 3600))

@@ -1,0 +1,158 @@
+"""The order of a run: its stages, which recordings and weights each uses, and where its files lie."""
+
+from __future__ import annotations
+
+import json
+import re
+from importlib.resources import files
+from pathlib import Path
+
+from gamma.errors import nearest_name
+from phasenet_das.config import Config, DataSettings, PickSettings
+from phasenet_das.errors import ChannelGeometryError, TableError, WeightsError
+from phasenet_das.pipeline.blocks import CATALOG, TRAINING, BlockIndex, neighbours, recordings_of
+from phasenet_das.pipeline.student import student_settings
+
+FINAL = "final"
+"""The stage whose events are the catalog."""
+
+_SEISBENCH = re.compile(r"seisbench:[\w.-]+")
+
+
+class Plan:
+    """What a run is made of.
+
+    Each stage picks and associates: ``round1`` with the weights of the settings, ``round2`` with the student
+    that the first round has trained, and so on; ``final`` with the last one. Without training there is
+    ``final`` only, with the weights of the settings.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        rounds = config.self_training.rounds if config.self_training.train else 0
+        self.rounds = [f"round{number + 1}" for number in range(rounds)]
+        self.stages = [*self.rounds, FINAL]
+
+    def results(self, *parts: str) -> str:
+        """Give the path of a result, relative to where the run was started."""
+        return str(self.config.results.joinpath(*parts))
+
+    def kind(self, stage: str) -> str:
+        """Say on which recordings a stage works: those of the catalog, or those to train on."""
+        return CATALOG if stage == FINAL else TRAINING
+
+    def data(self, stage: str, cable: str) -> DataSettings:
+        """Give the settings of a cable's recordings."""
+        return recordings_of(self.config, self.kind(stage))[cable]
+
+    def model(self, stage: str) -> list[str]:
+        """Name the trained weights that a stage needs; none for those of the settings."""
+        before = self.stages.index(stage) - 1
+        return (
+            []
+            if before < 0
+            else [self.results(self.stages[before], "training", "model", "model.safetensors")]
+        )
+
+    def pick_settings(self, stage: str) -> PickSettings:
+        """Say how a stage picks."""
+        weights = self.model(stage)
+        given = self.config.pick
+        if not weights:
+            return given
+        return student_settings(self.config.self_training.student, given, Path(weights[0]).parent)
+
+    def picker_name(self, stage: str) -> str:
+        """Name the network of a stage, for people."""
+        number = self.stages.index(stage)
+        if not self.rounds:
+            return f"network {self.config.pick.weights}"
+        if number == 0:
+            return "teacher"
+        return "student" if len(self.rounds) == 1 else f"student of round {number}"
+
+    def judged_stages(self) -> list[str]:
+        """List the stages whose picks can be held against the truth: those on the catalog's recordings."""
+        return [FINAL] if self.config.self_training.data else self.stages
+
+    def recordings(self) -> list[str]:
+        """Find all files that go in, to be watched for changes; what is not a file is left out."""
+        from phasenet_das.io.inputs import find_recordings
+
+        if self.config.simulated is not None:
+            return [str(self.config.simulated / "data")]
+        found: set[str] = set()
+        for kind in (CATALOG, TRAINING) if self.rounds else (CATALOG,):
+            for data in recordings_of(self.config, kind).values():
+                found.update(find_recordings(data.inputs, data.alternatives))
+        return sorted(path for path in found if Path(path).is_file())
+
+    def check(self) -> None:
+        """Refuse settings that name weights or tables which are not there, before any job runs.
+
+        A table of channels that is ``optional``, or made by the run, may be missing; whether weights can
+        be downloaded is not asked.
+        """
+        _check_weights("pick: weights", self.config.pick.weights)
+        if self.rounds and self.config.train.weights is not None:
+            _check_weights("train: weights", self.config.train.weights)
+        there = self.channel_tables()
+        for name, cable in self.config.cable_settings().items():
+            path = cable.channels.path
+            if path is not None and path not in there and not cable.channels.optional:
+                raise ChannelGeometryError(
+                    f"channels: path: {path}: no such file, expected the channel table of cable '{name}'. "
+                    "Correct the path, leave it out, or say optional: true to go on without positions."
+                )
+        stations = self.config.stations
+        for path in (stations.path, *stations.picks):
+            if path is not None and not Path(path).is_file():
+                raise TableError(f"stations: {path}: no such file. Correct stations.path or stations.picks.")
+
+    def channel_tables(self) -> list[str]:
+        """List the channel and station tables that exist or are made by the run."""
+        cables = self.config.cable_settings().values()
+        paths = [cable.channels.path for cable in cables] + [self.config.stations.path]
+        simulated = self.config.simulated
+        made = {None if simulated is None else str(simulated / "channels.csv")}
+        return sorted({path for path in paths if path is not None and (path in made or Path(path).is_file())})
+
+    def has_truth(self) -> bool:
+        """Say whether there is something to hold the results against."""
+        truth = self.config.truth
+        return truth.picks is not None or truth.events is not None
+
+    def block_pairs(self, index: BlockIndex, stage: str) -> list[tuple[str, str]]:
+        """List cable and block of all picks of a stage."""
+        return index.pairs(self.kind(stage))
+
+    def near_pairs(self, index: BlockIndex, stage: str, block: str) -> list[tuple[str, str]]:
+        """List cable and block of the picks that a block's association needs."""
+        near = set(neighbours(index.names(self.kind(stage)), block, self.config.scatter))
+        return [(cable, name) for cable, name in self.block_pairs(index, stage) if name in near]
+
+    def summary(self) -> str:
+        """Say where the report is and what was reached, for the end of a run."""
+        from phasenet_das.pipeline.scores import three_lines
+
+        lines = []
+        scores = Path(self.results("evaluation.json"))
+        if self.has_truth() and scores.exists():
+            lines += three_lines(json.loads(scores.read_text()))
+        if Path(self.results("report.html")).exists():
+            lines.append(f"The report: {self.results('report.html')}")
+        return "\n".join(lines)
+
+
+def _check_weights(setting: str, name: str) -> None:
+    bundled = [folder.name for folder in (files("phasenet_das.models") / "bundled").iterdir()]
+    path = Path(name)
+    if _SEISBENCH.fullmatch(name) or name in bundled or path.is_file() or (path / "config.json").is_file():
+        return
+    from phasenet_das.models import list_weights  # torch, which is slow to import, only for the message
+
+    hint = nearest_name(name, [*list_weights(), "seisbench:original"])
+    raise WeightsError(
+        f"{setting}: found '{name}', expected a bundled model, seisbench:NAME, a model folder (with "
+        f"config.json) or a checkpoint file that exists.{hint}"
+    )

@@ -1,0 +1,91 @@
+"""The training of a round: on all windows of its blocks, in as many processes as the settings say."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from phasenet_das.config import Config, PickSettings, StudentSettings, TrainSettings, write_config
+from phasenet_das.errors import ConfigError, PhaseNetDASError
+from phasenet_das.pipeline.running import die_with_parent, note_process, wait_for
+from phasenet_das.tables import atomic_path
+
+log = logging.getLogger(__name__)
+
+_ENDINGS = (".h5", ".parquet")
+
+
+def student_settings(student: StudentSettings, given: PickSettings, weights: str | Path) -> PickSettings:
+    """Say how a student picks: by its own settings, with the weights of its training."""
+    return PickSettings(**student.model_dump(), weights=str(weights), device=given.device)
+
+
+def train_student(
+    settings: TrainSettings, windows: Sequence[str | Path], folder: str | Path, *, processes: int = 1
+) -> Path:
+    """Train on the windows of all blocks, or go on where the same training was interrupted."""
+    folder = Path(folder)
+    wait_for(folder / ".process")  # that of a run that was killed may still be saving
+    filled = [str(path) for path in sorted(map(str, windows)) if any(Path(path).glob("*.h5"))]
+    if not filled and not settings.data.windows:
+        raise ConfigError(
+            "no training window: association kept no event. Look at the picks and at association.json; a "
+            "lower pick.min_score, or velocities and distances of association that suit the site, may help."
+        )
+    data = settings.data.model_copy(update={"windows": (*settings.data.windows, *filled)})
+    chosen = settings.model_copy(update={"data": data, "output": str(folder)})
+    config = Config(train=chosen)
+    _forget_another(folder, f"{processes} {chosen.model_dump_json()} {_digest(filled)}")
+    command = [sys.executable]
+    if processes > 1:
+        command += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
+    command += ["-m", "phasenet_das.training", "--config", str(write_config(config, folder / "train.yaml"))]
+    log.info("training on %d folders of windows: %s", len(filled), " ".join(command))
+    _run(command, folder / ".process")
+    return folder / "model"
+
+
+def _run(command: Sequence[str], marker: Path) -> None:
+    """Run a training that saves and ends when this job, or the run that it belongs to, ends."""
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}  # sums in another order would give other weights
+    process = subprocess.Popen(command, env=env, preexec_fn=die_with_parent)  # noqa: S603, PLW1509 - our own
+    note_process(process.pid, marker)
+    signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())  # noqa: ARG005
+    code = process.wait()
+    marker.unlink(missing_ok=True)
+    if code:
+        raise PhaseNetDASError(
+            f"training ended with exit code {code}; what it said stands above. The same command "
+            "goes on from the last checkpoint."
+        )
+
+
+def _digest(folders: Iterable[str]) -> str:
+    """Digest of all windows and labels, by name and content."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        for path in sorted(Path(folder).iterdir()):
+            if path.suffix in _ENDINGS:
+                digest.update(f"{folder}/{path.name} {path.stat().st_size}".encode())
+                with path.open("rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _forget_another(folder: Path, identity: str) -> None:
+    """Throw away the checkpoints of a training of other windows or settings."""
+    marker, text = folder / "made_of.txt", hashlib.sha256(identity.encode()).hexdigest()
+    if folder.exists() and (not marker.exists() or marker.read_text() != text):
+        log.info("%s: windows or settings are others than before: training anew", folder)
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not marker.exists():
+        with atomic_path(marker) as temporary:
+            temporary.write_text(text)

@@ -1,0 +1,430 @@
+"""The pick, event, channel and coverage tables: columns, types, reading and writing.
+
+Names follow PhaseNet and QuakeFlow, so that the tables join theirs. In memory: ``str`` and
+``datetime64[ns, UTC]``; on disk: Parquet with dictionary-encoded strings, or CSV.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from phasenet_das.errors import ChannelGeometryError, TableError
+from phasenet_das.tables.columns import (
+    CHANNEL_COLUMNS,
+    COVERAGE_COLUMNS,
+    EVENT_COLUMNS,
+    PICK_COLUMNS,
+    TEXT_COLUMNS,
+    conform,
+    empty_picks,
+    require_columns,
+)
+from phasenet_das.tables.ids import drop_repeated, make_pick_ids
+
+_PICK_DEFAULTS: dict[str, Any] = {
+    "distance_m": np.nan,
+    "phase_amplitude": np.nan,
+    "event_index": -1,
+    "association_score": np.nan,
+    "travel_time_residual_s": np.nan,
+}
+_METADATA_KEY = b"phasenet_das"
+_PICKS_NEED = ("station_id", "channel_index", "phase_time", "phase_type", "phase_score")
+_CSV_TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """Give a temporary path beside `path` that replaces it only when the block ends well.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        The file to write; its folder is made when missing.
+
+    Yields
+    ------
+    pathlib.Path
+        Where to write.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_table(table: pd.DataFrame, path: str | Path, metadata: Mapping[str, Any] | None = None) -> Path:
+    """Write a table whole or not at all, as Parquet or CSV by the file's ending.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Any table of this module.
+    path : str or pathlib.Path
+        Ends in ``.parquet`` or ``.csv``.
+    metadata : mapping, optional
+        Provenance (see :func:`phasenet_das.tables.provenance.provenance`). Parquet keeps it inside the
+        file; beside a CSV it becomes ``NAME.csv.json``.
+
+    Returns
+    -------
+    pathlib.Path
+        The file written.
+
+    Raises
+    ------
+    TableError
+        The ending is neither ``.parquet`` nor ``.csv``.
+    """
+    path = check_table_name(path)
+    if path.suffix == ".parquet":
+        with atomic_path(path) as temporary:
+            pq.write_table(to_arrow(table, metadata), temporary, compression="zstd")
+        return path
+    with atomic_path(path) as temporary:
+        table.to_csv(temporary, index=False, date_format=_CSV_TIME)
+    if metadata is not None:
+        write_sidecar(path, metadata)
+    return path
+
+
+def check_table_name(path: str | Path) -> Path:
+    """Refuse a name that is not one of a table.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        The file to be written.
+
+    Returns
+    -------
+    pathlib.Path
+        The same.
+
+    Raises
+    ------
+    TableError
+        The ending is neither ``.parquet`` nor ``.csv``.
+    """
+    path = Path(path)
+    if path.suffix not in (".parquet", ".csv"):
+        raise TableError(f"{path}: expected a name that ends in .parquet or .csv, found '{path.suffix}'.")
+    return path
+
+
+def write_sidecar(path: Path, metadata: Mapping[str, Any]) -> None:
+    """Write the provenance of a CSV table beside it."""
+    with atomic_path(path.with_suffix(".csv.json")) as temporary:
+        temporary.write_text(_metadata_text(metadata) + "\n")
+
+
+def to_arrow(table: pd.DataFrame, metadata: Mapping[str, Any] | None = None) -> pa.Table:
+    """Encode a table as it is written to Parquet: words as dictionaries, provenance in the schema.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Any table of this module.
+    metadata : mapping, optional
+        Provenance.
+
+    Returns
+    -------
+    pyarrow.Table
+        Tables of equal columns have equal schemas.
+    """
+    arrow = pa.Table.from_pandas(table, preserve_index=False)
+    text = _metadata_text(metadata or {})
+    arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), _METADATA_KEY: text.encode()})
+    for position, field in enumerate(arrow.schema):
+        if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
+            encoded = arrow.column(position).cast(pa.string()).dictionary_encode()
+            arrow = arrow.set_column(position, field.name, encoded)
+    return arrow
+
+
+def _metadata_text(metadata: Mapping[str, Any]) -> str:
+    return json.dumps(dict(metadata), sort_keys=True, default=str)
+
+
+class PickWriter:
+    """Writes a pick table piece by piece, so that it need not fit in memory; whole or not at all.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Where to write, as given by :func:`atomic_path`; ends in ``.parquet`` or ``.csv``.
+    metadata : mapping
+        Provenance; for a CSV table :func:`write_sidecar` writes it.
+    """
+
+    def __init__(self, path: Path, metadata: Mapping[str, Any]) -> None:
+        self._path, self._metadata = path, metadata
+        self._parquet: pq.ParquetWriter | None = None
+        self.rows = 0
+
+    def write(self, table: pd.DataFrame) -> None:
+        """Append rows.
+
+        Parameters
+        ----------
+        table : pandas.DataFrame
+            With the columns of what was written before.
+        """
+        if self._path.suffix == ".parquet":
+            arrow = to_arrow(table, self._metadata)
+            if self._parquet is None:
+                self._parquet = pq.ParquetWriter(self._path, arrow.schema, compression="zstd")
+            self._parquet.write_table(arrow)
+        else:
+            first = self.rows == 0
+            with self._path.open("w" if first else "a") as file:
+                table.to_csv(file, index=False, header=first, date_format=_CSV_TIME)
+        self.rows += len(table)
+
+    def close(self) -> None:
+        """Finish the file; an empty table when nothing was written."""
+        if self.rows == 0:
+            self.write(empty_picks())
+        if self._parquet is not None:
+            self._parquet.close()
+
+
+def read_metadata(path: str | Path) -> dict[str, Any]:
+    """Read the provenance that :func:`write_table` stored with a table.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        A Parquet or CSV table.
+
+    Returns
+    -------
+    dict
+        Empty when the file carries none.
+    """
+    path = Path(path)
+    if path.suffix == ".parquet":
+        raw = (pq.read_schema(path).metadata or {}).get(_METADATA_KEY)
+        return dict(json.loads(raw)) if raw else {}
+    sidecar = path.with_suffix(path.suffix + ".json")
+    return dict(json.loads(sidecar.read_text())) if sidecar.exists() else {}
+
+
+def _text(column: pd.Series, empty: str = "") -> pd.Series:
+    """Fill the holes of a column of words, which CSV reads as NaN."""
+    return column.astype("object").where(column.notna(), empty).astype("str")
+
+
+def _read(path: str | Path) -> pd.DataFrame:
+    path = Path(path)
+    if not path.exists():
+        raise TableError(f"{path}: no such file.")
+    try:
+        if path.suffix == ".parquet":
+            return pq.read_table(path).to_pandas(strings_to_categorical=False, ignore_metadata=False)
+        return pd.read_csv(path, dtype=TEXT_COLUMNS)
+    except (pa.ArrowInvalid, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise TableError(f"{path}: cannot be read as a table ({error}); expected Parquet or CSV.") from error
+
+
+def read_picks(path: str | Path, station_id: str | None = None) -> pd.DataFrame:
+    """Read a pick table (Parquet or CSV).
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        A file with at least ``station_id, channel_index, phase_time, phase_type, phase_score``.
+        What else the contract names is filled with "unknown" (NaN, -1); ``pick_id`` must be there
+        or is made from the time in nanoseconds.
+    station_id : str, optional
+        Name of the cable where the file does not say it, as that of PhaseNet-DAS does not.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns and types of ``PICK_COLUMNS``; further columns pass through.
+
+    Raises
+    ------
+    TableError
+        The file is not a table, a column is missing or a value does not fit.
+    """
+    table = _read(path)
+    if station_id is not None:
+        named = "station_id" in table.columns
+        table["station_id"] = table["station_id"].fillna(station_id) if named else station_id
+    require_columns(table, _PICKS_NEED, str(path))
+    identified = "pick_id" in table.columns
+    for column, value in {"pick_id": -1, **_PICK_DEFAULTS}.items():
+        if column not in table.columns:
+            table[column] = value
+    table["event_index"] = table["event_index"].fillna(_PICK_DEFAULTS["event_index"])
+    table = conform(table, PICK_COLUMNS, str(path))
+    if not identified:
+        table["pick_id"] = make_pick_ids(
+            table["station_id"].to_numpy(dtype=str),
+            table["channel_index"].to_numpy(),
+            table["phase_type"].to_numpy(dtype=str),
+            table["phase_time"].astype("int64").to_numpy(),
+        )
+    return table
+
+
+def read_pick_tables(paths: Iterable[str | Path], station_id: str | None = None) -> pd.DataFrame:
+    """Read pick tables into one, each pick once.
+
+    Parameters
+    ----------
+    paths : iterable of str or pathlib.Path
+        Files, as for :func:`read_picks`.
+    station_id : str, optional
+        As for :func:`read_picks`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns and types of ``PICK_COLUMNS``; a pick that overlapping files hold stays only where it comes
+        first.
+
+    Raises
+    ------
+    TableError
+        A file cannot be read or lacks a column, or one ``pick_id`` names different picks.
+    """
+    return drop_repeated({str(path): read_picks(path, station_id) for path in paths})
+
+
+def read_events(path: str | Path) -> pd.DataFrame:
+    """Read an event table (Parquet or CSV) as written by this package.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        The file.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns and types of ``EVENT_COLUMNS``; further columns (``magnitude``) pass through.
+
+    Raises
+    ------
+    TableError
+        The file is not a table, a column is missing or a value does not fit.
+    """
+    table = _read(path)
+    if "location_quality" in table.columns:
+        table["location_quality"] = _text(table["location_quality"])
+    return conform(table, EVENT_COLUMNS, str(path))
+
+
+def read_coverage(path: str | Path) -> pd.DataFrame:
+    """Read a coverage table (Parquet or CSV): what was examined, and what was left out and why.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        The file.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns and types of ``COVERAGE_COLUMNS``; times are NaT for what could not be read.
+
+    Raises
+    ------
+    TableError
+        The file is not a table, a column is missing or a value does not fit.
+    """
+    table = _read(path)
+    for name in ("station_id", "reason", "source"):
+        if name in table.columns:
+            table[name] = _text(table[name])
+    return conform(table, COVERAGE_COLUMNS, str(path))
+
+
+def read_channels(path: str | Path, station_id: str | None = None) -> pd.DataFrame:
+    """Read a channel table: one row per receiver, with its coordinates.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        CSV or Parquet with ``channel_index`` (or ``index``), ``longitude``, ``latitude``,
+        ``elevation_m`` and optionally ``station_id``, ``distance_m``, ``status``.
+    station_id : str, optional
+        Name of the cable when the file has no ``station_id`` column.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns and types of ``CHANNEL_COLUMNS``; unknown distance is NaN, ``status`` is ``ok``
+        unless the file says otherwise.
+
+    Raises
+    ------
+    ChannelGeometryError
+        A receiver is named twice, or the file has no station and none was given.
+    TableError
+        A column is missing or a value does not fit.
+    """
+    table = _read(path)
+    if "channel_index" not in table.columns and "index" in table.columns:
+        table = table.rename(columns={"index": "channel_index"})
+    if "station_id" not in table.columns:
+        if station_id is None:
+            raise ChannelGeometryError(
+                f"{path}: no column station_id, and no cable name was given. Add the column, or say "
+                "station_id= (--station-id) when all channels belong to one cable."
+            )
+        table["station_id"] = station_id
+    if "distance_m" not in table.columns:
+        table["distance_m"] = np.nan
+    table["status"] = _text(table["status"], "ok") if "status" in table.columns else "ok"
+    table = conform(table, CHANNEL_COLUMNS, str(path))
+    twice = table.duplicated(["station_id", "channel_index"])
+    if twice.any():
+        row = table.loc[twice].iloc[0]
+        raise ChannelGeometryError(
+            f"{path}: {int(twice.sum())} receiver(s) named twice, first {row.station_id} channel "
+            f"{row.channel_index}. Keep one row for each (station_id, channel_index)."
+        )
+    return table
+
+
+def write_channels(table: pd.DataFrame, path: str | Path) -> Path:
+    """Write a channel table as CSV.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Columns of ``CHANNEL_COLUMNS``.
+    path : str or pathlib.Path
+        Ends in ``.csv``.
+
+    Returns
+    -------
+    pathlib.Path
+        The file written.
+    """
+    return write_table(conform(table, CHANNEL_COLUMNS, "channels"), path)

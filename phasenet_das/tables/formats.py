@@ -1,0 +1,294 @@
+"""Pick tables of other packages, to and from: QuakeFlow, GaMMA, PyOcto, SeisBench, ObsPy.
+
+Those packages know stations, not channels of a cable. On the way out each receiver becomes
+``NETWORK.STATION[.LOCATION]`` with the code that all exports share
+(:func:`phasenet_das.catalog.station_codes`); on the way back, the channel table says which channel a code
+stands for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from gamma import dialects
+from gamma.errors import nearest_name
+from phasenet_das.catalog.codes import station_codes
+from phasenet_das.catalog.prepare import place_stations
+from phasenet_das.errors import ChannelGeometryError, TableError
+from phasenet_das.tables import PICK_COLUMNS, conform, make_pick_ids
+
+_QUAKEFLOW_TIME = "%Y-%m-%dT%H:%M:%S.%f"
+_OPTIONAL = {
+    "distance_m": np.nan,
+    "phase_score": np.nan,
+    "phase_amplitude": np.nan,
+    "event_index": -1,
+    "association_score": np.nan,
+    "travel_time_residual_s": np.nan,
+}
+
+
+def to_quakeflow(picks: pd.DataFrame) -> pd.DataFrame:
+    """Give picks the columns of PhaseNet, PhaseNet-DAS and QuakeFlow.
+
+    Parameters
+    ----------
+    picks : pandas.DataFrame
+        Pick table.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``station_id, channel_index, phase_time`` (ISO text to the microsecond, UTC without a zone, as those
+        programs write it), ``phase_type, phase_score, phase_amplitude, event_index, gamma_score``.
+    """
+    table = conform(picks, PICK_COLUMNS, "picks")
+    out = table[["station_id", "channel_index"]].copy()
+    out["phase_time"] = table["phase_time"].dt.round("us").dt.strftime(_QUAKEFLOW_TIME)
+    out[["phase_type", "phase_score", "phase_amplitude"]] = table[
+        ["phase_type", "phase_score", "phase_amplitude"]
+    ]
+    out["event_index"], out["gamma_score"] = table["event_index"], table["association_score"]
+    return out
+
+
+def from_quakeflow(table: pd.DataFrame, station_id: str | None = None) -> pd.DataFrame:
+    """Take picks of PhaseNet, PhaseNet-DAS or QuakeFlow.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        At least ``phase_time`` (text without a zone is UTC), ``phase_type``, and ``channel_index`` of a cable
+        or ``station_id``; ``phase_score, phase_amplitude`` (or ``phase_amp``), ``event_index, gamma_score``.
+    station_id : str, optional
+        Name of the cable, where the table has only ``channel_index``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The pick table; further columns pass through.
+
+    Raises
+    ------
+    TableError
+        A column is missing, or neither the table nor the caller names the station.
+    """
+    out = table.rename(columns={"gamma_score": "association_score", "phase_amp": "phase_amplitude"})
+    if "station_id" not in out.columns:
+        if station_id is None:
+            raise TableError("picks: no column station_id. Say station_id= to name the cable.")
+        out["station_id"] = station_id
+    return _complete(out)
+
+
+def to_gamma(picks: pd.DataFrame, channels: pd.DataFrame | None = None, network: str = "XX") -> pd.DataFrame:
+    """Give picks the columns of GaMMA: ``id, timestamp, type, prob, amp``.
+
+    Parameters
+    ----------
+    picks : pandas.DataFrame
+        Pick table.
+    channels : pandas.DataFrame, optional
+        Channel table, so that codes do not depend on which channels have picks.
+    network : str, optional
+        Network code of the cables.
+
+    Returns
+    -------
+    pandas.DataFrame
+        In the order of `picks`, with their index; ``timestamp`` is ISO text, UTC without a zone. ``amp`` is
+        the amplitude as it is: GaMMA takes m/s for it.
+    """
+    coded = _coded(picks, channels, network)
+    time = coded["phase_time"].dt.round("us").dt.strftime(_QUAKEFLOW_TIME)
+    return pd.DataFrame(
+        {
+            "id": coded["station_id"],
+            "timestamp": time,
+            "type": coded["phase_type"].str.lower(),
+            "prob": coded["phase_score"],
+            "amp": coded["phase_amplitude"],
+        }
+    )
+
+
+def from_gamma(table: pd.DataFrame, channels: pd.DataFrame, network: str = "XX") -> pd.DataFrame:
+    """Take picks in the columns of GaMMA.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        ``id, timestamp, type`` and optionally ``prob, amp, event_index, gamma_score``.
+    channels : pandas.DataFrame
+        Channel table that the codes belong to.
+    network : str, optional
+        Network code of the cables.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The pick table.
+
+    Raises
+    ------
+    TableError
+        A column is missing.
+    ChannelGeometryError
+        A code belongs to no channel.
+    """
+    names = {
+        "id": "station_id", "timestamp": "phase_time", "type": "phase_type", "prob": "phase_score",
+        "amp": "phase_amplitude", "gamma_score": "association_score",
+    }  # fmt: skip
+    out = table.rename(columns=names)
+    if "phase_type" in out.columns:
+        out["phase_type"] = out["phase_type"].str.upper()
+    return _decoded(out, channels, network)
+
+
+def gamma_stations(channels: pd.DataFrame, network: str = "XX") -> pd.DataFrame:
+    """Make the station table of GaMMA and PyOcto: ``id, x(km), y(km), z(km)``, z down.
+
+    Parameters
+    ----------
+    channels : pandas.DataFrame
+        Channel table; receivers without coordinates are left out.
+    network : str, optional
+        Network code of the cables.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Kilometres east and north of the middle of the receivers (azimuthal equidistant, WGS 84), and their
+        ``longitude, latitude, elevation(m)``.
+
+    Raises
+    ------
+    ChannelGeometryError
+        No receiver has coordinates.
+    """
+    from pyproj import Proj
+
+    placed = place_stations(channels, network)
+    longitude, latitude = placed["longitude"].to_numpy(), placed["latitude"].to_numpy()
+    first = longitude[0]  # longitudes turn about it, so that 180 degrees is no edge
+    middle = first + np.median((longitude - first + 180) % 360 - 180)
+    plane = Proj(proj="aeqd", lon_0=middle, lat_0=np.median(latitude), ellps="WGS84")
+    east, north = plane(longitude, latitude)
+    return pd.DataFrame(
+        {
+            "id": _names(placed),
+            "x(km)": np.asarray(east) / 1000,
+            "y(km)": np.asarray(north) / 1000,
+            "z(km)": -placed["elevation_m"] / 1000,
+            "longitude": longitude,
+            "latitude": latitude,
+            "elevation(m)": placed["elevation_m"],
+        }
+    )
+
+
+def to_pyocto(picks: pd.DataFrame, channels: pd.DataFrame | None = None, network: str = "XX") -> pd.DataFrame:
+    """Give picks PyOcto's columns (:func:`gamma.dialects.to_pyocto`); arguments as in :func:`to_gamma`."""
+    return dialects.to_pyocto(_coded(picks, channels, network))
+
+
+def from_pyocto(table: pd.DataFrame, channels: pd.DataFrame, network: str = "XX") -> pd.DataFrame:
+    """Take PyOcto's picks (:func:`gamma.dialects.from_pyocto`); arguments as in :func:`from_gamma`."""
+    names = {"event_idx": "event_index", "residual": "travel_time_residual_s"}
+    out = dialects.from_pyocto(table).rename(columns=names)
+    return _decoded(out.drop(columns="channel_index"), channels, network)
+
+
+def to_seisbench(picks: pd.DataFrame, channels: pd.DataFrame | None = None, network: str = "XX") -> Any:  # noqa: ANN401
+    """Make a SeisBench ``PickList`` (:func:`gamma.dialects.to_seisbench`); else as :func:`to_gamma`."""
+    return dialects.to_seisbench(_coded(picks, channels, network))
+
+
+def from_seisbench(picks: Iterable[Any], channels: pd.DataFrame, network: str = "XX") -> pd.DataFrame:
+    """Take SeisBench's picks (:func:`gamma.dialects.from_seisbench`); arguments as in :func:`from_gamma`."""
+    table = dialects.from_seisbench(picks)
+    return _decoded(table.drop(columns="channel_index"), channels, network)
+
+
+def to_obspy_picks(
+    picks: pd.DataFrame, channels: pd.DataFrame | None = None, network: str = "XX"
+) -> list[Any]:
+    """Make ObsPy picks (:func:`gamma.dialects.to_obspy`); arguments as in :func:`to_gamma`."""
+    return dialects.to_obspy(_coded(picks, channels, network))
+
+
+def from_obspy_picks(picks: Iterable[Any], channels: pd.DataFrame, network: str = "XX") -> pd.DataFrame:
+    """Take ObsPy picks, or those of a catalog; arguments as in :func:`from_gamma`."""
+    table = dialects.from_obspy(picks)
+    return _decoded(table.drop(columns="channel_index"), channels, network)
+
+
+def _names(codes: pd.DataFrame) -> pd.Series:
+    """NETWORK.STATION, and .LOCATION where there is one."""
+    name = codes["network_code"] + "." + codes["station_code"]
+    location = codes["location_code"]
+    return name.where(location == "", name + "." + location)
+
+
+def _coded(picks: pd.DataFrame, channels: pd.DataFrame | None, network: str) -> pd.DataFrame:
+    """Put the code of each receiver in place of its cable; rows and index stay."""
+    table = conform(picks, PICK_COLUMNS, "picks").set_axis(picks.index)
+    receiver = ["station_id", "channel_index"]
+    known = table[receiver] if channels is None else pd.concat([channels[receiver], table[receiver]])
+    codes = station_codes(known, network)
+    name = _names(codes).set_axis(pd.MultiIndex.from_frame(codes[receiver]))
+    return table.assign(station_id=name.loc[pd.MultiIndex.from_frame(table[receiver])].to_numpy(dtype=str))
+
+
+def _decoded(table: pd.DataFrame, channels: pd.DataFrame, network: str) -> pd.DataFrame:
+    """Put cable and channel in place of each code."""
+    if "station_id" not in table.columns:
+        raise TableError(f"picks: no column for the station; found {', '.join(map(str, table.columns))}.")
+    codes = station_codes(channels, network)
+    known = codes.set_axis(_names(codes))
+    name = table["station_id"].astype(str)
+    strange = ~name.isin(known.index)
+    if strange.any():
+        raise ChannelGeometryError(
+            f"{int(strange.sum())} picks of stations that the channel table does not have, first "
+            f"'{name[strange].iloc[0]}'.{nearest_name(str(name[strange].iloc[0]), known.index)} "
+            "Give the channel table and network code that the picks were exported with."
+        )
+    found = known.loc[name.tolist()]
+    out = table.assign(
+        station_id=found["station_id"].to_numpy(dtype=str), channel_index=found["channel_index"].to_numpy()
+    )
+    if "distance_m" in channels.columns:
+        once = channels.drop_duplicates(["station_id", "channel_index"])
+        place = once.set_index(["station_id", "channel_index"])["distance_m"]
+        out["distance_m"] = place.reindex(
+            pd.MultiIndex.from_frame(out[["station_id", "channel_index"]])
+        ).to_numpy()
+    return _complete(out)
+
+
+def _complete(table: pd.DataFrame) -> pd.DataFrame:
+    """Fill what the other package does not know, and name each pick."""
+    out = table.reset_index(drop=True).copy()
+    if "channel_index" not in out.columns:
+        out["channel_index"] = -1
+    for name, value in _OPTIONAL.items():
+        if name not in out.columns:
+            out[name] = value
+    out["event_index"] = out["event_index"].fillna(-1)
+    if "pick_id" not in out.columns:
+        out["pick_id"] = 0
+    made = conform(out, PICK_COLUMNS, "picks")
+    if "pick_id" not in table.columns:
+        made["pick_id"] = make_pick_ids(
+            made["station_id"].to_numpy(dtype=str),
+            made["channel_index"].to_numpy(),
+            made["phase_type"].to_numpy(dtype=str),
+            made["phase_time"].astype("int64").to_numpy(),
+        )
+    return made

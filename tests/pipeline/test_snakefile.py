@@ -1,0 +1,202 @@
+"""The workflow: from recordings to catalog and report, again only what changed, and clean of lint."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from obspy import read_events as read_quakeml
+
+from phasenet_das import io
+from phasenet_das.pipeline.running import Process
+from phasenet_das.tables import read_events, read_metadata, read_picks
+from tests.models_on_disk import save_random_phasenet
+from tests.pipeline.snakemake import ROOT, snakemake
+
+TRAINED = """
+name: trained
+simulate:
+  scenario: easy
+  seed: 5
+  settings:
+    duration_s: 60
+    file_length_s: 30
+    cable: {num_channels: 24, dx_m: 80.0}
+    sources: {events_per_hour: 120.0, magnitude_min: 2.5, distance_max_km: 8}
+data: {station_id: SIM}
+pick: {weights: phasenet-das, rate: 100.0}
+association: {vp_km_s: 5.6, max_distance_km: 40.0, depth_range_km: [0, 20]}
+scatter: {block_s: 60, overlap_s: 30}
+self_training: {train: true, processes: 2, before_s: 2, after_s: 4, student: {rate: 100.0}}
+report: {max_sections: 1}
+train:
+  weights: phasenet-das
+  data: {num_channels: 16, num_samples: 256, normalization_window_s: 4.0}
+  augment: {noise: 0}
+  steps: 2
+  batch_size: 1
+  warmup_steps: 0
+  learning_rate: 1.0e-6
+  validate_every: 2
+  validation_samples: 1
+  num_workers: 0
+"""
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two recordings of noise, small weights and a config."""
+    folder = tmp_path_factory.mktemp("workflow")
+    rng = np.random.default_rng(0)
+    for minute in range(2):
+        patch = io.make_patch(
+            rng.standard_normal((10, 1500)).astype(np.float32),
+            start_time=f"2024-01-01T00:0{minute}:00",
+            dt_s=0.01,
+            distance_m=np.arange(10) * 10.0,
+            station_id="C",
+            unit="strain / s",
+        )
+        (folder / "raw").mkdir(exist_ok=True)
+        io.write_quakeflow(patch, folder / "raw" / f"{minute}.h5")
+    save_random_phasenet(folder / "weights")
+    config = {
+        "name": "tiny",
+        "data": {"inputs": ["raw"], "station_id": "C"},
+        "pick": {"weights": "weights", "min_score": 0.5},
+    }
+    (folder / "raw" / "damaged.h5").write_bytes(b"not a recording")
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    return folder
+
+
+def test_runs_through_then_does_nothing_then_only_what_changed(project: Path) -> None:
+    config = project / "config.yaml"
+    first = snakemake(project, config)
+    assert first.returncode == 0, first.stderr[-3000:]
+    results = project / "results" / "tiny"
+    for name in (
+        "config.yaml",
+        "catalog.csv",
+        "catalog.xml",
+        "report.html",
+        "events.parquet",
+        "picks.parquet",
+    ):
+        assert (results / name).stat().st_size > 0, name
+    picks = read_picks(results / "picks.parquet")
+    assert picks["phase_time"].dt.minute.nunique() == 2
+    assert len(read_quakeml(str(results / "catalog.xml"))) == len(read_events(results / "events.parquet"))
+    assert read_metadata(results / "picks.parquet")["weights_id"].startswith("weights@")
+    assert yaml.safe_load((results / "config.yaml").read_text())["pick"]["min_score"] == 0.5
+    assert "damaged.h5" in (results / "report.html").read_text()  # it cost itself, and is named
+
+    again = snakemake(project, config)
+    assert "Nothing to be done" in again.stdout + again.stderr
+
+    changed = project / "changed.yaml"
+    settings = yaml.safe_load(config.read_text())
+    settings["association"] = {"vp_km_s": 5.5}
+    changed.write_text(yaml.safe_dump(settings))
+    plan = snakemake(project, changed, "--dry-run")
+    jobs = plan.stdout + plan.stderr
+    assert "rule associate:" in jobs
+    assert "rule report:" in jobs
+    assert "rule pick:" not in jobs
+
+
+@pytest.mark.slow
+def test_the_whole_way_with_training(tmp_path: Path) -> None:
+    """Simulated recordings, a teacher, labels, a student in two processes, a catalog, a judgement."""
+    (tmp_path / "trained.yaml").write_text(TRAINED)
+    answer = snakemake(tmp_path, tmp_path / "trained.yaml", cores=2)
+    assert answer.returncode == 0, answer.stdout[-2000:] + answer.stderr[-6000:]
+    results = tmp_path / "results" / "trained"
+    events = read_events(results / "events.parquet")
+    assert len(events)
+    assert events["event_index"].tolist() == list(range(len(events)))
+    assert events["time"].is_monotonic_increasing
+    windows = list((results / "round1" / "windows").rglob("*.h5"))
+    assert windows
+    assert read_metadata(results / "picks.parquet")["weights_id"].startswith("model@")
+    scores = json.loads((results / "evaluation.json").read_text())
+    assert set(scores["picks"]) == {"teacher", "student"}
+    assert scores["events"]["scores"]["num_matched"] > 0
+    assert "picks of the student: F1" in answer.stdout + answer.stderr
+    page = (results / "report.html").read_text()
+    for words in ("Against what is known", "Training, round 1 of 1", "Where", "inputs hash"):
+        assert words in page
+    assert not (results / ".lock").exists()
+
+
+def test_two_runs_at_once_are_refused(project: Path) -> None:
+    config = project / "busy.yaml"
+    config.write_text("name: busy\ndata: {inputs: [raw], station_id: C}\n")
+    lock = project / "results" / "busy" / ".lock"
+    lock.parent.mkdir(parents=True)
+    lock.write_text(json.dumps(asdict(Process.current())))
+    answer = snakemake(project, config)
+    assert answer.returncode != 0
+    assert f"process {os.getpid()} on" in answer.stdout + answer.stderr
+    assert lock.exists()
+
+
+def test_a_misspelt_key_stops_before_any_rule(project: Path) -> None:
+    wrong = project / "wrong.yaml"
+    wrong.write_text("name: tiny\npick: {min_scor: 0.5}\n")
+    answer = snakemake(project, wrong)
+    assert answer.returncode != 0
+    assert "Did you mean 'min_score'" in answer.stdout + answer.stderr
+
+
+def test_missing_weights_say_how_to_get_them(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEISBENCH_CACHE_ROOT", str(project / "no-cache"))
+    config = project / "original.yaml"
+    config.write_text(
+        "name: other\ndata: {inputs: [raw/0.h5], station_id: C}\npick: {weights: 'seisbench:nosuch'}\n"
+    )
+    answer = snakemake(project, config, "--show-failed-logs")
+    assert answer.returncode != 0
+    text = answer.stdout + answer.stderr
+    assert "SEISBENCH_CACHE_ROOT" in text
+    assert "phasenet-das[seisbench]" in text
+
+
+def test_lint_is_clean(project: Path) -> None:
+    answer = snakemake(project, project / "config.yaml", "--lint")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    assert "good condition" in answer.stdout + answer.stderr
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_brady_becomes_one_event(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEISBENCH_CACHE_ROOT", str(shared / "seisbench_cache"))
+    text = (ROOT / "configs" / "brady.yaml").read_text().replace("../shared", str(shared))
+    (tmp_path / "brady.yaml").write_text(text)
+    answer = snakemake(tmp_path, tmp_path / "brady.yaml")
+    assert answer.returncode == 0, answer.stderr[-3000:]
+    results = tmp_path / "results" / "brady"
+    events, picks = read_events(results / "events.parquet"), read_picks(results / "picks.parquet")
+    assert len(events) == 1
+    event = events.iloc[0]
+    error_s = (event["time"] - pd.Timestamp("2016-03-21T07:37:10.535Z")).total_seconds()
+    assert abs(error_s) < event["time_uncertainty_s"] < 5
+    assert event["source_distance_km"] == pytest.approx(161, abs=event["source_distance_uncertainty_km"])
+    assert "azimuth-unconstrained" in event["location_quality"]
+    assert np.isnan(event["longitude"])
+    kept = picks[picks["event_index"] == 0]
+    seconds = (kept["phase_time"] - pd.Timestamp("2016-03-21T07:37:30.532309Z")).dt.total_seconds()
+    right = (seconds - kept["phase_type"].map({"P": 8.3, "S": 28.0}).astype(float)).abs() < 1
+    assert right.mean() >= 0.98
+    quake = read_quakeml(str(results / "catalog.xml"))[0]
+    assert not quake.origins
+    assert len(quake.picks) > 20
+    assert "km" in quake.comments[0].text
+    assert (results / "report.html").stat().st_size > 100_000
