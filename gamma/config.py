@@ -9,8 +9,6 @@ from pydantic import Field, model_validator
 
 from gamma.settings import Settings
 
-__all__ = ["AssociationConfig", "Layer"]
-
 
 def _field(default: Any, unit: str, description: str, **limits: Any) -> Any:  # noqa: ANN401
     return Field(default, description=description, json_schema_extra={"unit": unit}, **limits)

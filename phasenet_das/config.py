@@ -23,32 +23,6 @@ from gamma.errors import nearest_name
 from gamma.settings import Settings
 from phasenet_das.errors import ConfigError
 
-__all__ = [
-    "AugmentSettings",
-    "CableSettings",
-    "Config",
-    "ContinuousSettings",
-    "DataSettings",
-    "EvaluationSettings",
-    "GeometrySettings",
-    "PickSettings",
-    "ReportSettings",
-    "ScatterSettings",
-    "SelfTrainingSettings",
-    "SimulateSettings",
-    "StationSettings",
-    "StudentSettings",
-    "TrainDataSettings",
-    "TrainSettings",
-    "config_hash",
-    "default_yaml",
-    "json_schema",
-    "load_config",
-    "read_yaml",
-    "write_config",
-]
-
-
 _NAME = r"^[A-Za-z0-9._-]+$"
 
 

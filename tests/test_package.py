@@ -17,6 +17,7 @@ import yaml
 import phasenet_das as pn
 
 ROOT = Path(__file__).parents[1]
+DOORS = {"phasenet_das.errors", "gamma.errors", "gamma.utils"}  # users import from these modules
 CONDA_NAMES = {"matplotlib": "matplotlib-base", "torch": "pytorch", "snakemake": "snakemake-minimal"}
 
 
@@ -62,11 +63,11 @@ def modules() -> list[str]:
 @pytest.mark.parametrize("name", modules())
 def test_what_a_package_says_is_public_is_there_once(name):
     module = importlib.import_module(name)
-    if not (module.__file__ or "").endswith("__init__.py"):
+    if not (module.__file__ or "").endswith("__init__.py") and name not in DOORS:
         assert not hasattr(module, "__all__"), "only a package names what is public"
         return
     public = getattr(module, "__all__", [])
-    assert public == sorted(set(public))
+    assert sorted(public) == sorted(set(public))
     for one in public:
         assert getattr(module, one) is not None
 
@@ -79,7 +80,7 @@ def test_a_package_names_all_that_it_takes_from_its_modules(name):
     taken = {
         one.asname or one.name
         for node in ast.parse(path.read_text()).body
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("phasenet_das", "gamma"))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{name}.")
         for one in node.names
     }
     public = {one for one in taken if not one.startswith("_")}

@@ -4,24 +4,12 @@ Without ``ax`` a new pyplot figure is made. P and S are told apart by hue and by
 they stay apart for the colour-blind and in grey print.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-from phasenet_das._lazy import lazy_names
-
-if TYPE_CHECKING:
-    from phasenet_das.plot.curves import (
-        magnitude_frequency,
-        magnitude_residuals,
-        reliability,
-        training_curves,
-    )
-    from phasenet_das.plot.maps import depth_section, map_view
-    from phasenet_das.plot.picks import residuals, score_histogram
-    from phasenet_das.plot.style import PHASE_COLORS
-    from phasenet_das.plot.timeline import timeline
-    from phasenet_das.plot.waveforms import record_section, scores, section
+from phasenet_das.plot.curves import magnitude_frequency, magnitude_residuals, reliability, training_curves
+from phasenet_das.plot.maps import depth_section, map_view
+from phasenet_das.plot.picks import residuals, score_histogram
+from phasenet_das.plot.style import PHASE_COLORS
+from phasenet_das.plot.timeline import timeline
+from phasenet_das.plot.waveforms import record_section, scores, section
 
 __all__ = [
     "PHASE_COLORS",
@@ -38,22 +26,3 @@ __all__ = [
     "timeline",
     "training_curves",
 ]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "PHASE_COLORS": ".style",
-        "depth_section": ".maps",
-        "magnitude_frequency": ".curves",
-        "magnitude_residuals": ".curves",
-        "map_view": ".maps",
-        "record_section": ".waveforms",
-        "reliability": ".curves",
-        "residuals": ".picks",
-        "score_histogram": ".picks",
-        "scores": ".waveforms",
-        "section": ".waveforms",
-        "timeline": ".timeline",
-        "training_curves": ".curves",
-    },
-)

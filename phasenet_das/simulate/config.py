@@ -10,17 +10,6 @@ from pydantic import Field, model_validator
 from gamma.settings import Settings
 from phasenet_das.errors import ConfigError
 
-__all__ = [
-    "CableConfig",
-    "EarthConfig",
-    "FaultConfig",
-    "NoiseConfig",
-    "SimulationConfig",
-    "SourceConfig",
-    "TrafficConfig",
-    "WaveConfig",
-]
-
 
 def _field(default: Any, unit: str, description: str, **limits: Any) -> Any:  # noqa: ANN401 - any setting
     return Field(default, description=description, json_schema_extra={"unit": unit}, **limits)
