@@ -26,22 +26,26 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
+from bench_recordings import (  # noqa: E402
+    BENCH_VERSION,
+    KINDS,
+    SNR_EDGES_DB,
+    bench_parts,
+    make_part,
+    truth_digest,
+)
+from control_points import compare_with_control_points, interpolate_control_points  # noqa: E402
+from trigger_pickers import TriggerPicker  # noqa: E402
 
 from phasenet_das import io  # noqa: E402
 from phasenet_das.config import PickSettings  # noqa: E402
 from phasenet_das.evaluate import (  # noqa: E402
     CorrelationWindow,
     PickEvaluation,
-    TriggerPicker,
-    bench_parts,
     compare_differential_times,
-    compare_with_control_points,
     evaluate_picks,
-    interpolate_control_points,
-    make_part,
     summarize_differential_times,
 )
-from phasenet_das.evaluate.bench import BENCH_VERSION, KINDS, SNR_EDGES_DB, truth_digest  # noqa: E402
 from phasenet_das.evaluate.figures import differential_time_histogram, recall_by_bin  # noqa: E402
 from phasenet_das.evaluate.present import differential_times_markdown, markdown, records  # noqa: E402
 from phasenet_das.picking import load_picker  # noqa: E402

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+from bench_recordings import BENCH_VERSION, KINDS
 from bench_v1 import cases
 from matplotlib.figure import Figure
 
 from phasenet_das.evaluate import fit_calibration, reliability_table, scored_residuals
-from phasenet_das.evaluate.bench import BENCH_VERSION, KINDS
 from phasenet_das.evaluate.present import markdown
 from phasenet_das.models import PickCalibration, set_calibration
 from phasenet_das.picking import Picker, load_picker

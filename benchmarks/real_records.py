@@ -14,11 +14,11 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from control_points import compare_with_control_points, interpolate_control_points
 from matplotlib.axes import Axes
 
 from phasenet_das import io, plot
 from phasenet_das.config import PickSettings
-from phasenet_das.evaluate import compare_with_control_points, interpolate_control_points
 from phasenet_das.picking import load_picker
 from phasenet_das.picking.conditioning import condition
 

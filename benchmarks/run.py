@@ -17,7 +17,7 @@ Written by `make bench` (`python benchmarks/run.py`); not to be edited by hand.
 """
 PICKING = f"""## Picking: bench-v1
 
-Simulated recordings of four kinds, frozen in `phasenet_das/evaluate/bench.py` (any change makes it
+Simulated recordings of four kinds, frozen in `benchmarks/bench_recordings.py` (any change makes it
 bench-v2): `distant`, a trenched cable and events at 100-180 km, like the Brady record; `local`, a surface
 cable and events within 30 km, blasts and traffic; `well`, seen at 250 Hz, like the SAFOD record; `micro`,
 a well at 2 kHz, like the FORGE records. Training, validation and test set share neither cables nor

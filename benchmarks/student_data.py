@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from bench_recordings import KINDS, BenchPart, bench_parts, make_part
 
 from gamma import AssociationConfig
 from phasenet_das import io
 from phasenet_das.catalog import associate_picks
-from phasenet_das.evaluate.bench import KINDS, BenchPart, bench_parts, make_part
 from phasenet_das.picking import load_picker
 from phasenet_das.picking.conditioning import condition
 from phasenet_das.tables import read_channels, read_picks, write_table

@@ -8,10 +8,7 @@ from phasenet_das._lazy import lazy_names
 
 if TYPE_CHECKING:
     from phasenet_das.catalog.reference import read_reference
-    from phasenet_das.evaluate.baselines import TriggerPicker, TriggerSettings
-    from phasenet_das.evaluate.bench import bench_parts, make_part
     from phasenet_das.evaluate.calibration import fit_calibration, reliability_table, scored_residuals
-    from phasenet_das.evaluate.control_points import compare_with_control_points, interpolate_control_points
     from phasenet_das.evaluate.differential import (
         CorrelationWindow,
         compare_differential_times,
@@ -30,16 +27,10 @@ __all__ = [
     "CorrelationWindow",
     "EventEvaluation",
     "PickEvaluation",
-    "TriggerPicker",
-    "TriggerSettings",
-    "bench_parts",
     "compare_differential_times",
-    "compare_with_control_points",
     "evaluate_events",
     "evaluate_picks",
     "fit_calibration",
-    "interpolate_control_points",
-    "make_part",
     "match_events",
     "match_picks",
     "read_reference",
@@ -56,16 +47,10 @@ __getattr__ = lazy_names(
         "CorrelationWindow": ".differential",
         "EventEvaluation": ".events",
         "PickEvaluation": ".picks",
-        "TriggerPicker": ".baselines",
-        "TriggerSettings": ".baselines",
-        "bench_parts": ".bench",
         "compare_differential_times": ".differential",
-        "compare_with_control_points": ".control_points",
         "evaluate_events": ".events",
         "evaluate_picks": ".picks",
         "fit_calibration": ".calibration",
-        "interpolate_control_points": ".control_points",
-        "make_part": ".bench",
         "match_events": ".events",
         "match_picks": "phasenet_das.matching",
         "read_reference": "phasenet_das.catalog.reference",

@@ -6,11 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from obspy.signal.trigger import aic_simple, recursive_sta_lta, trigger_onset
+from trigger_pickers import TriggerPicker, TriggerSettings, aic, find_triggers, name_phases, sta_lta
 
 from phasenet_das import io
 from phasenet_das.errors import ConfigError
-from phasenet_das.evaluate import TriggerPicker, TriggerSettings
-from phasenet_das.evaluate.baselines import aic, find_triggers, name_phases, sta_lta
 from phasenet_das.tables import PICK_COLUMNS
 from tests.evaluate.pick_tables import START
 

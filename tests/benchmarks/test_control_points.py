@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from control_points import compare_with_control_points, interpolate_control_points
 
 from phasenet_das.errors import TableError
-from phasenet_das.evaluate import compare_with_control_points, interpolate_control_points
 
 START = pd.Timestamp("2024-01-01", tz="UTC")
 POINTS = pd.DataFrame(

@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from trigger_pickers import TriggerSettings
 
 from phasenet_das.config import PickSettings
 from phasenet_das.errors import ConfigError
-from phasenet_das.evaluate.baselines import TriggerSettings
 from phasenet_das.matching import time_ns
 from phasenet_das.simulate.config import SimulationConfig
 from phasenet_das.simulate.write import simulate
@@ -251,8 +251,6 @@ class BenchKind:
 
     Attributes
     ----------
-    like : str
-        The real record whose clarity it follows.
     sections : dict
         Every section of the simulator's settings.
     duration_s, sampling_rate_hz : float
@@ -267,7 +265,6 @@ class BenchKind:
         Settings of the classical pickers.
     """
 
-    like: str
     sections: dict[str, dict[str, Any]]
     duration_s: float
     sampling_rate_hz: float
@@ -290,8 +287,7 @@ _TRIGGERS = TriggerSettings(
 )
 
 KINDS: dict[str, BenchKind] = {
-    "distant": BenchKind(
-        "brady_porotomo_20160321_M4.3",
+    "distant": BenchKind(  # as clear as brady_porotomo_20160321_M4.3
         _DISTANT,
         600.0,
         100.0,
@@ -310,7 +306,6 @@ KINDS: dict[str, BenchKind] = {
         ),
     ),
     "local": BenchKind(
-        "",
         _SURFACE,
         600.0,
         100.0,
@@ -319,8 +314,7 @@ KINDS: dict[str, BenchKind] = {
         PickSettings(min_score=0.3, min_separation_s=0.5),
         _TRIGGERS,
     ),
-    "well": BenchKind(
-        "safod_20170630_M2.46",
+    "well": BenchKind(  # as clear as safod_20170630_M2.46
         _WELL,
         120.0,
         250.0,
@@ -329,8 +323,7 @@ KINDS: dict[str, BenchKind] = {
         PickSettings(min_score=0.3, min_separation_s=0.5, rate="native"),
         _TRIGGERS.faster(2.5),
     ),
-    "micro": BenchKind(
-        "forge_7832_eq03, forge_7832_eq10",
+    "micro": BenchKind(  # as clear as forge_7832_eq03, forge_7832_eq10
         _MICRO,
         18.0,
         2000.0,

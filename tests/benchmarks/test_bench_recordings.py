@@ -8,10 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from bench_recordings import KINDS, SNR_EDGES_DB, bench_parts, make_part, truth_digest
 
 from phasenet_das.errors import ConfigError
-from phasenet_das.evaluate import bench_parts, evaluate_picks, make_part
-from phasenet_das.evaluate.bench import KINDS, SNR_EDGES_DB, truth_digest
+from phasenet_das.evaluate import evaluate_picks
 from phasenet_das.simulate.config import SimulationConfig
 from phasenet_das.tables import read_channels, read_picks
 
