@@ -47,10 +47,11 @@ from phasenet_das.evaluate import (  # noqa: E402
     summarize_differential_times,
 )
 from phasenet_das.evaluate.figures import differential_time_histogram, recall_by_bin  # noqa: E402
-from phasenet_das.evaluate.present import differential_times_markdown, markdown, records  # noqa: E402
+from phasenet_das.evaluate.present import differential_times_markdown, markdown  # noqa: E402
 from phasenet_das.picking import load_picker  # noqa: E402
 from phasenet_das.simulate import measure_snr_db  # noqa: E402
 from phasenet_das.tables import read_picks  # noqa: E402
+from phasenet_das.text import json_records  # noqa: E402
 
 START = "2000-01-01T00:00:00"  # SAFOD and FORGE files do not tell theirs
 REAL = {
@@ -381,7 +382,7 @@ def main() -> None:
         "benchmark": BENCH_VERSION,
         "truth": {p.name: truth_digest(make_part(p, options.cache)) for p in bench_parts(options.split)},
         "cpu_s": cpu_s,
-        "scores": {f"{name} {kind}": records(e.table) for (name, kind), e in strict.items()},
+        "scores": {f"{name} {kind}": json_records(e.table) for (name, kind), e in strict.items()},
     }
     print(f"### {BENCH_VERSION}, {options.split} set\n\n{scores_table(strict, names)}\n")
     print(
@@ -394,7 +395,7 @@ def main() -> None:
     folder = options.shared / "data" / "das_events"
     if folder.is_dir():
         real, checks, real_snr = run_real(networks, folder, options.out, loaded)
-        facts |= {"real": records(real), "waveforms": records(checks)}
+        facts |= {"real": json_records(real), "waveforms": json_records(checks)}
         print(
             "### Real records, against picks by eye (three times their uncertainty)\n\n"
             + real_table(real)

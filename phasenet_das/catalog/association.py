@@ -17,6 +17,7 @@ from phasenet_das.config import ReportSettings
 from phasenet_das.errors import ChannelGeometryError
 from phasenet_das.tables import EVENT_COLUMNS, PICK_COLUMNS, atomic_path, conform, write_table
 from phasenet_das.tables.channels import receivers_of, within_recording
+from phasenet_das.text import runs
 
 if TYPE_CHECKING:
     from gamma import AssociationConfig, AssociationResult
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _RECEIVER = ["station_id", "channel_index"]
-_MOST_RUNS = 8
 
 
 def associate_picks(
@@ -160,22 +160,13 @@ def _explain_unplaced(picks: pd.DataFrame, receivers: pd.DataFrame) -> str:
     known = sorted(receivers["station_id"].astype(str).unique())
     missing = []
     for name, own in picks.groupby("station_id", dropna=False):
-        channels = f" channels {_runs(own['channel_index'].to_numpy())}" if str(name) in known else ""
+        channels = f" channels {runs(own['channel_index'].to_numpy())}" if str(name) in known else ""
         missing.append(f"{name}{channels} ({len(own)} picks)")
     return (
         f"No position for {', '.join(missing)}; the channel table holds {', '.join(known) or 'nothing'}. "
         "Pick with the table's name of the cable (--station-id), or complete the table; channels that it "
         "marks bad are left out."
     )
-
-
-def _runs(numbers: np.ndarray) -> str:
-    """Write whole numbers as runs, such as ``3, 50-199``; of many runs the first."""
-    unique = np.unique(numbers)
-    runs = np.split(unique, np.flatnonzero(np.diff(unique) > 1) + 1)
-    text = [f"{run[0]}" if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs[:_MOST_RUNS]]
-    more = f" and {sum(map(len, runs[_MOST_RUNS:]))} more" if len(runs) > _MOST_RUNS else ""
-    return ", ".join(text) + more
 
 
 def write_association(result: AssociationResult, folder: str | Path, metadata: Mapping[str, Any]) -> Path:

@@ -11,8 +11,9 @@ from typing import Any
 import pandas as pd
 
 from phasenet_das.catalog.prepare import prepare_events
-from phasenet_das.catalog.quality import describe_event, located, records
+from phasenet_das.catalog.quality import describe_event, located
 from phasenet_das.tables import CHANNEL_COLUMNS, atomic_path, conform
+from phasenet_das.text import records
 
 _POSITION = ("longitude", "latitude")
 

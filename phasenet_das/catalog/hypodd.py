@@ -21,10 +21,10 @@ import pandas as pd
 
 from phasenet_das.catalog.codes import station_codes
 from phasenet_das.catalog.prepare import events_with_picks, place_stations, prepare_events
-from phasenet_das.catalog.quality import records
 from phasenet_das.catalog.thinning import thin_picks
 from phasenet_das.errors import TableError
 from phasenet_das.tables import CHANNEL_COLUMNS, atomic_path, conform
+from phasenet_das.text import records
 
 _PAIR_COLUMNS = {
     "phase", "station_id", "channel_1", "channel_2", "event_1", "event_2", "time_1", "waveform_dt_s",

@@ -17,9 +17,10 @@ import numpy as np
 import pandas as pd
 
 from phasenet_das.catalog.prepare import events_with_picks, place_stations
-from phasenet_das.catalog.quality import located, records
+from phasenet_das.catalog.quality import located
 from phasenet_das.errors import ChannelGeometryError, DataFormatError
 from phasenet_das.tables import atomic_path
+from phasenet_das.text import records
 
 _SUMMARY_LENGTH, _STATION_LENGTH, _ID_END = 164, 120, 146
 _SCORES_OF_WEIGHT_CODES = (0.8, 0.6, 0.4)  # at least: code 0, 1, 2; below: 3

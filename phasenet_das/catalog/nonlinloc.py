@@ -13,9 +13,9 @@ from typing import Any
 import pandas as pd
 
 from phasenet_das.catalog.prepare import events_with_picks, place_stations
-from phasenet_das.catalog.quality import records
 from phasenet_das.errors import DataFormatError
 from phasenet_das.tables import atomic_path
+from phasenet_das.text import records
 
 _FIELDS = 14
 # A pick without residuals (no event was located) still needs a finite error.

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 
 from phasenet_das.catalog.prepare import events_with_picks
-from phasenet_das.catalog.quality import coordinates, describe_event, explain_flags, located, records
+from phasenet_das.catalog.quality import describe_event, explain_flags, located
 from phasenet_das.tables import atomic_path
+from phasenet_das.text import coordinates, records
 
 if TYPE_CHECKING:
     from obspy import UTCDateTime

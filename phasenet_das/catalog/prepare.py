@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from phasenet_das.catalog.codes import station_codes
-from phasenet_das.catalog.quality import records
 from phasenet_das.catalog.thinning import thin_picks
 from phasenet_das.errors import ChannelGeometryError, TableError
 from phasenet_das.tables import CHANNEL_COLUMNS, EVENT_COLUMNS, PICK_COLUMNS, conform
+from phasenet_das.text import records
 
 _RECEIVER = ["station_id", "channel_index"]
 

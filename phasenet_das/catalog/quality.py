@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from phasenet_das.text import coordinates, decimals, plus_minus
+
 FLAG_MEANINGS: dict[str, str] = {
     "at-boundary": (
         "the location lies on the edge of the volume that was searched, so the true one may lie outside"
@@ -64,13 +66,6 @@ def describe_event(event: Mapping[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def coordinates(longitude: float, latitude: float, uncertainty_km: float = math.nan) -> str:
-    """Write a position as people do, with the digits that its uncertainty leaves."""
-    digits = min(decimals(uncertainty_km) + 2, 6)  # a hundredth of a degree is about a kilometre
-    north, east = f"{abs(latitude):.{digits}f}°", f"{abs(longitude):.{digits}f}°"
-    return f"{north} {'NS'[latitude < 0]}, {east} {'EW'[longitude < 0]}"
-
-
 def depth_known(event: Mapping[str, Any]) -> bool:
     """Whether an event has a depth that the receivers constrain."""
     return math.isfinite(event["depth_km"]) and "depth-unconstrained" not in event["location_quality"]
@@ -79,25 +74,6 @@ def depth_known(event: Mapping[str, Any]) -> bool:
 def located(event: Mapping[str, Any]) -> bool:
     """Whether an event has a longitude and a latitude."""
     return math.isfinite(event["longitude"]) and math.isfinite(event["latitude"])
-
-
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows of a table as dictionaries."""
-    return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
-
-
-def plus_minus(uncertainty: float, unit: str) -> str:
-    """Write an uncertainty with two significant digits, or only the unit when it is unknown."""
-    if not math.isfinite(uncertainty):
-        return f" {unit}"
-    return f" ± {uncertainty:.{decimals(uncertainty)}f} {unit}"
-
-
-def decimals(uncertainty: float) -> int:
-    """Count the decimals that an uncertainty leaves meaningful: two significant digits of it."""
-    if not math.isfinite(uncertainty) or uncertainty <= 0:
-        return 2
-    return int(min(4, max(0, 1 - math.floor(math.log10(uncertainty)))))
 
 
 def _time(event: Mapping[str, Any]) -> str:

@@ -26,9 +26,9 @@ from phasenet_das.evaluate.present import (
     differential_times_markdown,
     events_markdown,
     picks_markdown,
-    records,
 )
 from phasenet_das.tables import atomic_path, read_channels, read_coverage, read_events, read_picks
+from phasenet_das.text import json_records
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -94,8 +94,8 @@ def judge_picks(
     facts = {
         "tolerance_s": dict(tolerance_s),
         "num_ignored": result.num_ignored,
-        "scores": records(result.table),
-        "by_tolerance": records(scores_by_tolerance(found, true, _CURVE_S, coverage=examined)),
+        "scores": json_records(result.table),
+        "by_tolerance": json_records(scores_by_tolerance(found, true, _CURVE_S, coverage=examined)),
     }
     drawn: dict[str, Callable[[Axes], object]] = {
         f"recall_by_{name}": partial(_draw_recall, figures.recall_by_bin, result.table, name) for name in bins
@@ -103,7 +103,7 @@ def judge_picks(
     drawn["pick_residuals"] = lambda ax: figures.residual_histogram(result.pairs, ax=ax)
     if "phase_probability" in found.columns:
         table = reliability_table(found, true, tolerance_s=tolerance_s)
-        facts["reliability"] = records(table)
+        facts["reliability"] = json_records(table)
         drawn |= {
             f"reliability_of_{name}": partial(_draw_reliability, plot.reliability, table, name)
             for name in ("probability", "time_uncertainty_s")
@@ -163,9 +163,9 @@ def judge_events(
     facts = {
         "time_tolerance_s": time_tolerance_s,
         "distance_tolerance_km": distance_tolerance_km,
-        "scores": records(result.table)[0],
-        "errors": records(result.errors),
-        "by_magnitude": records(result.by_magnitude),
+        "scores": json_records(result.table)[0],
+        "errors": json_records(result.errors),
+        "by_magnitude": json_records(result.by_magnitude),
     }
     drawn: dict[str, Callable[[Axes], object]] = {
         f"event_{name}": partial(_draw_error, figures.event_error_histogram, result.pairs, name)
@@ -213,7 +213,7 @@ def judge_waveforms(
         f"{window.after_s:g} s after, moved by up to {window.max_lag_s:g} s"
     )
     text = f"{what}\n\n{differential_times_markdown(summary)}"
-    return Findings(text, {"waveforms": records(summary)}, drawn)
+    return Findings(text, {"waveforms": json_records(summary)}, drawn)
 
 
 def _draw_differential(draw: Callable[..., Axes], pairs: pd.DataFrame, ax: Axes) -> Axes:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from phasenet_das.text import number
+
 _BIN_UNITS = {"snr_db": "dB", "source_distance_km": "km"}
 
 
@@ -21,17 +23,6 @@ def markdown(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     )
 
 
-def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Give the rows of a table for JSON: what is not known becomes null."""
-    return [{str(name): _plain(value) for name, value in row.items()} for row in table.to_dict("records")]
-
-
-def _plain(value: Any) -> Any:  # noqa: ANN401 - any cell
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value.item() if hasattr(value, "item") else value
-
-
 def picks_markdown(table: pd.DataFrame) -> str:
     """Show ``PickEvaluation.table``: the phases, then their bins."""
     whole, bins = table[table["bin_by"] == ""], table[(table["bin_by"] != "") & (table["num_truth"] > 0)]
@@ -40,7 +31,7 @@ def picks_markdown(table: pd.DataFrame) -> str:
     rows = [
         [r["phase"], f"{r['num_truth']}", f"{r['num_picks']}"]
         + [_with_interval(r, name) for name in ("precision", "recall", "f1")]
-        + [_number(r[name], "+.4f" if name != "std_s" and name != "mae_s" else ".4f") for name in _RESIDUALS]
+        + [number(r[name], "+.4f" if name != "std_s" and name != "mae_s" else ".4f") for name in _RESIDUALS]
         for r in whole.to_dict("records")
     ]
     text = markdown(head, rows)
@@ -51,8 +42,8 @@ def picks_markdown(table: pd.DataFrame) -> str:
                 _bin(r),
                 f"{r['num_truth']}",
                 _with_interval(r, "recall"),
-                _number(r["bias_s"], "+.4f"),
-                _number(r["mae_s"], ".4f"),
+                number(r["bias_s"], "+.4f"),
+                number(r["mae_s"], ".4f"),
             ]
             for r in bins.to_dict("records")
         ]
@@ -74,12 +65,8 @@ def _bin(row: Mapping[Any, Any]) -> str:
     return f"{name} {low:g} to {high:g} {unit}".rstrip()
 
 
-def _number(value: float, form: str) -> str:
-    return format(value, form) if math.isfinite(value) else ""
-
-
 def _with_interval(row: Mapping[Any, Any], name: str) -> str:
-    text = _number(row[name], ".3f")
+    text = number(row[name], ".3f")
     low, high = row.get(f"{name}_low", math.nan), row.get(f"{name}_high", math.nan)
     return f"{text} ({low:.2f}-{high:.2f})" if text and math.isfinite(low) else text
 
@@ -90,11 +77,11 @@ def events_markdown(table: pd.DataFrame, errors: pd.DataFrame, by_magnitude: pd.
     counts = [f"{int(r[name])}" for name in ("num_events", "num_reference", "num_matched")]
     shares = [_with_interval(r, name) for name in ("precision", "recall", "f1")]
     head = ["events", "reference", "matched", "precision", "recall", "F1", "complete from M"]
-    parts = [markdown(head, [[*counts, *shares, _number(r["completeness_magnitude"], ".1f")]])]
+    parts = [markdown(head, [[*counts, *shares, number(r["completeness_magnitude"], ".1f")]])]
     if len(errors):
         columns = ["median", "mae", "p05", "p25", "p75", "p95"]
         rows = [
-            [str(e["quantity"]), f"{e['num']}", *(_number(e[c], ".3f") for c in columns)]
+            [str(e["quantity"]), f"{e['num']}", *(number(e[c], ".3f") for c in columns)]
             for e in errors.to_dict("records")
         ]
         parts.append(
@@ -106,7 +93,7 @@ def events_markdown(table: pd.DataFrame, errors: pd.DataFrame, by_magnitude: pd.
                 f"{m['magnitude_low']:.1f} to {m['magnitude_high']:.1f}",
                 f"{m['num_reference']:.0f}",
                 f"{m['num_matched']:.0f}",
-                _number(m["recall"], ".3f"),
+                number(m["recall"], ".3f"),
             ]
             for m in by_magnitude.to_dict("records")
             if m["num_reference"]
@@ -122,8 +109,8 @@ def differential_times_markdown(table: pd.DataFrame) -> str:
     head += ["std (ms)", "5 % (ms)", "95 % (ms)"]
     rows = [
         [*(str(r[name]) for name in words), r["phase"], f"{r['num_pairs']}", f"{r['num_kept']}"]
-        + [_number(r["share_reversed"], ".3f"), _number(r["median_correlation"], ".3f")]
-        + [_number(1e3 * r[name], "+.2f" if name == "bias_s" else ".2f") for name in _DIFFERENTIAL]
+        + [number(r["share_reversed"], ".3f"), number(r["median_correlation"], ".3f")]
+        + [number(1e3 * r[name], "+.2f" if name == "bias_s" else ".2f") for name in _DIFFERENTIAL]
         for r in table.to_dict("records")
     ]
     return markdown(head, rows)

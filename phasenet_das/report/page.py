@@ -16,13 +16,9 @@ import pandas as pd
 
 from phasenet_das.catalog.quality import (
     FLAG_MEANINGS,
-    coordinates,
-    decimals,
     depth_known,
     describe_event,
     located,
-    plus_minus,
-    records,
 )
 from phasenet_das.tables import (
     CHANNEL_COLUMNS,
@@ -32,6 +28,7 @@ from phasenet_das.tables import (
     atomic_path,
     conform,
 )
+from phasenet_das.text import coordinates, decimals, duration, number, plus_minus, records
 
 if TYPE_CHECKING:
     from dascore import Patch
@@ -279,11 +276,11 @@ def _event_row(event: dict[str, Any]) -> dict[str, str]:
         "Depth": depth,
         "Distance": _measure(event["source_distance_km"], event["source_distance_uncertainty_km"], "km"),
         "Remarks": event["location_quality"].replace(";", "\n") or _MISSING,
-        "Magnitude": _number(event.get("magnitude", np.nan), 1),
+        "Magnitude": number(event.get("magnitude", np.nan), ".1f", _MISSING),
         "P / S picks": f"{event['num_p_picks']:,} / {event['num_s_picks']:,}",
         "Channels": f"{event['num_channels']:,}",
-        "RMS (s)": _number(event["residual_rms_s"], 3),
-        "Gap (°)": _number(event["azimuthal_gap_deg"], 0),
+        "RMS (s)": number(event["residual_rms_s"], ".3f", _MISSING),
+        "Gap (°)": number(event["azimuthal_gap_deg"], ".0f", _MISSING),
     }
 
 
@@ -405,7 +402,7 @@ def _time_part(events: pd.DataFrame, picks: pd.DataFrame, coverage: pd.DataFrame
     rows = []
     for (station, status), group in coverage.groupby(["station_id", "status"], observed=True):
         seconds = float((group["end"] - group["start"]).dt.total_seconds().sum())
-        length = _duration(seconds) if seconds else _MISSING
+        length = duration(seconds) if seconds else _MISSING
         rows.append([str(station), str(status), f"{len(group):,}", length, _span(group)])
     table = _Table(
         ["Cable or station", "Status", "Spans", "Duration", "Channels"], rows, {"Cable or station", "Status"}
@@ -487,7 +484,10 @@ def _pick_scores(stages: Mapping[str, Any]) -> _Table:
             row["phase"],
             f"{row['num_picks']:,}",
             f"{row['num_truth']:,}",
-            *(_number(_nan(row[key]), 3) for key in ("precision", "recall", "f1", "bias_s", "std_s")),
+            *(
+                number(_nan(row[key]), ".3f", _MISSING)
+                for key in ("precision", "recall", "f1", "bias_s", "std_s")
+            ),
         ]
         for name, found in stages.items()
         for row in found["scores"]
@@ -500,7 +500,7 @@ def _pick_scores(stages: Mapping[str, Any]) -> _Table:
 def _event_errors(errors: Sequence[Mapping[str, Any]]) -> _Table:
     rows = [
         [re.sub(r" (s|km)$", r" (\1)", str(row["quantity"]).replace("_", " ")), f"{row['num']:,}"]
-        + [_number(_nan(row[key]), 2) for key in ("median", "p05", "p95")]
+        + [number(_nan(row[key]), ".2f", _MISSING) for key in ("median", "p05", "p95")]
         for row in errors
     ]
     return _Table(
@@ -516,7 +516,7 @@ def _by_magnitude(bins: Sequence[Mapping[str, Any]]) -> list[_Table]:
             f"{row['magnitude_low']:g} to {row['magnitude_high']:g}",
             f"{row['num_reference']:,}",
             f"{row['num_matched']:,}",
-            _number(_nan(row["recall"]), 2),
+            number(_nan(row["recall"]), ".2f", _MISSING),
         ]
         for row in bins
     ]
@@ -602,19 +602,8 @@ def _spread(uncertainty: float, unit: str) -> str:
     return plus_minus(uncertainty, unit)[1:].replace(" ", _JOINED) if np.isfinite(uncertainty) else ""
 
 
-def _number(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}" if np.isfinite(value) else _MISSING
-
-
 def _compact(value: float) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _duration(seconds: float) -> str:
-    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.1f} {unit}"
-    return f"{seconds:.3g} s"
 
 
 def _span_name(span: dict[str, Any]) -> str:

@@ -15,6 +15,7 @@ from phasenet_das.models.calibration import PickCalibration
 from phasenet_das.models.weights import save_weights
 from phasenet_das.tables import atomic_path
 from phasenet_das.tables.provenance import provenance
+from phasenet_das.text import number
 
 _COLUMNS = ("precision", "recall", "f1", "bias_s", "std_s")
 _CARD = """---
@@ -102,7 +103,9 @@ def model_card(
     size = sum(parameter.numel() for parameter in model.parameters())
     rows = [
         f"| {phase} | {tolerance:g} | "
-        + " | ".join(_number(metrics, phase, name) for name in _COLUMNS)
+        + " | ".join(
+            number(metrics.get(f"{phase.lower()}_{name}", math.nan), ".3f", "-") for name in _COLUMNS
+        )
         + " |"
         for phase, tolerance in (("P", settings.tolerance_p_s), ("S", settings.tolerance_s_s))
     ]
@@ -128,8 +131,3 @@ def _window_samples(settings: TrainSettings) -> int:
     data = settings.data
     moving = data.normalization.startswith("moving")
     return round(data.normalization_window_s * data.sampling_rate_hz) if moving else data.num_samples
-
-
-def _number(metrics: Mapping[str, float], phase: str, name: str) -> str:
-    value = metrics.get(f"{phase.lower()}_{name}", float("nan"))
-    return "-" if math.isnan(value) else f"{value:.3f}"

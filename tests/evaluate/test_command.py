@@ -12,8 +12,9 @@ import pytest
 
 from phasenet_das import io
 from phasenet_das.cli import main
-from phasenet_das.evaluate.present import markdown, records
+from phasenet_das.evaluate.present import markdown
 from phasenet_das.tables import write_table
+from phasenet_das.text import json_records
 from tests.evaluate.pick_tables import START, make_truth
 
 
@@ -116,7 +117,7 @@ def test_errors_are_one_message(
 def test_tables_line_up_and_unknown_numbers_are_null() -> None:
     lines = markdown(["a", "long"], [["1", "2"], ["333", "4"]]).splitlines()
     assert len({len(line) for line in lines}) == 1
-    assert records(pd.DataFrame({"x": [np.nan, np.inf, 1.0], "n": [1, 2, 3]})) == [
+    assert json_records(pd.DataFrame({"x": [np.nan, np.inf, 1.0], "n": [1, 2, 3]})) == [
         {"x": None, "n": 1},
         {"x": None, "n": 2},
         {"x": 1.0, "n": 3},
