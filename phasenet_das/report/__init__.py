@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 from phasenet_das._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from phasenet_das.report.page import Training, write_report
+    from phasenet_das.report.page import write_report
     from phasenet_das.report.run import write_run_report
+    from phasenet_das.report.run_chapters import Training
 
 __all__ = ["Training", "write_report", "write_run_report"]
 
 __getattr__ = lazy_names(
     __name__,
     {
-        "Training": ".page",
+        "Training": ".run_chapters",
         "write_report": ".page",
         "write_run_report": ".run",
     },

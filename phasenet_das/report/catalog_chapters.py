@@ -1,0 +1,228 @@
+"""Chapters on the events and picks of a catalog."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import pandas as pd
+
+from phasenet_das.catalog.quality import FLAG_MEANINGS, depth_known, describe_event, located
+from phasenet_das.report.elements import MISSING, NO_BREAK, Chapter, Table, draw
+from phasenet_das.text import coordinates, decimals, duration, number, plus_minus, records
+
+if TYPE_CHECKING:
+    from dascore import Patch
+
+
+_MAX_EVENT_ROWS: Final = 200
+_EVENT_TEXT: Final = frozenset({"Time (UTC)", "Position", "Depth", "Distance", "Remarks"})
+
+
+def events_chapter(events: pd.DataFrame) -> Chapter:
+    if events.empty:
+        return Chapter("Events", text=["No event was found."])
+    shown = events
+    note = ""
+    if len(events) > _MAX_EVENT_ROWS:
+        shown = events.nlargest(_MAX_EVENT_ROWS, "num_picks").sort_values("time")
+        note = f"The {_MAX_EVENT_ROWS} events with most picks of {len(events):,}; the catalog files hold all."
+    table = pd.DataFrame([_event_row(event) for event in records(shown)])
+    table = table.loc[:, (table != MISSING).any()]
+    flags = sorted({flag for text in shown["location_quality"] for flag in text.split(";") if flag})
+    meanings = [f"{flag}: {FLAG_MEANINGS.get(flag, 'see the documentation')}." for flag in flags]
+    text = (
+        "Uncertainties are one standard deviation; of a position, the long half-axis of the 68 % ellipse. "
+        "Distance is from the nearest channel to the source; depth is below sea level. RMS "
+        "is of the residuals, observed less predicted arrival times."
+    )
+    rows = [list(row) for row in table.to_numpy()]
+    made = Table(list(table.columns), rows, _EVENT_TEXT, note, wrapped=False)
+    return Chapter("Events", [text], tables=[made], listing=meanings)
+
+
+def _event_row(event: dict[str, Any]) -> dict[str, str]:
+    position = MISSING
+    if located(event):
+        spread = event["horizontal_uncertainty_km"]
+        position = coordinates(event["longitude"], event["latitude"], spread).replace(" ", NO_BREAK)
+        position += f" {_spread(spread, 'km')}"
+    depth = (
+        _measure(event["depth_km"], event["depth_uncertainty_km"], "km") if depth_known(event) else MISSING
+    )
+    return {
+        "#": f"{event['event_index']}",
+        "Time (UTC)": f"{_event_time(event)} {_spread(event['time_uncertainty_s'], 's')}",
+        "Position": position,
+        "Depth": depth,
+        "Distance": _measure(event["source_distance_km"], event["source_distance_uncertainty_km"], "km"),
+        "Remarks": event["location_quality"].replace(";", "\n") or MISSING,
+        "Magnitude": number(event.get("magnitude", np.nan), ".1f", MISSING),
+        "P / S picks": f"{event['num_p_picks']:,} / {event['num_s_picks']:,}",
+        "Channels": f"{event['num_channels']:,}",
+        "RMS (s)": number(event["residual_rms_s"], ".3f", MISSING),
+        "Gap (°)": number(event["azimuthal_gap_deg"], ".0f", MISSING),
+    }
+
+
+def section_chapter(heading: str, patch: Patch, events: pd.DataFrame, picks: pd.DataFrame) -> Chapter:
+    """Show a record with its picks, the predicted arrivals and their residuals along the cable."""
+    from phasenet_das import plot
+    from phasenet_das.io import get_channel_index, get_station_id, get_times, get_unit
+    from phasenet_das.plot.overlay import picks_inside
+
+    times = get_times(patch)
+    inside = picks_inside(picks, get_station_id(patch), get_channel_index(patch), times)
+    kept = inside[inside["event_index"] >= 0]
+    found = events[events["event_index"].isin(kept["event_index"].unique())]
+    text = [f"Event {event['event_index']}: {describe_event(event)}." for event in records(found)]
+    if found.empty:
+        text.append("No event is seen in this record.")
+    plots = [
+        draw(
+            lambda ax: plot.section(patch, inside, ax=ax, moveout=True, title=get_station_id(patch)),
+            (9.0, 5.8),
+            f"{len(get_channel_index(patch)):,} channels (unit: {get_unit(patch)}), each scaled to itself: "
+            "dark is strong, whatever its sign. Filled points are picks that belong to an event, hollow ones "
+            "were rejected; the black line is when the event as located predicts the arrival. Plain grey is "
+            "missing data.",
+            f"Section {heading} with {len(kept)} kept and {len(inside) - len(kept)} rejected picks",
+        )
+    ]
+    if len(kept):
+        plots.append(
+            draw(
+                lambda ax: plot.residuals(kept, ax=ax),
+                (9.0, 2.6),
+                "How late (above zero) or early each pick is against the prediction. A slow drift along the "
+                "cable is ground that the velocity model does not know.",
+                "Residuals along the cable",
+            )
+        )
+    return Chapter(heading, text=text, plots=plots)
+
+
+def picks_chapter(picks: pd.DataFrame) -> Chapter:
+    """Count kept and rejected picks by phase and by reason."""
+    from phasenet_das import plot
+
+    if picks.empty:
+        return Chapter("Picks, kept and rejected", text=["There are no picks."])
+    kept = picks["event_index"] >= 0
+    reason = (
+        picks["reason"].fillna("").astype(str) if "reason" in picks.columns else pd.Series("", picks.index)
+    )
+    fate = reason.where(reason != "", "not part of an event").where(~kept, "kept")
+    counts = pd.crosstab(fate, picks["phase_type"])
+    counts["all"] = counts.sum(axis=1)
+    counts = counts.sort_values("all", ascending=False, kind="stable")
+    counts = counts.loc[sorted(counts.index, key=lambda name: name != "kept")]
+    median = picks["phase_score"].astype(float).groupby(fate).median()
+    header = ["What became of the picks", *(str(name) for name in counts.columns), "share", "median score"]
+    rows = [
+        [
+            str(name) if name == "kept" else f"rejected: {name}",
+            *(f"{count:,}" for count in row),
+            f"{row.iloc[-1] / len(picks):.1%}",
+            f"{median[str(name)]:.2f}",
+        ]
+        for name, row in counts.iterrows()
+    ]
+    histogram = draw(
+        lambda ax: plot.score_histogram(picks, ax=ax),
+        (9.0, 2.8),
+        "How sure the network was of the picks that were kept (upward) and rejected (downward).",
+        "Histogram of pick scores",
+    )
+    return Chapter("Picks, kept and rejected", plots=[histogram], tables=[Table(header, rows, {header[0]})])
+
+
+def map_chapter(events: pd.DataFrame, channels: pd.DataFrame | None) -> Chapter | None:
+    from phasenet_das import plot
+
+    if events.empty and channels is None:
+        return None
+    plots = [
+        draw(
+            lambda ax: plot.map_view(events, channels, ax=ax),
+            (6.4, 6.4),
+            "Receivers and events, in kilometres. An event whose direction is unknown lies somewhere on the "
+            "circle; the band is its uncertainty (one standard deviation).",
+            "Map",
+        )
+    ]
+    if any(located(event) and depth_known(event) for event in records(events)):
+        plots.append(
+            draw(
+                lambda ax: plot.depth_section(events, channels, ax=ax),
+                (9.0, 3.6),
+                "Depths, seen towards the north.",
+                "Depth section",
+            )
+        )
+        plots.append(
+            draw(
+                lambda ax: plot.depth_section(events, channels, azimuth_deg=0.0, ax=ax),
+                (9.0, 3.6),
+                "Depths, seen towards the west: north is to the right.",
+                "Depth section from south to north",
+            )
+        )
+    return Chapter("Where", plots=plots)
+
+
+def time_chapter(events: pd.DataFrame, picks: pd.DataFrame, coverage: pd.DataFrame | None) -> Chapter:
+    from phasenet_das import plot
+
+    caption = "Picks over time, with the origin times of the events."
+    if coverage is not None:
+        caption += " Below, what was examined (green) and what was not (grey)."
+    drawn = draw(lambda ax: plot.timeline(events, picks, coverage, ax=ax), (9.0, 3.0), caption, "Timeline")
+    if coverage is None:
+        return Chapter("When", plots=[drawn])
+    rows = []
+    for (station, status), group in coverage.groupby(["station_id", "status"], observed=True):
+        seconds = float((group["end"] - group["start"]).dt.total_seconds().sum())
+        length = duration(seconds) if seconds else MISSING
+        rows.append([str(station), str(status), f"{len(group):,}", length, _span(group)])
+    table = Table(
+        ["Cable or station", "Status", "Spans", "Duration", "Channels"], rows, {"Cable or station", "Status"}
+    )
+    return Chapter("When", plots=[drawn], tables=[table])
+
+
+def magnitude_chapter(events: pd.DataFrame) -> Chapter | None:
+    """Show how many events there are of each magnitude, where magnitudes were computed."""
+    if "magnitude" not in events.columns or not events["magnitude"].notna().any():
+        return None
+    from phasenet_das import plot
+
+    drawn = draw(
+        lambda ax: plot.magnitude_frequency(events["magnitude"], ax=ax),
+        (6.4, 3.6),
+        "Events in each tenth of a magnitude (bars), and of each magnitude and above (points). Where the "
+        "points bend down to the left, smaller events were missed.",
+        "Magnitudes and frequencies",
+    )
+    known = int(events["magnitude"].notna().sum())
+    return Chapter("Magnitudes", [f"{known:,} of {len(events):,} events have a magnitude."], [drawn])
+
+
+def _event_time(event: dict[str, Any]) -> str:
+    return describe_event(event).split(" UTC")[0].replace(" ", NO_BREAK)
+
+
+def _measure(value: float, uncertainty: float, unit: str) -> str:
+    if not np.isfinite(value):
+        return MISSING
+    return f"{value:.{decimals(uncertainty)}f}{NO_BREAK}{_spread(uncertainty, unit) or unit}"
+
+
+def _spread(uncertainty: float, unit: str) -> str:
+    """Write an uncertainty that a line break does not tear apart."""
+    return plus_minus(uncertainty, unit)[1:].replace(" ", NO_BREAK) if np.isfinite(uncertainty) else ""
+
+
+def _span(coverage: pd.DataFrame) -> str:
+    known = coverage[coverage["num_channels"] > 0]
+    return f"{known['first_channel'].min()} to {known['last_channel'].max()}" if len(known) else MISSING
