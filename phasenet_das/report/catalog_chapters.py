@@ -20,6 +20,7 @@ _EVENT_TEXT: Final = frozenset({"Time (UTC)", "Position", "Depth", "Distance", "
 
 
 def events_chapter(events: pd.DataFrame) -> Chapter:
+    """List the events with their uncertainties, and explain their flags."""
     if events.empty:
         return Chapter("Events", text=["No event was found."])
     shown = events
@@ -138,6 +139,7 @@ def picks_chapter(picks: pd.DataFrame) -> Chapter:
 
 
 def map_chapter(events: pd.DataFrame, channels: pd.DataFrame | None) -> Chapter | None:
+    """Draw a map of receivers and events, and their depths."""
     from phasenet_das import plot
 
     if events.empty and channels is None:
@@ -172,6 +174,7 @@ def map_chapter(events: pd.DataFrame, channels: pd.DataFrame | None) -> Chapter 
 
 
 def time_chapter(events: pd.DataFrame, picks: pd.DataFrame, coverage: pd.DataFrame | None) -> Chapter:
+    """Draw picks over time, and sum up the time that was examined."""
     from phasenet_das import plot
 
     caption = "Picks over time, with the origin times of the events."

@@ -53,7 +53,7 @@ class Chapter:
 
 
 def draw(
-    draw: Callable[[Axes], object], size: tuple[float, float], caption: str, alternative: str
+    plot: Callable[[Axes], object], size: tuple[float, float], caption: str, alternative: str
 ) -> Picture:
     """Draw on a figure of its own, which pyplot does not know, and keep it as PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -61,7 +61,7 @@ def draw(
 
     figure = Figure(figsize=size, dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    draw(figure.add_subplot())
+    plot(figure.add_subplot())
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", metadata={"Software": None})
     source = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

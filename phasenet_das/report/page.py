@@ -108,7 +108,7 @@ def write_report(
     stored = facts.pop("settings", None)
     with mpl.rc_context():
         mpl.rcdefaults()  # a user's own style must not change the report
-        parts = [
+        chapters = [
             scores_chapter(evaluation),
             events_chapter(events),
             *(section_chapter(heading, patch, events, picks) for heading, patch in sections),
@@ -131,7 +131,7 @@ def write_report(
         summary=_summary(events, picks),
         created=created,
         headline=_headline(events, picks, coverage),
-        parts=[part for part in parts if part is not None],
+        chapters=[chapter for chapter in chapters if chapter is not None],
         version=facts.get("version", ""),
     )
     path = Path(path)

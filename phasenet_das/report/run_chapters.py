@@ -141,6 +141,7 @@ def _nan(value: float | None) -> float:
 
 
 def skipped_chapter(coverage: pd.DataFrame | None, left_out: Sequence[tuple[str, str]]) -> Chapter:
+    """List everything that was skipped, with the reason."""
     rows = [[what, why] for what, why in left_out]
     if coverage is not None:
         rows += [
