@@ -25,6 +25,7 @@ import pandas as pd
 import torch
 import yaml
 from bundled_data import training_rows
+from distillation import TraceSet, distill, load_traces, save_traces, teacher_scores
 from scipy.signal import butter, sosfilt
 from tqdm import tqdm
 
@@ -35,8 +36,7 @@ from phasenet_das.simulate.realnoise import fill, load_noise
 from phasenet_das.simulate.seeds import generator
 from phasenet_das.training import Sample, find_windows
 from phasenet_das.training.augment import crop, stretch_time
-from phasenet_das.training.distill import TraceSet, distill, load_traces, save_traces, teacher_scores
-from phasenet_das.training.split import split_groups
+from phasenet_das.training.dataset import split_groups
 
 RATE_HZ = 100.0
 NUM_SAMPLES = 6000

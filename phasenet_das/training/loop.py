@@ -28,6 +28,14 @@ from phasenet_das.config import TrainSettings
 from phasenet_das.errors import ConfigError, WeightsError
 from phasenet_das.training.card import save_model
 from phasenet_das.training.checkpoint import check_same_run, load_checkpoint, run_identity, save_checkpoint
+from phasenet_das.training.dataset import (
+    Batch,
+    NoiseSource,
+    SampleOrder,
+    TrainingSamples,
+    make_loader,
+    make_sources,
+)
 from phasenet_das.training.ddp import World, find_world, join_world, sum_over_ranks, synchronize_batch_norm
 from phasenet_das.training.logs import CsvLog, TensorBoardLog, save_training_curve
 from phasenet_das.training.optimization import (
@@ -37,8 +45,6 @@ from phasenet_das.training.optimization import (
     masked_loss_sum,
     train_mode,
 )
-from phasenet_das.training.sources import NoiseSource, make_sources
-from phasenet_das.training.stream import Batch, SampleOrder, TrainingSamples, make_loader
 from phasenet_das.training.validation import calibrate, validate
 
 log = logging.getLogger(__name__)
@@ -455,7 +461,7 @@ def overfit_one_batch(
         Loss after each step, nats per pixel. It must fall far below that of the first step; where it does
         not, labels do not fit the data, or the learning rate is wrong.
     """
-    from phasenet_das.training.stream import collate
+    from phasenet_das.training.dataset import collate
 
     device = find_world(settings.device).device
     samples = samples or TrainingSamples(make_sources(settings)[0], settings, varied=False)

@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 
 from phasenet_das.config import TrainSettings
+from phasenet_das.training.dataset import TrainingSamples
 from phasenet_das.training.ddp import World, find_world, join_world
 from phasenet_das.training.loop import Trainer
-from phasenet_das.training.stream import TrainingSamples
 from tests.training.tiny import MadeSource, tiny_net
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from phasenet_das.config import AugmentSettings
 from phasenet_das.errors import ConfigError
 from phasenet_das.training import augment
-from phasenet_das.training.draw import draw_stretch, vary
+from phasenet_das.training.augment import draw_stretch, vary
 from phasenet_das.training.sample import Sample
 
 DT_S = 0.01
@@ -134,17 +134,17 @@ def test_flip_twice_is_nothing() -> None:
     np.testing.assert_array_equal(back.rejected, spiked().rejected)
 
 
-def test_stacked_events_keep_both_sets_of_picks() -> None:
+def test_added_events_keep_both_sets_of_picks() -> None:
     other = augment.crop(spiked(), (0, -70), (CHANNELS, SAMPLES))
     other = replace(other, live=np.arange(CHANNELS) != 3)
-    both = augment.stack_events(spiked(), other, 0.0)
+    both = augment.add_event(spiked(), other, 0.0)
     assert both.arrivals.shape == (2, 2, CHANNELS)
     assert_pulses_at_picks(both)
     assert not both.live[3]
-    quiet = augment.stack_events(spiked(), other, -200.0)
+    quiet = augment.add_event(spiked(), other, -200.0)
     np.testing.assert_allclose(quiet.data, spiked().data, atol=1e-6)
-    with pytest.raises(ConfigError, match="cannot be stacked"):
-        augment.stack_events(spiked(), augment.crop(other, (0, 0), (3, 9)), 0.0)
+    with pytest.raises(ConfigError, match="cannot be added"):
+        augment.add_event(spiked(), augment.crop(other, (0, 0), (3, 9)), 0.0)
 
 
 def test_noise_has_the_ratio_asked_for() -> None:

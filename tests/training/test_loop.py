@@ -18,10 +18,10 @@ import torch
 from phasenet_das.config import TrainSettings
 from phasenet_das.errors import ConfigError, WeightsError
 from phasenet_das.models import weights as zoo
+from phasenet_das.training.dataset import TrainingSamples
 from phasenet_das.training.ddp import World
 from phasenet_das.training.loop import Trainer, TrainingResult, overfit_one_batch
 from phasenet_das.training.optimization import MovingAverage, freeze_parts, learning_rate, masked_loss_sum
-from phasenet_das.training.stream import TrainingSamples
 from tests.training.tiny import MadeSource, TinyNet, tiny_net, tiny_settings
 
 ROOT = Path(__file__).parents[2]

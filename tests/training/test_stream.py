@@ -12,6 +12,15 @@ from hypothesis import strategies as st
 
 from phasenet_das.errors import ConfigError, DeviceError
 from phasenet_das.simulate import Record
+from phasenet_das.training.dataset import (
+    Key,
+    NoiseSource,
+    SampleOrder,
+    TrainingSamples,
+    context_samples,
+    make_sources,
+    normalize,
+)
 from phasenet_das.training.ddp import (
     AllReduceBatchNorm,
     World,
@@ -19,8 +28,6 @@ from phasenet_das.training.ddp import (
     first_node,
     synchronize_batch_norm,
 )
-from phasenet_das.training.sources import NoiseSource, context_samples, make_sources
-from phasenet_das.training.stream import Key, SampleOrder, TrainingSamples, normalize
 from phasenet_das.training.validation import validate
 from tests.training.tiny import MadeSource, TinyNet, tiny_net, tiny_settings
 

@@ -15,9 +15,16 @@ from phasenet_das.config import AugmentSettings, TrainDataSettings
 from phasenet_das.errors import ConfigError, DataFormatError, MissingMetadataError, TableError
 from phasenet_das.picking.normalization import moving_normalization
 from phasenet_das.tables import PICK_COLUMNS, conform, make_pick_ids
-from phasenet_das.training.sources import WindowSource, context_samples, make_sources
-from phasenet_das.training.split import group_by_event, split_groups, split_windows
-from phasenet_das.training.stream import Key, TrainingSamples
+from phasenet_das.training.dataset import (
+    Key,
+    TrainingSamples,
+    WindowSource,
+    context_samples,
+    group_by_event,
+    make_sources,
+    split_groups,
+    split_windows,
+)
 from phasenet_das.training.windows import TrainingWindow, find_windows, open_window, write_window
 from tests.training.test_augment import assert_pulses_at_picks, pulses
 from tests.training.tiny import tiny_settings

@@ -8,14 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-
-from phasenet_das import io
-from phasenet_das.config import TrainSettings
-from phasenet_das.errors import ConfigError, DataFormatError, WeightsError
-from phasenet_das.models import load_weights, save_weights
-from phasenet_das.models.phasenet import PhaseNet
-from phasenet_das.picking import load_picker
-from phasenet_das.training.distill import (
+from distillation import (
     DistillationSamples,
     TraceSet,
     distill,
@@ -23,8 +16,15 @@ from phasenet_das.training.distill import (
     save_traces,
     teacher_scores,
 )
+
+from phasenet_das import io
+from phasenet_das.config import TrainSettings
+from phasenet_das.errors import ConfigError, DataFormatError, WeightsError
+from phasenet_das.models import load_weights, save_weights
+from phasenet_das.models.phasenet import PhaseNet
+from phasenet_das.picking import load_picker
+from phasenet_das.training.dataset import Key
 from phasenet_das.training.labels import make_targets
-from phasenet_das.training.stream import Key
 
 SAMPLES, WINDOW = 400, 256
 
