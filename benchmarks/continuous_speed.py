@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from phasenet_das.config import ContinuousSettings, PickSettings
-from phasenet_das.io.segments import GeneratedSegment
+from phasenet_das.io.recording import recording_of_function
 from phasenet_das.models import PhaseNet, PhaseNetDAS, Weights
 from phasenet_das.picking import Picker
 from phasenet_das.picking.continuous import ContinuousRun, pick_parts
@@ -32,8 +32,9 @@ _GAIN = {"student": 2.0, "teacher": 6.0}
 _PATTERN = np.random.default_rng(0).standard_normal((257, 10_007)).astype(np.float32)
 
 
-def noise(first: int, end: int, channels: slice) -> np.ndarray:
+def noise(channels: slice, samples: slice) -> np.ndarray:
     """Noise that is the same for the same sample, as cheap as reading a file."""
+    first, end = samples.start, samples.stop
     rows = np.arange(channels.start, channels.stop)
     out = np.empty((len(rows), end - first), np.float32)
     for k, row in enumerate(rows):
@@ -65,9 +66,9 @@ def measure(
     kind: str, channels: int, minutes: float, workers: int, shard_samples: int, *, one_rate: bool
 ) -> dict[str, object]:
     """Pick generated data, and say how fast and in how much memory."""
-    record = GeneratedSegment(
+    record = recording_of_function(
         station_id="BENCH",
-        start_ns=_START_NS,
+        start_time=np.datetime64(_START_NS, "ns"),
         dt_s=1 / _RATE_HZ,
         num_samples=round(minutes * 60 * _RATE_HZ),
         channel_index=np.arange(channels),

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from phasenet_das import io
-from phasenet_das.io.continuous import open_continuous, source_of_index
+from phasenet_das.io.archive import archive_of_index, open_archive
 from phasenet_das.io.hdf5 import write_quakeflow
 from phasenet_das.io.index import UNKNOWN, Geometry, Index, make_rows, read_index, write_index
 from phasenet_das.simulate import scenario, simulate
@@ -40,7 +40,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as scratch:
             folder, index = Path(scratch, "data"), Path(scratch, "index")
             write(folder, options.files)
-            seconds = [timed(lambda: open_continuous([folder], index=index))[0] for _ in range(2)]  # noqa: B023
+            seconds = [timed(lambda: open_archive([folder], index=index))[0] for _ in range(2)]  # noqa: B023
             rates = [f"{options.files / value:,.0f} files/s" for value in seconds]
             print(f"| {name}, {options.files} files: first scan, from the index | {', '.join(rates)} |")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -48,12 +48,12 @@ def main() -> None:
         path = Path(scratch)
         write_index(year(), path)
         read_s, (index, _) = timed(lambda: read_index(path))
-        arrange_s, source = timed(lambda: source_of_index(index))
+        arrange_s, source = timed(lambda: archive_of_index(index))
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
     print(f"| a year of one-minute files: read, arrange | {read_s:.1f} s, {arrange_s:.1f} s |")
     print(f"| its index; peak memory more, with making it | {size / 1e6:.1f} MB; {grown:.0f} MB |")
-    print(f"| its segments | {len(source.segments)} |")
+    print(f"| its recordings | {len(source.recordings)} |")
     print(f"| a pick on disk | {pick_bytes():.1f} bytes |")
 
 

@@ -96,7 +96,7 @@ def info(
     """
     from phasenet_das import io
     from phasenet_das.config import DataSettings
-    from phasenet_das.io.continuous import open_continuous
+    from phasenet_das.io.archive import open_archive
     from phasenet_das.io.inputs import find_recordings
 
     failed = 0
@@ -108,7 +108,7 @@ def info(
             typer.echo(f"error: {error}", err=True)
     if any(Path(item).is_dir() for item in inputs):
         data = DataSettings(start_time=start_time, dt_s=dt_s, dx_m=dx_m, unit=unit)
-        typer.echo(open_continuous(inputs, data).summary())
+        typer.echo(open_archive(inputs, data).summary())
     if failed:
         raise typer.Exit(1)
 

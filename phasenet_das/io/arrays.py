@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from phasenet_das.errors import DataFormatError, MissingMetadataError, MissingPackageError, UnitError
+from phasenet_das.io.opened import Loader, Opened
 from phasenet_das.io.patch import (
     UNKNOWN_UNIT,
     check_array,
@@ -24,7 +25,6 @@ from phasenet_das.io.patch import (
     spatial_first,
     units_in,
 )
-from phasenet_das.io.recording import Loader, Recording
 from phasenet_das.io.timing import Span, parse_time, regular_spans
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def is_own_patch(patch: Patch) -> bool:
     )
 
 
-def from_patch(patch: Patch, label: str = "Patch", name: str = "dascore Patch") -> list[Recording]:
+def from_patch(patch: Patch, label: str = "Patch", name: str = "dascore Patch") -> list[Opened]:
     """Describe a Patch of either dim order."""
     dim = spatial_dim(patch)
     array = check_array(spatial_first(patch), label)
@@ -102,10 +102,10 @@ def _recordings(
     dtype: np.dtype[Any],
     spans: list[Span],
     load: Loader,
-    **known: Any,  # noqa: ANN401 - fields of Recording
-) -> list[Recording]:
+    **known: Any,  # noqa: ANN401 - fields of Opened
+) -> list[Opened]:
     return [
-        Recording(
+        Opened(
             shape=(shape[0], span.last - span.first),
             dtype=dtype,
             load=_shifted(load, span.first),
@@ -122,7 +122,7 @@ def _shifted(load: Loader, first: int) -> Loader:
     return lambda channels, samples: load(channels, slice(samples.start + first, samples.stop + first))
 
 
-def from_dataarray(array: Any, label: str = "DataArray", name: str = "DataArray") -> list[Recording]:  # noqa: ANN401
+def from_dataarray(array: Any, label: str = "DataArray", name: str = "DataArray") -> list[Opened]:  # noqa: ANN401
     """Describe an xarray or xdas DataArray of either dim order, without loading it."""
     dim = _dataarray_dim(array, label)
     time_first = str(array.dims[0]) == "time"
@@ -226,7 +226,7 @@ def _dataarray_loader(array: Any, time_first: bool) -> Loader:  # noqa: ANN401
     return load
 
 
-def open_xdas(path: Path) -> list[Recording]:
+def open_xdas(path: Path) -> list[Opened]:
     """Describe a netCDF file as xdas or xarray write it, through xdas."""
     xdas = _import("xdas", "xdas", f"{path}: netCDF")
     try:
@@ -239,13 +239,13 @@ def open_xdas(path: Path) -> list[Recording]:
     return from_dataarray(array, str(path), "xdas netCDF")
 
 
-def daspy_example() -> list[Recording]:
+def daspy_example() -> list[Opened]:
     """Describe the record that the package daspy-toolbox carries (PoroTomo, M4.3 of 2016-03-21)."""
     daspy = _import("daspy", "daspy-toolbox", "daspy:example")
     return from_section(daspy.read(), "daspy:example")
 
 
-def from_section(section: Any, label: str = "Section") -> list[Recording]:  # noqa: ANN401 - daspy.Section
+def from_section(section: Any, label: str = "Section") -> list[Opened]:  # noqa: ANN401 - daspy.Section
     """Describe a DASPy Section."""
     data = check_array(np.asarray(section.data), label)
     found = getattr(section, "start_time", None)
@@ -257,7 +257,7 @@ def from_section(section: Any, label: str = "Section") -> list[Recording]:  # no
         "event_time": getattr(section, "origin_time", None),
     }
     return [
-        Recording(
+        Opened(
             label=label,
             format="DASPy Section",
             shape=data.shape,

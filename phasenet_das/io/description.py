@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 
 from phasenet_das.errors import ChannelGeometryError, ConfigError
-from phasenet_das.io.patch import DEAD, NONFINITE, channel_status
-from phasenet_das.io.read import open_source
-from phasenet_das.io.recording import (
+from phasenet_das.io.opened import (
     ChannelRange,
-    Recording,
+    Opened,
     Stated,
     TimeRange,
     channel_numbers,
@@ -23,6 +21,8 @@ from phasenet_das.io.recording import (
     resolve,
     spacing_m,
 )
+from phasenet_das.io.patch import DEAD, NONFINITE, channel_status
+from phasenet_das.io.read import open_source
 
 _LOAD_ALL = 2**24  # values; above it channels are judged from blocks
 _NUM_BLOCKS = 8
@@ -168,7 +168,7 @@ def describe(
     )
 
 
-def _missing(recording: Recording) -> list[str]:
+def _missing(recording: Opened) -> list[str]:
     notes = []
     if recording.start_time is None:
         found = f" (the file says {recording.start_found})" if recording.start_found else ""
@@ -178,9 +178,7 @@ def _missing(recording: Recording) -> list[str]:
     return notes
 
 
-def _cut_spans(
-    spans: list[Recording], channels: ChannelRange | None, time: TimeRange | None
-) -> list[Recording]:
+def _cut_spans(spans: list[Opened], channels: ChannelRange | None, time: TimeRange | None) -> list[Opened]:
     """Cut every span, and drop those outside the time range."""
     if channels is None and time is None:
         return spans
@@ -195,7 +193,7 @@ def _cut_spans(
     return kept
 
 
-def _judge(spans: list[Recording]) -> tuple[np.ndarray, list[str]]:
+def _judge(spans: list[Opened]) -> tuple[np.ndarray, list[str]]:
     """Return the status of each channel, and a note when only blocks were looked at."""
     total = sum(item.shape[0] * item.shape[1] for item in spans)
     everything = slice(0, spans[0].shape[0])

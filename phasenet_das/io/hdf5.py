@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from phasenet_das.errors import ChannelGeometryError, DataFormatError, SamplingError
+from phasenet_das.io.opened import Opened, spacing_m
 from phasenet_das.io.patch import (
     check_array,
     get_channel_index,
@@ -20,7 +21,6 @@ from phasenet_das.io.patch import (
     get_unit,
     spatial_first,
 )
-from phasenet_das.io.recording import Recording, spacing_m
 from phasenet_das.io.timing import parse_time, sample_times
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def is_quakeflow(file: h5py.File, *, marked: bool = True) -> bool:
     return not marked or any(name in dataset.attrs or name in file.attrs for name in _MARKS)
 
 
-def open_quakeflow(path: Path, file: h5py.File) -> list[Recording]:
+def open_quakeflow(path: Path, file: h5py.File) -> list[Opened]:
     """Describe a file of the quakeflow_das layout, without loading its data."""
     dataset = file["data"]
     attrs = {name: _plain(value) for name, value in {**file.attrs, **dataset.attrs}.items()}
@@ -70,7 +70,7 @@ def open_quakeflow(path: Path, file: h5py.File) -> list[Recording]:
     shape = dataset.shape[::-1] if time_first else dataset.shape
     check_array(np.empty((0 if 0 in shape else 1, 1), dataset.dtype), label)
     return [
-        Recording(
+        Opened(
             label=label,
             format=_LAYOUT,
             shape=shape,
@@ -93,7 +93,7 @@ def open_quakeflow(path: Path, file: h5py.File) -> list[Recording]:
     ]
 
 
-def _loader(path: Path, time_first: bool) -> Any:  # noqa: ANN401 - Recording.load
+def _loader(path: Path, time_first: bool) -> Any:  # noqa: ANN401 - Opened.load
     def load(channels: slice, samples: slice) -> np.ndarray:
         """Read a block from the file, channels first."""
         import h5py

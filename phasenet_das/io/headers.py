@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from phasenet_das.io.hdf5 import is_quakeflow, open_quakeflow
+from phasenet_das.io.opened import Opened
 from phasenet_das.io.patch import parse_unit, unit_text
 from phasenet_das.io.read import open_source
-from phasenet_das.io.recording import Recording
 from phasenet_das.io.timing import believable
 from phasenet_das.io.vendor import no_data
 
@@ -27,7 +27,7 @@ _ALL_STAMPS = 10  # intervals; dascore then believes the array of stamps rather 
 _UNIT_NAMES = ("GaugeLengthUnit", "GaugeLengthUnits", "GaugeLength.uom")
 
 
-def read_headers(path: str | Path) -> list[Recording]:
+def read_headers(path: str | Path) -> list[Opened]:
     """Describe a file from its header alone."""
     path = Path(path)
     found = _quick(path) if path.is_file() and _is_hdf5(path) else None
@@ -39,7 +39,7 @@ def _is_hdf5(path: Path) -> bool:
         return file.read(len(_HDF5_MARK)) == _HDF5_MARK
 
 
-def _quick(path: Path) -> list[Recording] | None:
+def _quick(path: Path) -> list[Opened] | None:
     import h5py
 
     try:
@@ -49,7 +49,7 @@ def _quick(path: Path) -> list[Recording] | None:
         return None  # the full reader says what is wrong
 
 
-def _prodml(path: Path, file: h5py.File) -> list[Recording] | None:
+def _prodml(path: Path, file: h5py.File) -> list[Opened] | None:
     """Describe PRODML of one raw record with regular stamps; None leaves it to dascore."""
     acquisition = file.get("Acquisition")
     if acquisition is None:
@@ -72,7 +72,7 @@ def _prodml(path: Path, file: h5py.File) -> list[Recording] | None:
     if step <= 0:
         return None
     return [
-        Recording(
+        Opened(
             label=str(path),
             format=f"PRODML {_text(attrs['schemaVersion'])}",
             shape=shape,

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from phasenet_das.errors import ConfigError, DataFormatError, SamplingError
-from phasenet_das.io.patch import NONFINITE, OK, make_patch, spatial_dim
-from phasenet_das.io.recording import (
+from phasenet_das.io.opened import (
     ChannelRange,
-    Recording,
+    Opened,
     Stated,
     TimeRange,
     cut,
@@ -25,6 +24,7 @@ from phasenet_das.io.recording import (
     time_axis,
     time_limits,
 )
+from phasenet_das.io.patch import NONFINITE, OK, make_patch, spatial_dim
 
 if TYPE_CHECKING:
     from dascore import Patch
@@ -117,7 +117,7 @@ def _package(source: Any) -> str:  # noqa: ANN401
     return type(source).__module__.split(".", maxsplit=1)[0]
 
 
-def open_source(source: Any, *, headers_only: bool = False) -> list[Recording]:  # noqa: ANN401 - as read
+def open_source(source: Any, *, headers_only: bool = False) -> list[Opened]:  # noqa: ANN401 - as read
     """Find the reader for a source, and describe its recordings without loading them."""
     if isinstance(source, str | os.PathLike):
         return _open_example() if str(source) == DASPY_EXAMPLE else _open_path(Path(source), headers_only)
@@ -132,37 +132,37 @@ def open_source(source: Any, *, headers_only: bool = False) -> list[Recording]: 
     return open_object(source)
 
 
-def _open_example() -> list[Recording]:
+def _open_example() -> list[Opened]:
     from phasenet_das.io.arrays import daspy_example
 
     return daspy_example()
 
 
-def _open_patch(source: Any) -> list[Recording]:  # noqa: ANN401
+def _open_patch(source: Any) -> list[Opened]:  # noqa: ANN401
     from phasenet_das.io.arrays import from_patch
 
     return from_patch(source)
 
 
-def _open_dataarray(source: Any) -> list[Recording]:  # noqa: ANN401
+def _open_dataarray(source: Any) -> list[Opened]:  # noqa: ANN401
     from phasenet_das.io.arrays import from_dataarray
 
     return from_dataarray(source)
 
 
-def _open_section(source: Any) -> list[Recording]:  # noqa: ANN401
+def _open_section(source: Any) -> list[Opened]:  # noqa: ANN401
     from phasenet_das.io.arrays import from_section
 
     return from_section(source)
 
 
-def _open_stream(source: Any) -> list[Recording]:  # noqa: ANN401
+def _open_stream(source: Any) -> list[Opened]:  # noqa: ANN401
     from phasenet_das.io.streams import from_stream
 
     return from_stream(source)
 
 
-_OBJECTS: dict[tuple[str, str], Callable[[Any], list[Recording]]] = {
+_OBJECTS: dict[tuple[str, str], Callable[[Any], list[Opened]]] = {
     ("dascore", "Patch"): _open_patch,
     ("daspy", "Section"): _open_section,
     ("obspy", "Stream"): _open_stream,
@@ -171,7 +171,7 @@ _OBJECTS: dict[tuple[str, str], Callable[[Any], list[Recording]]] = {
 }
 
 
-def _open_path(path: Path, headers_only: bool) -> list[Recording]:
+def _open_path(path: Path, headers_only: bool) -> list[Opened]:
     import h5py
 
     from phasenet_das.io.streams import is_miniseed, open_miniseed
@@ -195,7 +195,7 @@ def _open_path(path: Path, headers_only: bool) -> list[Recording]:
     return found
 
 
-def _open_own_hdf5(path: Path) -> list[Recording] | None:
+def _open_own_hdf5(path: Path) -> list[Opened] | None:
     """Open the HDF5 layouts that dascore does not read."""
     import h5py
 
@@ -214,7 +214,7 @@ def _open_own_hdf5(path: Path) -> list[Recording] | None:
     return open_xdas(path) if is_netcdf else None
 
 
-def _open_plain_hdf5(path: Path) -> list[Recording] | None:
+def _open_plain_hdf5(path: Path) -> list[Opened] | None:
     """Open HDF5 with a dataset ``data`` and no word about time: the caller has to state it."""
     import h5py
 
@@ -235,7 +235,7 @@ def _check_file(path: Path) -> None:
         )
 
 
-def _one_span(recordings: list[Recording], time: TimeRange | None) -> Recording:
+def _one_span(recordings: list[Opened], time: TimeRange | None) -> Opened:
     """Return the one span that a time range falls into; a gap is never bridged."""
     start, end = (None, None) if time is None else time_limits(time)
     inside = [
@@ -256,7 +256,7 @@ def _one_span(recordings: list[Recording], time: TimeRange | None) -> Recording:
     )
 
 
-def _load(recording: Recording) -> Patch:
+def _load(recording: Opened) -> Patch:
     data = recording.load(slice(0, recording.shape[0]), slice(0, recording.shape[1]))
     start, dt_s = time_axis(recording)
     patch = make_patch(

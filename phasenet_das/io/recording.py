@@ -1,367 +1,276 @@
-"""What every reader returns: what is known about a recording, and how to load a block of it."""
+"""A gap-free piece of one cable that is loaded block by block: of an array, of files, or of a function."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from phasenet_das.errors import (
-    ChannelGeometryError,
-    ConfigError,
-    DataFormatError,
-    MissingMetadataError,
-    SamplingError,
-    UnitError,
+from phasenet_das.errors import ChannelGeometryError, ConfigError
+from phasenet_das.io.patch import (
+    UNKNOWN_UNIT,
+    check_array,
+    check_channel_index,
+    check_dt,
+    get_channel_index,
+    get_distance_m,
+    get_dt_s,
+    get_station_id,
+    get_times,
+    get_unit,
+    spatial_first,
+    units_in,
 )
-from phasenet_das.io.patch import UNKNOWN_UNIT, check_channel_index, check_dt, parse_unit
-from phasenet_das.io.timing import believable, parse_time, sample_times
 
-ChannelRange: TypeAlias = slice | tuple[int | None, int | None]
-TimeRange: TypeAlias = tuple[Any, Any]
+if TYPE_CHECKING:
+    from dascore import Patch
+
+
+log = logging.getLogger(__name__)
+
+EVERYTHING = slice(None)
 Loader: TypeAlias = Callable[[slice, slice], np.ndarray]
-
-_DT_TOLERANCE = 1e-6
-_DX_TOLERANCE = 1e-3
-_SAME_SAMPLE = 0.1  # intervals by which two pieces may miss each other and still be contiguous
+Inputs: TypeAlias = list[tuple[str, str]]
+_GAUGE_NAMES = ("gauge_length_m", "gauge_length")
+_FINE_STEPS = 100
 _ON_SAMPLE = 1e-3
 
 
-@dataclass(frozen=True)
-class Recording:
-    """One cable over one unbroken span, not loaded yet; None is what the source does not say.
+def _no_inputs(_samples: slice) -> Inputs:
+    return []
 
-    ``load(channels, samples)`` takes two slices of positions and returns an array (channel, time).
-    ``channel_coords`` are further coordinates along the cable, ``gap_note`` names channels with gaps,
-    and ``start_believed`` says that even a start in 1970 was stated by someone.
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """A gap-free piece of one cable, loaded block by block.
+
+    Sample k is at ``start_time + k * dt_s``, rounded to 1 ns.
+
+    Attributes
+    ----------
+    label : str
+        File or name, for messages.
+    read_block : callable
+        ``read_block(channels, samples)``, two slices of positions with start and stop: the values as they are
+        stored, (channel, time).
+    num_samples : int
+        Length.
+    start_time : numpy.datetime64
+        UTC time of the first sample.
+    dt_s : float
+        Sampling interval in s.
+    channel_index : numpy.ndarray, shape (channel,), int32
+        The interrogator's numbers, in the order of the file.
+    distance_m : numpy.ndarray, shape (channel,), float64
+        Optical distance, NaN when unknown.
+    station_id : str
+        Name of the cable, empty when unknown.
+    unit : str
+        Unit of the samples, "unknown" when nothing says.
+    gauge_length_m : float
+        NaN when unknown.
+    failures : dict of str to str
+        Files that could not be read after all, with the reason; their samples are NaN.
+    notes : dict of str to str
+        Files that were read but look wrong (nothing but zeros or NaN, a signal lost to its offset), with what
+        was found.
     """
 
     label: str
-    format: str
-    shape: tuple[int, int]
-    dtype: np.dtype[Any]
-    load: Loader
-    start_time: np.datetime64 | None = None
-    dt_s: float | None = None
-    channel_index: np.ndarray | None = None
-    distance_m: np.ndarray | None = None
-    dx_m: float | None = None
-    unit: str = UNKNOWN_UNIT
+    read_block: Loader = field(repr=False)
+    num_samples: int
+    start_time: np.datetime64
+    dt_s: float
+    channel_index: np.ndarray = field(repr=False)
+    distance_m: np.ndarray = field(repr=False)
     station_id: str = ""
-    attrs: Mapping[str, Any] = field(default_factory=dict)
-    channel_coords: Mapping[str, np.ndarray] = field(default_factory=dict)
-    warnings: tuple[str, ...] = ()
-    gap_note: str = ""
-    start_found: str = ""
-    start_believed: bool = False
+    unit: str = UNKNOWN_UNIT
+    gauge_length_m: float = float("nan")
+    name_inputs: Callable[[slice], Inputs] = field(default=_no_inputs, repr=False)
+    failures: dict[str, str] = field(default_factory=dict, repr=False)
+    notes: dict[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def num_channels(self) -> int:
+        """Number of channels."""
+        return len(self.channel_index)
+
+    @property
+    def start_ns(self) -> int:
+        """UTC time of the first sample, ns since 1970."""
+        return int(self.start_time.astype("datetime64[ns]").astype(np.int64))
+
+    @property
+    def end_ns(self) -> int:
+        """UTC time of the sample after the last, ns since 1970."""
+        return self.sample_ns(self.num_samples)
+
+    @property
+    def end_time(self) -> np.datetime64:
+        """UTC time of the sample after the last."""
+        return np.datetime64(self.end_ns, "ns")
+
+    @property
+    def name(self) -> str:
+        """Short, for logs: station and start to the millisecond."""
+        return f"{self.station_id} {np.datetime_as_string(self.start_time, unit='ms')}".strip()
+
+    def sample_ns(self, sample: int) -> int:
+        """Return the UTC time of a sample, also of one outside, in ns since 1970."""
+        return self.start_ns + round(sample * (self.dt_s * 1e9))
+
+    def sample_range(self, start: np.datetime64 | None = None, end: np.datetime64 | None = None) -> slice:
+        """Return the samples at times ``[start, end)`` as far as the recording goes; empty when none is."""
+        first, last = (
+            default if limit is None else min(max(self._first_at(limit), 0), self.num_samples)
+            for limit, default in ((start, 0), (end, self.num_samples))
+        )
+        return slice(first, max(first, last))
+
+    def _first_at(self, limit: np.datetime64) -> int:
+        """Return the first sample that is not before a time."""
+        since_ns = int(limit.astype("datetime64[ns]").astype(np.int64)) - self.start_ns
+        return int(np.ceil(since_ns / (self.dt_s * 1e9) - _ON_SAMPLE))
+
+    def load(self, channels: slice = EVERYTHING, samples: slice = EVERYTHING) -> np.ndarray:
+        """Load a block: slices of positions among channels and samples.
+
+        Returns (channel, time) float32, C-contiguous, a copy.
+        """
+        channels, samples = slice(*channels.indices(self.num_channels)), self._inside(samples)
+        values = self.read_block(channels, samples)
+        hidden = hidden_by_offset(values)
+        if hidden.any() and not self.notes:
+            self.notes[self.label] = f"{self.label}: {say_hidden(self.channel_index[channels][hidden])}"
+            log.warning("%s", self.notes[self.label])
+        return np.array(values, dtype=np.float32, order="C")
+
+    def inputs(self, samples: slice = EVERYTHING) -> Inputs:
+        """Name the files behind samples: path, and a key of the content."""
+        return self.name_inputs(self._inside(samples))
+
+    def _inside(self, samples: slice) -> slice:
+        first = 0 if samples.start is None else samples.start
+        end = self.num_samples if samples.stop is None else samples.stop
+        if not 0 <= first <= end <= self.num_samples or samples.step not in (None, 1):
+            raise ConfigError(
+                f"{self.name}: samples [{first}, {end}) were asked for, but the recording has "
+                f"[0, {self.num_samples}). Ask for a range inside."
+            )
+        return slice(first, end)
 
 
 @dataclass(frozen=True)
-class Stated:
-    """What the caller says about a recording, to fill what the source lacks."""
+class _Array:
+    """Reads blocks of an array, (channel, time)."""
 
-    start_time: Any = None
-    dt_s: float | None = None
-    dx_m: float | None = None
-    unit: str | None = None
-    station_id: str | None = None
-    first_channel: int | None = None
+    data: np.ndarray
 
-    def __bool__(self) -> bool:
-        return any(value is not None for value in vars(self).values())
+    def __call__(self, channels: slice, samples: slice) -> np.ndarray:
+        values: np.ndarray = self.data[channels, samples]
+        return values
 
 
-def resolve(recording: Recording, stated: Stated, *, strict: bool = True) -> Recording:
-    """Join what the source says with what the caller states.
-
-    A statement fills what the source lacks, and otherwise must agree with it: the interval within
-    1e-6, the channel spacing within 1e-3 (relative), the start time within half a sample, units when
-    both can be parsed. A unit text that cannot be parsed counts as lacking. The station is a name,
-    not a measurement: the caller's wins. Without numbers, channels are 0 … n-1; a known spacing
-    places channel k at k times the spacing.
-    """
-    dt_s = _resolve_dt(recording, stated.dt_s)
-    start_time = _resolve_start(recording, stated.start_time, dt_s)
-    if strict:
-        _require(recording, start_time, dt_s)
-    numbers = _resolve_channels(recording, stated.first_channel)
-    distance_m, dx_m = _resolve_distance(recording, stated.dx_m, numbers)
-    return replace(
-        recording,
+def recording_of_array(
+    data: np.ndarray,
+    *,
+    start_time: np.datetime64,
+    dt_s: float,
+    channel_index: np.ndarray | None = None,
+    distance_m: np.ndarray | None = None,
+    label: str = "array",
+    **known: Any,  # noqa: ANN401 - further fields of Recording
+) -> Recording:
+    """Make a recording of an array (channel, time) of real numbers, which is not copied."""
+    array = check_array(np.asarray(data))
+    numbers = check_channel_index(channel_index, len(array))
+    return recording_of_function(
+        _Array(array),
+        num_samples=array.shape[1],
         start_time=start_time,
         dt_s=dt_s,
         channel_index=numbers,
         distance_m=distance_m,
-        dx_m=dx_m,
-        unit=_resolve_unit(recording, stated.unit),
-        station_id=recording.station_id if stated.station_id is None else stated.station_id,
+        label=label,
+        **known,
     )
 
 
-def _require(recording: Recording, start_time: np.datetime64 | None, dt_s: float | None) -> None:
-    if dt_s is None:
-        raise MissingMetadataError(
-            f"{recording.label}: found no sampling interval. State it with dt_s=, in seconds."
-        )
-    if start_time is None:
-        found = recording.start_found or "none"
-        raise MissingMetadataError(
-            f"{recording.label}: no usable start time (found: {found}); expected a UTC time such as "
-            "2024-05-01T12:00:00. State it with start_time= (--start-time)."
-        )
-
-
-def _resolve_dt(recording: Recording, stated: float | None) -> float | None:
-    found = recording.dt_s
-    if stated is not None:
-        check_dt(stated, "dt_s=")
-    if found is None or np.isnan(found) or (found == 0 and stated is not None):
-        return stated
-    check_dt(found, recording.label)
-    if stated is not None and abs(stated / found - 1) > _DT_TOLERANCE:
-        raise SamplingError(
-            f"{recording.label}: dt_s={stated} was stated, but the file says {found}. Leave the "
-            "statement out; if the file is wrong, correct its header."
-        )
-    return found
-
-
-def _resolve_start(recording: Recording, stated: Any, dt_s: float | None) -> np.datetime64 | None:  # noqa: ANN401
-    believed = recording.start_believed or believable(recording.start_time)
-    found = recording.start_time if believed else None
-    if stated is None:
-        return found
-    start = parse_time(stated)
-    if start is None:
-        raise ConfigError(
-            f"start_time={stated!r} is not a time; expected ISO 8601 such as '2024-05-01T12:00:00' (UTC)."
-        )
-    if found is None:
-        return start
-    tolerance_ns = 0.5e9 * (dt_s or 0.0)
-    if abs(float((start - found).astype(np.int64))) > tolerance_ns:
-        raise ConfigError(
-            f"{recording.label}: start_time={start} was stated, but the file says {found}. Leave the "
-            "statement out; if the file is wrong, correct its header."
-        )
-    return found
-
-
-def _resolve_channels(recording: Recording, first_channel: int | None) -> np.ndarray:
-    count = recording.shape[0]
-    if recording.channel_index is None:
-        return check_channel_index(np.arange(count) + (first_channel or 0), count)
-    numbers = check_channel_index(recording.channel_index, count)
-    if first_channel is not None and numbers[0] != first_channel:
+def recording_of_function(
+    generate: Loader,
+    *,
+    num_samples: int,
+    start_time: np.datetime64,
+    dt_s: float,
+    channel_index: np.ndarray,
+    distance_m: np.ndarray | None = None,
+    label: str = "function",
+    **known: Any,  # noqa: ANN401 - further fields of Recording
+) -> Recording:
+    """Make a recording whose blocks a function makes: ``generate(channels, samples)`` (channel, time)."""
+    check_dt(dt_s, label)
+    numbers = check_channel_index(channel_index, len(channel_index))
+    distance = np.full(len(numbers), np.nan) if distance_m is None else np.asarray(distance_m, np.float64)
+    if distance.shape != numbers.shape:
         raise ChannelGeometryError(
-            f"{recording.label}: first_channel={first_channel} was stated, but the file's first channel is "
-            f"{numbers[0]}. Leave the statement out; channels= cuts a range."
+            f"distance_m: found shape {distance.shape}, expected {numbers.shape}, one value a channel (NaN "
+            "when unknown)."
         )
-    return numbers
+    start = start_time.astype("datetime64[ns]")
+    return Recording(label, generate, num_samples, start, dt_s, numbers, distance, **known)
 
 
-def _resolve_distance(
-    recording: Recording, stated: float | None, numbers: np.ndarray
-) -> tuple[np.ndarray | None, float | None]:
-    if stated is not None and not (np.isfinite(stated) and stated > 0):
-        raise ChannelGeometryError(f"dx_m={stated} was stated; expected a positive channel spacing in m.")
-    found = recording.dx_m if recording.distance_m is None else spacing_m(recording.distance_m)
-    if found is not None and stated is not None and abs(stated / abs(found) - 1) > _DX_TOLERANCE:
-        raise ChannelGeometryError(
-            f"{recording.label}: dx_m={stated} was stated, but the file says {found:.6g} m. "
-            "Leave the statement out."
-        )
-    if recording.distance_m is not None:
-        return recording.distance_m, found
-    dx_m = stated if found is None else found
-    return (None, None) if dx_m is None else (numbers * float(dx_m), float(dx_m))
-
-
-def spacing_m(distance_m: np.ndarray) -> float | None:
-    """Return the typical spacing of channels in m, None for a single channel."""
-    return float(np.median(np.diff(distance_m))) if len(distance_m) > 1 else None
-
-
-def _resolve_unit(recording: Recording, stated: str | None) -> str:
-    if stated is None:
-        return recording.unit
-    found, meant = parse_unit(recording.unit), parse_unit(stated)
-    if found is not None and found != meant:
-        raise UnitError(
-            f"{recording.label}: unit={stated!r} was stated, but the file says {recording.unit!r}. Leave the "
-            "statement out; if the file is wrong, correct its header."
-        )
-    return stated
-
-
-def join(recordings: Sequence[Recording]) -> list[Recording]:
-    """Order resolved recordings of one cable by time; merge those that follow each other without a gap."""
-    ordered = sorted(recordings, key=lambda item: time_axis(item)[0])
-    groups: list[list[Recording]] = []
-    for item in ordered:
-        if groups and _follows(groups[-1], item):
-            groups[-1].append(item)
-        else:
-            groups.append([item])
-    return [group[0] if len(group) == 1 else _merge(group) for group in groups]
-
-
-def time_axis(recording: Recording) -> tuple[np.datetime64, float]:
-    """Return start time and interval of a resolved recording."""
-    if recording.start_time is None or recording.dt_s is None:
-        raise MissingMetadataError(
-            f"{recording.label}: holds several spans, one of them without time. "
-            "Read each apart, with start_time=."
-        )
-    return recording.start_time, recording.dt_s
-
-
-def _follows(group: list[Recording], item: Recording) -> bool:
-    """Say whether `item` continues `group`; what cannot be one cable raises."""
-    first = group[0]
-    if not _same_cable(first, item):
-        raise DataFormatError(
-            f"{item.label}: holds several sets of channels ({first.shape[0]} and {item.shape[0]}). "
-            "Expected one cable; write each cable to a file of its own."
-        )
-    (start, dt_s), (next_start, next_dt_s) = time_axis(first), time_axis(item)
-    if abs(next_dt_s / dt_s - 1) > _DT_TOLERANCE:
-        raise SamplingError(
-            f"{item.label}: the sampling interval changes from {dt_s} to {next_dt_s} s at "
-            f"{next_start}. Split the file."
-        )
-    count = sum(piece.shape[1] for piece in group)
-    missing = float((next_start - sample_times(start, dt_s, 1, count)[0]).astype(np.int64)) * 1e-9 / dt_s
-    if missing < -_SAME_SAMPLE:
-        raise SamplingError(
-            f"{item.label}: spans overlap by {-missing:.1f} samples at {next_start}. Expected each "
-            "sample once; remove the repeated part."
-        )
-    return missing <= _SAME_SAMPLE
-
-
-def end_time(recording: Recording) -> np.datetime64:
-    """Return the time of the sample after the last one of a resolved recording."""
-    start, dt_s = time_axis(recording)
-    end: np.datetime64 = sample_times(start, dt_s, 1, recording.shape[1])[0]
-    return end
-
-
-def channel_numbers(recording: Recording) -> np.ndarray:
-    """Return the channel numbers of a resolved recording."""
-    return check_channel_index(recording.channel_index, recording.shape[0])
-
-
-def _same_cable(one: Recording, other: Recording) -> bool:
-    if not np.array_equal(channel_numbers(one), channel_numbers(other)):
-        return False
-    if one.distance_m is None or other.distance_m is None:
-        return one.distance_m is other.distance_m
-    return np.allclose(one.distance_m, other.distance_m)
-
-
-def _merge(group: list[Recording]) -> Recording:
-    lengths = [item.shape[1] for item in group]
-    edges = np.concatenate([[0], np.cumsum(lengths)])
-
-    def load(channels: slice, samples: slice) -> np.ndarray:
-        """Load a block from the recordings that hold it."""
-        blocks = [
-            item.load(channels, slice(max(samples.start - a, 0), min(samples.stop, b) - a))
-            for item, a, b in zip(group, edges[:-1].tolist(), edges[1:].tolist(), strict=True)
-            if a < samples.stop and samples.start < b
-        ]
-        return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)
-
-    notes = tuple(dict.fromkeys(note for item in group for note in item.warnings))
-    return replace(group[0], shape=(group[0].shape[0], int(edges[-1])), load=load, warnings=notes)
-
-
-def gaps(recordings: list[Recording]) -> list[tuple[np.datetime64, np.datetime64]]:
-    """List the gaps between spans that follow each other in time."""
-    return [(end_time(one), time_axis(other)[0]) for one, other in itertools.pairwise(recordings)]
-
-
-def cut(recording: Recording, channels: ChannelRange | None, time: TimeRange | None) -> Recording:
-    """Narrow a recording to a range of channel numbers and times, without loading it."""
-    rows, samples = _rows(recording, channels), _samples(recording, time)
-    if len(rows) == recording.shape[0] and samples == slice(0, recording.shape[1]):
-        return recording
-    start = recording.start_time
-    if start is not None and recording.dt_s is not None:
-        start = sample_times(start, recording.dt_s, 1, samples.start)[0]
-    return replace(
-        recording,
-        shape=(len(rows), samples.stop - samples.start),
-        load=_cut_loader(recording.load, rows, samples.start),
-        start_time=start,
-        channel_index=channel_numbers(recording)[rows],
-        distance_m=None if recording.distance_m is None else recording.distance_m[rows],
-        channel_coords={name: values[rows] for name, values in recording.channel_coords.items()},
+def recording_of_patch(
+    patch: Patch, *, label: str = "Patch", gauge_length_m: float | None = None
+) -> Recording:
+    """Make a recording of a Patch in memory."""
+    return recording_of_array(
+        spatial_first(patch),
+        start_time=get_times(patch)[0],
+        dt_s=get_dt_s(patch),
+        channel_index=get_channel_index(patch),
+        distance_m=get_distance_m(patch),
+        label=label,
+        station_id=get_station_id(patch),
+        unit=get_unit(patch),
+        gauge_length_m=gauge_length_of(dict(patch.attrs)) if gauge_length_m is None else gauge_length_m,
     )
 
 
-def _cut_loader(load: Loader, rows: np.ndarray, first: int) -> Loader:
-    def load_cut(channels: slice, samples: slice) -> np.ndarray:
-        """Load a block of what was not cut away."""
-        wanted = rows[channels]
-        lowest = int(wanted.min())
-        block = load(slice(lowest, int(wanted.max()) + 1), slice(samples.start + first, samples.stop + first))
-        return block if len(block) == len(wanted) else block[wanted - lowest]
+def hidden_by_offset(values: np.ndarray) -> np.ndarray:
+    """Say on which channels float32 loses the signal, because an offset takes its digits.
 
-    return load_cut
-
-
-def _rows(recording: Recording, channels: ChannelRange | None) -> np.ndarray:
-    numbers = channel_numbers(recording)
-    if channels is None:
-        return np.arange(len(numbers))
-    if isinstance(channels, slice) and channels.step not in (None, 1):
-        raise ConfigError(f"channels={channels}: a step is not supported; expected (first, last + 1).")
-    low, high = (channels.start, channels.stop) if isinstance(channels, slice) else channels
-    inside = np.ones(len(numbers), dtype=bool)
-    if low is not None:
-        inside &= numbers >= low
-    if high is not None:
-        inside &= numbers < high
-    if not inside.any():
-        raise ChannelGeometryError(
-            f"{recording.label}: no channel in [{low}, {high}); the file holds {numbers.min()} to "
-            f"{numbers.max()}."
-        )
-    return np.flatnonzero(inside)
+    `values` (channel, time) real. Returns (channel,) bool.
+    """
+    if np.can_cast(values.dtype, np.float32) or values.shape[1] < _FINE_STEPS:
+        return np.zeros(len(values), bool)
+    high, low = (extreme.astype(np.float64) for extreme in (values.max(axis=1), values.min(axis=1)))
+    step = np.spacing(np.maximum(np.abs(high), np.abs(low)).astype(np.float32))
+    rounds = (step > 1) | (values.dtype.kind == "f")  # whole numbers below 2**24 are held exactly
+    hidden: np.ndarray = rounds & (high > low) & (high - low < _FINE_STEPS * step)
+    return hidden
 
 
-def _samples(recording: Recording, time: TimeRange | None) -> slice:
-    count = recording.shape[1]
-    if time is None:
-        return slice(0, count)
-    start, end = time_limits(time)
-    first = 0 if start is None else _first_sample(recording, start)
-    last = count if end is None else _first_sample(recording, end)
-    first, last = max(first, 0), min(last, count)
-    if first >= last:
-        raise ConfigError(
-            f"{recording.label}: no sample in [{start}, {end}); the recording runs from "
-            f"{recording.start_time} to {end_time(recording)}."
-        )
-    return slice(first, last)
+def say_hidden(channel_index: np.ndarray) -> str:
+    """Say that the signal of channels is lost to an offset, and how to keep it."""
+    return (
+        f"{len(channel_index)} channel(s), such as {channel_index[0]}, have an offset so large that float32 "
+        "has fewer than 100 steps for their signal: picks are lost. Subtract the mean of each channel first."
+    )
 
 
-def time_limits(time: TimeRange) -> tuple[np.datetime64 | None, np.datetime64 | None]:
-    """Read the two limits of a time range, None for open ones."""
-    start, end = (None if limit is None else parse_time(limit) for limit in time)
-    for limit, parsed in zip(time, (start, end), strict=True):
-        if limit is not None and parsed is None:
-            raise ConfigError(
-                f"time: {limit!r} is not a time; expected ISO 8601 such as '2024-05-01T12:00:00' (UTC)."
-            )
-    return start, end
-
-
-def _first_sample(recording: Recording, limit: np.datetime64) -> int:
-    start, dt_s = time_axis(recording)
-    return int(np.ceil(float((limit - start).astype(np.int64)) * 1e-9 / dt_s - _ON_SAMPLE))
+def gauge_length_of(attrs: Mapping[str, object]) -> float:
+    """Find the gauge length among a recording's attributes."""
+    for name in _GAUGE_NAMES:
+        try:
+            value = float(str(attrs.get(name)))
+        except ValueError:
+            continue
+        units = "m" if name.endswith("_m") else str(attrs.get("gauge_length_units") or "m")
+        length_m = value * (units_in("m", units) or float("nan"))
+        if np.isfinite(length_m) and length_m > 0:
+            return round(length_m, 6)
+    return float("nan")

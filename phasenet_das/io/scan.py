@@ -29,9 +29,9 @@ from phasenet_das.io.index import (
     write_index,
 )
 from phasenet_das.io.listing import Listed, content_key, list_files, looks_like_das
+from phasenet_das.io.opened import Opened
 from phasenet_das.io.read import NoRecordingError
-from phasenet_das.io.recording import Recording
-from phasenet_das.io.segments import gauge_length_of
+from phasenet_das.io.recording import gauge_length_of
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ class _Scan:
                 raise error if isinstance(error, PhaseNetDASError) else DataFormatError(reason) from error
             return [{**base, "status": "unreadable", "reason": reason}]
 
-    def _row(self, part: int, record: Recording) -> Row:
+    def _row(self, part: int, record: Opened) -> Row:
         start = record.start_time
         geometry = Geometry(record.shape[0], record.channel_index, record.distance_m, record.dx_m)
         name = geometry_name(geometry)

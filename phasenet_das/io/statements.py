@@ -14,7 +14,7 @@ from phasenet_das.config import DataSettings
 from phasenet_das.errors import ChannelGeometryError, ConfigError, MissingMetadataError, PhaseNetDASError
 from phasenet_das.io.arrange import HALF_SAMPLE
 from phasenet_das.io.index import NO_TIME, Geometry, Index
-from phasenet_das.io.recording import Recording, Stated, channel_numbers, resolve
+from phasenet_das.io.opened import Opened, Stated, channel_numbers, resolve
 from phasenet_das.io.timing import FIRST_BELIEVABLE
 from phasenet_das.io.vendor import no_data
 
@@ -57,7 +57,7 @@ def resolve_rows(
     """Give every readable recording of an index its cable, start, interval, channels and unit.
 
     A statement fills what files lack and otherwise must agree with them
-    (:func:`phasenet_das.io.recording.resolve`), with two exceptions, since there are many files:
+    (:func:`phasenet_das.io.opened.resolve`), with two exceptions, since there are many files:
     ``station_id`` wins over the one name that files give, but where they give several it only names
     the nameless; ``start_time`` is given to the one file that lacks it.
     """
@@ -99,7 +99,7 @@ def _of_file(error: PhaseNetDASError, path: str) -> PhaseNetDASError:
     return type(error)(text.replace(_FILE, path) if _FILE in text else f"{path}: {text}")
 
 
-_NOTHING = Recording(_FILE, "", (1, 1), np.dtype(np.float32), no_data, start_time=_ANY_TIME, dt_s=1.0)
+_NOTHING = Opened(_FILE, "", (1, 1), np.dtype(np.float32), no_data, start_time=_ANY_TIME, dt_s=1.0)
 
 
 def _interval(found: float, data: DataSettings) -> float:

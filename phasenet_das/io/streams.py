@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from phasenet_das.errors import DataFormatError, SamplingError
-from phasenet_das.io.recording import Loader, Recording
+from phasenet_das.io.opened import Loader, Opened
 
 if TYPE_CHECKING:
     from obspy import Stream, Trace
@@ -46,7 +46,7 @@ def is_miniseed(path: Path) -> bool:
         return _RECORD_START.match(file.read(8)) is not None
 
 
-def open_miniseed(path: Path) -> list[Recording]:
+def open_miniseed(path: Path) -> list[Opened]:
     """Describe a miniSEED file from its record headers."""
     import obspy
     from obspy.io.mseed import ObsPyMSEEDError
@@ -71,7 +71,7 @@ def open_miniseed(path: Path) -> list[Recording]:
     return _open(headers, get, np.dtype(dtype), str(path), "miniSEED")
 
 
-def from_stream(stream: Stream, label: str = "Stream") -> list[Recording]:
+def from_stream(stream: Stream, label: str = "Stream") -> list[Opened]:
     """Describe a Stream of one-channel traces."""
     if any(isinstance(trace.data, np.ma.MaskedArray) for trace in stream):
         stream = stream.split()
@@ -82,7 +82,7 @@ def from_stream(stream: Stream, label: str = "Stream") -> list[Recording]:
     return _open(filled, lambda _start, _end: filled, dtype, label, "ObsPy Stream")
 
 
-def _open(traces: Iterable[Trace], get: _Get, dtype: np.dtype[Any], label: str, name: str) -> list[Recording]:
+def _open(traces: Iterable[Trace], get: _Get, dtype: np.dtype[Any], label: str, name: str) -> list[Opened]:
     by_id: dict[str, list[Trace]] = defaultdict(list)
     for trace in traces:
         by_id[trace.id].append(trace)
@@ -94,7 +94,7 @@ def _open(traces: Iterable[Trace], get: _Get, dtype: np.dtype[Any], label: str, 
     networks = {stats.network for stats in first}
     station_id = networks.pop() if len(networks) == 1 else ""
     return [
-        Recording(
+        Opened(
             label=label,
             format=name,
             shape=(len(cable.ids), int((end - start) / cable.dt_ns + _SAME_SAMPLE)),

@@ -11,8 +11,8 @@ import numpy as np
 
 from phasenet_das.errors import DataFormatError, PhaseNetDASError
 from phasenet_das.io.arrays import BROKEN_FILE, from_patch, patch_attrs
+from phasenet_das.io.opened import Opened
 from phasenet_das.io.patch import is_marked, metres, unit_text
-from phasenet_das.io.recording import Recording
 from phasenet_das.io.timing import believable
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ _BLOCK_JITTER = 0.1  # by which the time stamps of blocks may vary
 _MARGIN = 0.25  # of a step, around the first and last value of a range
 
 
-def open_vendor(path: Path, *, headers_only: bool = False) -> list[Recording] | None:
+def open_vendor(path: Path, *, headers_only: bool = False) -> list[Opened] | None:
     """Describe a file that dascore reads, loading data only where dascore cannot describe it without."""
     import dascore
     from dascore.exceptions import UnknownFiberFormatError
@@ -58,7 +58,7 @@ def _unreadable(path: Path, name: str, error: Exception) -> DataFormatError:
     )
 
 
-def _open_known(path: Path, name: str, version: str, headers_only: bool) -> list[Recording]:
+def _open_known(path: Path, name: str, version: str, headers_only: bool) -> list[Opened]:
     import dascore
 
     summaries = dascore.scan(path, file_format=name, file_version=version)
@@ -93,7 +93,7 @@ def _tells_all(summary: PatchAttrs) -> bool:
     )
 
 
-def _lazy(path: Path, name: str, version: str, summary: PatchAttrs, label: str) -> Recording:
+def _lazy(path: Path, name: str, version: str, summary: PatchAttrs, label: str) -> Opened:
     dim, along, time = _axes(summary)
     load = _loader(path, name, version, dim, (along, time))
     return replace(_scanned(path, summary, label), dtype=load(slice(0, 1), slice(0, 1)).dtype, load=load)
@@ -110,10 +110,10 @@ def no_data(_channels: slice, _samples: slice) -> np.ndarray:
     raise DataFormatError("only the header was read. Open the file again to load data.")
 
 
-def _scanned(path: Path, summary: PatchAttrs, label: str) -> Recording:
+def _scanned(path: Path, summary: PatchAttrs, label: str) -> Opened:
     """Describe what dascore's scan found, without a loader."""
     dim, along, time = _axes(summary)
-    return Recording(
+    return Opened(
         label=str(path),
         format=label,
         shape=(len(along), len(time)),
@@ -174,9 +174,7 @@ def _limits(coord: Any, part: slice) -> tuple[Any, Any]:  # noqa: ANN401 - a das
     return coord.min() + coord.step * part.start - margin, coord.min() + coord.step * (part.stop - 1) + margin
 
 
-def _completed(
-    path: Path, recording: Recording, complete: Callable[[h5py.File, Recording], Recording]
-) -> Recording:
+def _completed(path: Path, recording: Opened, complete: Callable[[h5py.File, Opened], Opened]) -> Opened:
     """Add what dascore leaves out of a format's header."""
     import h5py
 
@@ -184,13 +182,13 @@ def _completed(
         return complete(file, recording)
 
 
-def _complete_optodas(file: h5py.File, recording: Recording) -> Recording:
+def _complete_optodas(file: h5py.File, recording: Opened) -> Opened:
     unit = file["header/unit"][()]
     text = unit.decode(errors="replace") if isinstance(unit, bytes) else str(unit)
     return replace(recording, channel_index=file["header/channels"][:], unit=text.strip() or recording.unit)
 
 
-def _complete_febus(file: h5py.File, recording: Recording) -> Recording:
+def _complete_febus(file: h5py.File, recording: Opened) -> Opened:
     """Take the interval from the sampling rate (dascore rounds it), and compare it with the block stamps."""
     group, source, zone = (str(recording.attrs.get(key, "")) for key in ("group", "source", "zone"))
     found = file[f"{group}/{source}/{zone}"].attrs.get("SamplingRate")
@@ -212,7 +210,7 @@ def _complete_febus(file: h5py.File, recording: Recording) -> Recording:
     return replace(recording, warnings=(*recording.warnings, note))
 
 
-def _complete_terra15(file: h5py.File, recording: Recording) -> Recording:
+def _complete_terra15(file: h5py.File, recording: Opened) -> Opened:
     """Take the interval from the first and last GPS time: dascore rounds it to whole nanoseconds."""
     group = file["data_product"] if "data_product" in file else file[str(file.attrs["data_product"])]
     times = group["gps_time" if "gps_time" in group else "posix_time"][:]
@@ -222,7 +220,7 @@ def _complete_terra15(file: h5py.File, recording: Recording) -> Recording:
     return replace(recording, dt_s=float((times[-1] - times[0]) / (len(times) - 1)))
 
 
-def _complete_prodml(file: h5py.File, recording: Recording) -> Recording:
+def _complete_prodml(file: h5py.File, recording: Opened) -> Opened:
     """Take number of the first locus, and the start from the time array when its text says 1970."""
     acquisition = file["Acquisition"]
     first = int(acquisition.attrs.get("StartLocusIndex", -1))
@@ -235,7 +233,7 @@ def _complete_prodml(file: h5py.File, recording: Recording) -> Recording:
     return replace(recording, start_time=start) if believable(start) else recording
 
 
-_COMPLETE: dict[str, Callable[[Any, Recording], Recording]] = {
+_COMPLETE: dict[str, Callable[[Any, Opened], Opened]] = {
     "febus": _complete_febus,
     "OptoDAS": _complete_optodas,
     "TERRA15": _complete_terra15,

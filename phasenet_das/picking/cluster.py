@@ -20,7 +20,7 @@ import torch
 
 from phasenet_das.config import PickSettings
 from phasenet_das.errors import ConfigError
-from phasenet_das.io.segments import Segment
+from phasenet_das.io.recording import Recording
 from phasenet_das.models.weights import Weights
 from phasenet_das.picking.continuous import ContinuousRun, Todo
 from phasenet_das.picking.parts import PartStore, ShardKeys, StoredPart
@@ -49,7 +49,7 @@ class _Job:
     device: str
     settings: PickSettings
     station_id: str | None
-    records: Sequence[Segment]
+    records: Sequence[Recording]
     size: ShardSize
     folder: Path
     spread: bool
@@ -77,7 +77,7 @@ class ClusterSubmit:
     def __init__(
         self,
         run: ContinuousRun,
-        records: Sequence[Segment],
+        records: Sequence[Recording],
         folder: Path,
         *,
         device: torch.device,

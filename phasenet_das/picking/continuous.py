@@ -11,7 +11,7 @@ import pandas as pd
 
 from phasenet_das.config import ContinuousSettings
 from phasenet_das.errors import PhaseNetDASError
-from phasenet_das.io.segments import Segment
+from phasenet_das.io.recording import Recording
 from phasenet_das.picking.coverage import coverage_table, left_out_row
 from phasenet_das.picking.findings import ShardFacts
 from phasenet_das.picking.parts import PartStore, ShardKeys, StoredPart
@@ -118,7 +118,7 @@ class ContinuousRun:
         size = ShardSize(choice.shard_samples, choice.shard_channels, choice.shard_s)
         return cls(picker, size, ShardKeys(picker.weights, picker.own_station_id), strict)
 
-    def plans(self, records: Sequence[Segment]) -> tuple[dict[tuple[int, int], RecordPlan], pd.DataFrame]:
+    def plans(self, records: Sequence[Recording]) -> tuple[dict[tuple[int, int], RecordPlan], pd.DataFrame]:
         """Plan the records that can be picked."""
         plans: dict[tuple[int, int], RecordPlan] = {}
         rows, first = [], None
@@ -153,7 +153,7 @@ class ContinuousRun:
 
 def pick_parts(
     run: ContinuousRun,
-    records: Sequence[Segment],
+    records: Sequence[Recording],
     store: PartStore,
     *,
     resume: bool = True,
@@ -195,9 +195,9 @@ def pick_parts(
     return found
 
 
-def _unpicked(record: Segment, reason: str) -> dict[str, Any]:
-    end_ns = record.start_ns + round(record.num_samples * record.dt_s * 1e9)
-    files = record.inputs(0, record.num_samples)
+def _unpicked(record: Recording, reason: str) -> dict[str, Any]:
+    end_ns = record.end_ns
+    files = record.inputs()
     return left_out_row(
         reason,
         station_id=record.station_id,

@@ -117,8 +117,8 @@ def describe_shard(
     flags, numbers = screened.flags[:, mine][:, order], numbers[order]
     ends = np.append(screened.edges[1:], window.source[1])
     touching = (screened.edges < end) & (ends > first)
-    files = [path for path, _ in record.inputs(first, end)]
-    seen = {path for path, _ in record.inputs(*window.source)}
+    files = [path for path, _ in record.inputs(slice(first, end))]
+    seen = {path for path, _ in record.inputs(slice(*window.source))}
     dead = flags[0][:, touching].all(axis=1)
     return ShardFacts(
         station_id=station_id,

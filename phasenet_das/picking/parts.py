@@ -58,7 +58,7 @@ class ShardKeys:
         """Name a shard."""
         record, window = plan.record, plan.window(shard)
         first, end = window.source
-        contents = [content for _, content in record.inputs(first, end)]
+        contents = [content for _, content in record.inputs(slice(first, end))]
         facts = {
             **self._common,
             "settings": plan.settings.model_dump(mode="json", exclude=_SPEED_ONLY),

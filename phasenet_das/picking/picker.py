@@ -17,7 +17,7 @@ from tqdm import tqdm
 from phasenet_das import io
 from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
 from phasenet_das.errors import DeviceError
-from phasenet_das.io.segments import Segment, segment_of_patch
+from phasenet_das.io.recording import Recording, recording_of_patch
 from phasenet_das.models.weights import Weights, load_weights
 from phasenet_das.picking.assemble import channel_scores
 from phasenet_das.picking.findings import dead_throughout
@@ -115,7 +115,7 @@ class Picker:
         choice = _settings(settings, options)
         patch = io.read(source)
         worker = self.shard_picker(choice, io.get_station_id(patch) or "unnamed")
-        plan = worker.plans(segment_of_patch(patch), ShardSize())[0]
+        plan = worker.plans(recording_of_patch(patch), ShardSize())[0]
         ready = worker.prepare(worker.load(plan, plan.whole))
         grid, index = plan.grid, io.get_channel_index(patch)
         scores = np.zeros((len(PHASES), len(index), grid.num_samples), dtype=np.float32)
@@ -172,7 +172,7 @@ class Picker:
             An option is unknown or out of range, or the recording has no station name.
         """
         choice = _settings(settings, options)
-        record = segment_of_patch(io.read(source))
+        record = recording_of_patch(io.read(source))
         worker = self.shard_picker(choice, station_id)
         station = worker.station_id(record)
         plans = worker.plans(record, _size_of_patch(record))
@@ -223,8 +223,8 @@ class Picker:
 
         Parameters
         ----------
-        source : str, pathlib.Path, sequence of them, ContinuousSource, Segment, sequence of Segment, or Patch
-            Files and folders, or what :func:`phasenet_das.io.continuous.open_continuous` makes of them.
+        source : str, pathlib.Path, sequence of them, Archive, Recording, sequence of Recording, or Patch
+            Files and folders, or what :func:`phasenet_das.io.archive.open_archive` makes of them.
         settings : PickSettings, optional
             How to pick; the defaults when left out.
         data : DataSettings, optional
@@ -270,22 +270,22 @@ class Picker:
         return table
 
 
-def _records(source: Any, data: DataSettings | None) -> tuple[Sequence[Segment], list[pd.DataFrame]]:  # noqa: ANN401
+def _records(source: Any, data: DataSettings | None) -> tuple[Sequence[Recording], list[pd.DataFrame]]:  # noqa: ANN401
     """Give the unbroken records of a source, and the coverage rows of what is in none."""
-    from phasenet_das.io.continuous import ContinuousSource, open_continuous
+    from phasenet_das.io.archive import Archive, open_archive
 
     if isinstance(source, str | Path):
         source = [source]
     if isinstance(source, list | tuple) and all(isinstance(item, str | Path) for item in source):
-        source = open_continuous(source, data or DataSettings())
-    if isinstance(source, ContinuousSource):
-        return source.segments, [source.coverage]
+        source = open_archive(source, data or DataSettings())
+    if isinstance(source, Archive):
+        return source.recordings, [source.coverage]
     if isinstance(source, list | tuple):
         return source, []
-    return [source if isinstance(source, Segment) else segment_of_patch(io.read(source))], []
+    return [source if isinstance(source, Recording) else recording_of_patch(io.read(source))], []
 
 
-def _size_of_patch(record: Segment) -> ShardSize:
+def _size_of_patch(record: Recording) -> ShardSize:
     """Pick in one go what has room in memory anyway, for no sample is then seen twice."""
     size = ShardSize()
     small = record.num_samples * len(record.channel_index) <= size.samples

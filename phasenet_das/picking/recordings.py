@@ -14,8 +14,8 @@ import pandas as pd
 from phasenet_das import io
 from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
 from phasenet_das.errors import PhaseNetDASError
-from phasenet_das.io.continuous import ContinuousSource, open_continuous
-from phasenet_das.io.segments import Segment
+from phasenet_das.io.archive import Archive, open_archive
+from phasenet_das.io.recording import Recording
 from phasenet_das.picking.continuous import ContinuousRun, PickedParts, Submit, pick_parts
 from phasenet_das.picking.merge import PickSummary, write_merged
 from phasenet_das.picking.parts import DamagedPartError, PartStore
@@ -163,7 +163,7 @@ def pick_files(
     output = check_table_name(output)
     folder = output.with_name(output.name + ".parts")
     store = PartStore(folder)
-    source = open_continuous(
+    source = open_archive(
         inputs,
         data or DataSettings(),
         index=folder / "index",
@@ -174,11 +174,11 @@ def pick_files(
         progress=progress,
     )
     log.info("%s", source.summary())
-    if not source.segments:
+    if not source.recordings:
         raise PhaseNetDASError("pick: no recording in this range of time; 'phasenet-das info' says what is.")
     run = ContinuousRun.of(picker.shard_picker(choice), continuous, strict=what.strict)
-    submit = _submit(run, source.segments, picker, store, what)
-    found = pick_parts(run, source.segments, store, resume=what.resume, submit=submit, progress=progress)
+    submit = _submit(run, source.recordings, picker, store, what)
+    found = pick_parts(run, source.recordings, store, resume=what.resume, submit=submit, progress=progress)
     facts = _provenance(found, source, picker, choice)
     try:
         summary = write_merged(store, found.parts, output, facts)
@@ -186,7 +186,7 @@ def pick_files(
         log.warning("%s", error)
         store.remove_damaged(part.key for part in found.parts)
         anew = len(found.parts) - found.reused
-        found = pick_parts(run, source.segments, store, submit=submit, progress=progress)
+        found = pick_parts(run, source.recordings, store, submit=submit, progress=progress)
         found.reused -= anew  # this run's own
         summary = write_merged(store, found.parts, output, facts)
     table = found.coverage([source.coverage])
@@ -199,7 +199,7 @@ def pick_files(
 
 
 def _submit(
-    run: ContinuousRun, records: Sequence[Segment], picker: Picker, store: PartStore, selection: Selection
+    run: ContinuousRun, records: Sequence[Recording], picker: Picker, store: PartStore, selection: Selection
 ) -> Submit | None:
     """Choose where shards are picked; None for this process."""
     if selection.workers <= 1 and selection.scheduler is None:
@@ -217,9 +217,9 @@ def _submit(
 
 
 def _provenance(
-    found: PickedParts, source: ContinuousSource, picker: Picker, settings: PickSettings
+    found: PickedParts, source: Archive, picker: Picker, settings: PickSettings
 ) -> dict[str, Any]:
-    files = dict(_files(source.segments))
+    files = dict(_files(source.recordings))
     return provenance(
         settings=settings,
         inputs=files,
@@ -228,5 +228,5 @@ def _provenance(
     )
 
 
-def _files(records: Iterable[Segment]) -> list[tuple[str, str]]:
-    return [pair for record in records for pair in record.inputs(0, record.num_samples)]
+def _files(records: Iterable[Recording]) -> list[tuple[str, str]]:
+    return [pair for record in records for pair in record.inputs()]

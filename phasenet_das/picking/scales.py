@@ -20,7 +20,7 @@ import pandas as pd
 from phasenet_das.config import PickSettings
 
 if TYPE_CHECKING:
-    from phasenet_das.io.segments import Segment
+    from phasenet_das.io.recording import Recording
     from phasenet_das.models.weights import Weights
 
 
@@ -56,7 +56,7 @@ class Scale:
     share: float
 
 
-def scale_settings(record: Segment, settings: PickSettings, weights: Weights) -> list[Scale]:
+def scale_settings(record: Recording, settings: PickSettings, weights: Weights) -> list[Scale]:
     """Say at which rates a record is picked, and how many neighbours are averaged at each.
 
     Only networks of neighbouring channels see several scales, and only what is left empty is chosen:
@@ -94,7 +94,7 @@ def scale_settings(record: Segment, settings: PickSettings, weights: Weights) ->
     ]
 
 
-def channel_spacing_m(record: Segment) -> float:
+def channel_spacing_m(record: Recording) -> float:
     """Measure the distance between neighbouring channels."""
     step = np.diff(record.channel_index.astype(np.int64))
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -103,7 +103,7 @@ def channel_spacing_m(record: Segment) -> float:
     return float(np.median(spacing)) if len(spacing) else math.nan
 
 
-def warn_outside_training(record: Segment, scale: PickSettings, weights: Weights) -> None:
+def warn_outside_training(record: Recording, scale: PickSettings, weights: Weights) -> None:
     """Warn where a record is unlike anything the network was trained on."""
     own = 1.0 / record.dt_s
     if weights.trained_rate_hz is not None and not _within(own, weights.trained_rate_hz):
@@ -205,7 +205,7 @@ def _octaves(own_hz: float, model_hz: float, length_s: float) -> list[float]:
     return rates
 
 
-def _stacks(record: Segment, rates_hz: list[float]) -> list[int]:
+def _stacks(record: Recording, rates_hz: list[float]) -> list[int]:
     """Say how many neighbours are averaged at each rate."""
     dx_m, gauge_m = channel_spacing_m(record), record.gauge_length_m
     if math.isnan(dx_m) or dx_m <= 0:

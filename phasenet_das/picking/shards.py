@@ -28,7 +28,7 @@ from phasenet_das.picking.quality import QualityGrid, Screened
 from phasenet_das.picking.scorers import Reach
 
 if TYPE_CHECKING:
-    from phasenet_das.io.segments import Segment
+    from phasenet_das.io.recording import Recording
 
 
 log = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ class RecordPlan:
 
     def __init__(
         self,
-        record: Segment,
+        record: Recording,
         settings: PickSettings,
         *,
         sampling_rate_hz: float,
@@ -309,7 +309,7 @@ class RecordPlan:
         return np.nonzero((self._number >= low) & (self._number <= high))[0]
 
 
-def _seen_at(record: Segment, settings: PickSettings, model_rate_hz: float) -> tuple[float, int]:
+def _seen_at(record: Recording, settings: PickSettings, model_rate_hz: float) -> tuple[float, int]:
     """Give the rate and the channels averaged; what is left empty is chosen by `scale_settings` before."""
     rate = settings.rate
     if isinstance(rate, tuple):

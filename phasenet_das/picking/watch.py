@@ -17,7 +17,7 @@ import pandas as pd
 from gamma.errors import GammaError
 from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
 from phasenet_das.errors import PhaseNetDASError
-from phasenet_das.io.continuous import open_continuous
+from phasenet_das.io.archive import open_archive
 from phasenet_das.io.inputs import find_recordings
 from phasenet_das.picking.continuous import ContinuousRun, PickedParts, pick_parts
 from phasenet_das.picking.merge import merge_parts, merging_reach_s
@@ -146,8 +146,8 @@ class Watcher:
             raise
 
     def _pass(self, files: dict[str, tuple[int, int]], num_fresh: int, now: float) -> WatchStep:
-        source = open_continuous(list(files), self._data, index=self._store.folder / "index")
-        found = pick_parts(self._run, source.segments, self._store)
+        source = open_archive(list(files), self._data, index=self._store.folder / "index")
+        found = pick_parts(self._run, source.recordings, self._store)
         self._files = files
         changed = self._take(found)
         facts = self._facts(found)

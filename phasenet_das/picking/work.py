@@ -9,7 +9,7 @@ import pandas as pd
 
 from phasenet_das.config import PickSettings
 from phasenet_das.errors import ConfigError
-from phasenet_das.io.segments import Segment
+from phasenet_das.io.recording import Recording
 from phasenet_das.models.weights import Weights
 from phasenet_das.picking.assemble import block_picks, pick_amplitudes, pick_table, state_reliability
 from phasenet_das.picking.findings import ShardFacts, describe_shard
@@ -114,7 +114,7 @@ class ShardPicker:
         """Whether reading and preparing may take longer than the network."""
         return self._scorer.device.type != "cpu"
 
-    def plans(self, record: Segment, size: ShardSize) -> list[RecordPlan]:
+    def plans(self, record: Recording, size: ShardSize) -> list[RecordPlan]:
         """Plan how a record is picked, at every scale."""
         scales = scale_settings(record, self.settings, self.weights)
         warn_outside_training(record, scales[0].settings, self.weights)
@@ -131,7 +131,7 @@ class ShardPicker:
             for number, scale in enumerate(scales)
         ]
 
-    def station_id(self, record: Segment) -> str:
+    def station_id(self, record: Recording) -> str:
         """Name the cable of a record."""
         station = self.own_station_id or record.station_id
         if not station:
@@ -141,7 +141,7 @@ class ShardPicker:
     def load(self, plan: RecordPlan, shard: Shard) -> LoadedShard:
         """Read what a shard needs."""
         window = plan.window(shard)
-        data = plan.record.load(*window.source, window.channels)
+        data = plan.record.load(window.channels, slice(*window.source))
         if data.shape[0] != len(window.positions):
             data = data[window.positions - window.channels.start]
         return LoadedShard(plan, shard, window, data)

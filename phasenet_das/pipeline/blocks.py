@@ -18,8 +18,8 @@ from phasenet_das.tables import CHANNEL_COLUMNS, atomic_path, conform, read_chan
 from phasenet_das.tables.columns import TEXT_COLUMNS
 
 if TYPE_CHECKING:
-    from phasenet_das.io.continuous import ContinuousSource
-    from phasenet_das.io.segments import Segment
+    from phasenet_das.io.archive import Archive
+    from phasenet_das.io.recording import Recording
 
 
 log = logging.getLogger(__name__)
@@ -103,22 +103,22 @@ def index_recordings(config: Config, folder: str | Path) -> BlockIndex:
     Writes ``blocks.json``, ``receivers.parquet`` (the channels that were recorded, and the seismometers) and
     ``coverage.csv`` (what cannot be used, and why).
     """
-    from phasenet_das.io.continuous import open_continuous
+    from phasenet_das.io.archive import open_archive
 
     folder = Path(folder)
     kinds = [CATALOG, TRAINING] if config.self_training.train else [CATALOG]
     blocks: dict[str, dict[str, list[Block]]] = {}
-    sources: dict[str, list[ContinuousSource]] = {}
-    opened: dict[str, tuple[DataSettings, ContinuousSource]] = {}
+    sources: dict[str, list[Archive]] = {}
+    opened: dict[str, tuple[DataSettings, Archive]] = {}
     for kind in kinds:
         blocks[kind] = {}
         for name, data in recordings_of(config, kind).items():
             if name not in opened or opened[name][0] != data:
-                source = open_continuous(_inputs(data), data, index=folder / "headers" / f"{kind}-{name}")
+                source = open_archive(_inputs(data), data, index=folder / "headers" / f"{kind}-{name}")
                 log.info("%s", source.summary())
                 opened[name] = data, source
                 sources.setdefault(name, []).append(source)
-            blocks[kind][name] = _cut(opened[name][1].segments, config.scatter)
+            blocks[kind][name] = _cut(opened[name][1].recordings, config.scatter)
     write_table(_coverage(sources), folder / "coverage.csv")
     write_table(_receivers(config, sources), folder / "receivers.parquet")
     index = BlockIndex(blocks)
@@ -158,7 +158,7 @@ def _name(start: pd.Timestamp) -> str:
     return f"{start:%Y%m%dT%H%M%S}"
 
 
-def _cut(segments: Iterable[Segment], scatter: ScatterSettings) -> list[Block]:
+def _cut(segments: Iterable[Recording], scatter: ScatterSettings) -> list[Block]:
     """Cut the records of a cable into blocks; a block names the files of its core and of the overlap."""
     length, overlap = round(scatter.block_s * 1e9), round(scatter.overlap_s * 1e9)
     segments = list(segments)
@@ -176,19 +176,19 @@ def _cut(segments: Iterable[Segment], scatter: ScatterSettings) -> list[Block]:
     return blocks
 
 
-def _files(segment: Segment, start_ns: int, end_ns: int) -> list[str]:
+def _files(segment: Recording, start_ns: int, end_ns: int) -> list[str]:
     dt_ns = segment.dt_s * 1e9
     first = max(0, int(np.floor((start_ns - segment.start_ns) / dt_ns)))
     end = min(segment.num_samples, int(np.ceil((end_ns - segment.start_ns) / dt_ns)))
-    return [path for path, _ in segment.inputs(first, end)] if first < end else []
+    return [path for path, _ in segment.inputs(slice(first, end))] if first < end else []
 
 
-def _coverage(sources: Mapping[str, list[ContinuousSource]]) -> pd.DataFrame:
+def _coverage(sources: Mapping[str, list[Archive]]) -> pd.DataFrame:
     tables = [source.coverage for found in sources.values() for source in found]
     return pd.concat(tables, ignore_index=True).drop_duplicates(ignore_index=True)
 
 
-def _receivers(config: Config, sources: Mapping[str, list[ContinuousSource]]) -> pd.DataFrame:
+def _receivers(config: Config, sources: Mapping[str, list[Archive]]) -> pd.DataFrame:
     """List the receivers of all cables and the seismometers, as far as they were recorded."""
     cables = config.cable_settings()
     tables = [
@@ -201,9 +201,9 @@ def _receivers(config: Config, sources: Mapping[str, list[ContinuousSource]]) ->
 
 
 def _recorded_channels(
-    settings: GeometrySettings, station_id: str | None, sources: list[ContinuousSource]
+    settings: GeometrySettings, station_id: str | None, sources: list[Archive]
 ) -> pd.DataFrame:
-    segments = [segment for source in sources for segment in source.segments]
+    segments = [segment for source in sources for segment in source.recordings]
     recorded = pd.concat(
         [
             pd.DataFrame(

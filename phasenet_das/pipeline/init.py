@@ -11,9 +11,9 @@ import numpy as np
 
 from phasenet_das.config import DataSettings, ScatterSettings, load_config
 from phasenet_das.errors import ConfigError, PhaseNetDASError
-from phasenet_das.io.continuous import ContinuousSource, open_continuous
+from phasenet_das.io.archive import Archive, open_archive
 from phasenet_das.io.inputs import find_recordings
-from phasenet_das.io.segments import Segment
+from phasenet_das.io.recording import Recording
 from phasenet_das.tables import atomic_path
 
 _TABLES = ("channels*.csv", "*das_info*.csv", "*geometry*.csv", "*coords*.csv")
@@ -68,13 +68,13 @@ report:
 class _Look:
     """What a look at the recordings has found."""
 
-    source: ContinuousSource | None
+    source: Archive | None
     problem: str
 
     @property
-    def first(self) -> Segment | None:
+    def first(self) -> Recording | None:
         """The first segment; None where nothing could be opened."""
-        return None if self.source is None or not self.source.segments else self.source.segments[0]
+        return None if self.source is None or not self.source.recordings else self.source.recordings[0]
 
 
 def write_first_config(
@@ -110,7 +110,7 @@ def write_first_config(
 
 def _look(inputs: Sequence[str]) -> _Look:
     try:
-        return _Look(open_continuous(inputs, DataSettings()), "")
+        return _Look(open_archive(inputs, DataSettings()), "")
     except PhaseNetDASError as error:
         return _Look(None, str(error))
 
@@ -129,7 +129,7 @@ def _found(look: _Look) -> str:
     return "\n".join(lines)
 
 
-def _spacing(segment: Segment) -> float | None:
+def _spacing(segment: Recording) -> float | None:
     steps = np.abs(np.diff(segment.distance_m))
     steps = steps[np.isfinite(steps) & (steps > 0)]
     return round(float(np.median(steps)), 3) if len(steps) else None
@@ -145,7 +145,7 @@ def _data_lines(look: _Look) -> list[str]:
             "  # dt_s: 0.01",
             "  # dx_m: 10.0",
         ]
-    names = sorted({segment.station_id for segment in look.source.segments}) if look.source else []
+    names = sorted({segment.station_id for segment in look.source.recordings}) if look.source else []
     lines = [f"  station_id: {names[0] or 'CABLE'} # name of the cable in all tables"]
     if len(names) > 1:
         lines.append(

@@ -13,8 +13,8 @@ import pandas as pd
 from phasenet_das import io
 from phasenet_das.config import DataSettings, PickSettings, ScatterSettings, SelfTrainingSettings
 from phasenet_das.errors import PhaseNetDASError
-from phasenet_das.io.continuous import open_continuous
-from phasenet_das.io.segments import Segment
+from phasenet_das.io.archive import open_archive
+from phasenet_das.io.recording import Recording
 from phasenet_das.picking.conditioning import condition
 from phasenet_das.pipeline.blocks import Block
 from phasenet_das.tables import read_events, read_picks
@@ -53,22 +53,22 @@ def cut_block(
     margin = pd.Timedelta(seconds=scatter.overlap_s)
     reading = data.model_copy(update={"alternatives": ()})
     try:
-        source = open_continuous(block.files, reading, start=start - margin, end=end + margin)
+        source = open_archive(block.files, reading, start=start - margin, end=end + margin)
     except PhaseNetDASError as error:  # the index has named the files that are bad
         log.error("block %s gives no windows: %s", block.name, error)
         return 0
     count = 0
     for event in inside.to_dict("records"):
-        for segment in source.segments:
+        for segment in source.recordings:
             count += _cut_event(segment, event, table, folder, data, settings)
     log.info("%s: %d events, %d training windows", block.name, len(inside), count)
     return count
 
 
-def load_span(segment: Segment, first: int, end: int, station_id: str) -> Patch:
+def load_span(segment: Recording, first: int, end: int, station_id: str) -> Patch:
     """Load a span of a record as a patch."""
     return io.make_patch(
-        segment.load(first, end),
+        segment.load(samples=slice(first, end)),
         start_time=np.datetime64(segment.start_ns + round(first * segment.dt_s * 1e9), "ns"),
         dt_s=segment.dt_s,
         channel_index=segment.channel_index,
@@ -79,7 +79,7 @@ def load_span(segment: Segment, first: int, end: int, station_id: str) -> Patch:
 
 
 def _cut_event(
-    segment: Segment,
+    segment: Recording,
     event: dict[Any, Any],
     table: pd.DataFrame,
     folder: Path,
@@ -102,7 +102,7 @@ def _cut_event(
     return 1
 
 
-def _span(segment: Segment, times: pd.Series, settings: SelfTrainingSettings) -> tuple[int, int] | None:
+def _span(segment: Recording, times: pd.Series, settings: SelfTrainingSettings) -> tuple[int, int] | None:
     """Give the samples around the picks of an event; nothing where the record holds none of them."""
     first_ns, last_ns = (int(time.value) for time in (times.min(), times.max()))
     dt_ns = segment.dt_s * 1e9

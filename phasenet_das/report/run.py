@@ -13,7 +13,7 @@ import pandas as pd
 from phasenet_das import io
 from phasenet_das.config import Config
 from phasenet_das.errors import PhaseNetDASError
-from phasenet_das.io.continuous import open_continuous
+from phasenet_das.io.archive import open_archive
 from phasenet_das.picking.conditioning import fill_gaps
 from phasenet_das.picking.filters import bandpass
 from phasenet_das.pipeline.blocks import CATALOG, Block, BlockIndex, read_index, recordings_of
@@ -157,7 +157,7 @@ def _record(
         before, after = pd.Timedelta(seconds=_BEFORE_S), pd.Timedelta(seconds=_AFTER_S)
         limits = {"start": str(times[0] - before), "end": str(times[1] + after)}
     try:
-        segments = open_continuous(block.files, data, **limits).segments
+        segments = open_archive(block.files, data, **limits).recordings
     except PhaseNetDASError as error:
         log.warning("%s is not drawn: %s", heading, error)
         return

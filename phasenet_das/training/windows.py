@@ -13,7 +13,7 @@ import pandas as pd
 from phasenet_das.errors import ConfigError, DataFormatError, MissingMetadataError, TableError
 from phasenet_das.io.hdf5 import is_quakeflow, open_quakeflow, write_quakeflow
 from phasenet_das.io.inputs import find_recordings
-from phasenet_das.io.recording import Recording
+from phasenet_das.io.opened import Opened
 from phasenet_das.io.timing import believable
 from phasenet_das.tables import PICK_COLUMNS, conform, read_picks, write_table
 from phasenet_das.tables.columns import TEXT_COLUMNS
@@ -227,7 +227,7 @@ def write_window(
     return write_quakeflow(patch.update_attrs(**(event or {})), path)
 
 
-def _with_file(path: Path, ask: Callable[[Recording], Any]) -> Any:  # noqa: ANN401 - whatever was asked
+def _with_file(path: Path, ask: Callable[[Opened], Any]) -> Any:  # noqa: ANN401 - whatever was asked
     import h5py
 
     try:
@@ -239,7 +239,7 @@ def _with_file(path: Path, ask: Callable[[Recording], Any]) -> Any:  # noqa: ANN
         raise DataFormatError(f"{path}: cannot be read as HDF5 ({error}).") from error
 
 
-def _numbers(record: Recording) -> np.ndarray:
+def _numbers(record: Opened) -> np.ndarray:
     return np.arange(record.shape[0]) if record.channel_index is None else np.asarray(record.channel_index)
 
 

@@ -34,7 +34,7 @@ from phasenet_das.io import (
     read,
     write_quakeflow,
 )
-from phasenet_das.io.continuous import open_continuous
+from phasenet_das.io.archive import open_archive
 from tests.io.das_sources import ATTRS, DT_S, FIRST_CHANNEL, START, make_stream, own_patch, write_h5
 
 
@@ -496,7 +496,7 @@ def distances_of(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[st
         patch.io.write(path, "dasdae")
         if request.param == "dasdae":
             return get_distance_m(read(path))
-        return open_continuous([path], strict=True).segments[0].distance_m
+        return open_archive([path], strict=True).recordings[0].distance_m
 
     return get
 
@@ -575,7 +575,7 @@ def test_times_of_no_or_another_unit_are_refused(
 
 def test_a_file_whose_times_are_bare_numbers_is_refused_for_that(tmp_path: Path):
     counting(DT_S * np.arange(60), None, "patch").io.write(tmp_path / "a.h5", "dasdae")
-    for look in (read, lambda path: open_continuous([path], strict=True)):
+    for look in (read, lambda path: open_archive([path], strict=True)):
         with pytest.raises(MissingMetadataError, match=r"a\.h5: time is bare numbers"):
             look(tmp_path / "a.h5")
 

@@ -11,13 +11,13 @@ import pytest
 
 from phasenet_das.errors import DataFormatError
 from phasenet_das.io import scan
-from phasenet_das.io.continuous import open_continuous
+from phasenet_das.io.archive import open_archive
 from phasenet_das.io.headers import read_headers
 from phasenet_das.io.index import INDEX_NAME
 from phasenet_das.io.listing import content_key
 from phasenet_das.io.read import open_source
 from phasenet_das.io.scan import update_index
-from tests.io.continuous_files import RECORD, write_part, write_prodml
+from tests.io.archive_files import RECORD, write_part, write_prodml
 
 
 class Opened(list[str]):
@@ -46,14 +46,14 @@ def folder(tmp_path: Path) -> Path:
 
 def test_unchanged_files_are_not_opened_again(folder: Path, tmp_path: Path, opened: Opened) -> None:
     cache = tmp_path / "cache"
-    first = open_continuous([folder], index=cache)
+    first = open_archive([folder], index=cache)
     assert opened.names() == ["0.h5", "1.h5", "2.h5", "notes"]
-    second = open_continuous([folder], index=cache)
+    second = open_archive([folder], index=cache)
     assert opened.names() == []
     assert second.report.unchanged == 4
     assert second.coverage.equals(first.coverage)
-    np.testing.assert_array_equal(second.segments[0].load(0, 300), RECORD[:, :300])
-    assert second.segments[0].inputs(0, 300) == first.segments[0].inputs(0, 300)
+    np.testing.assert_array_equal(second.recordings[0].load(samples=slice(0, 300)), RECORD[:, :300])
+    assert second.recordings[0].inputs(slice(0, 300)) == first.recordings[0].inputs(slice(0, 300))
     assert [path.name for path in cache.iterdir()] == [INDEX_NAME]
 
 
@@ -117,7 +117,7 @@ def test_what_could_not_be_read_is_tried_again(folder: Path, tmp_path: Path, ope
 
 def test_an_index_inside_the_folder_is_no_recording(folder: Path) -> None:
     for _ in range(2):
-        source = open_continuous([folder], index=folder / "cache")
+        source = open_archive([folder], index=folder / "cache")
         assert source.coverage["status"].tolist() == ["skipped"]
 
 

@@ -24,7 +24,7 @@ from phasenet_das.io import (
     make_patch,
     read,
 )
-from phasenet_das.io.continuous import open_continuous
+from phasenet_das.io.archive import open_archive
 
 START = "2024-05-01T12:00:00"
 
@@ -160,8 +160,8 @@ def test_a_file_of_dascore_keeps_numbers_unit_and_station(tmp_path: Path):
     again = read(tmp_path / "a.h5")
     assert get_channel_index(again).tolist() == [7, 8, 9, 11]
     assert (get_station_id(again), get_unit(again)) == ("CABLE", "strain rate")
-    (segment,) = open_continuous([tmp_path / "a.h5"]).segments
-    assert segment.channel_index.tolist() == [7, 8, 9, 11]
+    (recording,) = open_archive([tmp_path / "a.h5"]).recordings
+    assert recording.channel_index.tolist() == [7, 8, 9, 11]
 
 
 def test_further_coordinates_along_the_cable_are_carried():

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from phasenet_das.config import ContinuousSettings, PickSettings
-from phasenet_das.io.segments import GeneratedSegment
+from phasenet_das.io.recording import Recording, recording_of_function
 from phasenet_das.picking.cluster import ClusterSubmit
 from phasenet_das.picking.continuous import ContinuousRun, pick_parts
 from phasenet_das.picking.merge import merge_parts
@@ -18,21 +18,21 @@ from phasenet_das.picking.parts import PartStore
 from tests.picking.small_pickers import assert_same_picks, small_picker
 
 
-def _noise(first: int, end: int, channels: slice, *, fatal: Path | None = None) -> np.ndarray:
+def _noise(channels: slice, samples: slice, *, fatal: Path | None = None) -> np.ndarray:
     """Noise; the first process to reach the middle of the record is killed there, once."""
-    if fatal is not None and first > 1500:
+    if fatal is not None and samples.start > 1500:
         try:
             fatal.unlink()
             os.kill(os.getpid(), signal.SIGKILL)
         except FileNotFoundError:
             pass
-    return np.random.default_rng(6).standard_normal((20, 3000)).astype(np.float32)[channels, first:end]
+    return np.random.default_rng(6).standard_normal((20, 3000)).astype(np.float32)[channels, samples]
 
 
-def _record(fatal: Path | None = None) -> GeneratedSegment:
-    return GeneratedSegment(
+def _record(fatal: Path | None = None) -> Recording:
+    return recording_of_function(
         station_id="CABLE",
-        start_ns=1_714_979_289_120_000_000,
+        start_time=np.datetime64(1_714_979_289_120_000_000, "ns"),
         dt_s=0.01,
         num_samples=3000,
         channel_index=np.arange(20),

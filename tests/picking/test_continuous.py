@@ -12,7 +12,7 @@ import pytest
 from phasenet_das import io
 from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
 from phasenet_das.errors import ConfigError, PhaseNetDASError
-from phasenet_das.io.continuous import open_continuous
+from phasenet_das.io.archive import open_archive
 from phasenet_das.picking import Selection, pick_files
 from phasenet_das.picking.continuous import ContinuousRun, pick_parts
 from phasenet_das.picking.parts import PartStore
@@ -136,7 +136,7 @@ def test_the_index_of_files_outlives_the_run(tmp_path: Path) -> None:
     folder, output = _write(tmp_path / "raw", _noise(), [1200]), tmp_path / "picks.parquet"
     _pick(folder, output)
     _pick(folder, output)
-    source = open_continuous([str(folder)], DATA, index=tmp_path / "picks.parquet.parts" / "index")
+    source = open_archive([str(folder)], DATA, index=tmp_path / "picks.parquet.parts" / "index")
     assert (source.report.opened, source.report.unchanged) == (0, 2)
 
 
@@ -158,7 +158,7 @@ def test_parts_damaged_within_are_picked_again(tmp_path: Path) -> None:
 def test_what_is_picked_anew_is_not_found_by_workers(tmp_path: Path) -> None:
     picker, store = small_picker(), PartStore(tmp_path)
     folder = _write(tmp_path / "raw", _noise(), [])
-    records = open_continuous([str(folder)], DATA).segments
+    records = open_archive([str(folder)], DATA).recordings
     run = ContinuousRun.of(picker.shard_picker(PickSettings()), SHORT)
     first = pick_parts(run, records, store)
     worker = PartStore(tmp_path)
@@ -176,22 +176,22 @@ def test_what_is_picked_anew_is_not_found_by_workers(tmp_path: Path) -> None:
 def test_a_file_that_fails_while_it_is_read_is_named_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from phasenet_das.io.file_segment import FileSegment
+    from phasenet_das.io.files import Files
 
     data = _noise()
     folder, output = _write(tmp_path / "raw", data, [1200, 2400]), tmp_path / "picks.parquet"
-    load = FileSegment.load
+    read_block = Files.__call__
 
-    def failing(self, first, end, channels=slice(None)):
-        out = load(self, first, end, channels)
-        low, high = max(first, 1200), min(end, 2400)
+    def failing(self, channels, samples):
+        out = read_block(self, channels, samples)
+        low, high = max(samples.start, 1200), min(samples.stop, 2400)
         if low < high:
-            out[:, low - first : high - first] = np.nan
-            self.failures[self.inputs(1200, 1201)[0][0]] = "the disk is gone"
+            out[:, low - samples.start : high - samples.start] = np.nan
+            self.failures[self.inputs(slice(1200, 1201))[0][0]] = "the disk is gone"
         return out
 
     with monkeypatch.context() as broken:
-        broken.setattr(FileSegment, "load", failing)
+        broken.setattr(Files, "__call__", failing)
         report = _pick(folder, output)
     lost = read_picks(output)
     seconds = (lost["phase_time"] - pd.Timestamp(START, tz="UTC")).dt.total_seconds()

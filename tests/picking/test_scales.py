@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from phasenet_das.config import PickSettings
 from phasenet_das.errors import ConfigError
-from phasenet_das.io.segments import ArraySegment
+from phasenet_das.io.recording import Recording, recording_of_array
 from phasenet_das.picking import merge
 from phasenet_das.picking.merge import merged
 from phasenet_das.picking.parts import StoredPart
@@ -38,11 +38,11 @@ def _segment(
     channels: int = 400,
     length_s: float = 60.0,
     step: int = 1,
-) -> ArraySegment:
+) -> Recording:
     data = np.zeros((channels, max(3, round(length_s * rate_hz))), np.float32)
-    return ArraySegment(
+    return recording_of_array(
         data,
-        start_ns=START.value,
+        start_time=np.datetime64(START.value, "ns"),
         dt_s=1 / rate_hz,
         channel_index=step * np.arange(channels),
         distance_m=step * np.arange(channels) * dx_m,
@@ -52,7 +52,7 @@ def _segment(
     )
 
 
-def _scales(segment: ArraySegment, kind: str = "tile", **options: object) -> list[tuple[float, int]]:
+def _scales(segment: Recording, kind: str = "tile", **options: object) -> list[tuple[float, int]]:
     scales = scale_settings(segment, PickSettings(**options), small_picker(kind).weights)
     assert sum(one.share for one in scales) == pytest.approx(1.0)
     return [(one.settings.rate, one.settings.stack_channels) for one in scales]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from phasenet_das.config import PickSettings
 from phasenet_das.errors import SamplingError
-from phasenet_das.io.segments import ArraySegment
+from phasenet_das.io.recording import Recording, recording_of_array
 from phasenet_das.picking.merge import join_scales
 from phasenet_das.picking.scorers import Reach
 from phasenet_das.picking.shards import RecordPlan, ShardSize
@@ -24,12 +24,18 @@ START_NS = 1_714_979_289_123_456_000
 WHOLE = ShardSize(channels=2**31, seconds=math.inf)
 
 
-def _segment(channels: int = 24, samples: int = 3000, dt_s: float = 0.01, **kwargs: object) -> ArraySegment:
+def _segment(channels: int = 24, samples: int = 3000, dt_s: float = 0.01, **kwargs: object) -> Recording:
     data = np.random.default_rng(3).standard_normal((channels, samples)).astype(np.float32)
     data = kwargs.pop("data", data)
-    options = {"start_ns": START_NS, "dt_s": dt_s, "station_id": "CABLE", "unit": "strain / s", **kwargs}
+    options = {
+        "start_time": np.datetime64(START_NS, "ns"),
+        "dt_s": dt_s,
+        "station_id": "CABLE",
+        "unit": "strain / s",
+        **kwargs,
+    }
     options.setdefault("channel_index", np.arange(103, 103 + len(data)))
-    return ArraySegment(data, **options)
+    return recording_of_array(data, **options)
 
 
 def _broken() -> np.ndarray:
@@ -48,7 +54,7 @@ def _broken() -> np.ndarray:
     return data
 
 
-def _pick(kind: str, segment: ArraySegment, size: ShardSize, **options: object) -> pd.DataFrame:
+def _pick(kind: str, segment: Recording, size: ShardSize, **options: object) -> pd.DataFrame:
     picker = small_picker(kind)
     worker = ShardPicker(picker.weights, picker._scorer, PickSettings(**{"rate": "model", **options}))
     plans = worker.plans(segment, size)
@@ -71,7 +77,7 @@ def test_cores_are_the_record_each_sample_once(
 ) -> None:
     segment = _segment(
         data=np.zeros((len(numbers), samples), np.float32),
-        start_ns=start * 1000,
+        start_time=np.datetime64(start * 1000, "ns"),
         dt_s=dt,
         channel_index=np.array(sorted(numbers)),
     )
@@ -167,16 +173,16 @@ def test_a_rate_far_above_the_record_s_is_refused_before_anything_is_made() -> N
 
 def test_a_month_is_planned_without_listing_it() -> None:
     """The plan of a long record costs nothing until its shards are asked for."""
-    from phasenet_das.io.segments import GeneratedSegment
+    from phasenet_das.io.recording import recording_of_function
 
-    month = GeneratedSegment(
+    month = recording_of_function(
         station_id="C",
-        start_ns=START_NS,
+        start_time=np.datetime64(START_NS, "ns"),
         dt_s=0.001,
         num_samples=30 * 86_400_000,
         channel_index=np.arange(10_000),
         distance_m=np.arange(10_000.0),
-        generate=lambda first, end, channels: np.zeros((1, end - first)),  # noqa: ARG005
+        generate=lambda _channels, samples: np.zeros((1, samples.stop - samples.start)),
     )
     picker = small_picker()
     own = PickSettings(rate="native", stack_channels=1)

@@ -1,4 +1,4 @@
-"""A segment whose samples lie in files, which are opened when they are needed."""
+"""The samples of a recording that lie in files, which are opened when they are needed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from phasenet_das.errors import DataFormatError, PhaseNetDASError
 from phasenet_das.io.arrays import BROKEN_FILE
 from phasenet_das.io.inputs import PSEUDO_PATH
 from phasenet_das.io.listing import content_key
+from phasenet_das.io.opened import Opened
 from phasenet_das.io.read import open_source
-from phasenet_das.io.recording import Recording
-from phasenet_das.io.segments import ALL_CHANNELS, check_span, hidden_by_offset, say_hidden
+from phasenet_das.io.recording import hidden_by_offset, say_hidden
 
 log = logging.getLogger(__name__)
 
@@ -28,12 +28,12 @@ _BLOCK_VALUES = 2**24  # read at once; more is read in parts, so that little is 
 
 @dataclass(frozen=True)
 class Pieces:
-    """The pieces of files that make up a segment, in order; arrays of shape (piece,).
+    """The pieces of files that make up a recording, in order; arrays of shape (piece,).
 
     Attributes
     ----------
     position : numpy.ndarray, int64
-        Sample of the segment at which a piece begins.
+        Sample of the recording at which a piece begins.
     count : numpy.ndarray, int64
         Its number of samples.
     skipped : numpy.ndarray, int64
@@ -66,65 +66,54 @@ class Pieces:
         return Pieces(*(getattr(self, item.name)[first:end] for item in fields(self)))
 
 
-@dataclass
-class FileSegment:
-    """A run of samples without a gap that lies in one file or many; see :class:`Segment`.
+@dataclass(frozen=True, eq=False)
+class Files:
+    """Reads blocks of a recording that lies in one file or many.
 
-    Its pieces are ``pieces[first_piece:end_piece]``: segments share one table, of which a copy that is
+    Its pieces are ``pieces[first:end]``: recordings share one table, of which a copy that is
     sent to another process takes only its own part. ``rows`` names, for each geometry of the files, the
     positions of the channels in the file and the number of channels that the file has. With ``strict``
     a file that cannot be read raises.
     """
 
-    station_id: str
-    start_ns: int
-    dt_s: float
-    num_samples: int
-    channel_index: np.ndarray
-    distance_m: np.ndarray
-    unit: str
-    gauge_length_m: float
     name: str
     pieces: Pieces = field(repr=False)
-    first_piece: int
-    end_piece: int
+    first: int
+    end: int
+    channel_index: np.ndarray = field(repr=False)
     rows: Mapping[str, tuple[np.ndarray, int]] = field(repr=False)
     strict: bool = False
     failures: dict[str, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
 
     def __getstate__(self) -> dict[str, Any]:
-        own = self.pieces.slice(self.first_piece, self.end_piece)
-        return {**vars(self), "pieces": own, "first_piece": 0, "end_piece": self.end_piece - self.first_piece}
+        own = self.pieces.slice(self.first, self.end)
+        return {**vars(self), "pieces": own, "first": 0, "end": self.end - self.first}
 
-    def load(self, first: int, end: int, channels: slice = ALL_CHANNELS) -> np.ndarray:
-        """Load samples ``[first, end)`` of the channels at the positions `channels`.
-
-        Returns (channel, end - first) float32, C-contiguous.
-        """
-        check_span(self, first, end)
-        out = np.empty((len(self.channel_index[channels]), end - first), dtype=np.float32)
+    def __call__(self, channels: slice, samples: slice) -> np.ndarray:
+        """Read a block, (channel, time) float32."""
+        length = samples.stop - samples.start
+        out = np.empty((len(self.channel_index[channels]), length), dtype=np.float32)
         if not out.size:
             return out
-        for k in self._pieces_of(first, end):
+        for k in self._pieces_of(samples):
             begin = int(self.pieces.position[k])
-            low, high = max(first, begin), min(end, begin + int(self.pieces.count[k]))
-            self._fill(out[:, low - first : high - first], k, low - begin, channels)
+            low, high = max(samples.start, begin), min(samples.stop, begin + int(self.pieces.count[k]))
+            self._fill(out[:, low - samples.start : high - samples.start], k, low - begin, channels)
         return out
 
-    def inputs(self, first: int, end: int) -> list[tuple[str, str]]:
-        """Name the files behind samples ``[first, end)``."""
-        check_span(self, first, end)
-        found = self._pieces_of(first, end)
+    def inputs(self, samples: slice) -> list[tuple[str, str]]:
+        """Name the files behind samples."""
+        found = self._pieces_of(samples)
         return list(dict.fromkeys((str(self.pieces.path[k]), str(self.pieces.key[k])) for k in found))
 
-    def _pieces_of(self, first: int, end: int) -> range:
-        if first >= end:
+    def _pieces_of(self, samples: slice) -> range:
+        if samples.start >= samples.stop:
             return range(0)
-        positions = self.pieces.position[self.first_piece : self.end_piece]
-        low = int(np.searchsorted(positions, first, side="right")) - 1
-        high = int(np.searchsorted(positions, end, side="left"))
-        return range(self.first_piece + low, self.first_piece + high)
+        positions = self.pieces.position[self.first : self.end]
+        low = int(np.searchsorted(positions, samples.start, side="right")) - 1
+        high = int(np.searchsorted(positions, samples.stop, side="left"))
+        return range(self.first + low, self.first + high)
 
     def _fill(self, out: np.ndarray, k: int, first: int, channels: slice) -> None:
         """Write samples of piece `k`, from its own sample `first` on."""
@@ -148,7 +137,7 @@ class FileSegment:
             self._note(path, say_hidden(self.channel_index[channels][hidden]))
         self._judge(path, out)
 
-    def _open(self, k: int) -> Recording:
+    def _open(self, k: int) -> Opened:
         path, part = str(self.pieces.path[k]), int(self.pieces.part[k])
         mtime_ns = _check_unchanged(self.pieces, k)
         recordings = _opened(path, mtime_ns)
@@ -196,7 +185,7 @@ def _check_unchanged(pieces: Pieces, k: int) -> int:
     return stat.st_mtime_ns
 
 
-def _copy(recording: Recording, rows: np.ndarray, first: int, out: np.ndarray) -> np.ndarray:
+def _copy(recording: Opened, rows: np.ndarray, first: int, out: np.ndarray) -> np.ndarray:
     """Copy rows of a recording, from its sample `first` on, in parts of bounded size.
 
     Returns in which rows float32 loses the signal, shape (channel,), bool.
@@ -222,6 +211,6 @@ def _copy(recording: Recording, rows: np.ndarray, first: int, out: np.ndarray) -
 
 
 @lru_cache(maxsize=_OPEN_FILES)
-def _opened(path: str, _mtime_ns: int) -> list[Recording]:
+def _opened(path: str, _mtime_ns: int) -> list[Opened]:
     """Open a file, or find it open; a file that changed is opened anew."""
     return open_source(path)

@@ -1,7 +1,7 @@
-"""Continuous recordings: folders of files as an ordered, gap-aware sequence of segments.
+"""Archives: folders of files as an ordered sequence of gap-free recordings.
 
-:func:`open_continuous` reads headers only; :meth:`Segment.load` opens files when they are needed. The
-rules by which files become segments are those of :mod:`phasenet_das.io.arrange`.
+:func:`open_archive` reads headers only; :meth:`Recording.load` opens files when they are needed. The
+rules by which files become recordings are those of :mod:`phasenet_das.io.arrange`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from phasenet_das.config import DataSettings
 from phasenet_das.errors import ConfigError, DataFormatError, PhaseNetDASError
 from phasenet_das.io import left_out
 from phasenet_das.io.arrange import FIRST, arrange, cluster
-from phasenet_das.io.file_segment import FileSegment, Pieces
+from phasenet_das.io.files import Files, Pieces
 from phasenet_das.io.index import Index, ScanReport
-from phasenet_das.io.recording import time_limits
+from phasenet_das.io.opened import time_limits
+from phasenet_das.io.recording import Recording
 from phasenet_das.io.scan import update_index
-from phasenet_das.io.segments import Segment
 from phasenet_das.io.statements import Selected, resolve_rows
 
 log = logging.getLogger(__name__)
@@ -34,12 +34,12 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True)
-class ContinuousSource:
-    """An ordered view of continuous recordings.
+class Archive:
+    """An ordered set of recordings.
 
     Attributes
     ----------
-    segments : tuple of Segment
+    recordings : tuple of Recording
         By cable, then time; between two of a cable there is a gap, a change, or drift of the clock.
     coverage : pandas.DataFrame
         ``COVERAGE_COLUMNS``; a row with ``reason`` for whatever is not in a segment. Its ``status``:
@@ -50,31 +50,31 @@ class ContinuousSource:
         How the files compare with the index.
     """
 
-    segments: tuple[Segment, ...]
+    recordings: tuple[Recording, ...]
     coverage: pd.DataFrame
     report: ScanReport = field(default_factory=ScanReport)
 
     def summary(self) -> str:
         """Say in a few lines what there is, for people."""
-        cables: dict[str, list[Segment]] = {}
-        for segment in self.segments:
-            cables.setdefault(segment.station_id, []).append(segment)
-        lines = [f"continuous: {len(self.segments)} segment(s) of {len(cables)} cable(s)"]
-        lines += [self._of_cable(name, segments) for name, segments in cables.items()]
+        cables: dict[str, list[Recording]] = {}
+        for recording in self.recordings:
+            cables.setdefault(recording.station_id, []).append(recording)
+        lines = [f"archive: {len(self.recordings)} recording(s) of {len(cables)} cable(s)"]
+        lines += [self._of_cable(name, found) for name, found in cables.items()]
         counts = self.coverage["status"].value_counts()
         lines += [
             f"  {status:<14}{counts[status]}: {self._first_reason(status)}" for status in sorted(counts.index)
         ]
         return "\n".join(lines)
 
-    def _of_cable(self, name: str, segments: list[Segment]) -> str:
-        held_s = sum(item.num_samples * item.dt_s for item in segments)
+    def _of_cable(self, name: str, found: list[Recording]) -> str:
+        held_s = sum(item.num_samples * item.dt_s for item in found)
         gaps = self.coverage[(self.coverage["status"] == "gap") & (self.coverage["station_id"] == name)]
         missing_s = float((gaps["end"] - gaps["start"]).dt.total_seconds().sum())
-        last = max(item.start_ns + round(item.num_samples * item.dt_s * 1e9) for item in segments)
-        first = min(item.start_ns for item in segments)
+        last = max(item.end_ns for item in found)
+        first = min(item.start_ns for item in found)
         return (
-            f"  {name or '(no name)'}: {len(segments)} segment(s), {_duration(held_s)} from "
+            f"  {name or '(no name)'}: {len(found)} recording(s), {_duration(held_s)} from "
             f"{np.datetime64(first, 'ns')} to {np.datetime64(last, 'ns')} UTC, {len(gaps)} gap(s) of "
             f"{_duration(missing_s)} in all"
         )
@@ -90,7 +90,7 @@ def _duration(seconds: float) -> str:
     return f"{seconds:.6g} s"
 
 
-def open_continuous(
+def open_archive(
     inputs: Iterable[str | Path],
     data: DataSettings | None = None,
     *,
@@ -100,11 +100,11 @@ def open_continuous(
     end: Any = None,  # noqa: ANN401
     channel_step: int = 1,
     progress: bool = False,
-) -> ContinuousSource:
-    """Open files, folders and glob patterns as continuous recordings, from headers alone."""
+) -> Archive:
+    """Open files, folders and glob patterns as gap-free recordings, from headers alone."""
     limits = _limits(start, end)
     found = update_index(inputs, index, strict=strict, progress=progress)
-    return source_of_index(found, data, strict=strict, limits_ns=limits, channel_step=channel_step)
+    return archive_of_index(found, data, strict=strict, limits_ns=limits, channel_step=channel_step)
 
 
 def _limits(start: Any, end: Any) -> tuple[int | None, int | None]:  # noqa: ANN401
@@ -116,15 +116,15 @@ def _limits(start: Any, end: Any) -> tuple[int | None, int | None]:  # noqa: ANN
     return low, high
 
 
-def source_of_index(
+def archive_of_index(
     index: Index,
     data: DataSettings | None = None,
     *,
     strict: bool = False,
     limits_ns: tuple[int | None, int | None] = (None, None),
     channel_step: int = 1,
-) -> ContinuousSource:
-    """Arrange the files of an index into segments, without touching them."""
+) -> Archive:
+    """Arrange the files of an index into recordings, without touching them."""
     rows, selected, problems = resolve_rows(index, data or DataSettings(), channel_step)
     if strict and problems:
         raise problems[min(problems)]
@@ -138,10 +138,10 @@ def source_of_index(
     tables += [left_out.repeated(pieces, selected), left_out.between(chains, selected)]
     if limits_ns != (None, None):
         tables.append(left_out.out_of_range(pieces, clipped, selected))
-    segments = _file_segments(clipped, chains, selected, strict)
+    recordings = _recordings(clipped, chains, selected, strict)
     coverage = left_out.join(tables)
     _report(coverage, usable)
-    return ContinuousSource(segments, coverage, index.report)
+    return Archive(recordings, coverage, index.report)
 
 
 def _nothing(coverage: pd.DataFrame) -> PhaseNetDASError:
@@ -221,9 +221,9 @@ def _clip(
     return used[used["count"] > 0], chains[chains["num_samples"] > 0]
 
 
-def _file_segments(
+def _recordings(
     pieces: pd.DataFrame, chains: pd.DataFrame, selected: dict[str, Selected], strict: bool
-) -> tuple[Segment, ...]:
+) -> tuple[Recording, ...]:
     pieces = pieces.sort_values(["segment", "position"], kind="stable")
     integers = ("position", "count", "skipped", "size", "mtime_ns", "part", "num_samples")
     texts = ("path", "key", "geometry")
@@ -236,31 +236,34 @@ def _file_segments(
     lows = np.searchsorted(numbers, ordered.index.to_numpy(), side="left").tolist()
     highs = np.searchsorted(numbers, ordered.index.to_numpy(), side="right").tolist()
     rows = {name: (item.rows, item.in_file) for name, item in selected.items()}
-    facts = ("station_id", "start_ns", "dt_s", "num_samples", "geometry", "unit", "gauge_length_m")
+    facts = ("station_id", "start_ns", "dt_s", "num_samples", "geometry", "unit", "gauge_length_m", "path")
     each = zip(*(ordered[name].tolist() for name in facts), _names(ordered), lows, highs, strict=True)
-    return tuple(
-        FileSegment(
-            station_id=station,
-            start_ns=start,
-            dt_s=dt_s,
-            num_samples=count,
-            channel_index=selected[geometry].channel_index,
-            distance_m=selected[geometry].distance_m,
-            unit=unit,
-            gauge_length_m=gauge,
-            name=name,
-            pieces=table,
-            first_piece=low,
-            end_piece=high,
-            rows=rows,
-            strict=strict,
+    recordings = []
+    for station, start, dt_s, count, geometry, unit, gauge, path, name, low, high in each:
+        numbers = selected[geometry].channel_index
+        files = Files(name, table, low, high, numbers, rows, strict)
+        recordings.append(
+            Recording(
+                label=path,
+                read_block=files,
+                num_samples=count,
+                start_time=np.datetime64(start, "ns"),
+                dt_s=dt_s,
+                channel_index=numbers,
+                distance_m=selected[geometry].distance_m,
+                station_id=station,
+                unit=unit,
+                gauge_length_m=gauge,
+                name_inputs=files.inputs,
+                failures=files.failures,
+                notes=files.notes,
+            )
         )
-        for station, start, dt_s, count, geometry, unit, gauge, name, low, high in each
-    )
+    return tuple(recordings)
 
 
 def _names(chains: pd.DataFrame) -> list[str]:
-    """Name each segment as :func:`phasenet_das.io.segments.segment_name` does."""
+    """Name each recording as :attr:`Recording.name` does."""
     starts = np.datetime_as_string(chains["start_ns"].to_numpy().astype("datetime64[ns]"), unit="ms").tolist()
     return [
         f"{station} {start}".strip()
