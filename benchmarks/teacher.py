@@ -247,7 +247,7 @@ def window_traces(folder: Path, count: int, seed: int) -> Iterable[Piece]:
         start = rng.choice(known) - rng.integers(NUM_SAMPLES) if len(known) else 0
         first = int(np.clip(start, 0, max(window.num_samples - NUM_SAMPLES, 0)))
         span = slice(first, min(first + NUM_SAMPLES, window.num_samples))
-        piece = window.block(slice(channels[0], channels[-1] + 1), span, labels)
+        piece = window.load(slice(channels[0], channels[-1] + 1), span, labels)
         piece = crop(piece, (0, 0), (len(piece.data), NUM_SAMPLES))
         rows = channels - channels[0]
         yield Piece(piece.data[rows], some_events(piece.arrivals[:, :, rows].transpose(2, 0, 1)))

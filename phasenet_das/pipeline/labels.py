@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -15,11 +15,9 @@ from phasenet_das.config import DataSettings, PickSettings, ScatterSettings, Sel
 from phasenet_das.errors import PhaseNetDASError
 from phasenet_das.io.archive import open_archive
 from phasenet_das.io.recording import Recording
-from phasenet_das.picking.conditioning import condition
 from phasenet_das.pipeline.blocks import Block
 from phasenet_das.tables import read_events, read_picks
-from phasenet_das.training.cutting import event_fields
-from phasenet_das.training.windows import write_window
+from phasenet_das.training import cut_windows
 
 if TYPE_CHECKING:
     from dascore import Patch
@@ -57,12 +55,18 @@ def cut_block(
     except PhaseNetDASError as error:  # the index has named the files that are bad
         log.error("block %s gives no windows: %s", block.name, error)
         return 0
-    count = 0
-    for event in inside.to_dict("records"):
-        for segment in source.recordings:
-            count += _cut_event(segment, event, table, folder, data, settings)
-    log.info("%s: %d events, %d training windows", block.name, len(inside), count)
-    return count
+    windows = cut_windows(
+        source,
+        table,
+        inside,
+        folder,
+        settings=PickSettings(**settings.student.model_dump()),
+        before_s=settings.before_s,
+        after_s=settings.after_s,
+        min_channel_share=settings.min_channel_share,
+    )
+    log.info("%s: %d events, %d training windows", block.name, len(inside), len(windows))
+    return len(windows)
 
 
 def load_span(segment: Recording, first: int, end: int, station_id: str) -> Patch:
@@ -75,60 +79,4 @@ def load_span(segment: Recording, first: int, end: int, station_id: str) -> Patc
         distance_m=segment.distance_m,
         station_id=station_id,
         unit=segment.unit,
-    )
-
-
-def _cut_event(
-    segment: Recording,
-    event: dict[Any, Any],
-    table: pd.DataFrame,
-    folder: Path,
-    data: DataSettings,
-    settings: SelfTrainingSettings,
-) -> int:
-    station = data.station_id or segment.station_id
-    mine = table[(table["station_id"] == station) & table["channel_index"].isin(segment.channel_index)]
-    kept = mine[mine["event_index"] == event["event_index"]]
-    share = kept["channel_index"].nunique() / len(segment.channel_index)
-    if kept.empty or share < settings.min_channel_share:
-        return 0
-    span = _span(segment, kept["phase_time"], settings)
-    if span is None:
-        return 0
-    patch = _conditioned(load_span(segment, *span, station), settings)
-    begin = pd.Timestamp(segment.start_ns + round(span[0] * segment.dt_s * 1e9))
-    name = f"{station or 'DAS'}_{begin:%Y%m%dT%H%M%S%f}.h5"
-    write_window(patch, mine, folder / name, event_fields(event))
-    return 1
-
-
-def _span(segment: Recording, times: pd.Series, settings: SelfTrainingSettings) -> tuple[int, int] | None:
-    """Give the samples around the picks of an event; nothing where the record holds none of them."""
-    first_ns, last_ns = (int(time.value) for time in (times.min(), times.max()))
-    dt_ns = segment.dt_s * 1e9
-    first = round((first_ns - segment.start_ns - settings.before_s * 1e9) / dt_ns)
-    end = round((last_ns - segment.start_ns + settings.after_s * 1e9) / dt_ns)
-    low, high = max(0, first), min(segment.num_samples, end)
-    inside = (times >= pd.Timestamp(segment.start_ns + round(low * dt_ns), tz="UTC")) & (
-        times < pd.Timestamp(segment.start_ns + round(high * dt_ns), tz="UTC")
-    )
-    return (low, high) if low < high and inside.any() else None
-
-
-def _conditioned(patch: Patch, settings: SelfTrainingSettings) -> Patch:
-    """Condition a window as the student's picking does; channels of which a part is missing become dead."""
-    student = PickSettings(**settings.student.model_dump())
-    data = io.get_data(patch)
-    broken = ~np.isfinite(data).all(axis=1)
-    ready = condition(data, io.get_dt_s(patch), io.get_unit(patch), student)
-    out = ready.data.copy()
-    out[broken] = 0.0
-    return io.make_patch(
-        out,
-        start_time=io.get_times(patch)[0],
-        dt_s=io.get_dt_s(patch),
-        channel_index=io.get_channel_index(patch),
-        distance_m=io.get_distance_m(patch),
-        station_id=io.get_station_id(patch),
-        unit=ready.unit,
     )

@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING
 from phasenet_das._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from phasenet_das.training.cutting import cut_windows
     from phasenet_das.training.loop import Trainer, TrainingResult, overfit_one_batch, train
     from phasenet_das.training.sample import Sample
-    from phasenet_das.training.windows import TrainingWindow, find_windows, open_window, write_window
+    from phasenet_das.training.windows import (
+        TrainingWindow,
+        cut_windows,
+        find_windows,
+        open_window,
+        write_window,
+    )
 
 __all__ = [
     "Sample",
@@ -32,7 +37,7 @@ __getattr__ = lazy_names(
         "Trainer": ".loop",
         "TrainingResult": ".loop",
         "TrainingWindow": ".windows",
-        "cut_windows": ".cutting",
+        "cut_windows": ".windows",
         "find_windows": ".windows",
         "open_window": ".windows",
         "overfit_one_batch": ".loop",

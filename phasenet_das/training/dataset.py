@@ -83,7 +83,7 @@ class WindowSource:
         context = ceil(self._context / factor)
         channels = slice(max(first[0], 0), min(first[0] + size[0], have[0]))
         samples = slice(max(first[1] - context, 0), min(first[1] + size[1] + context, have[1]))
-        piece = window.block(channels, samples, (arrivals, rejected))
+        piece = window.load(channels, samples, (arrivals, rejected))
         if data.refine_channels:
             piece = refine_sample(
                 piece,

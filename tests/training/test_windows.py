@@ -89,7 +89,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 
 def test_a_piece_is_that_of_the_whole(tmp_path: Path) -> None:
     window = open_window(written(tmp_path))
-    piece = window.block(slice(5, 20), slice(150, 700))
+    piece = window.load(slice(5, 20), slice(150, 700))
     np.testing.assert_array_equal(piece.data, pulses(arrivals(), SAMPLES)[5:20, 150:700].astype(np.float32))
     np.testing.assert_allclose(piece.arrivals, arrivals()[:, :, 5:20] - 150, atol=1e-6)
     assert_pulses_at_picks(piece)
@@ -100,7 +100,7 @@ def test_dead_and_nonfinite_channels_are_out(tmp_path: Path) -> None:
     with h5py.File(path, "r+") as file:
         file["data"][3] = 8.0
         file["data"][4, 10] = np.nan
-    piece = open_window(path).block(slice(0, CHANNELS), slice(0, SAMPLES))
+    piece = open_window(path).load(slice(0, CHANNELS), slice(0, SAMPLES))
     assert np.flatnonzero(~piece.live).tolist() == [3, 4]
     assert np.isfinite(piece.data).all()
 
