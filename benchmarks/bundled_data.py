@@ -24,7 +24,7 @@ from tqdm import tqdm
 from phasenet_das import io
 from phasenet_das.io.hdf5 import write_quakeflow
 from phasenet_das.simulate import RecordSectionConfig, from_records, scenario, simulate
-from phasenet_das.simulate.record_sections import Section
+from phasenet_das.simulate.record_sections import SyntheticSection
 from phasenet_das.tables import PICK_COLUMNS, conform, make_pick_ids, read_picks, write_table
 
 RATE_HZ = 100.0
@@ -76,7 +76,7 @@ def make_sections(data: Path, folder: Path, held_out: dict[str, list[str]], coun
                 write_section(sections[number], number, path)
 
 
-def write_section(section: Section, number: int, path: Path) -> None:
+def write_section(section: SyntheticSection, number: int, path: Path) -> None:
     """Write one section, its arrivals first; those before its begin or behind its end are known too."""
     begin = FIRST_DAY + np.timedelta64(number, "h")
     arrivals = np.stack([section.p_sample, section.s_sample], axis=1)

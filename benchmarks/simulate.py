@@ -22,7 +22,7 @@ import h5py
 import numpy as np
 from scipy.signal import butter, sosfiltfilt, welch
 
-from phasenet_das.simulate import Record, Recording, SimulationConfig, from_records, scenario, simulate
+from phasenet_das.simulate import Record, Simulation, SimulationConfig, from_records, scenario, simulate
 
 
 @dataclass
@@ -72,12 +72,12 @@ def real_panel(path: Path, name: str, band_hz: tuple[float, float], spans: dict)
 
 def simulated_panel(name: str, config: SimulationConfig, before_s: float, like: Panel, seed: int) -> Panel:
     """Cut the largest event of a simulated recording like a real record."""
-    recording = Recording(config, seed)
+    recording = Simulation(config, seed)
     index = int(recording.events["magnitude"].argmax())
     first = recording.event(index).origin_s + recording.arrivals[index].p_s.min()
     lag = float(np.median(recording.arrivals[index].s_s - recording.arrivals[index].p_s))
     length = like.data.shape[1] * like.dt_s
-    data = recording.chunk(round((first - before_s) / config.dt_s), round(length / config.dt_s))
+    data = recording.samples(round((first - before_s) / config.dt_s), round(length / config.dt_s))
     wide = min(0.6 * lag, 10.0)
     spans = {
         "noise": (0.0, 0.85 * before_s),
@@ -250,9 +250,9 @@ def draw_scenarios(path: Path, seed: int) -> None:
     figure, axes = plt.subplots(2, 3, figsize=(18, 13))
     for axis, name in zip(axes.flat, names, strict=True):
         config = scenario(name, duration_s=120.0)
-        recording = Recording(config, seed)
+        recording = Simulation(config, seed)
         rate, length = config.sampling_rate_hz, 40.0 if config.sampling_rate_hz < 200 else 10.0
-        data = recording.chunk(round(20 * rate), round(length * rate))
+        data = recording.samples(round(20 * rate), round(length * rate))
         band = (0.01 * rate, 0.25 * rate)
         image = sosfiltfilt(butter(4, band, "band", fs=rate, output="sos"), data, axis=1)
         image /= np.median(np.abs(image), axis=1, keepdims=True) + 1e-30

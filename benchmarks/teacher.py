@@ -32,7 +32,7 @@ from tqdm import tqdm
 from phasenet_das.config import TrainSettings
 from phasenet_das.models import load_weights
 from phasenet_das.simulate import Record, load_records
-from phasenet_das.simulate.realnoise import fill, load_noise
+from phasenet_das.simulate.noise import fill, load_noise
 from phasenet_das.simulate.seeds import generator
 from phasenet_das.training import Sample, find_windows
 from phasenet_das.training.augment import crop, stretch_time

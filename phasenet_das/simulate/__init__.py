@@ -8,10 +8,10 @@ from phasenet_das._lazy import lazy_names
 
 if TYPE_CHECKING:
     from phasenet_das.simulate.config import SimulationConfig
-    from phasenet_das.simulate.record_sections import RecordSectionConfig, Section, from_records
+    from phasenet_das.simulate.record_sections import RecordSectionConfig, SyntheticSection, from_records
     from phasenet_das.simulate.records import Record, load_records
     from phasenet_das.simulate.scenarios import SCENARIOS, scenario
-    from phasenet_das.simulate.stream import Recording
+    from phasenet_das.simulate.simulation import Simulation
     from phasenet_das.simulate.truth import measure_snr_db
     from phasenet_das.simulate.write import SimulationResult, simulate
 
@@ -19,10 +19,10 @@ __all__ = [
     "SCENARIOS",
     "Record",
     "RecordSectionConfig",
-    "Recording",
-    "Section",
+    "Simulation",
     "SimulationConfig",
     "SimulationResult",
+    "SyntheticSection",
     "from_records",
     "load_records",
     "measure_snr_db",
@@ -35,9 +35,9 @@ __getattr__ = lazy_names(
     {
         "Record": ".records",
         "RecordSectionConfig": ".record_sections",
-        "Recording": ".stream",
+        "Simulation": ".simulation",
         "SCENARIOS": ".scenarios",
-        "Section": ".record_sections",
+        "SyntheticSection": ".record_sections",
         "SimulationConfig": ".config",
         "SimulationResult": ".write",
         "from_records": ".record_sections",

@@ -15,11 +15,11 @@ def _field(default: Any, unit: str, description: str, **limits: Any) -> Any:  # 
     return Field(default, description=description, json_schema_extra={"unit": unit}, **limits)
 
 
-class _Section(Settings):
+class _SimulationSettings(Settings):
     error_type: ClassVar[type[ValueError]] = ConfigError
 
 
-class CableConfig(_Section):
+class CableConfig(_SimulationSettings):
     """Where the fibre lies."""
 
     station_id: str = _field("SIM", "", "Name of the cable.", min_length=1)
@@ -52,7 +52,7 @@ class CableConfig(_Section):
     deviation_deg: float = _field(3.0, "deg", "Deviation of a well from the vertical.", ge=0, le=90)
 
 
-class EarthConfig(_Section):
+class EarthConfig(_SimulationSettings):
     """Velocities, attenuation, and how far the true earth departs from its layers."""
 
     layer_top_km: tuple[float, ...] = _field(
@@ -86,7 +86,7 @@ class EarthConfig(_Section):
         return self
 
 
-class SourceConfig(_Section):
+class SourceConfig(_SimulationSettings):
     """What radiates: earthquakes near and far, blasts, and how often."""
 
     events_per_hour: float = _field(
@@ -140,7 +140,7 @@ class SourceConfig(_Section):
         return self
 
 
-class WaveConfig(_Section):
+class WaveConfig(_SimulationSettings):
     """How waves are scattered, converted, amplified and felt by the fibre."""
 
     slow_speed_m_s: float = _field(
@@ -171,7 +171,7 @@ class WaveConfig(_Section):
     max_coda_s: float = _field(60.0, "s", "Longest coda that is kept.", gt=0)
 
 
-class NoiseConfig(_Section):
+class NoiseConfig(_SimulationSettings):
     """What the fibre records without any event."""
 
     optical_rms: float = _field(8.0e-9, "1/s", "Median optical noise (strain rate, whole band).", ge=0)
@@ -203,7 +203,7 @@ class NoiseConfig(_Section):
     real_noise_rms: float = _field(1.0e-8, "1/s", "Median rms the real recordings are scaled to.", ge=0)
 
 
-class TrafficConfig(_Section):
+class TrafficConfig(_SimulationSettings):
     """What moves or runs beside the cable."""
 
     vehicles_per_hour: float = _field(20.0, "1/h", "Vehicles along the cable.", ge=0)
@@ -213,7 +213,7 @@ class TrafficConfig(_Section):
     machine_strain_rate: float = _field(3.0e-8, "1/s", "Median amplitude beside a machine.", ge=0)
 
 
-class FaultConfig(_Section):
+class FaultConfig(_SimulationSettings):
     """Faults of the recording, made on request."""
 
     num_gaps: int = _field(0, "", "Gaps in the recording.", ge=0)
@@ -227,7 +227,7 @@ class FaultConfig(_Section):
         return self.num_gaps > 0 or self.clock_jump_s != 0 or self.wrong_metadata
 
 
-class SimulationConfig(_Section):
+class SimulationConfig(_SimulationSettings):
     """One simulated recording."""
 
     start_time: str = _field("2024-03-01T00:00:00", "UTC", "Time of the first sample.")

@@ -1,14 +1,19 @@
-"""What a fibre records without any event, made in blocks on a fixed grid of time.
+"""Noise of a fibre: of a recording in blocks on a grid of time, of single sections, of real recordings.
 
-A block is a function of the seed and its number alone. Neighbouring blocks overlap, and are cross-faded with
-weights whose squares add up to one, so that stationary noise stays stationary.
+A block of a recording's noise is a function of the seed and its number alone. Neighbouring blocks overlap.
+They are cross-faded with weights whose squares add up to one, so that stationary noise stays stationary.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
+from pathlib import Path
+
 import numpy as np
 from scipy.fft import irfft, rfftfreq
+from scipy.signal import resample_poly
 
+from phasenet_das.errors import ConfigError, MissingMetadataError
 from phasenet_das.simulate.config import SimulationConfig
 from phasenet_das.simulate.fields import (
     CrossFade,
@@ -21,7 +26,6 @@ from phasenet_das.simulate.fields import (
     wave_field,
 )
 from phasenet_das.simulate.geometry import Cable
-from phasenet_das.simulate.realnoise import RealNoise
 from phasenet_das.simulate.seeds import generator
 from phasenet_das.simulate.waves import antialias
 
@@ -29,6 +33,20 @@ _STRIDE = 8192
 _FADE = 1024
 _BLOCK = _STRIDE + _FADE
 _KEEP_CHANNELS = 2000
+_POPULATIONS = 10
+_ENDINGS = (".h5", ".hdf5", ".tdms", ".sgy", ".segy")
+
+
+def _unit_power(shape: np.ndarray) -> np.ndarray:
+    """Scale an amplitude spectrum so that its noise has unit variance and no mean; changes `shape`."""
+    shape[0] = 0.0
+    unit: np.ndarray = shape / np.sqrt((shape**2).mean())
+    return unit
+
+
+def _white_rms(num_samples: int, num_freqs: int) -> float:
+    """Scale by which complex normal coefficients of unit power become a series of unit variance."""
+    return float(num_samples / np.sqrt(2 * num_freqs))
 
 
 class NoiseModel:
@@ -70,9 +88,7 @@ class NoiseModel:
     def _unit_rms(self, shape: np.ndarray) -> np.ndarray:
         """Make the spectrum of unit-variance noise, through the interrogator's filter."""
         shape = shape * np.abs(antialias(self._freqs, self._config.sampling_rate_hz))
-        shape[0] = 0.0
-        unit: np.ndarray = shape / np.sqrt((shape**2).mean())
-        return unit
+        return _unit_power(shape)
 
     def _ambient_spectrum(self, block: int) -> np.ndarray:
         """Ground motion whose peak and slopes wander slowly from block to block."""
@@ -110,7 +126,7 @@ class NoiseModel:
         n = channels.stop - channels.start
         rng = generator(self._seed, "optical", block, patch.index)
         coefficient = complex_normal(rng, (n, len(self._freqs)))
-        coefficient *= (self._optical * (_BLOCK / np.sqrt(2 * len(self._freqs)))).astype(np.float32)
+        coefficient *= (self._optical * _white_rms(_BLOCK, len(self._freqs))).astype(np.float32)
         data = irfft(coefficient, _BLOCK, axis=1)
         if noise.optical_length_m > self._cable.dx_m:
             data = share(data, round(noise.optical_length_m / self._cable.dx_m))
@@ -127,7 +143,7 @@ class NoiseModel:
         """Common-mode noise: what shakes the interrogator or its laser, the same on all channels."""
         rng = generator(self._seed, "common", block)
         shape = self._unit_rms(self._optical_shape() ** 0.3 * (1 + 3.0 / np.maximum(self._freqs, 1.0)))
-        coefficient = complex_normal(rng, (len(self._freqs),)) * shape * (_BLOCK / np.sqrt(2 * len(shape)))
+        coefficient = complex_normal(rng, (len(self._freqs),)) * shape * _white_rms(_BLOCK, len(shape))
         series: np.ndarray = irfft(coefficient, _BLOCK) * self._noise.common_mode * self._noise.optical_rms
         bursts = rng.poisson(0.25)
         for _ in range(bursts):
@@ -196,3 +212,187 @@ class NoiseModel:
         `out` (channel, time) float32.
         """
         out *= self._live
+
+
+@lru_cache(maxsize=_POPULATIONS)
+def _population(number: int, num_channels: int, num_samples: int, dt_s: float, seed: int) -> np.ndarray:
+    """Waves of one of several speeds, from a tenth to ten times a channel's spacing in a sample."""
+    speed = 10 ** (-1.0 + 2.0 * number / (_POPULATIONS - 1)) / dt_s
+    waves = WavePopulation(speed, 0.4, gauge_length_m=1.5, dx_m=1.0)
+    return waves.amplitude(seed, rfftfreq(num_samples, dt_s), num_wavenumbers(num_channels))
+
+
+class SectionNoise:
+    """Draws the noise of sections of one shape.
+
+    `real` (channel, time) float32.
+    """
+
+    def __init__(
+        self, num_channels: int, num_samples: int, dt_s: float, seed: int, real: list[np.ndarray]
+    ) -> None:
+        self._shape, self._dt_s, self._seed, self._real = (num_channels, num_samples), dt_s, seed, real
+        self._freqs = rfftfreq(num_samples)
+
+    def draw(self, rng: np.random.Generator, *, vehicles: bool) -> np.ndarray:
+        """Draw the noise of one section.
+
+        Returns (channel, time) float32.
+        """
+        n = self._shape[0]
+        data = self._optical(rng)
+        if rng.random() < 0.6:
+            patch = smooth_series(rng, n, n * rng.uniform(0.05, 0.5))
+            level = 10 ** (rng.uniform(-0.8, 0.6) + rng.uniform(0, 0.5) * patch)
+            data += self.diffuse(rng) * level[:, None].astype(np.float32)
+        if rng.random() < 0.4:
+            data += self._common(rng) * np.float32(10 ** rng.uniform(-1, 0.3))
+        if self._real and rng.random() < 0.5:
+            record = self._real[int(rng.integers(len(self._real)))]
+            data += fill(record, *self._shape, rng) * np.float32(10 ** rng.uniform(-0.7, 0.5))
+        if vehicles:
+            data += self._vehicles(rng)
+        if rng.random() < 0.2:
+            self._spikes(data, rng)
+        return data / max(float(data.std()), 1e-12)
+
+    def _coloured(self, rng: np.random.Generator) -> np.ndarray:
+        """Spectrum that rises, falls or has a hump, of unit power."""
+        hertz = np.maximum(self._freqs, self._freqs[1])
+        shape = hertz ** rng.uniform(-0.8, 1.2)
+        centre, width = np.exp(rng.uniform(np.log(0.01), np.log(0.4))), rng.uniform(0.05, 0.5)
+        shape = shape / shape.mean() + rng.choice([0.0, 3.0]) * np.exp(
+            -((np.log(hertz / centre) / width) ** 2)
+        )
+        shape *= 1 / np.sqrt(1 + (hertz / rng.uniform(0.3, 0.6)) ** 12)
+        return _unit_power(shape)
+
+    def _optical(self, rng: np.random.Generator) -> np.ndarray:
+        n, samples = self._shape
+        scale = _white_rms(samples, len(self._freqs))
+        coefficient = complex_normal(rng, (n, len(self._freqs)))
+        coefficient *= (self._coloured(rng) * scale).astype(np.float32)
+        data: np.ndarray = irfft(coefficient, samples, axis=1)
+        width = int(rng.integers(1, 8)) if rng.random() < 0.5 else 1
+        data = share(data, width)
+        smooth = rng.uniform(0, 0.4) * smooth_series(rng, n, n * rng.uniform(0.03, 0.3))
+        level = 10 ** (smooth + rng.uniform(0, 0.4) * rng.random() * rng.standard_normal(n))
+        return data * level[:, None].astype(np.float32)
+
+    def diffuse(self, rng: np.random.Generator) -> np.ndarray:
+        """Draw waves of many directions and one range of speeds.
+
+        Returns (channel, time) float32.
+        """
+        n, samples = self._shape
+        amplitude = _population(int(rng.integers(_POPULATIONS)), n, samples, self._dt_s, self._seed)
+        power = (amplitude.astype(np.float64) ** 2).sum(axis=0)
+        shape = self._coloured(rng) / np.sqrt(np.maximum(power, 1e-3 * power.max()))
+        shape /= np.sqrt((shape**2 * power).mean())
+        field: np.ndarray = wave_field(rng, amplitude, [shape], samples)[0][:n]
+        return field
+
+    def _common(self, rng: np.random.Generator) -> np.ndarray:
+        samples = self._shape[1]
+        coefficient = complex_normal(rng, (len(self._freqs),)) * self._coloured(rng)
+        series: np.ndarray = irfft(coefficient * _white_rms(samples, len(self._freqs)), samples)
+        return series.astype(np.float32)
+
+    def _vehicles(self, rng: np.random.Generator) -> np.ndarray:
+        """Streaks of moving loads: slow against any seismic wave."""
+        n, samples = self._shape
+        total = np.zeros(self._shape, np.float32)
+        time = np.arange(samples, dtype=np.float32)
+        for _ in range(int(rng.integers(1, 4))):
+            pace = rng.choice([-1.0, 1.0]) * np.exp(rng.uniform(np.log(3.0), np.log(60.0)))
+            passing = rng.uniform(-0.2, 1.2) * samples + pace * (np.arange(n) - n / 2)
+            passing += 0.02 * samples * smooth_series(rng, n, 0.3 * n)
+            width = abs(pace) * rng.uniform(0.5, 3.0) + 4.0
+            ratio = (time - passing[:, None].astype(np.float32)) / np.float32(width)
+            squared = ratio * ratio
+            shape = ratio * (squared * 2 - 3) / (1 + squared) ** np.float32(3.5)
+            total += shape * np.float32(10 ** rng.uniform(0.0, 1.3))
+        return total
+
+    def _spikes(self, data: np.ndarray, rng: np.random.Generator) -> None:
+        count = int(rng.integers(1, 30))
+        channel, sample = rng.integers(0, self._shape[0], count), rng.integers(0, self._shape[1], count)
+        data[channel, sample] += (10 * rng.standard_normal(count)).astype(np.float32)
+
+
+def load_noise(folder: str | Path, sampling_rate_hz: float) -> list[np.ndarray]:
+    """Read every recording of a folder and bring it to one sampling rate.
+
+    Returns (channel, time) float32.
+    """
+    from phasenet_das import io
+
+    records = []
+    for path in sorted(Path(folder).iterdir()):
+        if path.suffix.lower() not in _ENDINGS:
+            continue
+        try:
+            patch = io.read(path)
+        except MissingMetadataError:  # when it was recorded does not matter here
+            patch = io.read(path, start_time="1970-01-01")
+        data = _resample(io.get_data(patch), 1.0 / io.get_dt_s(patch), sampling_rate_hz)
+        data = data - data.mean(axis=1, keepdims=True)
+        rms = data.std(axis=1)
+        live = np.isfinite(rms) & (rms > 0)
+        if live.sum() >= 2 and data.shape[1] >= 64:
+            records.append((data[live] / np.median(rms[live])).astype(np.float32))
+    if not records:
+        raise ConfigError(f"{folder}: no recording with two live channels. Give a folder of DAS files.")
+    return records
+
+
+def _resample(data: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
+    up, down = round(to_hz * 100), round(from_hz * 100)
+    common = int(np.gcd(up, down))
+    out: np.ndarray = resample_poly(data, up // common, down // common, axis=1)
+    return out
+
+
+class RealNoise:
+    """Random pieces of real recordings, laid over patches and blocks.
+
+    `records` (channel, time) float32.
+    """
+
+    def __init__(self, records: list[np.ndarray], rms: float, seed: int) -> None:
+        self._records, self._rms, self._seed = records, np.float32(rms), seed
+
+    @classmethod
+    def open(cls, config: SimulationConfig, seed: int) -> RealNoise:
+        """Read the folder named in the settings."""
+        folder = str(config.noise.real_noise_dir)
+        return cls(load_noise(folder, config.sampling_rate_hz), config.noise.real_noise_rms, seed)
+
+    def block(self, block: int, patch: int, num_channels: int, num_samples: int) -> np.ndarray:
+        """Make the noise of one block and patch.
+
+        Returns (num_channels, num_samples) float32.
+        """
+        rng = generator(self._seed, "real-noise", block, patch)
+        record = self._records[int(rng.integers(len(self._records)))]
+        return self._rms * fill(record, num_channels, num_samples, rng)
+
+
+def fill(record: np.ndarray, num_channels: int, num_samples: int, rng: np.random.Generator) -> np.ndarray:
+    """Stretch a recording over a shape: mirrored along the cable, random pieces crossfaded in time.
+
+    `record` (channel, time) float32. Returns (num_channels, num_samples) float32.
+    """
+    rows, length = record.shape
+    place = (int(rng.integers(rows)) + np.arange(num_channels)) % (2 * rows)
+    place = np.where(place < rows, place, 2 * rows - 1 - place)
+    piece = min(length, num_samples)
+    fade = max(1, piece // 8)
+    ramp = np.sin(0.5 * np.pi * (np.arange(fade) + 0.5) / fade).astype(np.float32)
+    out = np.zeros((num_channels, num_samples + 2 * piece), np.float32)
+    window = np.concatenate([ramp, np.ones(piece - 2 * fade, np.float32), ramp[::-1]])
+    for start in range(0, num_samples + piece, piece - fade):
+        offset = int(rng.integers(0, length - piece + 1))
+        crop = record[:, offset : offset + piece] * window * rng.choice([-1, 1]).astype(np.float32)
+        out[:, start : start + piece] += crop[place]
+    return out[:, fade : fade + num_samples]

@@ -20,9 +20,8 @@ from scipy.signal import lfilter
 from gamma.settings import Settings
 from phasenet_das.errors import ConfigError
 from phasenet_das.simulate.fields import smooth_series
-from phasenet_das.simulate.realnoise import load_noise
+from phasenet_das.simulate.noise import SectionNoise, load_noise
 from phasenet_das.simulate.records import Record, load_records
-from phasenet_das.simulate.section_noise import SectionNoise
 from phasenet_das.simulate.seeds import generator
 
 _OVERSAMPLING = 4
@@ -68,7 +67,7 @@ class RecordSectionConfig(Settings):
 
 
 @dataclass(frozen=True)
-class Section:
+class SyntheticSection:
     """One section with exact arrivals.
 
     Attributes
@@ -145,14 +144,14 @@ class RecordSections:
         self.records, self.config, self.seed = records, config, seed
         self._noise = SectionNoise(config.num_channels, config.num_samples, config.dt_s, seed, real_noise)
 
-    def __iter__(self) -> Iterator[Section]:
+    def __iter__(self) -> Iterator[SyntheticSection]:
         """Yield sections 0, 1, 2 and so on without end."""
         index = 0
         while True:
             yield self[index]
             index += 1
 
-    def __getitem__(self, index: int) -> Section:
+    def __getitem__(self, index: int) -> SyntheticSection:
         """Make one section."""
         config = self.config
         rng = generator(self.seed, "section", index)
@@ -179,7 +178,7 @@ class RecordSections:
         data /= max(float(np.median(data.std(axis=1))), 1e-12)
         times = np.array(arrivals, float).reshape(count, 2, config.num_channels)
         times[:, :, dead] = np.nan
-        return Section(data, times[:, 0], times[:, 1], tuple(chosen), tuple(ratios), config.dt_s)
+        return SyntheticSection(data, times[:, 0], times[:, 1], tuple(chosen), tuple(ratios), config.dt_s)
 
 
 def _spread(

@@ -7,8 +7,8 @@ import hashlib
 import numpy as np
 import pandas as pd
 
-from phasenet_das.simulate.sections import EventSection
-from phasenet_das.simulate.stream import Recording
+from phasenet_das.simulate.motion import EventMotion
+from phasenet_das.simulate.simulation import Simulation
 from phasenet_das.tables import EVENT_COLUMNS, PICK_COLUMNS, conform, empty_picks, make_pick_ids
 
 SNR_WINDOW_S = 1.0
@@ -78,21 +78,21 @@ def _window_power(data: np.ndarray, channel: np.ndarray, start: np.ndarray, leng
 
 
 def _power_padded(
-    section: EventSection, channel: np.ndarray, start: np.ndarray, length: np.ndarray
+    motion: EventMotion, channel: np.ndarray, start: np.ndarray, length: np.ndarray
 ) -> np.ndarray:
-    """Variance of the noise-free motion; zero outside the section."""
-    power = _window_power(section.data, channel, start - section.start_sample, length)
+    """Variance of the noise-free motion; zero outside the motion."""
+    power = _window_power(motion.data, channel, start - motion.start_sample, length)
     return np.nan_to_num(power, nan=0.0)
 
 
-def pick_table(recording: Recording, start_sample: int, num_samples: int, data: np.ndarray) -> pd.DataFrame:
+def pick_table(simulation: Simulation, start_sample: int, num_samples: int, data: np.ndarray) -> pd.DataFrame:
     """List the first arrivals within a span.
 
     `data` (channel, time) float32.
     """
     parts = [
-        _event_picks(recording, index, phase, start_sample, num_samples, data)
-        for index in recording.overlapping(start_sample, start_sample + num_samples)
+        _event_picks(simulation, index, phase, start_sample, num_samples, data)
+        for index in simulation.overlapping(start_sample, start_sample + num_samples)
         for phase in "PS"
     ]
     parts = [part for part in parts if len(part)]
@@ -101,31 +101,31 @@ def pick_table(recording: Recording, start_sample: int, num_samples: int, data: 
     return conform(pd.concat(parts, ignore_index=True), PICK_COLUMNS, "truth picks")
 
 
-def halo_samples(recording: Recording) -> int:
+def halo_samples(simulation: Simulation) -> int:
     """Give the samples that must precede a span so that every pick has its noise window."""
-    return int(np.ceil(SNR_WINDOW_S * recording.config.sampling_rate_hz)) + 1
+    return int(np.ceil(SNR_WINDOW_S * simulation.config.sampling_rate_hz)) + 1
 
 
 def _event_picks(
-    recording: Recording, index: int, phase: str, start_sample: int, num_samples: int, data: np.ndarray
+    simulation: Simulation, index: int, phase: str, start_sample: int, num_samples: int, data: np.ndarray
 ) -> pd.DataFrame:
-    rate, cable = recording.config.sampling_rate_hz, recording.cable
-    event, times = recording.event(index), recording.arrivals[index]
+    rate, cable = simulation.config.sampling_rate_hz, simulation.cable
+    event, times = simulation.event(index), simulation.arrivals[index]
     arrival = event.origin_s + (times.p_s if phase == "P" else times.s_s)
     delay = times.p_delay_s if phase == "P" else times.s_delay_s
     sample = arrival * rate
-    felt = cable.coupled & ~recording.dead
+    felt = cable.coupled & ~simulation.dead
     channel = np.flatnonzero(felt & (sample >= start_sample) & (sample < start_sample + num_samples))
     if not len(channel):
         return pd.DataFrame()
-    section = recording.section(index)
+    motion = simulation.motion(index)
     lag = times.s_s[channel] - times.p_s[channel]
     window = np.clip(np.minimum(SNR_WINDOW_S, lag) * rate, 4, SNR_WINDOW_S * rate).astype(np.int64)
     onset = np.ceil(sample[channel]).astype(np.int64)
     halo = data.shape[1] - num_samples
     noise = _window_power(data, channel, onset - window - start_sample + halo, window)
-    signal = _power_padded(section, channel, onset, window)
-    signal = signal - _power_padded(section, channel, onset - window, window)
+    signal = _power_padded(motion, channel, onset, window)
+    signal = signal - _power_padded(motion, channel, onset - window, window)
     reach_s = np.minimum(2.0, lag) if phase == "P" else np.full(len(channel), 2.0)
     numbers = cable.channel_index[channel]
     return pd.DataFrame(
@@ -134,15 +134,15 @@ def _event_picks(
                 cable.station_id,
                 numbers,
                 np.full(len(channel), phase),
-                np.rint(sample[channel]).astype(np.int64) + _absolute_sample(recording),
+                np.rint(sample[channel]).astype(np.int64) + _absolute_sample(simulation),
             ),
             "station_id": cable.station_id,
             "channel_index": numbers,
             "distance_m": cable.distance_m[channel],
-            "phase_time": start_time(recording) + _timedelta(arrival[channel]),
+            "phase_time": simulation.start_time + _timedelta(arrival[channel]),
             "phase_type": phase,
             "phase_score": np.float32(1.0),
-            "phase_amplitude": _peak(section, channel, onset, reach_s * rate),
+            "phase_amplitude": _peak(motion, channel, onset, reach_s * rate),
             "event_index": index,
             "association_score": np.float32(1.0),
             "travel_time_residual_s": delay[channel].astype(np.float32),
@@ -152,40 +152,34 @@ def _event_picks(
     )
 
 
-def _peak(section: EventSection, channel: np.ndarray, onset: np.ndarray, length: np.ndarray) -> np.ndarray:
+def _peak(motion: EventMotion, channel: np.ndarray, onset: np.ndarray, length: np.ndarray) -> np.ndarray:
     offset = np.arange(int(np.ceil(length.max(initial=1))))
-    column = np.clip(onset[:, None] - section.start_sample + offset, 0, section.data.shape[1] - 1)
-    values = np.abs(section.data[channel[:, None], column])
+    column = np.clip(onset[:, None] - motion.start_sample + offset, 0, motion.data.shape[1] - 1)
+    values = np.abs(motion.data[channel[:, None], column])
     peak: np.ndarray = np.where(offset < np.maximum(length, 1)[:, None], values, 0).max(axis=1)
     return peak
-
-
-def start_time(recording: Recording) -> pd.Timestamp:
-    """Give the time of the first sample of a recording."""
-    stamp = pd.Timestamp(recording.config.start_time)
-    return (stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")).as_unit("ns")
 
 
 def _timedelta(seconds: np.ndarray) -> pd.TimedeltaIndex:
     return pd.to_timedelta(np.rint(np.asarray(seconds) * 1e9).astype(np.int64), unit="ns")
 
 
-def _absolute_sample(recording: Recording) -> int:
-    return round(start_time(recording).value * 1e-9 * recording.config.sampling_rate_hz)
+def _absolute_sample(simulation: Simulation) -> int:
+    return round(simulation.start_time.value * 1e-9 * simulation.config.sampling_rate_hz)
 
 
-def event_table(recording: Recording, picks: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def event_table(simulation: Simulation, picks: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Make the event table, and number events and picks alike."""
     seen = np.unique(picks["event_index"].to_numpy())
-    table = recording.events.iloc[seen].reset_index(drop=True)
+    table = simulation.events.iloc[seen].reset_index(drop=True)
     new_number = pd.Series(np.arange(len(seen)), index=seen)
     picks = picks.assign(event_index=picks["event_index"].map(new_number).astype("int64"))
     picks = picks.sort_values(["phase_time", "channel_index", "phase_type"], kind="stable").reset_index(
         drop=True
     )
-    cable = recording.cable
+    cable = simulation.cable
     lon, lat = cable.to_geographic(table["x_km"].to_numpy(), table["y_km"].to_numpy())
-    time = start_time(recording) + _timedelta(table["origin_s"].to_numpy())
+    time = simulation.start_time + _timedelta(table["origin_s"].to_numpy())
     position = table[["x_km", "y_km", "z_km"]].to_numpy()
     nearest = [float(np.linalg.norm(cable.position_km - p, axis=1).min()) for p in position]
     count = picks.groupby(["event_index", "phase_type"]).size().unstack(fill_value=0)

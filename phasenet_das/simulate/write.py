@@ -19,8 +19,8 @@ import pandas as pd
 from phasenet_das.errors import ConfigError
 from phasenet_das.simulate.config import SimulationConfig
 from phasenet_das.simulate.faults import Faults
-from phasenet_das.simulate.stream import Recording
-from phasenet_das.simulate.truth import event_table, halo_samples, pick_table, start_time
+from phasenet_das.simulate.simulation import Simulation
+from phasenet_das.simulate.truth import event_table, halo_samples, pick_table
 from phasenet_das.tables import atomic_path, read_picks, write_channels, write_table
 
 
@@ -86,21 +86,21 @@ def simulate(
         The channels file cannot be used.
     """
     folder = Path(out_dir)
-    recording = Recording(config, seed)
+    simulation = Simulation(config, seed)
     faults = Faults.plan(config, seed)
     spans = _file_spans(config)
-    _refuse_others(folder / "data", recording, faults)
+    _refuse_others(folder / "data", simulation, faults)
     parts = folder / ".truth"
     parts.mkdir(parents=True, exist_ok=True)
     (folder / "data").mkdir(exist_ok=True)
     if workers <= 1 or len(spans) == 1:
         for number, span in enumerate(spans):
-            _write_file(recording, faults, folder, number, span)
+            _write_file(simulation, faults, folder, number, span)
             if progress is not None:
                 progress(number + 1, len(spans))
     else:
         _write_parallel(config, seed, folder, workers, len(spans), progress)
-    return _write_truth(recording, faults, folder, len(spans))
+    return _write_truth(simulation, faults, folder, len(spans))
 
 
 def _file_spans(config: SimulationConfig) -> list[tuple[int, int]]:
@@ -108,11 +108,11 @@ def _file_spans(config: SimulationConfig) -> list[tuple[int, int]]:
     return [(start, min(step, total - start)) for start in range(0, total, step)]
 
 
-def _refuse_others(folder: Path, recording: Recording, faults: Faults) -> None:
-    """Files of another simulation must not slip in among these."""
+def _refuse_others(folder: Path, simulation: Simulation, faults: Faults) -> None:
+    """Files of another recording must not slip in among these."""
     planned = {
-        _file_name(recording, faults, low)
-        for start, num in _file_spans(recording.config)
+        _file_name(simulation, faults, low)
+        for start, num in _file_spans(simulation.config)
         for low, _ in faults.recorded(start, start + num)
     }
     others = sorted(path.name for path in folder.glob("*.h5") if path.name not in planned)
@@ -122,15 +122,15 @@ def _refuse_others(folder: Path, recording: Recording, faults: Faults) -> None:
         )
 
 
-def _stamp(recording: Recording, faults: Faults, sample: int) -> pd.Timestamp:
+def _stamp(simulation: Simulation, faults: Faults, sample: int) -> pd.Timestamp:
     """Time of a sample as the recording's own clock has it."""
-    seconds = sample / recording.config.sampling_rate_hz + faults.clock_error_s(sample)
-    return start_time(recording) + pd.Timedelta(round(seconds * 1e9), "ns")
+    seconds = sample / simulation.config.sampling_rate_hz + faults.clock_error_s(sample)
+    return simulation.start_time + pd.Timedelta(round(seconds * 1e9), "ns")
 
 
-def _file_name(recording: Recording, faults: Faults, sample: int) -> str:
-    stamp = _stamp(recording, faults, sample)
-    return f"{recording.cable.station_id}_{stamp.strftime('%Y%m%dT%H%M%S')}_{stamp.microsecond:06d}.h5"
+def _file_name(simulation: Simulation, faults: Faults, sample: int) -> str:
+    stamp = _stamp(simulation, faults, sample)
+    return f"{simulation.cable.station_id}_{stamp.strftime('%Y%m%dT%H%M%S')}_{stamp.microsecond:06d}.h5"
 
 
 def _write_parallel(
@@ -152,43 +152,43 @@ def _write_parallel(
 
 
 def _write_run(config: SimulationConfig, seed: int, folder: Path, numbers: list[int]) -> int:
-    recording, faults = Recording(config, seed), Faults.plan(config, seed)
+    simulation, faults = Simulation(config, seed), Faults.plan(config, seed)
     spans = _file_spans(config)
     for number in numbers:
-        _write_file(recording, faults, folder, number, spans[number])
+        _write_file(simulation, faults, folder, number, spans[number])
     return len(numbers)
 
 
 def _write_file(
-    recording: Recording, faults: Faults, folder: Path, number: int, span: tuple[int, int]
+    simulation: Simulation, faults: Faults, folder: Path, number: int, span: tuple[int, int]
 ) -> None:
     """Make one file's span once; write what the faults leave of it, and its picks."""
     start, num = span
-    halo = halo_samples(recording)
-    data = recording.chunk(start - halo, num + halo)
-    picks = pick_table(recording, start, num, data)
-    rate = recording.config.sampling_rate_hz
+    halo = halo_samples(simulation)
+    data = simulation.samples(start - halo, num + halo)
+    picks = pick_table(simulation, start, num, data)
+    rate = simulation.config.sampling_rate_hz
     write_table(
-        faults.apply_to_picks(picks, start_time(recording)), folder / ".truth" / f"{number:06d}.parquet"
+        faults.apply_to_picks(picks, simulation.start_time), folder / ".truth" / f"{number:06d}.parquet"
     )
     for low, high in faults.recorded(start, start + num):
-        path = folder / "data" / _file_name(recording, faults, low)
+        path = folder / "data" / _file_name(simulation, faults, low)
         stated = 2 * rate if faults.has_wrong_metadata(number) else rate
         part = data[:, low - start + halo : high - start + halo]
-        write_prodml(path, part, _stamp(recording, faults, low), rate, recording, stated_rate_hz=stated)
+        write_prodml(path, part, _stamp(simulation, faults, low), rate, simulation, stated_rate_hz=stated)
 
 
-def _write_truth(recording: Recording, faults: Faults, folder: Path, num_files: int) -> SimulationResult:
+def _write_truth(simulation: Simulation, faults: Faults, folder: Path, num_files: int) -> SimulationResult:
     parts = folder / ".truth"
     tables = [read_picks(parts / f"{number:06d}.parquet") for number in range(num_files)]
-    events, picks = event_table(recording, pd.concat(tables, ignore_index=True))
+    events, picks = event_table(simulation, pd.concat(tables, ignore_index=True))
     about = {
-        "seed": recording.seed,
-        "config": recording.config.model_dump(mode="json"),
+        "seed": simulation.seed,
+        "config": simulation.config.model_dump(mode="json"),
         "faults": faults.describe(),
         "snr_definition": 1,
     }
-    channels = write_channels(recording.cable.table(recording.dead), folder / "channels.csv")
+    channels = write_channels(simulation.cable.table(simulation.dead), folder / "channels.csv")
     write_table(events, folder / "truth_events.csv")
     write_table(picks, folder / "truth_picks.parquet", about)
     with atomic_path(folder / "simulation.json") as temporary:
@@ -210,7 +210,7 @@ def write_prodml(
     data: np.ndarray,
     start: pd.Timestamp,
     sampling_rate_hz: float,
-    recording: Recording,
+    simulation: Simulation,
     *,
     stated_rate_hz: float | None = None,
 ) -> Path:
@@ -218,18 +218,18 @@ def write_prodml(
 
     `data` (channel, time) float32.
     """
-    cable = recording.cable
+    cable = simulation.cable
     stamps_us = (
         start.value + np.rint(np.arange(data.shape[1]) * (1e9 / sampling_rate_hz)).astype(np.int64)
     ) // 1000
     first, last = (_iso(int(stamp)) for stamp in (stamps_us[0], stamps_us[-1]))
-    identity = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{cable.station_id} {recording.seed}"))
+    identity = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{cable.station_id} {simulation.seed}"))
     rate = sampling_rate_hz if stated_rate_hz is None else stated_rate_hz
     index = int(cable.channel_index[0])
     shared = {"PartStartTime": first, "PartEndTime": last, "StartIndex": 0}
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
         acquisition = file.create_group("Acquisition")
-        acquisition.attrs.update(_texts(_acquisition_attributes(recording, identity, first, rate)))
+        acquisition.attrs.update(_texts(_acquisition_attributes(simulation, identity, first, rate)))
         raw = acquisition.create_group("Raw[0]")
         raw.attrs.update(
             _texts(
@@ -254,9 +254,9 @@ def write_prodml(
 
 
 def _acquisition_attributes(
-    recording: Recording, identity: str, first: str, rate_hz: float
+    simulation: Simulation, identity: str, first: str, rate_hz: float
 ) -> dict[str, object]:
-    cable = recording.cable
+    cable = simulation.cable
     return {
         "AcquisitionId": identity,
         "FacilityId": np.array([cable.station_id.encode()]),

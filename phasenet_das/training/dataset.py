@@ -19,10 +19,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from phasenet_das.config import AugmentSettings, TrainDataSettings, TrainSettings
 from phasenet_das.errors import ConfigError
-from phasenet_das.simulate.realnoise import load_noise
+from phasenet_das.simulate.noise import SectionNoise, load_noise
 from phasenet_das.simulate.record_sections import RecordSectionConfig, RecordSections, from_records
 from phasenet_das.simulate.records import load_records
-from phasenet_das.simulate.section_noise import SectionNoise
 from phasenet_das.simulate.seeds import generator
 from phasenet_das.training import augment
 from phasenet_das.training.labels import make_mask, make_targets

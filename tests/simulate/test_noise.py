@@ -10,8 +10,7 @@ from scipy.signal import welch
 from phasenet_das.simulate import scenario
 from phasenet_das.simulate.fields import WavePopulation, num_wavenumbers, patches, smooth_series, wave_field
 from phasenet_das.simulate.geometry import make_cable
-from phasenet_das.simulate.noise import NoiseModel
-from phasenet_das.simulate.realnoise import fill
+from phasenet_das.simulate.noise import NoiseModel, fill
 
 PLAIN = {
     "level_smooth_dex": 0.0,

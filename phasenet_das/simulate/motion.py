@@ -1,4 +1,4 @@
-"""The noise-free section of one event: waves, coda, and the ground and coupling below each channel."""
+"""The noise-free motion of one event: waves, coda, and the ground and coupling below each channel."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LEAD_S = 0.5  # silence before the first arrival, in units of 100 samples
 
 
 @dataclass(frozen=True)
-class EventSection:
+class EventMotion:
     """The ground motion of one event, as the fibre would record it without noise.
 
     Attributes
@@ -43,12 +43,12 @@ class EventSection:
 
     @property
     def end_sample(self) -> int:
-        """First sample after the section."""
+        """First sample after the motion."""
         return self.start_sample + self.data.shape[1]
 
 
 class EventModel:
-    """Makes the section of any event, the same whenever and wherever it is asked for."""
+    """Makes the motion of any event, the same whenever and wherever it is asked for."""
 
     def __init__(self, config: SimulationConfig, cable: Cable, seed: int) -> None:
         self._config, self._cable, self._seed = config, cable, seed
@@ -78,7 +78,7 @@ class EventModel:
         return self._phases.arrivals(event)
 
     def extent(self, event: Event, arrivals: Arrivals) -> tuple[int, int]:
-        """Give the samples that an event's section covers."""
+        """Give the samples that an event's motion covers."""
         rate = self._config.sampling_rate_hz
         start = int(np.floor((event.origin_s + arrivals.p_s.min()) * rate - 100 * _LEAD_S))
         last = event.origin_s + arrivals.s_s.max() + self._coda_s(event, arrivals)
@@ -92,8 +92,8 @@ class EventModel:
             length = max(length, 2.0 * float(arrivals.s_s.max()))
         return min(self._config.waves.max_coda_s, length)
 
-    def section(self, event: Event) -> EventSection:
-        """Make the section of an event."""
+    def motion(self, event: Event) -> EventMotion:
+        """Make the motion of an event."""
         rate, n = self._config.sampling_rate_hz, self._cable.num_channels
         path = self._phases.path(event)
         arrivals = Arrivals(path.first("P"), path.first("S"), path.delay_s["P"], path.delay_s["S"])
@@ -109,7 +109,7 @@ class EventModel:
                 add_wave(spectra, wave.part(group), freqs, self._cable.gauge_length_m)
             data[group] = irfft(spectra * self._site_response(group, freqs), n_t, axis=1)
         self._shape_ends(data, arrivals.p_s - begin_s)
-        return EventSection(event, start, data, event.origin_s + arrivals.p_s, event.origin_s + arrivals.s_s)
+        return EventMotion(event, start, data, event.origin_s + arrivals.p_s, event.origin_s + arrivals.s_s)
 
     def _site_response(self, channels: slice, freqs_hz: np.ndarray) -> np.ndarray:
         """One plus a damped resonance, causal, times the coupling."""

@@ -1,25 +1,25 @@
-"""A recording, chunk by chunk: any span can be made at any time, and is always the same."""
+"""A simulated recording, made on demand: any samples can be made at any time, and are always the same."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
 
 from phasenet_das.errors import ConfigError
+from phasenet_das.io.recording import Recording, recording_of_function
 from phasenet_das.simulate.config import SimulationConfig
 from phasenet_das.simulate.geometry import Cable, make_cable
+from phasenet_das.simulate.motion import EventModel, EventMotion
 from phasenet_das.simulate.noise import NoiseModel
-from phasenet_das.simulate.sections import EventModel, EventSection
 from phasenet_das.simulate.sources import Event, draw_events, events_of
 from phasenet_das.simulate.traffic import TrafficModel
 
 _CACHE_BYTES = 400_000_000
 
 
-class Recording:
+class Simulation:
     """A simulated recording that is made on demand.
 
     Parameters
@@ -56,109 +56,70 @@ class Recording:
         self._extent = [
             self._model.extent(event, times) for event, times in zip(self._events, self.arrivals, strict=True)
         ]
-        self._cache: OrderedDict[int, EventSection] = OrderedDict()
+        self._cache: OrderedDict[int, EventMotion] = OrderedDict()
 
     @property
     def dead(self) -> np.ndarray:
         """Dead channels, shape (channel,), bool."""
         return self._noise.dead
 
+    @property
+    def start_time(self) -> pd.Timestamp:
+        """UTC time of the first sample."""
+        stamp = pd.Timestamp(self.config.start_time)
+        return (stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")).as_unit("ns")
+
     def event(self, index: int) -> Event:
-        """Give one event.
-
-        Parameters
-        ----------
-        index : int
-            Its ``event_index``.
-
-        Returns
-        -------
-        Event
-            The event.
-        """
+        """Return the event of an ``event_index``."""
         return self._events[index]
 
     def overlapping(self, start_sample: int, stop_sample: int) -> list[int]:
-        """List the events whose motion touches a span.
-
-        Parameters
-        ----------
-        start_sample, stop_sample : int
-            Half-open span, counted from the start of the recording.
-
-        Returns
-        -------
-        list of int
-            Their ``event_index``, rising.
-        """
+        """List the ``event_index``, rising, of the events whose motion touches ``[start, stop)``."""
         return [
             index
             for index, (first, num) in enumerate(self._extent)
             if first < stop_sample and first + num > start_sample
         ]
 
-    def section(self, index: int) -> EventSection:
-        """Make (or recall) the noise-free section of one event.
-
-        Parameters
-        ----------
-        index : int
-            Its ``event_index``.
-
-        Returns
-        -------
-        EventSection
-            The section; the last few are kept in memory.
-        """
+    def motion(self, index: int) -> EventMotion:
+        """Make (or recall) the noise-free ground motion of one event; the last few are kept in memory."""
         if index in self._cache:
             self._cache.move_to_end(index)
             return self._cache[index]
-        made = self._model.section(self._events[index])
+        made = self._model.motion(self._events[index])
         self._cache[index] = made
         while len(self._cache) > 1 and sum(s.data.nbytes for s in self._cache.values()) > _CACHE_BYTES:
             self._cache.popitem(last=False)
         return made
 
-    def chunk(self, start_sample: int, num_samples: int) -> np.ndarray:
-        """Make a span of the recording.
+    def samples(self, start_sample: int, num_samples: int) -> np.ndarray:
+        """Make samples of all channels, counted from the start; they may begin a little before it.
 
-        Parameters
-        ----------
-        start_sample : int
-            First sample, counted from the start of the recording; it may lie a little before it.
-        num_samples : int
-            Number of samples.
-
-        Returns
-        -------
-        numpy.ndarray, shape (channel, time), float32
-            Strain rate in 1/s.
+        Returns (channel, time) float32, strain rate in 1/s.
         """
         out = np.zeros((self.cable.num_channels, num_samples), np.float32)
         self._noise.add(out, start_sample)
         self._traffic.add(out, start_sample)
         for index in self.overlapping(start_sample, start_sample + num_samples):
-            section = self.section(index)
-            low = max(start_sample, section.start_sample)
-            high = min(start_sample + num_samples, section.end_sample)
-            piece = section.data[:, low - section.start_sample : high - section.start_sample]
-            out[:, low - start_sample : high - start_sample] += piece
+            motion = self.motion(index)
+            low = max(start_sample, motion.start_sample)
+            high = min(start_sample + num_samples, motion.end_sample)
+            part = motion.data[:, low - motion.start_sample : high - motion.start_sample]
+            out[:, low - start_sample : high - start_sample] += part
         self._noise.silence(out)
         return out
 
-    def chunks(self, samples: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Walk through the recording in bounded memory.
-
-        Parameters
-        ----------
-        samples : int
-            Length of a chunk.
-
-        Yields
-        ------
-        tuple of int and numpy.ndarray
-            First sample, and data of shape (channel, time).
-        """
-        total = self.config.num_samples
-        for start in range(0, total, samples):
-            yield start, self.chunk(start, min(samples, total - start))
+    def recording(self) -> Recording:
+        """Return the whole as a recording whose samples are made when they are loaded."""
+        return recording_of_function(
+            lambda channels, samples: self.samples(samples.start, samples.stop - samples.start)[channels],
+            num_samples=self.config.num_samples,
+            start_time=self.start_time.tz_convert(None).to_datetime64(),
+            dt_s=1.0 / self.config.sampling_rate_hz,
+            channel_index=self.cable.channel_index,
+            distance_m=self.cable.distance_m,
+            label=f"simulation, seed {self.seed}",
+            station_id=self.cable.station_id,
+            unit="1/s",
+            gauge_length_m=self.cable.gauge_length_m,
+        )

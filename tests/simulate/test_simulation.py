@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from phasenet_das.errors import ConfigError
-from phasenet_das.simulate import SCENARIOS, Recording, SimulationConfig, measure_snr_db, scenario, simulate
+from phasenet_das.simulate import SCENARIOS, Simulation, SimulationConfig, measure_snr_db, scenario, simulate
 from phasenet_das.simulate.truth import SNR_WINDOW_S, halo_samples, pick_table, snr_db
 from phasenet_das.tables import EVENT_COLUMNS, PICK_COLUMNS, read_channels, read_events, read_picks
 
@@ -42,7 +42,7 @@ def small(**changes):
 
 @pytest.fixture(scope="module")
 def recording():
-    return Recording(small(), seed=4)
+    return Simulation(small(), seed=4)
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +51,10 @@ def written(tmp_path_factory):
 
 
 def test_noise_free_motion_starts_at_the_true_p():
-    recording = Recording(small(noise=QUIET_NOISE, traffic={"vehicles_per_hour": 0.0, "num_machines": 0}), 4)
+    recording = Simulation(small(noise=QUIET_NOISE, traffic={"vehicles_per_hour": 0.0, "num_machines": 0}), 4)
     rate = recording.config.sampling_rate_hz
     for index in range(len(recording.events)):
-        section = recording.section(index)
+        section = recording.motion(index)
         felt = recording.cable.coupled
         data = np.abs(section.data[felt])
         expected = section.p_s[felt] * rate - section.start_sample
@@ -74,17 +74,29 @@ def test_s_follows_p_and_both_follow_the_rays(recording):
 
 
 def test_a_span_is_the_same_however_it_is_cut(recording):
-    whole = recording.chunk(0, 3600)
+    whole = recording.samples(0, 3600)
     assert np.isfinite(whole).all()
     for size in (777, 3000):
-        pieces = [data for _, data in Recording(small(), seed=4).chunks(size)]
+        again = Simulation(small(), seed=4)
+        pieces = [again.samples(first, min(size, 3600 - first)) for first in range(0, 3600, size)]
         np.testing.assert_array_equal(np.concatenate(pieces, axis=1), whole)
-    np.testing.assert_array_equal(Recording(small(), seed=4).chunk(2000, 50), whole[:, 2000:2050])
+    np.testing.assert_array_equal(Simulation(small(), seed=4).samples(2000, 50), whole[:, 2000:2050])
+
+
+def test_a_simulation_is_a_recording_that_makes_its_samples(recording):
+    made = recording.recording()
+    assert (made.num_channels, made.num_samples) == (
+        recording.cable.num_channels,
+        recording.config.num_samples,
+    )
+    assert made.start_time == recording.start_time.tz_convert(None).to_datetime64()
+    expected = recording.samples(100, 400)[5:9]
+    np.testing.assert_array_equal(made.load(slice(5, 9), slice(100, 500)), expected)
 
 
 def test_another_seed_is_another_recording(recording):
-    other = Recording(small(), seed=5).chunk(0, 600)
-    assert np.abs(np.corrcoef(other[:, :600].ravel(), recording.chunk(0, 600).ravel())[0, 1]) < 0.2
+    other = Simulation(small(), seed=5).samples(0, 600)
+    assert np.abs(np.corrcoef(other[:, :600].ravel(), recording.samples(0, 600).ravel())[0, 1]) < 0.2
 
 
 def test_files_do_not_depend_on_the_number_of_workers(written, tmp_path):
@@ -123,7 +135,7 @@ def test_files_read_back_the_same_everywhere(written):
 
     from phasenet_das import io
 
-    first = Recording(small(), seed=4).chunk(0, 1200)
+    first = Simulation(small(), seed=4).samples(0, 1200)
     path = written.files[0]
     ours = io.read(path)
     np.testing.assert_array_equal(io.get_data(ours), first)
@@ -181,11 +193,11 @@ def test_faults_appear_when_asked_for(written, tmp_path):
 def test_memory_does_not_grow_with_length():
     def peak(duration):
         config = small(duration_s=duration, sources={"events_per_hour": 60.0})
-        recording = Recording(config, seed=2)
-        recording.chunk(0, 10)
+        recording = Simulation(config, seed=2)
+        recording.samples(0, 10)
         tracemalloc.start()
-        for _ in recording.chunks(1200):
-            pass
+        for first in range(0, config.num_samples, 1200):
+            recording.samples(first, min(1200, config.num_samples - first))
         most = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return most
@@ -210,7 +222,7 @@ def test_measured_snr_finds_what_was_put_in():
 
 def test_truth_snr_agrees_with_the_measured_one_where_it_is_high(recording):
     halo = halo_samples(recording)
-    data = recording.chunk(-halo, 3600 + halo)
+    data = recording.samples(-halo, 3600 + halo)
     picks = pick_table(recording, 0, 3600, data)
     clear = picks[(picks["snr_db"] > 8)]
     assert len(clear) > 20
@@ -224,8 +236,8 @@ def test_truth_snr_agrees_with_the_measured_one_where_it_is_high(recording):
 @pytest.mark.parametrize("name", sorted(SCENARIOS))
 def test_every_scenario_makes_a_recording(name):
     size = {"num_channels": 48}
-    recording = Recording(scenario(name, duration_s=30.0, cable=size), seed=1)
-    data = recording.chunk(500, 300)
+    recording = Simulation(scenario(name, duration_s=30.0, cable=size), seed=1)
+    data = recording.samples(500, 300)
     live = ~recording.dead
     assert np.isfinite(data).all()
     assert (data[live].std(axis=1) > 0).all()
@@ -238,7 +250,7 @@ def test_settings_are_strict_and_described():
     with pytest.raises(ConfigError, match="optical_rms"):
         SimulationConfig(noise={"optical_rsm": 1.0})
     with pytest.raises(ConfigError, match="seed"):
-        Recording(small(), seed=-1)
+        Simulation(small(), seed=-1)
     for section in [
         SimulationConfig,
         *(
