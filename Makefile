@@ -39,7 +39,7 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow/rules
 
-# configs/schema.json and configs/default.yaml, from phasenet_das/config.py
+# configs/schema.json and configs/default.yaml, from phasenet_das/config
 generated: $(INSTALLED)
 	$(BIN)/python -m phasenet_das.config
 

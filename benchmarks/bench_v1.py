@@ -358,7 +358,7 @@ def main() -> None:
     )
     parser.add_argument("--split", default="test", choices=("test", "validation"))
     parser.add_argument("--rate", type=float, help="one rate for networks that see several, Hz")
-    parser.add_argument("--stack-channels", type=int, help="channels that these average")
+    parser.add_argument("--average-channels", type=int, help="channels that these average")
     parser.add_argument("--cache", type=Path, default=Path("results/bench"))
     parser.add_argument(
         "--out", type=Path, default=Path("results/bench_v1"), help="folder for JSON and figures"
@@ -370,7 +370,7 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     PINNED.update(
-        {name: getattr(options, name) for name in ("rate", "stack_channels") if getattr(options, name)}
+        {name: getattr(options, name) for name in ("rate", "average_channels") if getattr(options, name)}
     )
     labelled = [name.rpartition("=") for name in options.weights]
     loaded = {label or name: load_picker(name) for label, _, name in labelled}

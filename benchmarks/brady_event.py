@@ -47,7 +47,7 @@ def report_event(folder: Path) -> None:
 def main() -> None:
     """Report on configs/brady.yaml."""
     config = load_config(Path(__file__).parents[1] / "configs" / "brady.yaml")
-    report_teacher(config.data, find_recordings(config.data.inputs, config.data.alternatives)[0])
+    report_teacher(config.data, find_recordings(config.data.inputs, config.data.fallback_inputs)[0])
     report_event(Path(config.output) / config.name)
 
 

@@ -77,7 +77,7 @@ def measure(
     )
     picker = random_picker(kind)
     # Random weights pick either everywhere or nowhere: a threshold with about one pick a channel and minute.
-    seen = {"rate": "model", "stack_channels": 1} if one_rate else {}
+    seen = {"rate": "model", "average_channels": 1} if one_rate else {}
     run = ContinuousRun.of(
         picker.shard_picker(PickSettings(min_score=0.9, **seen)),
         ContinuousSettings(shard_samples=shard_samples),

@@ -23,7 +23,7 @@ from phasenet_das.picking import load_picker
 from phasenet_das.picking.conditioning import condition
 
 NOMINAL_START = "2000-01-01T00:00:00"  # SAFOD and FORGE files do not tell theirs
-ONE = {"stack_channels": 1}
+ONE = {"average_channels": 1}
 FORGE = {"common_mode": "median"}
 RULE = "by the rule"
 TITLES = {
@@ -35,7 +35,11 @@ TITLES = {
 CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("brady_porotomo_20160321_M4.3.h5", RULE, {}),
     ("brady_porotomo_20160321_M4.3.h5", "100 Hz", {"rate": 100.0, **ONE}),
-    ("brady_porotomo_20160321_M4.3.h5", "100 Hz, 8 channels averaged", {"rate": 100.0, "stack_channels": 8}),
+    (
+        "brady_porotomo_20160321_M4.3.h5",
+        "100 Hz, 8 channels averaged",
+        {"rate": 100.0, "average_channels": 8},
+    ),
     ("safod_20170630_M2.46.h5", RULE, {}),
     ("safod_20170630_M2.46.h5", "to 100 Hz", {"rate": 100.0, **ONE}),
     ("safod_20170630_M2.46.h5", "native 250 Hz", {"rate": "native", **ONE}),

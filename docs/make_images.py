@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 def main() -> None:
     """Draw the Brady record with kept and rejected picks."""
     config = load_config(ROOT / "configs" / "brady.yaml")
-    patch = read_recording(find_recordings(config.data.inputs, config.data.alternatives)[0], config.data)
+    patch = read_recording(find_recordings(config.data.inputs, config.data.fallback_inputs)[0], config.data)
     picks = read_picks(ROOT / config.output / config.name / "picks.parquet")
     shown = PickSettings(bandpass_hz=config.report.bandpass_hz)
     filtered = condition(io.get_data(patch), io.get_dt_s(patch), io.get_unit(patch), shown).data

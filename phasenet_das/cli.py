@@ -146,7 +146,7 @@ def pick(
         str | None,
         typer.Option(help="'native', 'model', or Hz (several: 100,50): how the network sees the data."),
     ] = None,
-    stack_channels: Annotated[int | None, typer.Option(help="Average this many neighbours.")] = None,
+    average_channels: Annotated[int | None, typer.Option(help="Average this many neighbours.")] = None,
     common_mode: Annotated[str | None, typer.Option(help="'median': subtract it over channels.")] = None,
     to_strain_rate: Annotated[bool, typer.Option("--to-strain-rate", help="Differentiate strain.")] = False,
     start_time: StartTime = None,
@@ -197,7 +197,7 @@ def pick(
         min_score_p=min_score_p,
         min_score_s=min_score_s,
         rate=parse_rate(rate),
-        stack_channels=stack_channels,
+        average_channels=average_channels,
         common_mode=common_mode,
         to_strain_rate=to_strain_rate or None,
         device=device,
@@ -416,7 +416,7 @@ def simulate(
     from tqdm import tqdm
 
     from phasenet_das import simulate as simulator
-    from phasenet_das.config import read_yaml
+    from phasenet_das.config.files import read_yaml
 
     settings = simulator.scenario(scenario, **({} if config is None else read_yaml(config)))
     with tqdm(desc="simulating", unit="file") as bar:

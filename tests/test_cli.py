@@ -262,7 +262,7 @@ def test_associate_names_the_cable_and_leaves_out_what_is_marked_bad(run: Run, p
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.startswith("1 events from 80 of 120 picks")
     assert "No position for C channels 0-19 (40 picks)" in answer.stderr
-    (picked / "c.yaml").write_text("channels: {path: ch.csv}\ndata: {station_id: C}\n")
+    (picked / "c.yaml").write_text("geometry: {path: ch.csv}\ndata: {station_id: C}\n")
     by_settings = run(
         "associate", "picks.csv", "--config", "c.yaml", "-o", "two", "--station-id", "C", cwd=picked
     )

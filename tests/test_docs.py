@@ -74,7 +74,6 @@ def here(recorded, tmp_path, monkeypatch) -> Path:
     project_folder(folder)
     shrink_training(folder)
     pretend_files(ROOT / "configs" / "brady.yaml", folder)
-    (folder / "brady.yaml").rename(folder / "configs" / "brady.yaml")
     shutil.copytree(
         ROOT / "phasenet_das" / "models" / "bundled" / "phasenet-das", folder / "path" / "to" / "model"
     )
@@ -105,8 +104,8 @@ def shrink_training(folder: Path) -> None:
         file["itp"], file["its"] = np.full(4, 1500), np.full(4, 2000)
     path = folder / "configs" / "train_example.yaml"
     settings = yaml.safe_load(path.read_text())
-    settings["train"] |= SMALL_TRAINING
-    settings["train"]["data"] |= {
+    settings["student"] |= SMALL_TRAINING
+    settings["student"]["data"] |= {
         "records": str(folder / "records.h5"),
         "sections_per_epoch": 4,
         "num_channels": 16,

@@ -150,7 +150,7 @@ class _SelectedChannels:
         return place
 
     def _rows(self, numbers: np.ndarray) -> np.ndarray:
-        low, high = self._data.channels or (int(numbers.min()), int(numbers.max()) + 1)
+        low, high = self._data.channel_range or (int(numbers.min()), int(numbers.max()) + 1)
         rows = np.flatnonzero((numbers >= low) & (numbers < high) & (numbers % self._step == 0))
         if not len(rows):
             every = f" that is a multiple of {self._step}" if self._step > 1 else ""

@@ -108,7 +108,7 @@ class Prepared:
     def rows_within(self, samples: int) -> int:
         """Give how many rows, with the channels they average, hold about so many samples."""
         longer = max(self.num_samples, self.source.data.shape[1])
-        return max(1, int(samples / (longer * (self.settings.stack_channels or 1))))
+        return max(1, int(samples / (longer * (self.settings.average_channels or 1))))
 
     def missing(self, channels: np.ndarray, first: int, end: int) -> np.ndarray | None:
         """Tell the samples of channels that rest on no data, by the nearest one of the source.

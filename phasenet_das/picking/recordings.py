@@ -54,7 +54,7 @@ def read_recording(source: str, data: DataSettings) -> dascore.Patch:
         unit=data.unit,
         station_id=data.station_id,
         first_channel=data.first_channel,
-        channels=data.channels,
+        channels=data.channel_range,
     )
 
 

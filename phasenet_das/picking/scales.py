@@ -47,7 +47,7 @@ class Scale:
     Attributes
     ----------
     settings : PickSettings
-        With ``rate`` and ``stack_channels`` as numbers.
+        With ``rate`` and ``average_channels`` as numbers.
     share : float
         Of the work on the record.
     """
@@ -64,7 +64,7 @@ def scale_settings(record: Recording, settings: PickSettings, weights: Weights) 
     - ``rate``: the record's own rate, halved as often as needed to be at most ten times the network's; that,
       and each half of it, down to half the network's rate, if the record has 256 samples then. A record
       slower than the network is first brought to the network's rate.
-    - ``stack_channels``: as many as lie within half a gauge length (of 10 m where the record does not
+    - ``average_channels``: as many as lie within half a gauge length (of 10 m where the record does not
       say), or within a quarter of the wavelength that slow waves (500 m/s) have at a tenth of the rate:
       12.5 m at 100 Hz. At most 32, and so few that 16 rows stay.
     """
@@ -80,16 +80,16 @@ def scale_settings(record: Recording, settings: PickSettings, weights: Weights) 
     else:
         rates = [model]
     rates = sorted((float(rate) for rate in rates), reverse=True)
-    if settings.stack_channels is not None or not weights.sees_scales:
-        stacks = [settings.stack_channels or 1] * len(rates)
+    if settings.average_channels is not None or not weights.sees_scales:
+        stacks = [settings.average_channels or 1] * len(rates)
     else:
         stacks = _stacks(record, rates)
-    if settings.rate is None or settings.stack_channels is None:
+    if settings.rate is None or settings.average_channels is None:
         seen = ", ".join(f"{rate:g} Hz / {stack}" for rate, stack in zip(rates, stacks, strict=True))
         log.info("%s: seen at (rate / channels averaged) %s", record.name, seen)
     work = np.array(rates) / np.array(stacks)
     return [
-        Scale(settings.model_copy(update={"rate": rate, "stack_channels": stack}), float(share))
+        Scale(settings.model_copy(update={"rate": rate, "average_channels": stack}), float(share))
         for rate, stack, share in zip(rates, stacks, work / work.sum(), strict=True)
     ]
 
@@ -112,12 +112,12 @@ def warn_outside_training(record: Recording, scale: PickSettings, weights: Weigh
             "%s: %g Hz, but %s was trained for %g to %g Hz: look at the picks, or train on your own cable",
             *(record.name, own, weights.name, low, high),
         )
-    spacing = channel_spacing_m(record) * (scale.stack_channels or 1)
+    spacing = channel_spacing_m(record) * (scale.average_channels or 1)
     if weights.trained_dx_m is not None and not math.isnan(spacing):
         low, high = weights.trained_dx_m
         if not _within(spacing, (low, high)):
             log.warning(
-                "%s: rows every %.3g m, but %s was trained for %g to %g m: choose stack_channels to fit",
+                "%s: rows every %.3g m, but %s was trained for %g to %g m: choose average_channels to fit",
                 *(record.name, spacing, weights.name, low, high),
             )
 
@@ -214,7 +214,7 @@ def _stacks(record: Recording, rates_hz: list[float]) -> list[int]:
     if math.isnan(gauge_m):
         log.info(
             "%s: gauge length not known: %g m taken to tell which neighbours to average; "
-            "state stack_channels otherwise",
+            "state average_channels otherwise",
             *(record.name, _UNKNOWN_GAUGE_M),
         )
         gauge_m = _UNKNOWN_GAUGE_M

@@ -324,7 +324,7 @@ def _seen_at(record: Recording, settings: PickSettings, model_rate_hz: float) ->
             f"{record.name}: rate {rate:g} Hz is more than {_MOST_UPSAMPLED} times the record's "
             f"{own:g} Hz, which holds nothing that could be seen there. State a rate near its own."
         )
-    return float(rate), settings.stack_channels or 1
+    return float(rate), settings.average_channels or 1
 
 
 def reach_of_filters(grid: TimeGrid, rate_hz: float, settings: PickSettings) -> int:

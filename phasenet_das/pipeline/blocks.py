@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from phasenet_das.config import Config, DataSettings, GeometrySettings, ScatterSettings
+from phasenet_das.config import Config, DataSettings, GeometrySettings
+from phasenet_das.config.jobs import JobSettings
 from phasenet_das.errors import TableError
 from phasenet_das.tables import CHANNEL_COLUMNS, atomic_path, conform, read_channels, write_table
 from phasenet_das.tables.columns import TEXT_COLUMNS
@@ -26,6 +27,14 @@ log = logging.getLogger(__name__)
 
 CATALOG, TRAINING = "catalog", "training"
 """Sets of recordings: those that the catalog is made of, and those that a student is trained on."""
+
+
+_OVERLAP_S = 150.0  # a pick of PhaseNet-DAS at 50 Hz depends on 136 s to either side
+
+
+def overlap_s(jobs: JobSettings) -> float:
+    """Return the time that a job sees beyond its block on either side, s."""
+    return min(_OVERLAP_S, jobs.length_s)
 
 
 @dataclass(frozen=True)
@@ -87,7 +96,7 @@ class BlockIndex:
 def recordings_of(config: Config, kind: str) -> dict[str, DataSettings]:
     """Say which recordings a set is made of."""
     cables = config.cable_settings()
-    own = config.self_training.data
+    own = config.student.recordings
     if kind == CATALOG or not own:
         return {name: cable.data for name, cable in cables.items()}
     named = {}
@@ -106,7 +115,7 @@ def index_recordings(config: Config, folder: str | Path) -> BlockIndex:
     from phasenet_das.io.archive import open_archive
 
     folder = Path(folder)
-    kinds = [CATALOG, TRAINING] if config.self_training.train else [CATALOG]
+    kinds = [CATALOG, TRAINING] if config.rounds else [CATALOG]
     blocks: dict[str, dict[str, list[Block]]] = {}
     sources: dict[str, list[Archive]] = {}
     opened: dict[str, tuple[DataSettings, Archive]] = {}
@@ -118,7 +127,7 @@ def index_recordings(config: Config, folder: str | Path) -> BlockIndex:
                 log.info("%s", source.summary())
                 opened[name] = data, source
                 sources.setdefault(name, []).append(source)
-            blocks[kind][name] = _cut(opened[name][1].recordings, config.scatter)
+            blocks[kind][name] = _cut(opened[name][1].recordings, config.jobs)
     write_table(_coverage(sources), folder / "coverage.csv")
     write_table(_receivers(config, sources), folder / "receivers.parquet")
     index = BlockIndex(blocks)
@@ -140,9 +149,9 @@ def read_index(path: str | Path) -> BlockIndex:
     )
 
 
-def neighbours(names: Iterable[str], name: str, scatter: ScatterSettings) -> list[str]:
+def neighbours(names: Iterable[str], name: str, jobs: JobSettings) -> list[str]:
     """Name the blocks whose picks a block's association needs: itself and those that adjoin."""
-    step = pd.Timedelta(seconds=scatter.block_s)
+    step = pd.Timedelta(seconds=jobs.length_s)
     middle = pd.Timestamp(name)
     wanted = {_name(middle + shift * step) for shift in (-1, 0, 1)}
     return sorted(wanted & set(names))
@@ -151,16 +160,16 @@ def neighbours(names: Iterable[str], name: str, scatter: ScatterSettings) -> lis
 def _inputs(data: DataSettings) -> list[str]:
     from phasenet_das.io.inputs import find_recordings
 
-    return find_recordings(data.inputs, data.alternatives)
+    return find_recordings(data.inputs, data.fallback_inputs)
 
 
 def _name(start: pd.Timestamp) -> str:
     return f"{start:%Y%m%dT%H%M%S}"
 
 
-def _cut(segments: Iterable[Recording], scatter: ScatterSettings) -> list[Block]:
+def _cut(segments: Iterable[Recording], jobs: JobSettings) -> list[Block]:
     """Cut the records of a cable into blocks; a block names the files of its core and of the overlap."""
-    length, overlap = round(scatter.block_s * 1e9), round(scatter.overlap_s * 1e9)
+    length, overlap = round(jobs.length_s * 1e9), round(overlap_s(jobs) * 1e9)
     segments = list(segments)
     cores: set[int] = set()
     for segment in segments:
@@ -192,7 +201,7 @@ def _receivers(config: Config, sources: Mapping[str, list[Archive]]) -> pd.DataF
     """List the receivers of all cables and the seismometers, as far as they were recorded."""
     cables = config.cable_settings()
     tables = [
-        _recorded_channels(cables[name].channels, cables[name].data.station_id, found)
+        _recorded_channels(cables[name].geometry, cables[name].data.station_id, found)
         for name, found in sources.items()
     ]
     if config.stations.path is not None:

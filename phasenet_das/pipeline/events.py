@@ -14,7 +14,6 @@ import pandas as pd
 
 from gamma import AssociationConfig
 from phasenet_das.catalog.association import associate_twice
-from phasenet_das.config import ScatterSettings
 from phasenet_das.errors import TableError
 from phasenet_das.pipeline.blocks import BlockIndex
 from phasenet_das.tables import (
@@ -82,12 +81,12 @@ def associate_block(
     receivers: str | Path,
     *,
     settings: AssociationConfig,
-    scatter: ScatterSettings,
+    overlap_s: float,
     stations: Sequence[str] = (),
 ) -> None:
     """Associate and locate the events of a block, with the picks of the blocks beside it."""
     start, end = block.span
-    margin = pd.Timedelta(seconds=scatter.overlap_s)
+    margin = pd.Timedelta(seconds=overlap_s)
     table = read_pick_tables(picks)
     if stations:
         table = pd.concat([table, read_station_picks(stations)], ignore_index=True)

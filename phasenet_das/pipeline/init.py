@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from phasenet_das.config import DataSettings, ScatterSettings, load_config
+from phasenet_das.config import DataSettings, load_config
 from phasenet_das.errors import ConfigError, PhaseNetDASError
 from phasenet_das.io.archive import Archive, open_archive
 from phasenet_das.io.inputs import find_recordings
@@ -17,7 +18,6 @@ from phasenet_das.io.recording import Recording
 from phasenet_das.tables import atomic_path
 
 _TABLES = ("channels*.csv", "*das_info*.csv", "*geometry*.csv", "*coords*.csv")
-_TEACHER, _STUDENT = "seisbench:original", "phasenet-das"
 
 _TEXT = """\
 # Settings of the cable in {inputs}, written by 'phasenet-das init' after a look at its files.
@@ -30,11 +30,11 @@ data:
   inputs: [{inputs}]
 {data}
 
-channels:
-{channels}
+geometry:
+{geometry}
 
-pick: # the teacher: a network that looks at one channel at a time
-  weights: {teacher} # 'phasenet-das weights list' names others
+pick:
+  weights: phasenet-das # 'phasenet-das weights list' names others
   min_score: 0.3 # lower: more picks, more of them wrong
 {pick}
 
@@ -44,18 +44,18 @@ association:
   depth_range_km: [0.0, 20.0]
   # max_distance_km: 60.0 # how far outside the cable events are sought
 
-scatter: # one job for each block of time and cable
-  block_s: {block_s:g}
-  overlap_s: {overlap_s:g} # not shorter than the longest travel time
+jobs: # one job for each range of time and cable
+  length_s: {length_s:g}
 
-self_training:
-  train: false # true: train a student on what association keeps, and pick again with it
-  rounds: 1
+rounds: 0 # 1: train a student on picks of the teacher that association keeps, and pick with the student
+
+teacher: # read when a student is trained: a network that looks at one channel at a time
+  weights: phasenet
+
+student: # read when a student is trained
+  weights: phasenet-das # fine-tune the bundled network; remove to begin from nothing
   processes: 1 # one for each GPU
-
-train: # read when a student is trained
-  weights: {student} # fine-tune the bundled network; remove to begin from nothing
-  augment: {{ average: 16, stretch_time: 2.0 }} # the rows and rates that picking shows it
+  augment: {{ average_channels: 16, stretch_time: 2.0 }} # the rows and rates that picking shows it
   steps: 2000
   learning_rate: 3.0e-4
 
@@ -88,24 +88,25 @@ def write_first_config(
     look = _look(inputs)
     run = re.sub(r"[^A-Za-z0-9._-]+", "-", name or Path(inputs[0]).resolve().stem) or "cable"
     found = _found(look)
-    block_s = _block_s(look)
     text = _TEXT.format(
-        inputs=", ".join(f'"{item}"' for item in inputs),
+        inputs=", ".join(f'"{_seen_from(item, path)}"' for item in inputs),
         path=path,
         found="\n".join(f"#   {line}" for line in found.splitlines()),
         name=run,
         data="\n".join(_data_lines(look)),
-        channels="\n".join(_channel_lines(inputs)),
-        teacher=_TEACHER,
-        student=_STUDENT,
+        geometry="\n".join(_channel_lines(inputs, path)),
         pick="\n".join(_pick_lines(look)),
-        block_s=block_s,
-        overlap_s=min(ScatterSettings().overlap_s, block_s),
+        length_s=_length_s(look),
     )
     with atomic_path(path) as temporary:
         temporary.write_text(re.sub(r"\n\n\n+", "\n\n", text.replace("\n\n\n", "\n\n")))
     load_config(path)
     return found
+
+
+def _seen_from(item: str | Path, settings: Path) -> str:
+    """Return a path as the settings file names it."""
+    return str(item) if Path(item).is_absolute() else os.path.relpath(item, settings.parent)
 
 
 def _look(inputs: Sequence[str]) -> _Look:
@@ -158,14 +159,15 @@ def _data_lines(look: _Look) -> list[str]:
     return lines
 
 
-def _channel_lines(inputs: Sequence[str]) -> list[str]:
+def _channel_lines(inputs: Sequence[str], path: Path) -> list[str]:
     for item in inputs:
         folder = Path(item) if Path(item).is_dir() else Path(item).parent
         for place in (folder, folder.parent):
             for pattern in _TABLES:
                 tables = sorted(place.glob(pattern))
                 if tables:
-                    return [f"  path: {tables[0]} # channel_index, longitude, latitude, elevation_m"]
+                    table = _seen_from(tables[0], path)
+                    return [f"  path: {table} # channel_index, longitude, latitude, elevation_m"]
     return [
         "  # STATE where the channels are, else events get a distance but no position:",
         "  # path: channels.csv # channel_index, longitude, latitude, elevation_m",
@@ -182,15 +184,15 @@ def _pick_lines(look: _Look) -> list[str]:
     if rate_hz > 250:
         lines.append("  # rate: native # for kilohertz recordings of events within a few kilometres")
     if spacing is not None and spacing <= 2:
-        lines.append("  # stack_channels: 4 # channels closer than the gauge length measure nearly the same")
+        lines.append("  # average_channels: 4 # channels within the gauge length measure nearly the same")
     words = first.unit.lower()
     if "strain" in words and not any(sign in words for sign in ("rate", "/s", "/ s")):
         lines.append("  to_strain_rate: true # the files hold strain; networks know strain rate")
     return lines
 
 
-def _block_s(look: _Look) -> float:
-    """Choose blocks of about a gigabyte, between a minute and an hour."""
+def _length_s(look: _Look) -> float:
+    """Choose jobs of about a gigabyte, between a minute and an hour."""
     first = look.first
     if first is None:
         return 3600.0

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from phasenet_das import io
-from phasenet_das.config import DataSettings, PickSettings, ScatterSettings, SelfTrainingSettings
+from phasenet_das.config import DataSettings, PickSettings, StudentSettings
 from phasenet_das.errors import PhaseNetDASError
 from phasenet_das.io.archive import open_archive
 from phasenet_das.io.recording import Recording
@@ -33,8 +33,9 @@ def cut_block(
     folder: str | Path,
     *,
     data: DataSettings,
-    settings: SelfTrainingSettings,
-    scatter: ScatterSettings,
+    settings: StudentSettings,
+    pick: PickSettings,
+    overlap_s: float,
 ) -> int:
     """Cut a training window around each event of a block: the recording, with kept and rejected picks.
 
@@ -48,8 +49,8 @@ def cut_block(
     inside = found[(found["time"] >= start) & (found["time"] < end)]
     if inside.empty:
         return 0
-    margin = pd.Timedelta(seconds=scatter.overlap_s)
-    reading = data.model_copy(update={"alternatives": ()})
+    margin = pd.Timedelta(seconds=overlap_s)
+    reading = data.model_copy(update={"fallback_inputs": ()})
     try:
         source = open_archive(block.files, reading, start=start - margin, end=end + margin)
     except PhaseNetDASError as error:  # the index has named the files that are bad
@@ -60,7 +61,7 @@ def cut_block(
         table,
         inside,
         folder,
-        settings=PickSettings(**settings.student.model_dump()),
+        settings=pick,
         before_s=settings.before_s,
         after_s=settings.after_s,
         min_channel_share=settings.min_channel_share,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings, ScatterSettings
+from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
 from phasenet_das.errors import ConfigError, DeviceError, PhaseNetDASError, TableError, WeightsError
 from phasenet_das.pipeline.blocks import Block
 from phasenet_das.tables import (
@@ -36,7 +36,7 @@ def pick_block(
     data: DataSettings,
     settings: PickSettings,
     continuous: ContinuousSettings,
-    scatter: ScatterSettings,
+    overlap_s: float,
 ) -> None:
     """Pick a block of a cable.
 
@@ -46,7 +46,7 @@ def pick_block(
 
     picks, coverage = Path(picks), Path(coverage)
     start, end = block.span
-    margin = pd.Timedelta(seconds=scatter.overlap_s)
+    margin = pd.Timedelta(seconds=overlap_s)
     picker = load_picker(settings.weights, device=settings.device, sha256=settings.weights_sha256)
     whole = picks.with_name(f".{picks.name}.whole.parquet")
     seen = picks.with_name(f".{picks.name}.whole.csv")
@@ -55,7 +55,7 @@ def pick_block(
             picker,
             block.files,
             whole,
-            data=data.model_copy(update={"alternatives": ()}),
+            data=data.model_copy(update={"fallback_inputs": ()}),
             settings=settings,
             continuous=continuous,
             selection=Selection(str(start - margin), str(end + margin), keep_parts=False),

@@ -22,15 +22,14 @@ _SEISBENCH = re.compile(r"seisbench:[\w.-]+")
 class Plan:
     """What a run is made of.
 
-    Each stage picks and associates: ``round1`` with the weights of the settings, ``round2`` with the student
-    that the first round has trained, and so on; ``final`` with the last one. Without training there is
-    ``final`` only, with the weights of the settings.
+    Each stage picks and associates: ``round1`` with the teacher, ``round2`` with the student that the first
+    round has trained, and so on; ``final`` with the last one. Without training there is ``final`` only, with
+    the weights of ``pick``.
     """
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        rounds = config.self_training.rounds if config.self_training.train else 0
-        self.rounds = [f"round{number + 1}" for number in range(rounds)]
+        self.rounds = [f"round{number + 1}" for number in range(config.rounds)]
         self.stages = [*self.rounds, FINAL]
 
     def results(self, *parts: str) -> str:
@@ -57,10 +56,9 @@ class Plan:
     def pick_settings(self, stage: str) -> PickSettings:
         """Say how a stage picks."""
         weights = self.model(stage)
-        given = self.config.pick
         if not weights:
-            return given
-        return student_settings(self.config.self_training.student, given, Path(weights[0]).parent)
+            return self.config.teacher if self.rounds else self.config.pick
+        return student_settings(self.config.pick, Path(weights[0]).parent)
 
     def picker_name(self, stage: str) -> str:
         """Name the network of a stage, for people."""
@@ -73,7 +71,7 @@ class Plan:
 
     def judged_stages(self) -> list[str]:
         """List the stages whose picks can be held against the truth: those on the catalog's recordings."""
-        return [FINAL] if self.config.self_training.data else self.stages
+        return [FINAL] if self.config.student.recordings else self.stages
 
     def recordings(self) -> list[str]:
         """Find all files that go in, to be watched for changes; what is not a file is left out."""
@@ -84,7 +82,7 @@ class Plan:
         found: set[str] = set()
         for kind in (CATALOG, TRAINING) if self.rounds else (CATALOG,):
             for data in recordings_of(self.config, kind).values():
-                found.update(find_recordings(data.inputs, data.alternatives))
+                found.update(find_recordings(data.inputs, data.fallback_inputs))
         return sorted(path for path in found if Path(path).is_file())
 
     def check(self) -> None:
@@ -93,15 +91,18 @@ class Plan:
         A table of channels that is ``optional``, or made by the run, may be missing; whether weights can
         be downloaded is not asked.
         """
-        _check_weights("pick: weights", self.config.pick.weights)
-        if self.rounds and self.config.train.weights is not None:
-            _check_weights("train: weights", self.config.train.weights)
+        if not self.rounds:
+            _check_weights("pick: weights", self.config.pick.weights)
+        else:
+            _check_weights("teacher: weights", self.config.teacher.weights)
+            if self.config.student.weights is not None:
+                _check_weights("student: weights", self.config.student.weights)
         there = self.channel_tables()
         for name, cable in self.config.cable_settings().items():
-            path = cable.channels.path
-            if path is not None and path not in there and not cable.channels.optional:
+            path = cable.geometry.path
+            if path is not None and path not in there and not cable.geometry.optional:
                 raise ChannelGeometryError(
-                    f"channels: path: {path}: no such file, expected the channel table of cable '{name}'. "
+                    f"geometry: path: {path}: no such file, expected the channel table of cable '{name}'. "
                     "Correct the path, leave it out, or say optional: true to go on without positions."
                 )
         stations = self.config.stations
@@ -112,7 +113,7 @@ class Plan:
     def channel_tables(self) -> list[str]:
         """List the channel and station tables that exist or are made by the run."""
         cables = self.config.cable_settings().values()
-        paths = [cable.channels.path for cable in cables] + [self.config.stations.path]
+        paths = [cable.geometry.path for cable in cables] + [self.config.stations.path]
         simulated = self.config.simulated
         made = {None if simulated is None else str(simulated / "channels.csv")}
         return sorted({path for path in paths if path is not None and (path in made or Path(path).is_file())})
@@ -128,7 +129,7 @@ class Plan:
 
     def near_pairs(self, index: BlockIndex, stage: str, block: str) -> list[tuple[str, str]]:
         """List cable and block of the picks that a block's association needs."""
-        near = set(neighbours(index.names(self.kind(stage)), block, self.config.scatter))
+        near = set(neighbours(index.names(self.kind(stage)), block, self.config.jobs))
         return [(cable, name) for cable, name in self.block_pairs(index, stage) if name in near]
 
     def summary(self) -> str:

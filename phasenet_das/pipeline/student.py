@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from phasenet_das.config import Config, PickSettings, StudentSettings, TrainSettings, write_config
+from phasenet_das.config import Config, PickSettings, StudentSettings, write_config
 from phasenet_das.errors import ConfigError, PhaseNetDASError
 from phasenet_das.pipeline.running import die_with_parent, note_process, wait_for
 from phasenet_das.tables import atomic_path
@@ -22,27 +22,25 @@ log = logging.getLogger(__name__)
 _ENDINGS = (".h5", ".parquet")
 
 
-def student_settings(student: StudentSettings, given: PickSettings, weights: str | Path) -> PickSettings:
-    """Say how a student picks: by its own settings, with the weights of its training."""
-    return PickSettings(**student.model_dump(), weights=str(weights), device=given.device)
+def student_settings(pick: PickSettings, weights: str | Path) -> PickSettings:
+    """Return the settings of the catalog's picking, with the weights of a training."""
+    return pick.model_copy(update={"weights": str(weights), "weights_sha256": None})
 
 
-def train_student(
-    settings: TrainSettings, windows: Sequence[str | Path], folder: str | Path, *, processes: int = 1
-) -> Path:
+def train_student(settings: StudentSettings, windows: Sequence[str | Path], folder: str | Path) -> Path:
     """Train on the windows of all blocks, or go on where the same training was interrupted."""
     folder = Path(folder)
     wait_for(folder / ".process")  # that of a run that was killed may still be saving
     filled = [str(path) for path in sorted(map(str, windows)) if any(Path(path).glob("*.h5"))]
     if not filled and not settings.data.windows:
         raise ConfigError(
-            "no training window: association kept no event. Look at the picks and at association.json; a "
-            "lower pick.min_score, or velocities and distances of association that suit the site, may help."
+            "no training window: association kept no event. Look at the picks and at association.json; "
+            "a lower teacher.min_score may help, or velocities and distances of association that suit the site."
         )
     data = settings.data.model_copy(update={"windows": (*settings.data.windows, *filled)})
-    chosen = settings.model_copy(update={"data": data, "output": str(folder)})
-    config = Config(train=chosen)
-    _forget_another(folder, f"{processes} {chosen.model_dump_json()} {_digest(filled)}")
+    chosen = settings.model_copy(update={"data": data, "output": str(folder), "recordings": {}})
+    config, processes = Config(student=chosen), settings.processes
+    _forget_another(folder, f"{chosen.model_dump_json()} {_digest(filled)}")
     command = [sys.executable]
     if processes > 1:
         command += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]

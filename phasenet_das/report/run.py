@@ -100,9 +100,9 @@ def _left_out(config: Config, folder: Path) -> list[tuple[str, str]]:
         (name, "a receiver without a position or an unknown station") for name in summary["unknown_receivers"]
     ]
     missing = [
-        (cable.channels.path, "channel table does not exist: no positions")
+        (cable.geometry.path, "channel table does not exist: no positions")
         for cable in config.cable_settings().values()
-        if cable.channels.path is not None and not Path(cable.channels.path).exists()
+        if cable.geometry.path is not None and not Path(cable.geometry.path).exists()
     ]
     return found + missing
 
@@ -151,7 +151,7 @@ def _record(
     config: Config, cable: str, block: Block, times: tuple[Any, Any] | None, heading: str
 ) -> Iterator[tuple[str, Patch]]:
     """Read a span of a block, as far as one record goes."""
-    data = recordings_of(config, CATALOG)[cable].model_copy(update={"alternatives": ()})
+    data = recordings_of(config, CATALOG)[cable].model_copy(update={"fallback_inputs": ()})
     limits: dict[str, Any] = {}
     if times is not None:
         before, after = pd.Timedelta(seconds=_BEFORE_S), pd.Timedelta(seconds=_AFTER_S)

@@ -27,7 +27,7 @@ def load_channels(settings: GeometrySettings, station_id: str | None) -> pd.Data
             log.warning("%s does not exist: going on without channel positions", path)
             return None
         raise ChannelGeometryError(
-            f"{path}: no such file; correct --channels or channels.path, or say channels.optional: true."
+            f"{path}: no such file; correct --channels or geometry.path, or say geometry.optional: true."
         )
     if not settings.columns and not settings.crs and not settings.skip_rows:
         table = read_channels(path, station_id)
@@ -81,7 +81,7 @@ def _read_renamed(path: Path, settings: GeometrySettings, station_id: str | None
     if absent:
         hint = nearest_name(absent[0], map(str, table.columns))
         raise ChannelGeometryError(
-            f"{path}: channels.columns names '{absent[0]}', which the file lacks.{hint}"
+            f"{path}: geometry.columns names '{absent[0]}', which the file lacks.{hint}"
         )
     table = table.rename(columns={theirs: ours for ours, theirs in settings.columns.items()})
     if "longitude" not in table.columns:
@@ -98,8 +98,8 @@ def _read_renamed(path: Path, settings: GeometrySettings, station_id: str | None
 def _unproject(table: pd.DataFrame, path: Path, crs: str | None) -> pd.DataFrame:
     if not {"x_m", "y_m"} <= set(table.columns) or crs is None:
         raise ChannelGeometryError(
-            f"{path}: no column longitude; name the columns in channels.columns, either longitude and "
-            "latitude, or x_m and y_m together with channels.crs (such as EPSG:32611)."
+            f"{path}: no column longitude; name the columns in geometry.columns, either longitude and "
+            "latitude, or x_m and y_m together with geometry.crs (such as EPSG:32611)."
         )
     from pyproj import Transformer
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from phasenet_das.config import config_hash
+from phasenet_das.config.files import config_hash
 
 _HASH_BYTES = 1 << 20
 _MOST_LISTED = 1000

@@ -18,7 +18,7 @@ def run(config: str | Path, *, overfit: bool = False) -> int:
     from phasenet_das.training import overfit_one_batch, train
     from phasenet_das.training.ddp import find_world
 
-    settings = load_config(config).train
+    settings = load_config(config).student
     if overfit:
         losses = overfit_one_batch(settings)
         _say(f"loss of one batch: {losses[0]:.4g} at first, {losses[-1]:.4g} after {len(losses)} steps")
@@ -39,7 +39,7 @@ def _say(text: str) -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Parse the arguments and train."""
     parser = argparse.ArgumentParser(prog="python -m phasenet_das.training", description="Train a network.")
-    parser.add_argument("--config", required=True, help="YAML of settings with a section train")
+    parser.add_argument("--config", required=True, help="YAML of settings with a section student")
     parser.add_argument("--overfit-one-batch", action="store_true", help="only learn one batch by heart")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)

@@ -242,7 +242,7 @@ def _event_rms(sample: Sample) -> float:
 def draw_stretch(settings: AugmentSettings, rng: np.random.Generator) -> tuple[float, float, int]:
     """Draw how a piece of a recording is stretched, and how many of its neighbours are averaged."""
     space, time = rng.uniform(-1, 1, 2)
-    average = int((settings.average + 1) ** rng.random())
+    average = int((settings.average_channels + 1) ** rng.random())
     return settings.stretch_space**space, settings.stretch_time**time, average
 
 
@@ -257,10 +257,10 @@ def vary(
     """Vary a sample that has its final shape."""
     wanted = {
         name: bool(rng.random() < getattr(settings, name))
-        for name in ("stack", "flip", "lower_rate", "noise", "missing_ends")
+        for name in ("add_event", "flip", "lower_rate", "noise", "missing_ends")
     }
-    if wanted["stack"] and other is not None:
-        ratio = rng.uniform(-settings.stack_ratio_db, settings.stack_ratio_db)
+    if wanted["add_event"] and other is not None:
+        ratio = rng.uniform(-settings.add_event_ratio_db, settings.add_event_ratio_db)
         sample = add_event(sample, other(), float(ratio))
     if wanted["flip"]:
         sample = flip_channels(sample)

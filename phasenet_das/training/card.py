@@ -52,7 +52,7 @@ nats per pixel.
 ## Limits
 
 Measured on data like those of the training only: look at picks on your own cable before relying on them.
-Fine-tune with `train: {{weights: THIS_FOLDER}}`; see docs/training.md.
+Fine-tune with `student: {{weights: THIS_FOLDER}}`; see docs/training.md.
 """
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from phasenet_das.config import TrainSettings, config_hash
+from phasenet_das.config import TrainSettings
+from phasenet_das.config.files import config_hash
 from phasenet_das.errors import ConfigError, WeightsError
 from phasenet_das.tables import atomic_path
 
@@ -21,9 +22,9 @@ _FREE = (
 
 def run_identity(settings: TrainSettings, world_size: int) -> dict[str, Any]:
     """Describe what a continued run must have in common with the one before."""
-    fixed = settings.model_copy(update={name: TrainSettings.model_fields[name].default for name in _FREE})
+    kept = {name: getattr(settings, name) for name in TrainSettings.model_fields if name not in _FREE}
     return {
-        "settings": config_hash(fixed),
+        "settings": config_hash(TrainSettings(**kept)),
         "samples_per_step": settings.batch_size * settings.accumulate * world_size,
     }
 

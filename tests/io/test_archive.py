@@ -181,7 +181,7 @@ def test_a_gap_in_a_record_that_another_record_covers_is_named(folder: Path) -> 
 
 
 def test_channels_are_chosen_by_number_and_read_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = DataSettings(first_channel=0, channels=(1, 6))
+    data = DataSettings(first_channel=0, channel_range=(1, 6))
     (recording,) = open_archive([folder], data, channel_step=2).recordings
     assert recording.channel_index.tolist() == [2, 4]
     assert recording.distance_m.tolist() == [20.0, 40.0]
@@ -275,7 +275,7 @@ def test_vendor_files_join_across_their_edges(tmp_path: Path) -> None:
     for k in range(2):
         part = data[100 * k : 100 * (k + 1)]
         write_prodml(tmp_path / f"{k}.h5", part, start=np.datetime64("2024-01-01", "ns") + k * half)
-    (recording,) = open_archive([tmp_path], DataSettings(channels=(21, 24))).recordings
+    (recording,) = open_archive([tmp_path], DataSettings(channel_range=(21, 24))).recordings
     assert recording.gauge_length_m == 10.0
     assert recording.unit == "radian"
     np.testing.assert_array_equal(recording.load(samples=slice(80, 130)), data.T[1:4, 80:130])
@@ -389,7 +389,7 @@ def test_statements_that_contradict_a_file_are_its_problem(folder: Path) -> None
     source = open_archive([folder], DataSettings(dt_s=DT_S))
     assert len(source.recordings) == 1
     assert "slow.h5: dt_s=0.01 was stated" in reasons(source, "unreadable")[0]
-    none = DataSettings(channels=(90, 99))
+    none = DataSettings(channel_range=(90, 99))
     with pytest.raises(DataFormatError, match=r"no channel in \[90, 99\); the file holds 0 to 5"):
         open_archive([folder], none)
     with pytest.raises(ConfigError, match="channel_step"):
@@ -464,7 +464,7 @@ def test_a_signal_that_float32_loses_to_its_offset_is_noted(
 ) -> None:
     record = offset_record(case)
     path = write_part(tmp_path / "a.h5", 0, 400, record=record)
-    of_file = open_archive([tmp_path], DataSettings(channels=(1, 6))).recordings[0]
+    of_file = open_archive([tmp_path], DataSettings(channel_range=(1, 6))).recordings[0]
     of_array = recording_of_array(record, start_time=sample_time(0), dt_s=DT_S, label="A")
     for recording, name in ((of_file, str(path)), (of_array, "A")):
         caplog.clear()

@@ -185,13 +185,13 @@ def test_dead_and_missing_samples_are_left_out_and_named(picker: Picker) -> None
 
 
 def test_stacked_scores_return_to_every_channel(picker: Picker) -> None:
-    scores = picker.annotate(_record(), stack_channels=4)
+    scores = picker.annotate(_record(), average_channels=4)
     assert scores.sizes["channel"] == 12
     groups = scores.coords["channel"].values // 4
     for group in np.unique(groups):
         members = scores.values[:, groups == group]
         assert_allclose(members, members[:, :1].repeat(members.shape[1], axis=1))
-    picks = picker.pick(_record(), stack_channels=4)
+    picks = picker.pick(_record(), average_channels=4)
     assert (picks.groupby(["phase_time", "phase_type"]).size() % 4 == 0).all()
     assert picks["pick_id"].is_unique
 
@@ -200,7 +200,7 @@ def test_stacking_averages(picker: Picker) -> None:
     patch = _record()
     mean = np.repeat(patch.data.reshape(3, 4, -1).mean(axis=1), 4, axis=0)
     averaged = patch.update(data=mean.astype(np.float32))
-    assert_allclose(picker.annotate(patch, stack_channels=4), picker.annotate(averaged), atol=1e-3)
+    assert_allclose(picker.annotate(patch, average_channels=4), picker.annotate(averaged), atol=1e-3)
 
 
 def test_common_mode_is_removed(picker: Picker) -> None:

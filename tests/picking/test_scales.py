@@ -55,7 +55,7 @@ def _segment(
 def _scales(segment: Recording, kind: str = "tile", **options: object) -> list[tuple[float, int]]:
     scales = scale_settings(segment, PickSettings(**options), small_picker(kind).weights)
     assert sum(one.share for one in scales) == pytest.approx(1.0)
-    return [(one.settings.rate, one.settings.stack_channels) for one in scales]
+    return [(one.settings.rate, one.settings.average_channels) for one in scales]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_what_was_chosen_and_assumed_is_said(caplog: pytest.LogCaptureFixture) -
         _scales(_segment(100.0, dx_m=1.0))
         assert caplog.text.count("gauge length not known: 10 m taken") == 1
         caplog.clear()
-        _scales(_segment(100.0, dx_m=1.0), rate="native", stack_channels=2)
+        _scales(_segment(100.0, dx_m=1.0), rate="native", average_channels=2)
     assert caplog.text == ""
 
 
@@ -117,9 +117,9 @@ def test_networks_of_single_channels_see_their_own_rate() -> None:
 
 def test_what_is_asked_for_is_done() -> None:
     segment = _segment(500.0, dx_m=1.0)
-    assert _scales(segment, rate="native", stack_channels=3) == [(500.0, 3)]
-    assert _scales(segment, rate="model", stack_channels=1) == [(100.0, 1)]
-    assert _scales(segment, rate=(50.0, 200.0), stack_channels=2) == [(200.0, 2), (50.0, 2)]
+    assert _scales(segment, rate="native", average_channels=3) == [(500.0, 3)]
+    assert _scales(segment, rate="model", average_channels=1) == [(100.0, 1)]
+    assert _scales(segment, rate=(50.0, 200.0), average_channels=2) == [(200.0, 2), (50.0, 2)]
     with pytest.raises(ConfigError, match="expected positive numbers"):
         PickSettings(rate=(100.0, -1.0))
 

@@ -85,7 +85,7 @@ def test_cores_are_the_record_each_sample_once(
         return
     plan = RecordPlan(
         segment,
-        PickSettings(stack_channels=stack),
+        PickSettings(average_channels=stack),
         sampling_rate_hz=100.0,
         reach=Reach(reach, 7, reach // 20, 4),
         size=ShardSize(channels=width, seconds=seconds),
@@ -129,16 +129,16 @@ def test_any_cut_gives_the_picks_of_the_whole(kind: str, seconds: float, channel
     [
         ("tile", 0.004, {}),
         ("window", 0.004, {}),
-        ("tile", 0.016, {"stack_channels": 3}),
-        ("tile", 0.01, {"common_mode": "median", "stack_channels": 4}),
+        ("tile", 0.016, {"average_channels": 3}),
+        ("tile", 0.01, {"common_mode": "median", "average_channels": 4}),
         ("window", 0.01, {"common_mode": "median"}),
         ("tile", 0.01, {"bandpass_hz": (2.0, 30.0)}),
         ("window", 0.005, {"bandpass_hz": (2.0, 30.0), "to_strain_rate": True}),
         ("tile", 0.002, {"rate": "native"}),
-        ("tile-array", 0.005, {"rate": 50.0, "stack_channels": 2}),
+        ("tile-array", 0.005, {"rate": 50.0, "average_channels": 2}),
         ("picture", 0.01, {}),
         ("tile", 0.01, {"rate": None}),
-        ("tile", 0.004, {"rate": (250.0, 125.0), "stack_channels": 2}),
+        ("tile", 0.004, {"rate": (250.0, 125.0), "average_channels": 2}),
     ],
 )
 def test_conditioned_and_resampled_records_are_cut_without_a_trace(
@@ -185,7 +185,7 @@ def test_a_month_is_planned_without_listing_it() -> None:
         generate=lambda _channels, samples: np.zeros((1, samples.stop - samples.start)),
     )
     picker = small_picker()
-    own = PickSettings(rate="native", stack_channels=1)
+    own = PickSettings(rate="native", average_channels=1)
     plans = [
         (plan, 1.0 if settings is own else 2.25)  # more is loaded where the network sees little of it
         for settings in (own, PickSettings())

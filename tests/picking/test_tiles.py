@@ -285,7 +285,7 @@ def test_missing_samples_are_not_picked() -> None:
 
 
 def test_stacked_rows_return_to_every_channel() -> None:
-    scores = _picker().annotate(_record(first_channel=104), stack_channels=4)
+    scores = _picker().annotate(_record(first_channel=104), average_channels=4)
     assert scores.sizes["channel"] == 40
     grouped = scores.values.reshape(3, 10, 4, -1)
     assert_allclose(grouped, grouped[:, :, :1].repeat(4, axis=2))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 
 import pytest
@@ -24,12 +25,13 @@ def pretend_files(config: Path, folder: Path) -> Path:
     cables = settings.get("cables", {"": settings})
     for cable in cables.values():
         for item in cable.get("data", {}).get("inputs", []):
-            path = folder / item.replace("../", "")
+            path = Path(os.path.normpath(folder / "configs" / item.replace("../../", "../")))
             (path if path.suffix else path / "1.h5").parent.mkdir(parents=True, exist_ok=True)
             (path if path.suffix else path / "1.h5").touch()
-    text = config.read_text().replace("../shared", "shared")
-    (folder / config.name).write_text(text)
-    return folder / config.name
+    copy = folder / "configs" / config.name
+    copy.parent.mkdir(exist_ok=True)
+    copy.write_text(config.read_text().replace("../../shared", "../shared"))
+    return copy
 
 
 def rules(output: str) -> set[str]:
@@ -45,7 +47,7 @@ def test_every_config_says_what_would_be_done(config: Path, tmp_path: Path) -> N
     found = rules(answer.stdout)
     assert {"index", "merge", "catalog", "report", "all"} <= found
     settings = yaml.safe_load(config.read_text())
-    assert ("train" in found) == settings.get("self_training", {}).get("train", False)
+    assert ("train" in found) == (settings.get("rounds", 0) > 0)
     assert ("simulate" in found) == ("simulate" in settings)
 
 
@@ -65,7 +67,10 @@ def test_the_cluster_profile_plans_the_same(name: str, tmp_path: Path) -> None:
 
 
 def test_recordings_that_are_not_there_are_named(tmp_path: Path) -> None:
-    answer = snakemake(tmp_path, ROOT / "configs" / "ridgecrest.yaml", "--dry-run")
+    config = tmp_path / "configs" / "ridgecrest.yaml"
+    config.parent.mkdir()
+    config.write_text((ROOT / "configs" / "ridgecrest.yaml").read_text())
+    answer = snakemake(tmp_path, config, "--dry-run")
     assert answer.returncode != 0
     assert "no recording found in data/quakeflow_das/ridgecrest_north/data" in answer.stdout + answer.stderr
 
@@ -74,7 +79,7 @@ def test_recordings_that_are_not_there_are_named(tmp_path: Path) -> None:
     ("section", "message"),
     [
         ("pick: {weights: phasnet}", "Did you mean 'phasenet'?"),
-        ("channels: {path: no.csv}", "no.csv: no such file, expected the channel table"),
+        ("geometry: {path: no.csv}", "no.csv: no such file, expected the channel table"),
     ],
 )
 def test_what_is_not_there_is_named_before_any_job_runs(tmp_path: Path, section: str, message: str) -> None:

@@ -9,14 +9,13 @@ import pandas as pd
 import pytest
 
 from gamma import AssociationConfig
-from phasenet_das.config import ScatterSettings
 from phasenet_das.errors import TableError
 from phasenet_das.pipeline.events import AssociatedBlock, associate_block, merge_blocks, read_station_picks
 from phasenet_das.tables import read_events, read_picks, write_table
 from tests.pipeline.cables import START, channel_table, event_picks
 
 SETTINGS = AssociationConfig(max_distance_km=20.0, depth_range_km=(0.0, 20.0))
-SCATTER = ScatterSettings(block_s=120, overlap_s=60)
+OVERLAP_S = 60.0
 ORIGINS = [10.0, 60.0, 119.99, 121.5, 200.0]  # two at the cut, with arrivals of the first beyond it
 
 
@@ -47,7 +46,7 @@ def blocks(tmp_path_factory: pytest.TempPathFactory, channels: pd.DataFrame) -> 
     made = []
     for number in range(2):
         block = associated(folder, number)
-        associate_block(block, cores, folder / "receivers.parquet", settings=SETTINGS, scatter=SCATTER)
+        associate_block(block, cores, folder / "receivers.parquet", settings=SETTINGS, overlap_s=OVERLAP_S)
         made.append(block)
     return made
 
@@ -86,7 +85,11 @@ def test_no_pick_at_all_is_an_empty_catalog(tmp_path: Path, channels: pd.DataFra
     write_table(event_picks(channels, [10.0]).iloc[:0], tmp_path / "none.parquet")
     block = associated(tmp_path, 0)
     associate_block(
-        block, [tmp_path / "none.parquet"], tmp_path / "receivers.parquet", settings=SETTINGS, scatter=SCATTER
+        block,
+        [tmp_path / "none.parquet"],
+        tmp_path / "receivers.parquet",
+        settings=SETTINGS,
+        overlap_s=OVERLAP_S,
     )
     merge_blocks([block], tmp_path)
     assert read_events(tmp_path / "events.parquet").empty

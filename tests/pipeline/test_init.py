@@ -22,7 +22,7 @@ def test_what_the_files_say_is_in_the_settings(tmp_path: Path) -> None:
     config = load_config(tmp_path / "north.yaml")
     assert config.data.station_id == "NORTH"
     assert config.data.inputs == (str(tmp_path / "north" / "raw"),)
-    assert config.channels.path == str(tmp_path / "north" / "channels.csv")
+    assert config.geometry.path == str(tmp_path / "north" / "channels.csv")
     text = (tmp_path / "north.yaml").read_text()
     assert "#   " + found.splitlines()[0] in text
 

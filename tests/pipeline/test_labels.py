@@ -15,14 +15,14 @@ from phasenet_das.tables import EVENT_COLUMNS, conform, read_picks, write_table
 from phasenet_das.training.windows import open_window
 from tests.pipeline.cables import START, channel_table, event_picks, write_minutes
 
-SCATTER = {"block_s": 120, "overlap_s": 60}
+JOBS = {"length_s": 120}
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Block], Config]:
     folder = tmp_path_factory.mktemp("labels")
     write_minutes(folder / "raw", [0, 1, 2, 3])
-    config = Config(data={"inputs": [str(folder / "raw")], "station_id": "C"}, scatter=SCATTER)
+    config = Config(data={"inputs": [str(folder / "raw")], "station_id": "C"}, jobs=JOBS)
     blocks = index_recordings(config, folder / "index").blocks["catalog"]["C"]
     picks = event_picks(channel_table(6), [50.0, 118.0])
     picks["event_index"] = np.repeat([0, 1], 12)
@@ -40,7 +40,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Block], C
 
 def cut(made: tuple[Path, list[Block], Config], block: int, out: Path, **changes: object) -> int:
     folder, blocks, config = made
-    settings = config.self_training.model_copy(update={"before_s": 5.0, "after_s": 10.0, **changes})
+    settings = config.student.model_copy(update={"before_s": 5.0, "after_s": 10.0, **changes})
     return cut_block(
         blocks[block],
         folder / "picks.parquet",
@@ -48,7 +48,8 @@ def cut(made: tuple[Path, list[Block], Config], block: int, out: Path, **changes
         out,
         data=DataSettings(station_id="C"),
         settings=settings,
-        scatter=config.scatter,
+        pick=config.pick,
+        overlap_s=60.0,
     )
 
 

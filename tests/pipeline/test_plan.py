@@ -20,11 +20,11 @@ def test_without_training_the_given_weights_make_the_catalog() -> None:
 
 
 def test_each_round_labels_with_the_student_before() -> None:
-    plan = Plan(Config(name="a", self_training={"train": True, "rounds": 2, "student": {"min_score": 0.4}}))
+    plan = Plan(Config(name="a", rounds=2, pick={"min_score": 0.4}))
     assert plan.stages == ["round1", "round2", "final"]
     weights = [plan.pick_settings(stage).weights for stage in plan.stages]
     assert weights == [
-        "seisbench:original",
+        "phasenet",
         "results/a/round1/training/model",
         "results/a/round2/training/model",
     ]
@@ -47,20 +47,21 @@ def test_a_simulation_gives_recordings_channels_and_truth() -> None:
 
 def test_only_picks_of_the_same_recordings_are_compared() -> None:
     data = {"station_id": "C", "inputs": ["raw"]}
-    training = {"train": True, "data": {"C": {"inputs": ["events"]}}}
-    assert Plan(Config(data=data, self_training=training)).judged_stages() == ["final"]
+    training = {"recordings": {"C": {"inputs": ["events"]}}}
+    assert Plan(Config(data=data, rounds=1, student=training)).judged_stages() == ["final"]
 
 
 @pytest.mark.parametrize(
     ("sections", "message"),
     [
-        ({"self_training": {"round": 2}}, "unknown setting 'round'. Did you mean 'rounds'"),
-        ({"self_trainig": {}}, "Did you mean 'self_training'"),
+        ({"round": 2}, "unknown setting 'round'. Did you mean 'rounds'"),
+        ({"studnt": {}}, "Did you mean 'student'"),
         ({"cables": {"A": {}}, "data": {"inputs": ["raw"]}}, "beside `cables`"),
         ({"cables": {"A B": {}}}, "found 'A B'"),
-        ({"cables": {"NORTH": {}}, "self_training": {"data": {"NORT": {}}}}, "Did you mean 'NORTH'"),
+        ({"cables": {"NORTH": {}}, "student": {"recordings": {"NORT": {}}}}, "Did you mean 'NORTH'"),
         ({"stations": {"path": "stations.csv"}}, "go together"),
-        ({"scatter": {"block_s": 60, "overlap_s": 90}}, "longer than block_s"),
+        ({"jobs": {"length_s": 60.5}}, "whole seconds"),
+        ({"cables": {"A": {}}, "geometry": {"path": "c.csv"}}, "geometry: path: found beside `cables`"),
     ],
 )
 def test_settings_that_contradict_are_refused(sections: dict, message: str) -> None:
@@ -69,9 +70,7 @@ def test_settings_that_contradict_are_refused(sections: dict, message: str) -> N
 
 
 def test_effective_settings_read_back_as_they_were(tmp_path: Path) -> None:
-    config = Config(
-        cables={"A": {"data": {"inputs": ["raw"]}}}, self_training={"train": True, "data": {"A": {}}}
-    )
+    config = Config(cables={"A": {"data": {"inputs": ["raw"]}}}, rounds=1, student={"recordings": {"A": {}}})
     assert load_config(write_config(config, tmp_path / "config.yaml")) == config
 
 
@@ -83,7 +82,8 @@ def test_weights_that_may_be_had_are_let_through(
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "config.json").touch()
     (tmp_path / "file.pt").touch()
-    Plan(Config(pick={"weights": weights}, self_training={"train": True}, train={"weights": weights})).check()
+    Plan(Config(pick={"weights": weights})).check()
+    Plan(Config(rounds=1, teacher={"weights": weights}, student={"weights": weights})).check()
 
 
 @pytest.mark.parametrize(
@@ -95,8 +95,8 @@ def test_weights_that_may_be_had_are_let_through(
         ({"pick": {"weights": "../weights"}}, r"found '\.\./weights', expected"),
         ({"pick": {"weights": "."}}, r"expected .*a model folder \(with config.json\)"),
         (
-            {"train": {"weights": "phasenet_das"}, "self_training": {"train": True}},
-            "train: weights: found 'phasenet_das', expected.* mean 'phasenet-das'",
+            {"student": {"weights": "phasenet_das"}, "rounds": 1},
+            "student: weights: found 'phasenet_das', expected.* mean 'phasenet-das'",
         ),
     ],
 )
@@ -109,8 +109,8 @@ def test_weights_that_nothing_answers_to_are_refused(sections: dict, message: st
 def test_tables_that_are_not_there_are_refused(tmp_path: Path) -> None:
     missing = str(tmp_path / "no.csv")
     with pytest.raises(ChannelGeometryError, match=r"no\.csv: no such file, expected .* cable 'A'"):
-        Plan(Config(cables={"A": {"channels": {"path": missing}}})).check()
+        Plan(Config(cables={"A": {"geometry": {"path": missing}}})).check()
     with pytest.raises(TableError, match=r"stations: .*no\.csv"):
         Plan(Config(stations={"path": missing, "picks": [missing]})).check()
-    Plan(Config(channels={"path": missing, "optional": True})).check()
+    Plan(Config(geometry={"path": missing, "optional": True})).check()
     Plan(Config(name="a", simulate={"scenario": "demo"})).check()  # the run makes its table

@@ -30,13 +30,17 @@ simulate:
     cable: {num_channels: 24, dx_m: 80.0}
     sources: {events_per_hour: 120.0, magnitude_min: 2.5, distance_max_km: 8}
 data: {station_id: SIM}
-pick: {weights: phasenet-das, rate: 100.0}
+teacher: {weights: phasenet-das, rate: 100.0}
+pick: {rate: 100.0}
 association: {vp_km_s: 5.6, max_distance_km: 40.0, depth_range_km: [0, 20]}
-scatter: {block_s: 60, overlap_s: 30}
-self_training: {train: true, processes: 2, before_s: 2, after_s: 4, student: {rate: 100.0}}
+jobs: {length_s: 60}
+rounds: 1
 report: {max_sections: 1}
-train:
+student:
   weights: phasenet-das
+  processes: 2
+  before_s: 2
+  after_s: 4
   data: {num_channels: 16, num_samples: 256, normalization_window_s: 4.0}
   augment: {noise: 0}
   steps: 2
@@ -178,7 +182,7 @@ def test_lint_is_clean(project: Path) -> None:
 @pytest.mark.slow
 def test_brady_becomes_one_event(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEISBENCH_CACHE_ROOT", str(shared / "seisbench_cache"))
-    text = (ROOT / "configs" / "brady.yaml").read_text().replace("../shared", str(shared))
+    text = (ROOT / "configs" / "brady.yaml").read_text().replace("../../shared", str(shared))
     (tmp_path / "brady.yaml").write_text(text)
     answer = snakemake(tmp_path, tmp_path / "brady.yaml")
     assert answer.returncode == 0, answer.stderr[-3000:]

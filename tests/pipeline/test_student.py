@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from phasenet_das.config import PickSettings, StudentSettings, TrainSettings, load_config
+from phasenet_das.config import PickSettings, StudentSettings, load_config
 from phasenet_das.errors import ConfigError, PhaseNetDASError
 from phasenet_das.pipeline import student
 
@@ -33,8 +33,8 @@ def test_the_windows_of_all_blocks_are_trained_on(
     windows: list[Path], tmp_path: Path, commands: list[list[str]]
 ) -> None:
     folder = tmp_path / "training"
-    student.train_student(TrainSettings(steps=3), windows, folder)
-    settings = load_config(folder / "train.yaml").train
+    student.train_student(StudentSettings(steps=3), windows, folder)
+    settings = load_config(folder / "train.yaml").student
     assert settings.data.windows == (str(windows[0]), str(windows[1]))
     assert (settings.steps, settings.output) == (3, str(folder))
     assert commands == [
@@ -45,7 +45,7 @@ def test_the_windows_of_all_blocks_are_trained_on(
 def test_several_processes_are_started_by_torchrun(
     windows: list[Path], tmp_path: Path, commands: list[list[str]]
 ) -> None:
-    student.train_student(TrainSettings(), windows, tmp_path / "training", processes=3)
+    student.train_student(StudentSettings(processes=3), windows, tmp_path / "training")
     assert commands[0][1:6] == ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "3"]
 
 
@@ -53,15 +53,15 @@ def test_an_interrupted_training_goes_on_and_one_of_other_labels_does_not(
     windows: list[Path], tmp_path: Path, commands: list[list[str]]
 ) -> None:
     folder = tmp_path / "training"
-    student.train_student(TrainSettings(), windows, folder)
+    student.train_student(StudentSettings(), windows, folder)
     (folder / "last.pt").write_text("checkpoint")
-    student.train_student(TrainSettings(), windows, folder)
+    student.train_student(StudentSettings(), windows, folder)
     assert (folder / "last.pt").exists()
     (windows[1] / "2.picks.parquet").write_bytes(b"other labels")
-    student.train_student(TrainSettings(), windows, folder)
+    student.train_student(StudentSettings(), windows, folder)
     assert not (folder / "last.pt").exists()
     (folder / "last.pt").write_text("checkpoint")
-    student.train_student(TrainSettings(seed=1), windows, folder)
+    student.train_student(StudentSettings(seed=1), windows, folder)
     assert not (folder / "last.pt").exists()
     assert len(commands) == 4
 
@@ -69,7 +69,7 @@ def test_an_interrupted_training_goes_on_and_one_of_other_labels_does_not(
 def test_no_window_is_an_error_that_says_what_to_look_at(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match="association kept no event"):
-        student.train_student(TrainSettings(), [tmp_path / "empty"], tmp_path / "training")
+        student.train_student(StudentSettings(), [tmp_path / "empty"], tmp_path / "training")
 
 
 def test_a_training_that_fails_is_not_taken_for_done(tmp_path: Path) -> None:
@@ -77,7 +77,8 @@ def test_a_training_that_fails_is_not_taken_for_done(tmp_path: Path) -> None:
         student._run([sys.executable, "-c", "raise SystemExit(3)"], tmp_path / ".process")
 
 
-def test_a_student_picks_by_its_own_settings_on_the_teachers_device() -> None:
-    given = PickSettings(weights="seisbench:original", device="cpu", min_score=0.2)
-    settings = student.student_settings(StudentSettings(min_score=0.4), given, "model")
+def test_a_student_picks_by_the_settings_of_the_catalog() -> None:
+    pick = PickSettings(weights="phasenet", weights_sha256="0" * 64, device="cpu", min_score=0.4)
+    settings = student.student_settings(pick, "model")
     assert (settings.weights, settings.device, settings.min_score) == ("model", "cpu", 0.4)
+    assert settings.weights_sha256 is None

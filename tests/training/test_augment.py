@@ -232,7 +232,7 @@ def test_missing_ends_take_their_arrivals_with_them() -> None:
 
 
 EVERYTHING = AugmentSettings(
-    flip=1, stack=1, noise=1, snr_min_db=40, snr_max_db=60, dead=0.3, amplitude_dex=0.2, lower_rate=1,
+    flip=1, add_event=1, noise=1, snr_min_db=40, snr_max_db=60, dead=0.3, amplitude_dex=0.2, lower_rate=1,
     missing_ends=1, channel_polarity=1,
 )  # fmt: skip
 
@@ -260,7 +260,7 @@ def test_nothing_asked_is_nothing_done() -> None:
     nothing = {"amplitude_dex": 0.0} | dict.fromkeys(
         (
             "flip",
-            "stack",
+            "add_event",
             "noise",
             "dead",
             "reverse_polarity",
@@ -277,7 +277,7 @@ def test_nothing_asked_is_nothing_done() -> None:
 
 
 def test_stretches_stay_in_their_range() -> None:
-    settings = AugmentSettings(stretch_time=1.5, stretch_space=3.0, average=16)
+    settings = AugmentSettings(stretch_time=1.5, stretch_space=3.0, average_channels=16)
     drawn = np.array([draw_stretch(settings, np.random.default_rng(seed)) for seed in range(200)])
     assert drawn.min(axis=0) == pytest.approx([1 / 3, 1 / 1.5, 1], rel=0.05)
     assert drawn.max(axis=0) == pytest.approx([3, 1.5, 16], rel=0.05)

@@ -39,7 +39,7 @@ def config_file(folder: Path, windows: list[Path], **changes: object) -> Path:
     values = settings.model_dump(mode="json", exclude_unset=True)
     values["data"] |= {"windows": [str(path) for path in windows], "sampling_rate_hz": 50.0}
     file = folder / "train.yaml"
-    file.write_text(yaml.safe_dump({"train": values | changes}))
+    file.write_text(yaml.safe_dump({"student": values | changes}))
     return file
 
 
@@ -63,7 +63,7 @@ def test_the_command_trains_goes_on_and_its_model_can_be_fine_tuned(
     assert torch.equal(start.stem.weight, end.stem.weight)
     assert not torch.equal(start.head.weight, end.head.weight)
     assert f"Started from {model} weights" in (tmp_path / "tuned" / "model" / "README.md").read_text()
-    other = load_config(tuned).train.model_copy(update={"architecture": "phasenet-das"})
+    other = load_config(tuned).student.model_copy(update={"architecture": "phasenet-das"})
     with pytest.raises(WeightsError, match="of architecture tiny"):
         initial_model(other)
 

@@ -229,7 +229,7 @@ def test_samples_of_windows_have_the_shape_asked_for_and_their_picks(tmp_path: P
 def test_averaged_samples_keep_their_picks_and_hold_half_the_rows(tmp_path: Path) -> None:
     """40 channels averaged by two at most, since 16 rows stay; pulses of one front stay at its picks."""
     settings = TrainDataSettings(num_channels=32, num_samples=300, normalization="none")
-    source = WindowSource([open_window(written(tmp_path))], settings, AugmentSettings(average=24))
+    source = WindowSource([open_window(written(tmp_path))], settings, AugmentSettings(average_channels=24))
     rows = set()
     for seed in range(20):
         sample = source.draw(0, 0, np.random.default_rng(seed))

@@ -74,7 +74,7 @@ def tiny_settings(output: Path, **changes: Any) -> TrainSettings:
             "label_sigma_s": 0.02,
             "mask_guard_s": 0.05,
         },
-        "augment": {"noise": 0.0, "stack": 0.0},
+        "augment": {"noise": 0.0, "add_event": 0.0},
         "steps": 8,
         "batch_size": 2,
         "warmup_steps": 3,

@@ -26,7 +26,7 @@ rule associate:
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
         association=CONFIG.association.model_dump(mode="json"),
-        scatter=SCATTER,
+        overlap_s=OVERLAP_S,
     script:
         "../scripts/associate.py"
 

@@ -1,18 +1,21 @@
 """The validated settings, and what follows from them."""
 
+import os
 from pathlib import Path
 
 from phasenet_das.config import load_config
-from phasenet_das.pipeline.blocks import read_index
+from phasenet_das.pipeline.blocks import overlap_s, read_index
 from phasenet_das.pipeline.plan import FINAL, Plan
 from phasenet_das.pipeline.running import RUN_VARIABLE, RunLock
 
-CONFIG = load_config(config)
+CONFIG = load_config(
+    config, folder=os.path.relpath(Path(workflow.configfiles[-1]).parent)
+)
 PLAN = Plan(CONFIG)
 PLAN.check()
 LOCK = RunLock(PLAN.results(".lock"))
 ENVIRONMENT = str(Path(workflow.basedir) / "environment.yml")
-SCATTER = CONFIG.scatter.model_dump(mode="json")
+OVERLAP_S = overlap_s(CONFIG.jobs)
 GPUS = 0 if CONFIG.pick.device == "cpu" else 1
 
 

@@ -32,6 +32,6 @@ rule pick:
             mode="json"
         ),
         continuous=CONFIG.continuous.model_dump(mode="json"),
-        scatter=SCATTER,
+        overlap_s=OVERLAP_S,
     script:
         "../scripts/pick.py"

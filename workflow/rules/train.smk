@@ -26,8 +26,11 @@ rule label:
         data=lambda wildcards: PLAN.data(wildcards.stage, wildcards.cable).model_dump(
             mode="json"
         ),
-        self_training=CONFIG.self_training.model_dump(mode="json", exclude={"data"}),
-        scatter=SCATTER,
+        student=CONFIG.student.model_dump(
+            mode="json", include={"before_s", "after_s", "min_channel_share"}
+        ),
+        pick=CONFIG.pick.model_dump(mode="json"),
+        overlap_s=OVERLAP_S,
     script:
         "../scripts/label.py"
 
@@ -56,13 +59,12 @@ rule train:
         results("benchmarks", "{stage}", "train.tsv")
     conda:
         ENVIRONMENT
-    threads: CONFIG.self_training.processes
+    threads: CONFIG.student.processes
     resources:
-        gpu=GPUS * CONFIG.self_training.processes,
+        gpu=GPUS * CONFIG.student.processes,
         mem_mb=16000,
         runtime=24 * 60,
     params:
-        processes=CONFIG.self_training.processes,
-        train=CONFIG.train.model_dump(mode="json"),
+        student=CONFIG.student.model_dump(mode="json"),
     script:
         "../scripts/train.py"

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from gamma import AssociationConfig
-from phasenet_das.config import ScatterSettings
 from phasenet_das.pipeline.blocks import read_index
 from phasenet_das.pipeline.events import AssociatedBlock, associate_block
 from phasenet_das.pipeline.log import job_log
@@ -17,6 +16,6 @@ if __name__ == "__main__":  # worker processes import this file
             snakemake.input.picks,
             snakemake.input.receivers,
             settings=AssociationConfig(**snakemake.params.association),
-            scatter=ScatterSettings(**snakemake.params.scatter),
+            overlap_s=snakemake.params.overlap_s,
             stations=snakemake.input.stations,
         )

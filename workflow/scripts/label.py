@@ -1,6 +1,6 @@
 """Cut the training windows of a block, with kept and rejected picks."""
 
-from phasenet_das.config import DataSettings, ScatterSettings, SelfTrainingSettings
+from phasenet_das.config import DataSettings, PickSettings, StudentSettings
 from phasenet_das.pipeline.blocks import TRAINING, read_index
 from phasenet_das.pipeline.labels import cut_block
 from phasenet_das.pipeline.log import job_log
@@ -15,6 +15,7 @@ if __name__ == "__main__":  # worker processes import this file
             snakemake.input.events,
             snakemake.output.windows,
             data=DataSettings(**snakemake.params.data),
-            settings=SelfTrainingSettings(**snakemake.params.self_training),
-            scatter=ScatterSettings(**snakemake.params.scatter),
+            settings=StudentSettings(**snakemake.params.student),
+            pick=PickSettings(**snakemake.params.pick),
+            overlap_s=snakemake.params.overlap_s,
         )

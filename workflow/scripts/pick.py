@@ -1,6 +1,6 @@
 """Pick a block of one cable."""
 
-from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings, ScatterSettings
+from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
 from phasenet_das.pipeline.blocks import read_index
 from phasenet_das.pipeline.log import job_log
 from phasenet_das.pipeline.picks import pick_block
@@ -16,5 +16,5 @@ if __name__ == "__main__":  # worker processes import this file
             data=DataSettings(**snakemake.params.data),
             settings=PickSettings(**snakemake.params.pick),
             continuous=ContinuousSettings(**snakemake.params.continuous),
-            scatter=ScatterSettings(**snakemake.params.scatter),
+            overlap_s=snakemake.params.overlap_s,
         )

@@ -1,0 +1,53 @@
+"""Settings of the recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pydantic import Field
+
+from phasenet_das.config.section import NAME, PATH, ConfigSection, unit
+
+
+class DataSettings(ConfigSection):
+    """The recordings, and the facts that their files lack."""
+
+    renamed: ClassVar[Mapping[str, str]] = {
+        "channels": "'channel_range'",
+        "alternatives": "'fallback_inputs'",
+    }
+
+    inputs: tuple[str, ...] = Field(
+        (), description="Files, folders or glob patterns of recordings.", json_schema_extra=PATH
+    )
+    fallback_inputs: tuple[str, ...] = Field(
+        (),
+        description="Recordings to read when none of the inputs exists. 'daspy:example' is the Brady record "
+        "that the package daspy-toolbox carries.",
+        json_schema_extra=PATH,
+    )
+    station_id: str | None = Field(
+        None,
+        min_length=1,
+        description="Name of the cable in all tables; empty for the name that the files give.",
+        pattern=NAME,
+    )
+    start_time: str | None = Field(
+        None,
+        description="Time of the first sample, ISO 8601, UTC unless it names a zone; only for files that "
+        "lack it.",
+    )
+    dt_s: float | None = Field(
+        None, gt=0, description="Sampling interval, for files that lack it.", json_schema_extra=unit("s")
+    )
+    dx_m: float | None = Field(
+        None, gt=0, description="Channel spacing, for files that lack it.", json_schema_extra=unit("m")
+    )
+    unit: str | None = Field(None, description="Unit of the samples, for files that lack it.")
+    first_channel: int | None = Field(
+        None, ge=0, description="Interrogator's number of the first channel, for files that lack it."
+    )
+    channel_range: tuple[int, int] | None = Field(
+        None, description="Range of channel numbers to use, half open: [first, last + 1]."
+    )

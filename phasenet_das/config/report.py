@@ -1,0 +1,32 @@
+"""Settings of the report and the catalog files."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from phasenet_das.config.section import PATH, ConfigSection, unit
+
+
+class ReportSettings(ConfigSection):
+    """The contents of the report and of the catalog files."""
+
+    title: str = Field("", description="Heading of the report; the run's name when empty.")
+    network_code: str = Field(
+        "XX", pattern=r"^[A-Z0-9]{1,8}$", description="FDSN network code in QuakeML and the other exports."
+    )
+    max_picks_per_phase: int = Field(
+        40, ge=1, description="Picks per event, cable and phase kept in the exports, spread along the cable."
+    )
+    bandpass_hz: tuple[float, float] | None = Field(
+        None,
+        description="Band of the waveforms in the figures (not of the picking).",
+        json_schema_extra=unit("Hz"),
+    )
+    max_sections: int = Field(
+        6, ge=0, description="Number of events whose record section is drawn: those with the most picks."
+    )
+    magnitude_scale: str | None = Field(
+        None,
+        description="Scale of `phasenet-das magnitude calibrate` (JSON), by which events get magnitudes.",
+        json_schema_extra=PATH,
+    )
