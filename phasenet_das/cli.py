@@ -259,7 +259,7 @@ def watch(
     data = override(base.data, DataSettings, station_id=station_id)
     settings = override(base.pick, PickSettings, weights=weights, min_score=min_score, device=device)
     cable = station_id or base.data.station_id
-    receivers = load_channel_file(channels, cable) if channels else load_channels(base.channels, cable)
+    receivers = load_channel_file(channels, cable) if channels else load_channels(base.geometry, cable)
 
     def find_events(picks: Any) -> Any:  # noqa: ANN401 - two tables
         try:
@@ -314,7 +314,7 @@ def associate(
     base = base_config(config)
     table = read_pick_tables(picks, station_id)
     cable = station_id or only_station(table) or base.data.station_id
-    fibre = load_channel_file(channels, cable) if channels else load_channels(base.channels, cable)
+    fibre = load_channel_file(channels, cable) if channels else load_channels(base.geometry, cable)
     placed = [found for found in (fibre, load_channel_file(stations, None)) if found is not None]
     receivers = pd.concat(placed, ignore_index=True) if placed else None
     result = associate_picks(table, receivers, base.association, workers=workers)

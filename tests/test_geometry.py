@@ -42,7 +42,7 @@ def test_projected_coordinates_become_longitude_and_latitude(utm_file: str) -> N
 
 
 def test_a_missing_projection_or_column_is_named(utm_file: str) -> None:
-    with pytest.raises(ChannelGeometryError, match=r"channels\.crs"):
+    with pytest.raises(ChannelGeometryError, match=r"geometry\.crs"):
         load_channels(GeometrySettings(path=utm_file, columns=COLUMNS, skip_rows=1), "B")
     wrong = {**COLUMNS, "channel_index": "Chanel"}
     with pytest.raises(ChannelGeometryError, match="Did you mean 'Channel'"):

@@ -34,8 +34,8 @@ def train_student(settings: StudentSettings, windows: Sequence[str | Path], fold
     filled = [str(path) for path in sorted(map(str, windows)) if any(Path(path).glob("*.h5"))]
     if not filled and not settings.data.windows:
         raise ConfigError(
-            "no training window: association kept no event. Look at the picks and at association.json; "
-            "a lower teacher.min_score may help, or velocities and distances of association that suit the site."
+            "no training window: association kept no event. Look at the picks and at association.json. "
+            "A lower teacher.min_score may help, or velocities and distances of association that fit the site."
         )
     data = settings.data.model_copy(update={"windows": (*settings.data.windows, *filled)})
     chosen = settings.model_copy(update={"data": data, "output": str(folder), "recordings": {}})
