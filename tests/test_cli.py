@@ -115,9 +115,9 @@ def test_info_of_a_folder_ends_with_the_continuous_view(run: Run, workplace: Pat
     (tmp_path / "record.h5").write_bytes((workplace / "record.h5").read_bytes())
     answer = run("info", str(tmp_path), cwd=tmp_path)
     assert answer.returncode == 0, answer.stderr
-    summary = answer.stdout[answer.stdout.index("continuous:") :]
-    assert "2 segment(s) of 1 cable(s)" in summary
-    assert "C: 2 segment(s), 21 s from 2024-01-01T00:00:00" in summary
+    summary = answer.stdout[answer.stdout.index("archive:") :]
+    assert "2 recording(s) of 1 cable(s)" in summary
+    assert "C: 2 recording(s), 21 s from 2024-01-01T00:00:00" in summary
     assert "1 gap(s) of 10 s in all" in summary
 
 

@@ -35,7 +35,7 @@ def train_student(settings: StudentSettings, windows: Sequence[str | Path], fold
     if not filled and not settings.data.windows:
         raise ConfigError(
             "no training window: association kept no event. Look at the picks and at association.json. "
-            "A lower teacher.min_score may help, or velocities and distances of association that fit the site."
+            "A lower teacher.min_score may help, or velocities and distances of association that fit."
         )
     data = settings.data.model_copy(update={"windows": (*settings.data.windows, *filled)})
     chosen = settings.model_copy(update={"data": data, "output": str(folder), "recordings": {}})
