@@ -359,6 +359,7 @@ def export(
         export_differential_times,
         export_stations,
     )
+    from phasenet_das.evaluate import CorrelationWindow, compare_differential_times
     from phasenet_das.io.inputs import find_recordings
     from phasenet_das.tables import read_events, read_metadata, read_picks
     from phasenet_das.tables.channels import load_channel_file, only_station
@@ -381,8 +382,10 @@ def export(
         export_stations(placed, stations, format_.removesuffix("-dtcc"), network)
     chosen: dict[str, Any] = {"max_picks_per_phase": max_picks_per_phase, "network": network}
     if format_ == "hypodd-dtcc":
-        sources = find_recordings(waveforms or [])
-        export_differential_times(sources, events, picks, output, placed, bandpass_hz=bandpass, **chosen)
+        pairs = compare_differential_times(
+            find_recordings(waveforms or []), picks, CorrelationWindow(band_hz=bandpass), between="events"
+        )
+        export_differential_times(pairs, events, output, placed, **chosen)
         typer.echo(f"differential times -> {output}")
         return
     facts = read_metadata(folder / "events.parquet")

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from phasenet_das.catalog.catalog_csv import write_catalog_csv
-from phasenet_das.catalog.obspy_events import write_quakeml
+from phasenet_das.catalog.export.catalog_csv import write_catalog_csv
+from phasenet_das.catalog.export.common import prepare_catalog
+from phasenet_das.catalog.export.quakeml import write_quakeml
 from phasenet_das.config import ReportSettings
 from phasenet_das.errors import ChannelGeometryError
 from phasenet_das.tables import EVENT_COLUMNS, PICK_COLUMNS, atomic_path, conform, write_table
@@ -222,19 +223,16 @@ def write_catalog(
     pathlib.Path
         The folder.
     """
-    folder, choice, facts = Path(folder), settings or ReportSettings(), dict(metadata or {})
+    folder, choice = Path(folder), settings or ReportSettings()
     folder.mkdir(parents=True, exist_ok=True)
-    write_catalog_csv(events, folder / "catalog.csv", facts)
-    write_quakeml(
+    prepared = prepare_catalog(
         events,
         picks,
-        folder / "catalog.xml",
         channels,
         max_picks_per_phase=choice.max_picks_per_phase,
         network=choice.network_code,
-        method_id=facts.get("weights_id"),
-        creation_info={"agency_id": "phasenet-das", "version": str(facts.get("version", ""))}
-        if facts
-        else None,
+        metadata=metadata,
     )
+    write_catalog_csv(prepared, folder / "catalog.csv")
+    write_quakeml(prepared, folder / "catalog.xml")
     return folder

@@ -1,18 +1,17 @@
-"""The catalog as ObsPy objects, and as QuakeML."""
+"""The catalog as ObsPy objects."""
 
 from __future__ import annotations
 
 import math
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from phasenet_das.catalog.prepare import events_with_picks
+from phasenet_das.catalog.export.common import PreparedCatalog, prepare_catalog
+from phasenet_das.catalog.export.thinning import MAX_PICKS_PER_PHASE
 from phasenet_das.catalog.quality import describe_event, explain_flags, located
-from phasenet_das.tables import atomic_path
 from phasenet_das.text import coordinates, records
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def to_obspy(
     picks: pd.DataFrame,
     channels: pd.DataFrame | None = None,
     *,
-    max_picks_per_phase: int = 50,
+    max_picks_per_phase: int = MAX_PICKS_PER_PHASE,
     network: str = "XX",
     method_id: str | None = None,
     creation_info: Mapping[str, Any] | None = None,
@@ -74,7 +73,7 @@ def to_obspy(
     max_picks_per_phase : int, optional
         Most picks to keep for an event and phase on one cable.
     network : str, optional
-        Network code of the cables (see :func:`phasenet_das.catalog.station_codes`).
+        Network code of the cables (see :func:`phasenet_das.tables.station_codes`).
     method_id : str, optional
         What made the picks, such as the name of the weights.
     creation_info : mapping, optional
@@ -94,61 +93,23 @@ def to_obspy(
     ChannelGeometryError
         A receiver has no station code.
     """
+    prepared = prepare_catalog(
+        events, picks, channels, max_picks_per_phase=max_picks_per_phase, network=network
+    )
+    return obspy_catalog(prepared, method_id=method_id, creation_info=creation_info)
+
+
+def obspy_catalog(
+    catalog: PreparedCatalog, *, method_id: str | None = None, creation_info: Mapping[str, Any] | None = None
+) -> Catalog:
+    """Make the ObsPy catalog of prepared tables."""
     from obspy.core.event import Catalog
 
-    total = picks["event_index"].value_counts()
+    total = catalog.all_picks["event_index"].value_counts()
     info = _creation_info(creation_info)
     method = None if method_id is None else _resource_id("method", method_id)
-    made = [
-        _event(row, own, method, info, total)
-        for row, own in events_with_picks(events, picks, channels, max_picks_per_phase, network)
-    ]
+    made = [_event(row, own, method, info, total) for row, own in catalog.events_with_picks()]
     return Catalog(events=made, resource_id=_resource_id("catalog"), creation_info=info)
-
-
-def write_quakeml(
-    events: pd.DataFrame,
-    picks: pd.DataFrame,
-    path: str | Path,
-    channels: pd.DataFrame | None = None,
-    *,
-    max_picks_per_phase: int = 50,
-    network: str = "XX",
-    method_id: str | None = None,
-    creation_info: Mapping[str, Any] | None = None,
-) -> Path:
-    """Write the catalog as QuakeML 1.2, whole or not at all, checked against the schema.
-
-    Parameters
-    ----------
-    events, picks, channels, max_picks_per_phase, network, method_id, creation_info
-        As in :func:`to_obspy`.
-    path : str or pathlib.Path
-        The file to write.
-
-    Returns
-    -------
-    pathlib.Path
-        The file written; equal arguments give equal bytes.
-
-    Raises
-    ------
-    ConfigError, TableError, ChannelGeometryError
-        As in :func:`to_obspy`.
-    """
-    catalog = to_obspy(
-        events,
-        picks,
-        channels,
-        max_picks_per_phase=max_picks_per_phase,
-        network=network,
-        method_id=method_id,
-        creation_info=creation_info,
-    )
-    path = Path(path)
-    with atomic_path(path) as temporary:
-        catalog.write(str(temporary), format="QUAKEML", validate=True)
-    return path
 
 
 def _event(

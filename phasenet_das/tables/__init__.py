@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from phasenet_das._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from phasenet_das.tables.codes import station_codes
     from phasenet_das.tables.columns import (
         CHANNEL_COLUMNS,
         COVERAGE_COLUMNS,
@@ -30,6 +31,19 @@ if TYPE_CHECKING:
         write_sidecar,
         write_table,
     )
+    from phasenet_das.tables.formats import (
+        from_gamma,
+        from_obspy_picks,
+        from_pyocto,
+        from_quakeflow,
+        from_seisbench,
+        gamma_stations,
+        to_gamma,
+        to_obspy_picks,
+        to_pyocto,
+        to_quakeflow,
+        to_seisbench,
+    )
     from phasenet_das.tables.ids import make_pick_ids
 
 __all__ = [
@@ -42,6 +56,12 @@ __all__ = [
     "check_table_name",
     "conform",
     "empty_picks",
+    "from_gamma",
+    "from_obspy_picks",
+    "from_pyocto",
+    "from_quakeflow",
+    "from_seisbench",
+    "gamma_stations",
     "make_pick_ids",
     "read_channels",
     "read_coverage",
@@ -49,7 +69,13 @@ __all__ = [
     "read_metadata",
     "read_pick_tables",
     "read_picks",
+    "station_codes",
     "to_arrow",
+    "to_gamma",
+    "to_obspy_picks",
+    "to_pyocto",
+    "to_quakeflow",
+    "to_seisbench",
     "write_channels",
     "write_sidecar",
     "write_table",
@@ -67,6 +93,12 @@ __getattr__ = lazy_names(
         "check_table_name": ".files",
         "conform": ".columns",
         "empty_picks": ".columns",
+        "from_gamma": ".formats",
+        "from_obspy_picks": ".formats",
+        "from_pyocto": ".formats",
+        "from_quakeflow": ".formats",
+        "from_seisbench": ".formats",
+        "gamma_stations": ".formats",
         "make_pick_ids": ".ids",
         "read_channels": ".files",
         "read_coverage": ".files",
@@ -74,7 +106,13 @@ __getattr__ = lazy_names(
         "read_metadata": ".files",
         "read_pick_tables": ".files",
         "read_picks": ".files",
+        "station_codes": ".codes",
         "to_arrow": ".files",
+        "to_gamma": ".formats",
+        "to_obspy_picks": ".formats",
+        "to_pyocto": ".formats",
+        "to_quakeflow": ".formats",
+        "to_seisbench": ".formats",
         "write_channels": ".files",
         "write_sidecar": ".files",
         "write_table": ".files",

@@ -154,7 +154,7 @@ def _dialect_hint(found: list[str]) -> str:
     for names, package, reader in _DIALECTS:
         if names <= set(found):
             return (
-                f"The columns are those of {package}: take the table with phasenet_das.catalog.{reader} and "
+                f"The columns are those of {package}: take the table with phasenet_das.tables.{reader} and "
                 "write it with phasenet_das.write_table."
             )
     return ""
@@ -170,7 +170,7 @@ def to_times(column: pd.Series) -> pd.Series:
         raise ValueError(
             f"{_where(column, number)}, {_WANTED_TIME} A number does not say what it counts: make "
             f"seconds since 1970 times with pandas.to_datetime(table['{column.name}'], unit='s', utc=True); "
-            "phasenet_das.catalog.from_pyocto takes the picks of PyOcto."
+            "phasenet_das.tables.from_pyocto takes the picks of PyOcto."
         )
     try:
         return pd.to_datetime(column.astype("object"), utc=True, format="ISO8601").dt.as_unit("ns")

@@ -2,7 +2,7 @@
 
 Those packages know stations, not channels of a cable. On the way out each receiver becomes
 ``NETWORK.STATION[.LOCATION]`` with the code that all exports share
-(:func:`phasenet_das.catalog.station_codes`); on the way back, the channel table says which channel a code
+(:func:`phasenet_das.tables.station_codes`); on the way back, the channel table says which channel a code
 stands for.
 """
 
@@ -16,10 +16,10 @@ import pandas as pd
 
 from gamma import dialects
 from gamma.errors import nearest_name
-from phasenet_das.catalog.codes import station_codes
-from phasenet_das.catalog.prepare import place_stations
 from phasenet_das.errors import ChannelGeometryError, TableError
-from phasenet_das.tables import PICK_COLUMNS, conform, make_pick_ids
+from phasenet_das.tables.codes import place_stations, station_codes
+from phasenet_das.tables.columns import PICK_COLUMNS, conform
+from phasenet_das.tables.ids import make_pick_ids
 
 _QUAKEFLOW_TIME = "%Y-%m-%dT%H:%M:%S.%f"
 _OPTIONAL = {

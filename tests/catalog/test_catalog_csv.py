@@ -5,9 +5,13 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from phasenet_das.catalog import write_catalog_csv
+from phasenet_das.catalog import export_catalog
 from phasenet_das.errors import TableError
-from phasenet_das.tables import read_events, read_metadata
+from phasenet_das.tables import empty_picks, read_events, read_metadata
+
+
+def write_catalog_csv(events, path, metadata=None):
+    return export_catalog(events, empty_picks(), path, "csv", metadata=metadata).path
 
 
 def test_the_table_comes_back(events, tmp_path):

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from phasenet_das import catalog
-from phasenet_das.catalog import EXPORT_FORMATS, export_catalog, export_stations
+from phasenet_das.catalog import EXPORT_FORMATS, export_catalog, export_differential_times, export_stations
 from phasenet_das.errors import ChannelGeometryError, ConfigError, DataFormatError, TableError
+from phasenet_das.tables import station_codes
 
 MOST = 6
 
@@ -22,7 +23,7 @@ def exported(events, picks, channels, path, name):
 
 def expected_arrivals(events, picks, channels, held):
     """Station code, phase and time of every pick that should be in the file, by event."""
-    codes = catalog.station_codes(channels).set_index(["station_id", "channel_index"])["station_code"]
+    codes = station_codes(channels).set_index(["station_id", "channel_index"])["station_code"]
     kept = catalog.thin_picks(picks, MOST)
     return {
         number: {
@@ -236,7 +237,7 @@ def test_stations_have_the_codes_of_the_picks(events, picks, channels, tmp_path,
     path = export_stations(channels, tmp_path / "stations", name)
     place = 1 if name == "nonlinloc" else 0
     written = {line.split()[place] for line in path.read_text().splitlines()}
-    codes = catalog.station_codes(channels)["station_code"]
+    codes = station_codes(channels)["station_code"]
     assert written == set(codes)
     text = exported(events, picks, channels, tmp_path / "catalog", name).path.read_text()
     in_file = {code for code in codes if f"{code} " in text or f"{code}XX" in text}
@@ -278,7 +279,7 @@ def _pairs(correlation: float = 0.9) -> pd.DataFrame:
 def _dtcc(pairs, events, channels, tmp_path):
     times = pd.to_datetime(["2020-01-01T00:00:10Z", "2020-01-01T00:01:10Z"])
     located = events.assign(longitude=-117.5, latitude=35.7, depth_km=8.0, time=times)
-    return catalog.write_hypodd_dtcc(pairs, located, tmp_path / "dt.cc", channels, max_picks_per_phase=MOST)
+    return export_differential_times(pairs, located, tmp_path / "dt.cc", channels, max_picks_per_phase=MOST)
 
 
 def test_differential_times_are_those_of_travel_times(events, channels, tmp_path):
@@ -288,13 +289,13 @@ def test_differential_times_are_those_of_travel_times(events, channels, tmp_path
     assert len(lines) == MOST
     for line in lines:
         code, dt, weight, phase = line.split()
-        assert code in set(catalog.station_codes(channels)["station_code"])
+        assert code in set(station_codes(channels)["station_code"])
         assert (float(dt), float(weight), phase) == (pytest.approx(-0.02), pytest.approx(0.81), "P")
 
 
 def test_opposite_polarity_and_unlocated_events_are_no_differential_times(events, channels, tmp_path):
     assert _dtcc(_pairs(-0.9), events, channels, tmp_path).read_text() == ""
-    path = catalog.write_hypodd_dtcc(_pairs(), events, tmp_path / "dt.cc", channels)
+    path = export_differential_times(_pairs(), events, tmp_path / "dt.cc", channels)
     assert path.read_text() == ""
 
 

@@ -4,62 +4,33 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from phasenet_das.catalog.prepare import prepare_events
+from phasenet_das.catalog.export.common import PreparedCatalog
 from phasenet_das.catalog.quality import describe_event, located
-from phasenet_das.tables import CHANNEL_COLUMNS, atomic_path, conform
+from phasenet_das.tables import atomic_path
 from phasenet_das.text import records
 
 _POSITION = ("longitude", "latitude")
 
 
-def write_geojson(
-    events: pd.DataFrame,
-    path: str | Path,
-    channels: pd.DataFrame | None = None,
-    metadata: Mapping[str, Any] | None = None,
-) -> Path:
-    """Write a catalog as a GeoJSON feature collection.
+def write_geojson(catalog: PreparedCatalog, path: Path) -> Path:
+    """Write a feature collection: a point for each event, a line for each cable.
 
-    Each event is a point with all its columns as properties, depth among them (``depth_km``); an event
-    without coordinates has no geometry, as the format allows, and keeps its time and distance. Each cable is
-    a line.
-
-    Parameters
-    ----------
-    events : pandas.DataFrame
-        Event table; further columns are kept.
-    path : str or pathlib.Path
-        The file to write.
-    channels : pandas.DataFrame, optional
-        Channel table.
-    metadata : mapping, optional
-        Provenance, written as a member of the collection.
-
-    Returns
-    -------
-    pathlib.Path
-        The file written. Unknown numbers are null, times ISO 8601.
-
-    Raises
-    ------
-    TableError
-        A column is missing or a value does not fit.
+    An event without coordinates has no geometry, as the format allows. Unknown numbers are null.
     """
-    features = [_event(row) for row in records(prepare_events(events))]
-    if channels is not None:
-        features += _receivers(conform(channels, CHANNEL_COLUMNS, "channels"))
+    features = [_event(row) for row in records(catalog.events)]
+    if catalog.channels is not None:
+        features += _receivers(catalog.channels)
     collection: dict[str, Any] = {"type": "FeatureCollection", "features": features}
-    if metadata:
-        collection["metadata"] = dict(metadata)
+    if catalog.metadata:
+        collection["metadata"] = dict(catalog.metadata)
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(collection, indent=1, allow_nan=False, default=str) + "\n")
-    return Path(path)
+    return path
 
 
 def _event(row: dict[str, Any]) -> dict[str, Any]:

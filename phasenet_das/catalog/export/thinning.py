@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import pandas as pd
 
+from phasenet_das.config import ReportSettings
 from phasenet_das.errors import ConfigError
 
+MAX_PICKS_PER_PHASE: Final = ReportSettings().max_picks_per_phase
 _GROUP = ["event_index", "station_id", "phase_type"]
 
 
-def thin_picks(picks: pd.DataFrame, max_picks_per_phase: int = 50) -> pd.DataFrame:
+def thin_picks(picks: pd.DataFrame, max_picks_per_phase: int = MAX_PICKS_PER_PHASE) -> pd.DataFrame:
     """Keep a few well-spread picks of each event, cable and phase.
 
     The channels of an event between its first and last pick on a cable are cut into

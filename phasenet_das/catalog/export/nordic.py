@@ -6,15 +6,15 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import pandas as pd
-
-from phasenet_das.catalog.obspy_events import to_obspy
+from phasenet_das.catalog.export.common import PreparedCatalog
+from phasenet_das.catalog.obspy_events import obspy_catalog
 from phasenet_das.tables import atomic_path
 
 if TYPE_CHECKING:
     from obspy import UTCDateTime
 
 
+EPICENTRE: Final = ("longitude", "latitude")
 _MAGNITUDE_TYPES: Final = frozenset({"ML", "Mc", "mb", "mB", "Ms", "MS", "Mw", "MW", "MbLg"})
 _KIND: Final = 79  # where a line says what it holds
 # ObsPy stamps the present time into the line of the event's number; equal catalogs give equal files.
@@ -23,56 +23,23 @@ _STAMP: Final = re.compile(
 )
 
 
-def write_nordic(
-    events: pd.DataFrame,
-    picks: pd.DataFrame,
-    path: str | Path,
-    channels: pd.DataFrame | None = None,
-    *,
-    max_picks_per_phase: int = 50,
-    network: str = "XX",
-) -> Path:
+def write_nordic(catalog: PreparedCatalog, path: Path) -> Path:
     """Write located events and their picks as a Nordic file of SEISAN 12 and later.
 
-    The newer of the two formats is written, which holds network codes, five-letter station codes and
-    milliseconds.
-
-    Parameters
-    ----------
-    events, picks : pandas.DataFrame
-        Event table, and picks with their ``event_index``; events without coordinates are not written.
-    path : str or pathlib.Path
-        The file to write.
-    channels : pandas.DataFrame, optional
-        Channel table; with it distances and azimuths are written.
-    max_picks_per_phase : int, optional
-        Most picks to keep for an event and phase on one cable.
-    network : str, optional
-        Network code.
-
-    Returns
-    -------
-    pathlib.Path
-        The file written. A magnitude without ``magnitude_type``, or of one that the format does not know, is
-        left out.
-
-    Raises
-    ------
-    ConfigError, TableError, ChannelGeometryError
-        As in :func:`phasenet_das.catalog.to_obspy`.
+    The newer of the two formats holds network codes, five-letter station codes and milliseconds. A magnitude
+    without ``magnitude_type``, or of one that the format does not know, is left out.
     """
-    catalog = to_obspy(events, picks, channels, max_picks_per_phase=max_picks_per_phase, network=network)
-    catalog.events = [event for event in catalog if event.origins]
-    for event in catalog:
+    made = obspy_catalog(catalog)
+    for event in made:
         for one in (event.origins[0], *event.picks):
             one.time = _to_milliseconds(one.time)
         event.magnitudes = [one for one in event.magnitudes if one.magnitude_type in _MAGNITUDE_TYPES]
     with atomic_path(path) as temporary:
-        if len(catalog):
-            catalog.write(str(temporary), format="NORDIC", nordic_format="NEW", high_accuracy=True)
-            text = _with_seconds(temporary.read_text(), [event.origins[0].time for event in catalog])
+        if len(made):
+            made.write(str(temporary), format="NORDIC", nordic_format="NEW", high_accuracy=True)
+            text = _with_seconds(temporary.read_text(), [event.origins[0].time for event in made])
             temporary.write_text(_STAMP.sub(r"\1-\2-\3 \4:\5", text))
-    return Path(path)
+    return path
 
 
 def _to_milliseconds(time: UTCDateTime) -> UTCDateTime:

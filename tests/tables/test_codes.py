@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from phasenet_das.catalog import station_codes
 from phasenet_das.errors import ChannelGeometryError
+from phasenet_das.tables import station_codes
 
 receiver = st.tuples(st.sampled_from(["A", "B cable", "ç"]), st.integers(0, 1_249_055))
 

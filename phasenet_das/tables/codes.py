@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from phasenet_das.errors import ChannelGeometryError
+from phasenet_das.tables.columns import CHANNEL_COLUMNS, conform
 
 _CABLE_LETTERS = "DEFGHIJKLMNOPQRSTUVWXYZABC"
 _DIGITS = np.array(list("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
@@ -133,3 +134,17 @@ def _channel_part(channel_index: pd.Series | np.ndarray) -> np.ndarray:
     for digit in (second, third, fourth):
         code = np.char.add(code, _DIGITS[digit])
     return code
+
+
+def place_stations(channels: pd.DataFrame, network: str = "XX") -> pd.DataFrame:
+    """Give every placed receiver its station code, for station files."""
+    channels = conform(channels, CHANNEL_COLUMNS, "channels")
+    receiver = ["station_id", "channel_index"]
+    placed = channels.merge(station_codes(channels, network), on=receiver, how="left")
+    placed = placed[placed[["longitude", "latitude", "elevation_m"]].notna().all(axis=1)]
+    if placed.empty:
+        raise ChannelGeometryError(
+            "no channel has longitude, latitude and elevation_m, which a station file is made of. Fill them "
+            "in the channel table."
+        )
+    return placed.sort_values("station_code", ignore_index=True)

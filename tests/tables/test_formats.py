@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from phasenet_das import catalog
+from phasenet_das import tables
 from phasenet_das.errors import ChannelGeometryError, TableError
 from phasenet_das.tables import PICK_COLUMNS
 
@@ -23,31 +23,31 @@ def same_picks(found: pd.DataFrame, picks: pd.DataFrame, *, within_ns: int, scor
 
 
 def test_quakeflow_there_and_back(picks):
-    table = catalog.to_quakeflow(picks)
+    table = tables.to_quakeflow(picks)
     assert table["phase_time"].iloc[0].count(":") == 2
-    found = catalog.from_quakeflow(table)
+    found = tables.from_quakeflow(table)
     same_picks(found, picks, within_ns=500)
     np.testing.assert_array_equal(found["event_index"], picks["event_index"])
 
 
 def test_phasenet_das_picks_of_one_cable_are_named_by_the_caller(picks):
-    bare = catalog.to_quakeflow(picks)[["channel_index", "phase_time", "phase_score", "phase_type"]]
+    bare = tables.to_quakeflow(picks)[["channel_index", "phase_time", "phase_score", "phase_type"]]
     with pytest.raises(TableError, match="station_id="):
-        catalog.from_quakeflow(bare)
-    assert set(catalog.from_quakeflow(bare, "CABLE")["station_id"]) == {"CABLE"}
+        tables.from_quakeflow(bare)
+    assert set(tables.from_quakeflow(bare, "CABLE")["station_id"]) == {"CABLE"}
 
 
 def test_gamma_there_and_back(picks, channels):
-    table = catalog.to_gamma(picks, channels)
+    table = tables.to_gamma(picks, channels)
     assert list(table.columns) == ["id", "timestamp", "type", "prob", "amp"]
     assert set(table["type"]) == {"p", "s"}
     assert {"XX.D2000", "CI.CCC"} <= set(table["id"])
-    same_picks(catalog.from_gamma(table, channels), picks, within_ns=500)
+    same_picks(tables.from_gamma(table, channels), picks, within_ns=500)
 
 
 def test_gamma_stations_are_where_the_channels_are(picks, channels):
-    stations = catalog.gamma_stations(channels).set_index("id")
-    assert set(catalog.to_gamma(picks, channels)["id"]) <= set(stations.index)
+    stations = tables.gamma_stations(channels).set_index("id")
+    assert set(tables.to_gamma(picks, channels)["id"]) <= set(stations.index)
     assert (stations["z(km)"] == -0.6).all()
     along = stations.loc["XX.D2199", "x(km)"] - stations.loc["XX.D2000", "x(km)"]
     assert along == pytest.approx(199e-4 * 111.32 * np.cos(np.deg2rad(35.5)), rel=2e-3)
@@ -55,7 +55,7 @@ def test_gamma_stations_are_where_the_channels_are(picks, channels):
 
 def test_gamma_stations_on_both_sides_of_the_date_line_are_neighbours(channels):
     around = channels.assign(longitude=np.where(channels.index % 2, 179.99, -179.99))
-    assert catalog.gamma_stations(around)["x(km)"].abs().max() < 3
+    assert tables.gamma_stations(around)["x(km)"].abs().max() < 3
 
 
 def test_the_associator_takes_gamma_tables(picks, channels):
@@ -69,32 +69,32 @@ def test_the_associator_takes_gamma_tables(picks, channels):
     some = picks[picks["channel_index"] % 10 == 0]
     config["min_picks_per_eq"] = 20
     events, assignments = association(
-        catalog.to_gamma(some, channels), catalog.gamma_stations(channels), config
+        tables.to_gamma(some, channels), tables.gamma_stations(channels), config
     )
     assert len(events) == 2
     assert len(assignments) >= 60
 
 
 def test_pyocto_there_and_back(picks, channels):
-    table = catalog.to_pyocto(picks, channels)
+    table = tables.to_pyocto(picks, channels)
     assert {"station", "phase", "time"} <= set(table.columns)
-    same_picks(catalog.from_pyocto(table, channels), picks, within_ns=1000)
+    same_picks(tables.from_pyocto(table, channels), picks, within_ns=1000)
 
 
 def test_obspy_there_and_back(picks, channels):
-    made = catalog.to_obspy_picks(picks, channels)
+    made = tables.to_obspy_picks(picks, channels)
     assert {one.waveform_id.get_seed_string() for one in made} >= {"XX.D2000..", "CI.CCC.."}
     assert [one.phase_hint for one in made] == picks["phase_type"].tolist()
     assert [one.time.ns for one in made] == picks["phase_time"].astype("int64").tolist()
-    found = catalog.from_obspy_picks(made, channels)
+    found = tables.from_obspy_picks(made, channels)
     same_picks(found, picks, within_ns=0, score=False)
 
 
 def test_seisbench_there_and_back(picks, channels):
     pytest.importorskip("seisbench")
     few = picks.iloc[::40]
-    made = catalog.to_seisbench(few, channels)
-    found = catalog.from_seisbench(made, channels)
+    made = tables.to_seisbench(few, channels)
+    found = tables.from_seisbench(made, channels)
     order = [(row.trace_id, row.peak_time.ns) for row in made]
     assert len(found) == len(few) == len(order)
     key = [*WHO, "phase_time"]
@@ -103,6 +103,6 @@ def test_seisbench_there_and_back(picks, channels):
 
 
 def test_a_code_that_the_channels_do_not_have_is_an_error(picks, channels):
-    table = catalog.to_gamma(picks, channels)
+    table = tables.to_gamma(picks, channels)
     with pytest.raises(ChannelGeometryError, match="network code"):
-        catalog.from_gamma(table, channels, network="YY")
+        tables.from_gamma(table, channels, network="YY")

@@ -16,10 +16,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from phasenet_das.catalog.prepare import events_with_picks, place_stations
+from phasenet_das.catalog.export.common import PreparedCatalog, write_lines
 from phasenet_das.catalog.quality import located
 from phasenet_das.errors import ChannelGeometryError, DataFormatError
-from phasenet_das.tables import atomic_path
 from phasenet_das.text import records
 
 _SUMMARY_LENGTH, _STATION_LENGTH, _ID_END = 164, 120, 146
@@ -48,53 +47,18 @@ class _Line:
         return "".join(self._cells).rstrip()
 
 
-def write_hypoinverse(
-    events: pd.DataFrame,
-    picks: pd.DataFrame,
-    path: str | Path,
-    channels: pd.DataFrame | None = None,
-    *,
-    max_picks_per_phase: int = 50,
-    network: str = "XX",
-) -> Path:
+def write_hypoinverse(catalog: PreparedCatalog, path: Path) -> Path:
     """Write events and their picks as an archive file of HYPOINVERSE-2000.
 
     Weight codes follow the score of the pick: 0 (full) from 0.8, 1 from 0.6, 2 from 0.4, else 3. The number
     of an event is its ``event_index`` plus one. An event without coordinates has a blank trial hypocentre,
     which makes the program begin near the earliest station.
-
-    Parameters
-    ----------
-    events, picks : pandas.DataFrame
-        Event table, and picks with their ``event_index``.
-    path : str or pathlib.Path
-        The file to write.
-    channels : pandas.DataFrame, optional
-        Channel table; with it distances and azimuths of stations are written.
-    max_picks_per_phase : int, optional
-        Most picks to keep for an event and phase on one cable.
-    network : str, optional
-        Network code, at most two characters.
-
-    Returns
-    -------
-    pathlib.Path
-        The file written.
-
-    Raises
-    ------
-    ChannelGeometryError
-        A network code is longer than the two characters of the format.
-    ConfigError, TableError
-        As in :func:`phasenet_das.catalog.to_obspy`.
     """
     lines: list[str] = []
-    for event, own in events_with_picks(events, picks, channels, max_picks_per_phase, network):
+    for event, own in catalog.events_with_picks():
         _check_networks(own["network_code"])
         lines += [_summary(event), *_stations(event, own), _terminator(event)]
-    with atomic_path(path) as temporary:
-        temporary.write_text("".join(line + "\n" for line in lines))
-    return Path(path)
+    return write_lines(lines, path)
 
 
 def _check_networks(codes: pd.Series) -> None:
@@ -195,34 +159,10 @@ def _terminator(event: dict[str, Any]) -> str:
     return str(line)
 
 
-def write_hypoinverse_stations(channels: pd.DataFrame, path: str | Path, network: str = "XX") -> Path:
-    """Write the receivers as a station file of HYPOINVERSE-2000.
-
-    Parameters
-    ----------
-    channels : pandas.DataFrame
-        Channel table; receivers without coordinates are left out.
-    path : str or pathlib.Path
-        The file to write: site code, network, component, latitude and longitude in degrees and minutes,
-        elevation in m.
-    network : str, optional
-        Network code, at most two characters.
-
-    Returns
-    -------
-    pathlib.Path
-        The file written.
-
-    Raises
-    ------
-    ChannelGeometryError
-        No receiver has coordinates, or the network code is too long.
-    """
-    placed = place_stations(channels, network)
+def write_hypoinverse_stations(placed: pd.DataFrame, path: Path) -> Path:
+    """Write placed stations: site code, network, component, degrees and minutes, elevation in m."""
     _check_networks(placed["network_code"])
-    with atomic_path(path) as temporary:
-        temporary.write_text("".join(_place(row) + "\n" for row in records(placed)))
-    return Path(path)
+    return write_lines([_place(row) for row in records(placed)], path)
 
 
 def _place(row: dict[str, Any]) -> str:

@@ -12,9 +12,8 @@ from typing import Any
 
 import pandas as pd
 
-from phasenet_das.catalog.prepare import events_with_picks, place_stations
+from phasenet_das.catalog.export.common import PreparedCatalog, write_lines
 from phasenet_das.errors import DataFormatError
-from phasenet_das.tables import atomic_path
 from phasenet_das.text import records
 
 _FIELDS = 14
@@ -22,49 +21,16 @@ _FIELDS = 14
 _UNKNOWN_ERROR_S = 1.0
 
 
-def write_nonlinloc(
-    events: pd.DataFrame,
-    picks: pd.DataFrame,
-    path: str | Path,
-    channels: pd.DataFrame | None = None,
-    *,
-    max_picks_per_phase: int = 50,
-    network: str = "XX",
-) -> Path:
-    """Write the picks of events as NonLinLoc observations.
+def write_nonlinloc(catalog: PreparedCatalog, path: Path) -> Path:
+    """Write the picks of events as NonLinLoc observations, times to 0.1 ms.
 
-    Parameters
-    ----------
-    events, picks : pandas.DataFrame
-        Event table, and picks with their ``event_index``; times are written to 0.1 ms.
-    path : str or pathlib.Path
-        The file to write.
-    channels : pandas.DataFrame, optional
-        Channel table, so that station codes do not depend on which channels have picks.
-    max_picks_per_phase : int, optional
-        Most picks to keep for an event and phase on one cable.
-    network : str, optional
-        Network code; NonLinLoc itself knows only the station code.
-
-    Returns
-    -------
-    pathlib.Path
-        The file written. The error is that of the pick (see
-        :func:`phasenet_das.catalog.prepare.prepare_picks`), or 1 s where none is known.
-
-    Raises
-    ------
-    ConfigError, TableError, ChannelGeometryError
-        As in :func:`phasenet_das.catalog.to_obspy`.
+    The error is that of the pick, or 1 s where none is known.
     """
-    blocks = [
-        [f"PUBLIC_ID {event['event_id']}", *map(_line, records(own))]
-        for event, own in events_with_picks(events, picks, channels, max_picks_per_phase, network)
-        if len(own)
-    ]
-    with atomic_path(path) as temporary:
-        temporary.write_text("\n\n".join("\n".join(block) for block in blocks) + "\n\n")
-    return Path(path)
+    lines: list[str] = []
+    for event, own in catalog.events_with_picks():
+        if len(own):
+            lines += [f"PUBLIC_ID {event['event_id']}", *map(_line, records(own)), ""]
+    return write_lines(lines or ["", ""], path)
 
 
 def _line(pick: dict[str, Any]) -> str:
@@ -77,36 +43,14 @@ def _line(pick: dict[str, Any]) -> str:
     )
 
 
-def write_nonlinloc_stations(channels: pd.DataFrame, path: str | Path, network: str = "XX") -> Path:
-    """Write the receivers as ``GTSRCE`` statements, to be included in NonLinLoc's control file.
-
-    Parameters
-    ----------
-    channels : pandas.DataFrame
-        Channel table; receivers without coordinates are left out.
-    path : str or pathlib.Path
-        The file to write.
-    network : str, optional
-        Network code, which decides nothing but conflicts of names.
-
-    Returns
-    -------
-    pathlib.Path
-        The file written: station, ``LATLON``, latitude, longitude (degrees), depth 0, elevation (km).
-
-    Raises
-    ------
-    ChannelGeometryError
-        No receiver has coordinates.
-    """
+def write_nonlinloc_stations(placed: pd.DataFrame, path: Path) -> Path:
+    """Write placed stations as ``GTSRCE`` statements: ``LATLON``, degrees, depth 0, elevation in km."""
     lines = [
         f"GTSRCE {row['station_code']} LATLON {row['latitude']:.6f} {row['longitude']:.6f} 0.0 "
         f"{row['elevation_m'] / 1000:.4f}"
-        for row in records(place_stations(channels, network))
+        for row in records(placed)
     ]
-    with atomic_path(path) as temporary:
-        temporary.write_text("\n".join(lines) + "\n")
-    return Path(path)
+    return write_lines(lines, path)
 
 
 def read_nonlinloc(path: str | Path) -> pd.DataFrame:
