@@ -253,13 +253,13 @@ def watch(
     from phasenet_das.config import DataSettings, PickSettings
     from phasenet_das.errors import ChannelGeometryError
     from phasenet_das.picking import Watcher, load_picker
-    from phasenet_das.tables.channels import load_channel_file, load_channels
+    from phasenet_das.tables.channels import load_channels
 
     base = base_config(config)
     data = override(base.data, DataSettings, station_id=station_id)
     settings = override(base.pick, PickSettings, weights=weights, min_score=min_score, device=device)
     cable = station_id or base.data.station_id
-    receivers = load_channel_file(channels, cable) if channels else load_channels(base.geometry, cable)
+    receivers = load_channels(channels or base.geometry, cable)
 
     def find_events(picks: Any) -> Any:  # noqa: ANN401 - two tables
         try:
@@ -308,14 +308,15 @@ def associate(
 
     from phasenet_das.catalog import associate_picks, explain_rejected, write_association, write_catalog
     from phasenet_das.tables import read_metadata, read_pick_tables
-    from phasenet_das.tables.channels import load_channel_file, load_channels, only_station
+    from phasenet_das.tables.channels import load_channels, only_station, read_stations
     from phasenet_das.tables.provenance import provenance
 
     base = base_config(config)
     table = read_pick_tables(picks, station_id)
     cable = station_id or only_station(table) or base.data.station_id
-    fibre = load_channel_file(channels, cable) if channels else load_channels(base.geometry, cable)
-    placed = [found for found in (fibre, load_channel_file(stations, None)) if found is not None]
+    fibre = load_channels(channels or base.geometry, cable)
+    seismometers = None if stations is None else read_stations(stations)
+    placed = [found for found in (fibre, seismometers) if found is not None]
     receivers = pd.concat(placed, ignore_index=True) if placed else None
     result = associate_picks(table, receivers, base.association, workers=workers)
     origin = {key: read_metadata(picks[0]).get(key) for key in ("weights_id", "amplitude_unit")}
@@ -361,21 +362,16 @@ def export(
     )
     from phasenet_das.evaluate import CorrelationWindow, compare_differential_times
     from phasenet_das.io.inputs import find_recordings
-    from phasenet_das.tables import read_events, read_metadata, read_picks
-    from phasenet_das.tables.channels import load_channel_file, only_station
+    from phasenet_das.tables import read_catalog, read_metadata
+    from phasenet_das.tables.channels import load_channels, only_station
 
     if format_ not in {*EXPORT_FORMATS, "hypodd-dtcc"}:
         names = (*EXPORT_FORMATS, "hypodd-dtcc")
         raise ConfigError(f"--format {format_}: expected {', '.join(names)}.{nearest_name(format_, names)}")
     if format_ == "hypodd-dtcc" and not waveforms:
         raise ConfigError("--format hypodd-dtcc: say --waveforms RECORDINGS, which are cross-correlated.")
-    if not (folder / "events.parquet").exists():
-        raise ConfigError(
-            f"{folder} holds no events.parquet. Make it with: phasenet-das associate picks.parquet "
-            f"--channels channels.csv -o {folder}"
-        )
-    events, picks = read_events(folder / "events.parquet"), read_picks(folder / "picks.parquet")
-    placed = load_channel_file(channels, only_station(picks))
+    events, picks = read_catalog(folder)
+    placed = load_channels(channels, only_station(picks))
     if stations is not None:
         if placed is None:
             raise ConfigError("--stations: say --channels CHANNELS.csv, which holds the positions.")

@@ -44,7 +44,7 @@ def calibrate(
     Example: phasenet-das magnitude calibrate catalog/ --reference comcat.csv --channels channels.csv
     -o scale.json
     """
-    from phasenet_das.catalog.magnitude_files import calibrate_catalog
+    from phasenet_das.catalog.magnitude import calibrate_catalog
 
     stated = {phase: pair for phase, pair in (("P", slopes_p), ("S", slopes_s)) if pair is not None}
     scale = calibrate_catalog(
@@ -81,7 +81,7 @@ def apply(
 
     Example: phasenet-das magnitude apply catalog/ --scale scale.json --channels channels.csv -o sized/
     """
-    from phasenet_das.catalog.magnitude_files import add_magnitudes
+    from phasenet_das.catalog.magnitude import add_magnitudes
 
     events = add_magnitudes(folder, scale, output, channels, amplitude_unit=amplitude_unit)
     known = int(events["magnitude"].notna().sum())

@@ -27,8 +27,22 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from phasenet_das.catalog.association import write_catalog
+from phasenet_das.catalog.reference import read_reference
+from phasenet_das.config import GeometrySettings, ReportSettings
 from phasenet_das.errors import ConfigError, TableError, UnitError
-from phasenet_das.tables import atomic_path
+from phasenet_das.matching import geodesic_km, match_events
+from phasenet_das.tables import (
+    EVENT_COLUMNS,
+    PICK_COLUMNS,
+    atomic_path,
+    conform,
+    read_metadata,
+    write_table,
+)
+from phasenet_das.tables.channels import load_channels, only_station
+from phasenet_das.tables.files import read_catalog
+from phasenet_das.tables.provenance import file_hash, provenance
 
 _SITE: Final = ["station_id", "channel_index", "phase_type"]
 _STRAIN_RATE: Final = {"strain/s", "strain/second", "1/s", "1/second", "s^-1", "s**-1", "hertz"}  # no spaces
@@ -238,8 +252,6 @@ def _matched(
     events: pd.DataFrame, reference: pd.DataFrame, time_tolerance_s: float, distance_tolerance_km: float
 ) -> pd.DataFrame:
     """Events that the reference gives a magnitude, placed where it places them."""
-    from phasenet_das.evaluate import match_events
-
     reference = reference[reference["magnitude"].notna()].reset_index(drop=True)
     pairs = match_events(
         events, reference, time_tolerance_s=time_tolerance_s, distance_tolerance_km=distance_tolerance_km
@@ -271,21 +283,14 @@ def _distance_km(table: pd.DataFrame, channels: pd.DataFrame | None) -> np.ndarr
     fallback = table["source_distance_km"].to_numpy(np.float64)
     if channels is None:
         return fallback
-    from pyproj import Geod
-
-    names = {"longitude": "_lon", "latitude": "_lat", "elevation_m": "_up"}
     receiver = ["station_id", "channel_index"]
-    placed = table[[*receiver]].merge(
-        channels[[*receiver, *names]].rename(columns=names), on=receiver, how="left"
+    placed = table[receiver].merge(
+        channels[[*receiver, "longitude", "latitude", "elevation_m"]], on=receiver, how="left"
     )
-    points = np.column_stack([table["longitude"], table["latitude"], placed["_lon"], placed["_lat"]]).astype(
-        np.float64
-    )
-    metres = Geod(ellps="WGS84").inv(points[:, 0], points[:, 1], points[:, 2], points[:, 3])[2]
-    vertical = table["depth_km"].fillna(0.0) + placed["_up"].fillna(0.0) / 1000
-    distance = np.hypot(np.asarray(metres) / 1000, vertical.to_numpy(np.float64))
-    located = np.isfinite(points).all(axis=1)
-    chosen: np.ndarray = np.where(located, distance, fallback)
+    across = geodesic_km(table, placed)
+    vertical = table["depth_km"].fillna(0.0) + placed["elevation_m"].fillna(0.0) / 1000
+    distance = np.hypot(across, vertical.to_numpy(np.float64))
+    chosen: np.ndarray = np.where(np.isfinite(across), distance, fallback)
     return chosen
 
 
@@ -363,3 +368,79 @@ def _event_magnitudes(single: pd.DataFrame) -> pd.DataFrame:
         single.drop_duplicates(["event_index", "station_id", "channel_index"]).groupby("event_index").size()
     )
     return pd.DataFrame({"magnitude": by_phase.groupby("event_index").mean(), "num_channels": receivers})
+
+
+def calibrate_catalog(
+    folder: str | Path,
+    reference: str | Path,
+    output: str | Path,
+    geometry: GeometrySettings | str | Path | None = None,
+    *,
+    amplitude_unit: str | None = None,
+    figure: str | Path | None = None,
+    **options: Any,  # noqa: ANN401 - of calibrate_magnitude
+) -> MagnitudeScale:
+    """Fit a magnitude scale to a catalog on disk, and write it."""
+    events, picks = read_catalog(folder)
+    placed = load_channels(geometry, only_station(picks))
+    scale = calibrate_magnitude(
+        events,
+        picks,
+        read_reference(reference),
+        placed,
+        amplitude_unit=_unit(folder, amplitude_unit),
+        **options,
+    )
+    table = geometry.path if isinstance(geometry, GeometrySettings) else geometry
+    names = [reference, *(Path(folder) / name for name in ("events.parquet", "picks.parquet"))]
+    scale.write(output, provenance(inputs=names if table is None else [*names, table]))
+    if figure is not None:
+        _draw(scale, Path(figure))
+    return scale
+
+
+def add_magnitudes(
+    folder: str | Path,
+    scale: str | Path,
+    output: str | Path,
+    geometry: GeometrySettings | str | Path | None = None,
+    *,
+    amplitude_unit: str | None = None,
+    settings: ReportSettings | None = None,
+) -> pd.DataFrame:
+    """Write a catalog again, with magnitudes."""
+    events, picks = read_catalog(folder)
+    placed = load_channels(geometry, only_station(picks))
+    check_strain_rate(_unit(folder, amplitude_unit))
+    sized = estimate_magnitudes(events, picks, read_magnitude_scale(scale), placed)
+    output = Path(output)
+    # All that the tables said of themselves stays; the scale is added.
+    facts = read_metadata(Path(folder) / "events.parquet")
+    facts |= {"magnitude_scale": str(scale), "magnitude_scale_hash": file_hash(scale)}
+    if output.resolve() != Path(folder).resolve():
+        own = read_metadata(Path(folder) / "picks.parquet")
+        write_table(conform(picks, PICK_COLUMNS, "picks"), output / "picks.parquet", own)
+    write_table(conform(sized, EVENT_COLUMNS, "events"), output / "events.parquet", facts)
+    write_catalog(sized, picks, output, placed, settings, facts)
+    return sized
+
+
+def _unit(folder: str | Path, stated: str | None) -> str:
+    path = Path(folder) / "picks.parquet"
+    unit = stated or read_metadata(path).get("amplitude_unit")
+    if not unit:
+        raise UnitError(
+            f"{path} does not say the unit of its amplitudes. State it: --amplitude-unit 'strain / s'."
+        )
+    return str(unit)
+
+
+def _draw(scale: MagnitudeScale, path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    from phasenet_das.plot import magnitude_residuals
+
+    figure = Figure(figsize=(4.2, 4.0), layout="constrained")
+    magnitude_residuals(scale.residuals, ax=figure.subplots())
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=150)

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from phasenet_das.errors import TableError
-from phasenet_das.tables.columns import TEXT_COLUMNS, to_times
+from phasenet_das.tables.columns import to_times
+from phasenet_das.tables.files import read_table
 
 REFERENCE_COLUMNS = (
     "event_id",
@@ -51,12 +52,7 @@ def read_reference(path: str | Path) -> pd.DataFrame:
     if path.suffix.lower() in _QUAKEML:
         table = _read_quakeml(path)
     elif path.suffix.lower() in {".csv", ".parquet"}:
-        table = (
-            pd.read_parquet(path)
-            if path.suffix.lower() == ".parquet"
-            else pd.read_csv(path, dtype=TEXT_COLUMNS)
-        )
-        table = table.rename(
+        table = read_table(path).rename(
             columns={old: new for old, new in _OTHER_NAMES.items() if new not in table.columns}
         )
     else:

@@ -17,11 +17,10 @@ if TYPE_CHECKING:
     from phasenet_das.evaluate.events import (
         EventEvaluation,
         evaluate_events,
-        match_events,
         source_distance_km,
     )
     from phasenet_das.evaluate.picks import PickEvaluation, evaluate_picks, scores_by_tolerance
-    from phasenet_das.matching import match_picks
+    from phasenet_das.matching import match_events, match_picks
 
 __all__ = [
     "CorrelationWindow",
@@ -51,7 +50,7 @@ __getattr__ = lazy_names(
         "evaluate_events": ".events",
         "evaluate_picks": ".picks",
         "fit_calibration": ".calibration",
-        "match_events": ".events",
+        "match_events": "phasenet_das.matching",
         "match_picks": "phasenet_das.matching",
         "read_reference": "phasenet_das.catalog.reference",
         "reliability_table": ".calibration",

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from phasenet_das.errors import ConfigError, TableError
-from phasenet_das.matching import candidate_pairs, nearest_first, time_ns
+from phasenet_das.errors import ConfigError
+from phasenet_das.matching import event_places, geodesic_km, match_events, time_ns
 
-_PLACE = ("longitude", "latitude", "depth_km", "magnitude", "source_distance_km")
 _PERCENTILES = (5, 25, 50, 75, 95)
 
 
@@ -38,96 +37,6 @@ class EventEvaluation:
     errors: pd.DataFrame
     by_magnitude: pd.DataFrame
     pairs: pd.DataFrame
-
-
-def match_events(
-    events: pd.DataFrame, reference: pd.DataFrame, *, time_tolerance_s: float, distance_tolerance_km: float
-) -> pd.DataFrame:
-    """Match events one to one, in time and space.
-
-    A pair is possible when its origin times differ by no more than `time_tolerance_s`, and its epicentres by
-    no more than `distance_tolerance_km`. Where one of them has no epicentre, their ``source_distance_km``
-    must agree as closely; where that is not known either, time alone decides. Of the possible pairs the one
-    of the smallest misfit, (Δt / tolerance)² + (Δx / tolerance)², is matched first, then the smallest of
-    those still free; an unknown Δx counts as the tolerance, so that what is placed goes first.
-
-    Parameters
-    ----------
-    events, reference : pandas.DataFrame
-        ``time`` and, where known, ``longitude, latitude, depth_km, magnitude, source_distance_km``.
-    time_tolerance_s : float
-        Largest difference of origin times, s.
-    distance_tolerance_km : float
-        Largest distance, km.
-
-    Returns
-    -------
-    pandas.DataFrame
-        Columns ``event_row, reference_row`` (positions), ``time_s, epicentre_km, depth_km,
-        source_distance_km, magnitude``: errors, NaN where unknown. Ordered by the reference's row.
-
-    Raises
-    ------
-    ConfigError
-        A tolerance is not positive.
-    TableError
-        A table has no ``time``.
-    """
-    if not (time_tolerance_s > 0 and distance_tolerance_km > 0):
-        raise ConfigError(
-            f"tolerances: found {time_tolerance_s} s and {distance_tolerance_km} km, expected positive ones."
-        )
-    one, other = _prepare(events, "events"), _prepare(reference, "reference")
-    order, other_order = (np.lexsort((t["longitude"], t["time"])) for t in (one, other))
-    one, other = one.iloc[order], other.iloc[other_order]
-    group = [np.zeros(len(table), np.int64) for table in (one, other)]
-    b, a = candidate_pairs(
-        group[1], time_ns(other["time"]), group[0], time_ns(one["time"]), round(time_tolerance_s * 1e9)
-    )
-    errors = _errors(one.iloc[a], other.iloc[b])
-    apart = errors["epicentre_km"].fillna(errors["source_distance_km"].abs()).to_numpy()
-    possible = ~(apart > distance_tolerance_km)
-    a, b, apart, errors = a[possible], b[possible], apart[possible], errors[possible]
-    misfit = (errors["time_s"].to_numpy() / time_tolerance_s) ** 2
-    misfit = misfit + np.where(np.isnan(apart), 1.0, (apart / distance_tolerance_km) ** 2)
-    chosen = nearest_first(b, a, misfit)
-    pairs = errors.iloc[chosen].reset_index(drop=True)
-    pairs.insert(0, "event_row", order[a[chosen]])
-    pairs.insert(1, "reference_row", other_order[b[chosen]])
-    return pairs.sort_values("reference_row", ignore_index=True)
-
-
-def _prepare(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    if "time" not in table.columns:
-        raise TableError(f"{name}: missing column time; found {', '.join(map(str, table.columns))}.")
-    columns = {"time": table["time"].array}
-    for column in _PLACE:
-        known = column in table.columns
-        columns[column] = table[column].to_numpy(np.float64) if known else np.full(len(table), np.nan)
-    return pd.DataFrame(columns)
-
-
-def _errors(events: pd.DataFrame, reference: pd.DataFrame) -> pd.DataFrame:
-    out = {
-        "time_s": (time_ns(events["time"]) - time_ns(reference["time"])) * 1e-9,
-        "epicentre_km": _geodesic_km(events, reference),
-    }
-    for name in ("depth_km", "source_distance_km", "magnitude"):
-        out[name] = events[name].to_numpy() - reference[name].to_numpy()
-    return pd.DataFrame(out)
-
-
-def _geodesic_km(one: pd.DataFrame, other: pd.DataFrame) -> np.ndarray:
-    """Distance along the ground, row by row; NaN where a position is not known."""
-    from pyproj import Geod
-
-    place = [t[c].to_numpy(np.float64) for t in (one, other) for c in ("longitude", "latitude")]
-    known = np.isfinite(place).all(axis=0)
-    distance = np.full(len(one), np.nan)
-    if known.any():
-        lon_1, lat_1, lon_2, lat_2 = (part[known] for part in place)
-        distance[known] = np.asarray(Geod(ellps="WGS84").inv(lon_1, lat_1, lon_2, lat_2)[2]) / 1e3
-    return distance
 
 
 def evaluate_events(
@@ -228,7 +137,7 @@ def _by_magnitude(
     reference: pd.DataFrame, counted: np.ndarray, pairs: pd.DataFrame, step: float
 ) -> pd.DataFrame:
     columns = ["magnitude_low", "magnitude_high", "num_reference", "num_matched", "recall"]
-    magnitude = _prepare(reference, "reference")["magnitude"].to_numpy()
+    magnitude = event_places(reference, "reference")["magnitude"].to_numpy()
     known = magnitude[counted & np.isfinite(magnitude)]
     if not len(known):
         return pd.DataFrame(columns=columns)
@@ -271,5 +180,5 @@ def source_distance_km(truth: pd.DataFrame, events: pd.DataFrame, channels: pd.D
     sources = picks.merge(
         events[["event_index", "longitude", "latitude", "depth_km"]], on="event_index", how="left"
     )
-    across = _geodesic_km(receivers, sources)
+    across = geodesic_km(receivers, sources)
     return np.hypot(across, sources["depth_km"].to_numpy() + receivers["elevation_m"].to_numpy() / 1e3)

@@ -15,8 +15,8 @@ import pandas as pd
 from phasenet_das.config import Config, DataSettings, GeometrySettings
 from phasenet_das.config.jobs import JobSettings
 from phasenet_das.errors import TableError
-from phasenet_das.tables import CHANNEL_COLUMNS, atomic_path, conform, read_channels, write_table
-from phasenet_das.tables.columns import TEXT_COLUMNS
+from phasenet_das.tables import CHANNEL_COLUMNS, atomic_path, conform, write_table
+from phasenet_das.tables.channels import read_stations
 
 if TYPE_CHECKING:
     from phasenet_das.io.archive import Archive
@@ -205,7 +205,7 @@ def _receivers(config: Config, sources: Mapping[str, list[Archive]]) -> pd.DataF
         for name, found in sources.items()
     ]
     if config.stations.path is not None:
-        tables.append(_stations(config.stations.path))
+        tables.append(read_stations(config.stations.path))
     return conform(pd.concat(tables, ignore_index=True), CHANNEL_COLUMNS, "receivers")
 
 
@@ -248,17 +248,6 @@ def _recorded_channels(
 def _describe(channels: pd.DataFrame) -> str:
     names = ", ".join(map(str, channels["station_id"].unique()[:5]))
     return f"{names} {channels['channel_index'].min()} to {channels['channel_index'].max()}"
-
-
-def _stations(path: str) -> pd.DataFrame:
-    table = pd.read_csv(path, dtype=TEXT_COLUMNS)
-    if "channel_index" in table.columns:
-        return read_channels(path)
-    with_number = table.assign(channel_index=-1)
-    for name, value in (("distance_m", np.nan), ("status", "ok")):
-        if name not in with_number.columns:
-            with_number[name] = value
-    return conform(with_number, CHANNEL_COLUMNS, path)
 
 
 def _write(index: BlockIndex, path: Path) -> None:

@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 from phasenet_das.catalog import write_catalog
-from phasenet_das.catalog.magnitude_files import add_magnitudes
+from phasenet_das.catalog.magnitude import add_magnitudes
 from phasenet_das.config import ReportSettings
 from phasenet_das.tables import atomic_path, read_channels, read_events, read_metadata, read_picks
 

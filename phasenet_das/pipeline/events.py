@@ -30,7 +30,7 @@ from phasenet_das.tables import (
     read_picks,
     write_table,
 )
-from phasenet_das.tables.columns import TEXT_COLUMNS
+from phasenet_das.tables.files import read_csv
 from phasenet_das.tables.provenance import provenance
 
 log = logging.getLogger(__name__)
@@ -142,9 +142,9 @@ def merge_blocks(blocks: Sequence[AssociatedBlock], folder: str | Path) -> None:
 
 def _of_seismometers(path: Path) -> pd.DataFrame:
     """Read picks; where the table has no channel, it is of seismometers: -1."""
-    if path.suffix == ".parquet" or "channel_index" in pd.read_csv(path, nrows=0).columns:
+    if path.suffix == ".parquet" or "channel_index" in read_csv(path).columns:
         return read_picks(path)
-    table = pd.read_csv(path, dtype=TEXT_COLUMNS).assign(channel_index=-1)
+    table = read_csv(path).assign(channel_index=-1)
     missing = {"station_id", "phase_time", "phase_type", "phase_score"} - set(table.columns)
     if missing:
         raise TableError(f"{path}: missing column(s) {', '.join(sorted(missing))}.")

@@ -21,6 +21,7 @@ from phasenet_das.pipeline.labels import load_span
 from phasenet_das.pipeline.plan import Plan
 from phasenet_das.report import Training, write_report
 from phasenet_das.tables import read_channels, read_coverage, read_events, read_metadata, read_picks
+from phasenet_das.tables.files import read_csv
 
 if TYPE_CHECKING:
     from dascore import Patch
@@ -87,8 +88,8 @@ def _trainings(plan: Plan, folder: Path) -> Iterator[Training]:
                 f"Labels: {int((kept['event_index'] >= 0).sum()):,} of {len(kept):,} picks of the "
                 f"{plan.picker_name(stage)}, which association kept, in {windows:,} windows."
             ),
-            log=pd.read_csv(training / "log.csv"),
-            validation=pd.read_csv(scores) if (scores := training / "validation.csv").exists() else None,
+            log=read_csv(training / "log.csv"),
+            validation=read_csv(scores) if (scores := training / "validation.csv").exists() else None,
         )
 
 

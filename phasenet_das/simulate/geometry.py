@@ -13,10 +13,7 @@ from phasenet_das.errors import ChannelGeometryError
 from phasenet_das.simulate.config import CableConfig
 from phasenet_das.simulate.fields import smooth_series
 from phasenet_das.simulate.seeds import generator
-from phasenet_das.tables import CHANNEL_COLUMNS, conform
-from phasenet_das.tables.columns import TEXT_COLUMNS
-
-_ALIASES = {"channel": "channel_index", "index": "channel_index", "elevation": "elevation_m"}
+from phasenet_das.tables import CHANNEL_COLUMNS, conform, read_channels
 
 
 @dataclass(frozen=True)
@@ -195,14 +192,7 @@ def _tangents(position: np.ndarray, half: int) -> np.ndarray:
 
 def _cable_from_file(config: CableConfig) -> Cable:
     path = Path(str(config.channels_file))
-    table = pd.read_csv(path, dtype=TEXT_COLUMNS).rename(columns=_ALIASES)
-    needed = ("channel_index", "longitude", "latitude", "elevation_m")
-    missing = [name for name in needed if name not in table.columns]
-    if missing:
-        raise ChannelGeometryError(
-            f"{path}: missing column(s) {', '.join(missing)}, found {', '.join(table.columns)}. A channels "
-            "file needs channel_index, longitude, latitude and elevation_m."
-        )
+    table = read_channels(path, config.station_id)
     table = table.sort_values("channel_index")
     table = table[table["channel_index"] >= config.first_channel].iloc[: config.num_channels]
     located = table[["longitude", "latitude", "elevation_m"]].notna().all(axis=1).to_numpy()
@@ -215,7 +205,5 @@ def _cable_from_file(config: CableConfig) -> Cable:
     numbers = table["channel_index"].to_numpy()
     position = np.stack([np.interp(numbers, numbers[located], column) for column in known.T], axis=1)
     steps = np.linalg.norm(np.diff(known, axis=0), axis=1) / np.diff(numbers[located])
-    coupled = located.copy()
-    if "status" in table.columns:
-        coupled &= table["status"].isin(["ok", "good"]).to_numpy()
+    coupled = located & table["status"].isin(["ok", "good"]).to_numpy()
     return _cable(config, position, coupled, located, origin, numbers, 1e3 * float(np.median(steps)))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from phasenet_das._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from phasenet_das.tables.channels import read_channels, write_channels
     from phasenet_das.tables.codes import station_codes
     from phasenet_das.tables.columns import (
         CHANNEL_COLUMNS,
@@ -20,14 +21,13 @@ if TYPE_CHECKING:
         PickWriter,
         atomic_path,
         check_table_name,
-        read_channels,
+        read_catalog,
         read_coverage,
         read_events,
         read_metadata,
         read_pick_tables,
         read_picks,
         to_arrow,
-        write_channels,
         write_sidecar,
         write_table,
     )
@@ -63,6 +63,7 @@ __all__ = [
     "from_seisbench",
     "gamma_stations",
     "make_pick_ids",
+    "read_catalog",
     "read_channels",
     "read_coverage",
     "read_events",
@@ -100,7 +101,8 @@ __getattr__ = lazy_names(
         "from_seisbench": ".formats",
         "gamma_stations": ".formats",
         "make_pick_ids": ".ids",
-        "read_channels": ".files",
+        "read_catalog": ".files",
+        "read_channels": ".channels",
         "read_coverage": ".files",
         "read_events": ".files",
         "read_metadata": ".files",
@@ -113,7 +115,7 @@ __getattr__ = lazy_names(
         "to_pyocto": ".formats",
         "to_quakeflow": ".formats",
         "to_seisbench": ".formats",
-        "write_channels": ".files",
+        "write_channels": ".channels",
         "write_sidecar": ".files",
         "write_table": ".files",
     },

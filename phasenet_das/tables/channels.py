@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,34 +12,132 @@ import pandas as pd
 from gamma.errors import nearest_name
 from phasenet_das.config import GeometrySettings
 from phasenet_das.errors import ChannelGeometryError
-from phasenet_das.tables import CHANNEL_COLUMNS, conform, read_channels
-from phasenet_das.tables.columns import TEXT_COLUMNS
+from phasenet_das.tables.columns import CHANNEL_COLUMNS, TEXT_COLUMNS, conform
+from phasenet_das.tables.files import fill_text, read_table, write_table
 
 log = logging.getLogger(__name__)
 
+_OTHER_NAMES = {
+    "channel": "channel_index", "index": "channel_index", "lon": "longitude", "lat": "latitude",
+    "elev": "elevation_m", "elevation": "elevation_m",
+}  # fmt: skip
 
-def load_channels(settings: GeometrySettings, station_id: str | None) -> pd.DataFrame | None:
-    """Load the channel table that the settings name."""
-    if settings.path is None:
+
+def read_channels(
+    path: str | Path,
+    station_id: str | None = None,
+    *,
+    columns: Mapping[str, str] | None = None,
+    crs: str | None = None,
+    skip_rows: int = 0,
+) -> pd.DataFrame:
+    """Read a channel table: one row per receiver, with its coordinates.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        CSV or Parquet with ``channel_index``, ``longitude``, ``latitude``, ``elevation_m`` and optionally
+        ``station_id``, ``distance_m``, ``status``. The names ``index``, ``channel``, ``lon``, ``lat``,
+        ``elev`` and ``elevation`` are read too.
+    station_id : str, optional
+        Name of the cable when the file has no ``station_id`` column.
+    columns : mapping of str to str, optional
+        Names of columns in the file by our names. With ``x_m`` and ``y_m`` coordinates are projected.
+    crs : str, optional
+        Projection of ``x_m`` and ``y_m``, such as ``EPSG:32611``.
+    skip_rows : int, optional
+        Rows to skip below the header, such as a row of units.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns and types of ``CHANNEL_COLUMNS``; unknown distance is NaN, ``status`` is ``ok``
+        unless the file says otherwise.
+
+    Raises
+    ------
+    ChannelGeometryError
+        A receiver is named twice, `columns` names a column that the file lacks, the projection is missing, or
+        the file has no station and none was given.
+    TableError
+        A column is missing or a value does not fit.
+    """
+    named = dict(columns or {})
+    words = [named.get(name, name) for name in TEXT_COLUMNS]
+    table = read_table(path, skip_rows=skip_rows, text=words)
+    table = _renamed(table, named, path)
+    if "longitude" not in table.columns and ({"x_m", "y_m"} & set(table.columns) or named):
+        table = _unproject(table, path, crs)
+    if "station_id" not in table.columns:
+        if station_id is None:
+            raise ChannelGeometryError(
+                f"{path}: no column station_id, and no cable name was given. Add the column, or say "
+                "station_id= (--station-id) when all channels belong to one cable."
+            )
+        table["station_id"] = station_id
+    if "distance_m" not in table.columns:
+        table["distance_m"] = np.nan
+    table["status"] = fill_text(table["status"], "ok") if "status" in table.columns else "ok"
+    table = conform(table, CHANNEL_COLUMNS, str(path))
+    twice = table.duplicated(["station_id", "channel_index"])
+    if twice.any():
+        row = table.loc[twice].iloc[0]
+        raise ChannelGeometryError(
+            f"{path}: {int(twice.sum())} receiver(s) named twice, first {row.station_id} channel "
+            f"{row.channel_index}. Keep one row for each (station_id, channel_index)."
+        )
+    return table
+
+
+def read_stations(path: str | Path) -> pd.DataFrame:
+    """Read a table of seismometers: a channel table whose ``channel_index`` is -1 where it has none."""
+    table = read_table(path)
+    if "channel_index" in _renamed(table, {}, path).columns:
+        return read_channels(path)
+    for name, value in (("channel_index", -1), ("distance_m", np.nan), ("status", "ok")):
+        if name not in table.columns:
+            table[name] = value
+    return conform(_renamed(table, {}, path), CHANNEL_COLUMNS, str(path))
+
+
+def write_channels(table: pd.DataFrame, path: str | Path) -> Path:
+    """Write a channel table as CSV.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Columns of ``CHANNEL_COLUMNS``.
+    path : str or pathlib.Path
+        Ends in ``.csv``.
+
+    Returns
+    -------
+    pathlib.Path
+        The file written.
+    """
+    return write_table(conform(table, CHANNEL_COLUMNS, "channels"), path)
+
+
+def load_channels(
+    geometry: GeometrySettings | str | Path | None, station_id: str | None
+) -> pd.DataFrame | None:
+    """Load the usable channels of the table that settings name, or of a path alone; None without a path."""
+    if not isinstance(geometry, GeometrySettings):
+        geometry = GeometrySettings(path=None if geometry is None else str(geometry))
+    if geometry.path is None:
         return None
-    path = Path(settings.path)
+    path = Path(geometry.path)
     if not path.exists():
-        if settings.optional:
+        if geometry.optional:
             log.warning("%s does not exist: going on without channel positions", path)
             return None
         raise ChannelGeometryError(
             f"{path}: no such file; correct --channels or geometry.path, or say geometry.optional: true."
         )
-    if not settings.columns and not settings.crs and not settings.skip_rows:
-        table = read_channels(path, station_id)
-    else:
-        table = _read_renamed(path, settings, station_id)
+    table = read_channels(
+        path, station_id, columns=geometry.columns, crs=geometry.crs, skip_rows=geometry.skip_rows
+    )
     return _placed(table, path)
-
-
-def load_channel_file(path: str | Path | None, station_id: str | None) -> pd.DataFrame | None:
-    """Load a channel table by its path, as :func:`load_channels` does."""
-    return load_channels(GeometrySettings(path=None if path is None else str(path)), station_id)
 
 
 def only_station(picks: pd.DataFrame) -> str | None:
@@ -74,28 +173,22 @@ def within_recording(channels: pd.DataFrame, picks: pd.DataFrame) -> pd.DataFram
     return channels[~outside.to_numpy()].reset_index(drop=True)
 
 
-def _read_renamed(path: Path, settings: GeometrySettings, station_id: str | None) -> pd.DataFrame:
-    text = {settings.columns.get(name, name): kind for name, kind in TEXT_COLUMNS.items()}
-    table = pd.read_csv(path, skiprows=range(1, 1 + settings.skip_rows), dtype=text)
-    absent = [name for name in settings.columns.values() if name not in table.columns]
+def _renamed(table: pd.DataFrame, columns: Mapping[str, str], path: str | Path) -> pd.DataFrame:
+    """Give a table our names: those stated first, then the usual other names."""
+    absent = [name for name in columns.values() if name not in table.columns]
     if absent:
         hint = nearest_name(absent[0], map(str, table.columns))
         raise ChannelGeometryError(
             f"{path}: geometry.columns names '{absent[0]}', which the file lacks.{hint}"
         )
-    table = table.rename(columns={theirs: ours for ours, theirs in settings.columns.items()})
-    if "longitude" not in table.columns:
-        table = _unproject(table, path, settings.crs)
-    if "station_id" not in table.columns and station_id is None:
-        raise ChannelGeometryError(f"{path}: no column station_id, and no cable name; say data.station_id.")
-    for name, value in (("station_id", station_id), ("distance_m", np.nan), ("status", "ok")):
-        if name not in table.columns:
-            table[name] = value
-    table["status"] = table["status"].fillna("ok")
-    return conform(table, CHANNEL_COLUMNS, str(path))[list(CHANNEL_COLUMNS)]
+    table = table.rename(columns={theirs: ours for ours, theirs in columns.items()})
+    for theirs, ours in _OTHER_NAMES.items():
+        if ours not in table.columns and theirs in table.columns:
+            table = table.rename(columns={theirs: ours})
+    return table
 
 
-def _unproject(table: pd.DataFrame, path: Path, crs: str | None) -> pd.DataFrame:
+def _unproject(table: pd.DataFrame, path: str | Path, crs: str | None) -> pd.DataFrame:
     if not {"x_m", "y_m"} <= set(table.columns) or crs is None:
         raise ChannelGeometryError(
             f"{path}: no column longitude; name the columns in geometry.columns, either longitude and "

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,9 +20,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from phasenet_das.errors import ChannelGeometryError, TableError
+from phasenet_das.errors import TableError
 from phasenet_das.tables.columns import (
-    CHANNEL_COLUMNS,
     COVERAGE_COLUMNS,
     EVENT_COLUMNS,
     PICK_COLUMNS,
@@ -31,6 +31,8 @@ from phasenet_das.tables.columns import (
     require_columns,
 )
 from phasenet_das.tables.ids import drop_repeated, make_pick_ids
+
+log = logging.getLogger(__name__)
 
 _PICK_DEFAULTS: dict[str, Any] = {
     "distance_m": np.nan,
@@ -231,20 +233,35 @@ def read_metadata(path: str | Path) -> dict[str, Any]:
     return dict(json.loads(sidecar.read_text())) if sidecar.exists() else {}
 
 
-def _text(column: pd.Series, empty: str = "") -> pd.Series:
+def fill_text(column: pd.Series, empty: str = "") -> pd.Series:
     """Fill the holes of a column of words, which CSV reads as NaN."""
     return column.astype("object").where(column.notna(), empty).astype("str")
 
 
-def _read(path: str | Path) -> pd.DataFrame:
+def read_csv(path: str | Path, *, skip_rows: int = 0, text: Iterable[str] = ()) -> pd.DataFrame:
+    """Read a CSV table; columns of words, and those of `text`, stay words: a cable named 007 stays 007.
+
+    `skip_rows` counts rows below the header, such as a row of units.
+    """
+    kinds = TEXT_COLUMNS | dict.fromkeys(text, "str")
+    try:
+        return pd.read_csv(path, dtype=kinds, skiprows=range(1, 1 + skip_rows))
+    except FileNotFoundError as error:
+        raise TableError(f"{path}: no such file.") from error
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise TableError(f"{path}: cannot be read as a table ({error}); expected Parquet or CSV.") from error
+
+
+def read_table(path: str | Path, *, skip_rows: int = 0, text: Iterable[str] = ()) -> pd.DataFrame:
+    """Read a Parquet or CSV table as it is; a name that does not end in ``.parquet`` is one of CSV."""
     path = Path(path)
+    if path.suffix != ".parquet":
+        return read_csv(path, skip_rows=skip_rows, text=text)
     if not path.exists():
         raise TableError(f"{path}: no such file.")
     try:
-        if path.suffix == ".parquet":
-            return pq.read_table(path).to_pandas(strings_to_categorical=False, ignore_metadata=False)
-        return pd.read_csv(path, dtype=TEXT_COLUMNS)
-    except (pa.ArrowInvalid, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        return pq.read_table(path).to_pandas(strings_to_categorical=False, ignore_metadata=False)
+    except pa.ArrowInvalid as error:
         raise TableError(f"{path}: cannot be read as a table ({error}); expected Parquet or CSV.") from error
 
 
@@ -270,7 +287,7 @@ def read_picks(path: str | Path, station_id: str | None = None) -> pd.DataFrame:
     TableError
         The file is not a table, a column is missing or a value does not fit.
     """
-    table = _read(path)
+    table = read_table(path)
     if station_id is not None:
         named = "station_id" in table.columns
         table["station_id"] = table["station_id"].fillna(station_id) if named else station_id
@@ -333,9 +350,9 @@ def read_events(path: str | Path) -> pd.DataFrame:
     TableError
         The file is not a table, a column is missing or a value does not fit.
     """
-    table = _read(path)
+    table = read_table(path)
     if "location_quality" in table.columns:
-        table["location_quality"] = _text(table["location_quality"])
+        table["location_quality"] = fill_text(table["location_quality"])
     return conform(table, EVENT_COLUMNS, str(path))
 
 
@@ -357,74 +374,42 @@ def read_coverage(path: str | Path) -> pd.DataFrame:
     TableError
         The file is not a table, a column is missing or a value does not fit.
     """
-    table = _read(path)
+    table = read_table(path)
     for name in ("station_id", "reason", "source"):
         if name in table.columns:
-            table[name] = _text(table[name])
+            table[name] = fill_text(table[name])
     return conform(table, COVERAGE_COLUMNS, str(path))
 
 
-def read_channels(path: str | Path, station_id: str | None = None) -> pd.DataFrame:
-    """Read a channel table: one row per receiver, with its coordinates.
+def read_catalog(folder: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Read the events and picks of a folder that associate, watch or the workflow has written.
 
     Parameters
     ----------
-    path : str or pathlib.Path
-        CSV or Parquet with ``channel_index`` (or ``index``), ``longitude``, ``latitude``,
-        ``elevation_m`` and optionally ``station_id``, ``distance_m``, ``status``.
-    station_id : str, optional
-        Name of the cable when the file has no ``station_id`` column.
+    folder : str or pathlib.Path
+        Holds ``events.parquet``, and ``picks.parquet`` or the tables of a folder ``picks``.
 
     Returns
     -------
-    pandas.DataFrame
-        Columns and types of ``CHANNEL_COLUMNS``; unknown distance is NaN, ``status`` is ``ok``
-        unless the file says otherwise.
+    events, picks : pandas.DataFrame
+        As :func:`read_events` and :func:`read_pick_tables` return them.
 
     Raises
     ------
-    ChannelGeometryError
-        A receiver is named twice, or the file has no station and none was given.
     TableError
-        A column is missing or a value does not fit.
+        The folder holds no events or no picks, or a table cannot be used.
     """
-    table = _read(path)
-    if "channel_index" not in table.columns and "index" in table.columns:
-        table = table.rename(columns={"index": "channel_index"})
-    if "station_id" not in table.columns:
-        if station_id is None:
-            raise ChannelGeometryError(
-                f"{path}: no column station_id, and no cable name was given. Add the column, or say "
-                "station_id= (--station-id) when all channels belong to one cable."
-            )
-        table["station_id"] = station_id
-    if "distance_m" not in table.columns:
-        table["distance_m"] = np.nan
-    table["status"] = _text(table["status"], "ok") if "status" in table.columns else "ok"
-    table = conform(table, CHANNEL_COLUMNS, str(path))
-    twice = table.duplicated(["station_id", "channel_index"])
-    if twice.any():
-        row = table.loc[twice].iloc[0]
-        raise ChannelGeometryError(
-            f"{path}: {int(twice.sum())} receiver(s) named twice, first {row.station_id} channel "
-            f"{row.channel_index}. Keep one row for each (station_id, channel_index)."
+    folder = Path(folder)
+    picks = list(folder.glob("picks.parquet")) or sorted((folder / "picks").glob("*.parquet"))
+    held = {"events": (folder / "events.parquet").exists(), "picks": bool(picks)}
+    missing = [name for name, there in held.items() if not there]
+    if missing:
+        raise TableError(
+            f"{folder} holds no {missing[0]}.parquet. Make it with: phasenet-das associate picks.parquet "
+            f"--channels channels.csv -o {folder}"
         )
-    return table
-
-
-def write_channels(table: pd.DataFrame, path: str | Path) -> Path:
-    """Write a channel table as CSV.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        Columns of ``CHANNEL_COLUMNS``.
-    path : str or pathlib.Path
-        Ends in ``.csv``.
-
-    Returns
-    -------
-    pathlib.Path
-        The file written.
-    """
-    return write_table(conform(table, CHANNEL_COLUMNS, "channels"), path)
+    events, table = read_events(folder / "events.parquet"), read_pick_tables(picks)
+    bare = ~events["event_index"].isin(table["event_index"])
+    if bare.any():
+        log.warning("%s: %d of %d events have no pick in the pick table", folder, bare.sum(), len(events))
+    return events, table

@@ -11,6 +11,7 @@ import pandas as pd
 
 from phasenet_das.errors import MissingPackageError
 from phasenet_das.tables import atomic_path
+from phasenet_das.tables.files import read_csv
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +27,7 @@ class CsvLog:
     def __init__(self, path: Path, first_step: int) -> None:
         self.path = path
         if path.exists():
-            table = pd.read_csv(path)
+            table = read_csv(path)
             with atomic_path(path) as temporary:
                 table[table["step"] < first_step].to_csv(temporary, index=False)
 
@@ -114,8 +115,8 @@ def save_training_curve(folder: Path) -> Path:
     """Draw the curve of a training folder."""
     validation = folder / "validation.csv"
     columns = ["step", "loss", "p_f1", "s_f1"]
-    scores = pd.read_csv(validation) if validation.exists() else pd.DataFrame(columns=columns)
-    figure = training_curve(pd.read_csv(folder / "log.csv"), scores)
+    scores = read_csv(validation) if validation.exists() else pd.DataFrame(columns=columns)
+    figure = training_curve(read_csv(folder / "log.csv"), scores)
     with atomic_path(folder / "training_curve.png") as temporary:
         figure.savefig(temporary, dpi=150)
     return folder / "training_curve.png"

@@ -22,7 +22,7 @@ from phasenet_das.io.recording import Recording, recording_of_patch
 from phasenet_das.io.timing import believable
 from phasenet_das.picking.conditioning import condition, filter_reach
 from phasenet_das.tables import PICK_COLUMNS, conform, read_picks, write_table
-from phasenet_das.tables.columns import TEXT_COLUMNS
+from phasenet_das.tables.files import read_csv
 from phasenet_das.training.labels import arrivals_of_picks
 from phasenet_das.training.sample import Sample
 
@@ -448,7 +448,7 @@ def _read_labels(path: Path, station_id: str) -> pd.DataFrame:
     """Read a pick table; a quakeflow_das one has neither stations nor events: all picks are its event's."""
     if path.suffix == ".parquet":
         return read_picks(path)
-    table = pd.read_csv(path, dtype=TEXT_COLUMNS)
+    table = read_csv(path)
     missing = [name for name in _NEEDED if name not in table.columns]
     if missing:
         raise TableError(f"{path}: missing column(s) {', '.join(missing)}; expected {', '.join(_NEEDED)}.")

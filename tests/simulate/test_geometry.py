@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from phasenet_das.errors import ChannelGeometryError
+from phasenet_das.errors import TableError
 from phasenet_das.simulate.config import CableConfig
 from phasenet_das.simulate.geometry import make_cable
 from phasenet_das.tables import read_channels, write_channels
@@ -69,7 +69,7 @@ def test_channels_without_coordinates_stay_but_feel_nothing(tmp_path):
 
 def test_a_table_without_coordinates_is_refused(tmp_path):
     pd.DataFrame({"channel": [1, 2]}).to_csv(tmp_path / "cable.csv", index=False)
-    with pytest.raises(ChannelGeometryError, match="missing column"):
+    with pytest.raises(TableError, match="missing column"):
         make_cable(CableConfig(channels_file=str(tmp_path / "cable.csv")), 1)
 
 

@@ -10,10 +10,11 @@ import pytest
 
 from phasenet_das.config import GeometrySettings
 from phasenet_das.errors import ChannelGeometryError
+from phasenet_das.tables import read_channels
 from phasenet_das.tables.channels import (
-    load_channel_file,
     load_channels,
     only_station,
+    read_stations,
     receivers_of,
     within_recording,
 )
@@ -109,16 +110,39 @@ def test_a_table_by_its_path_leaves_out_what_the_settings_leave_out(tmp_path: Pa
         "channel_index,longitude,latitude,elevation_m,status\n"
         "1,-119,39,1000,ok\n2,-119,39,1000,bad\n3,,,1000,ok\n4,-119,39,1000,\n"
     )
-    channels = load_channel_file(path, "C")
+    channels = load_channels(path, "C")
     assert channels is not None
     assert channels["channel_index"].tolist() == [1, 4]
     pd.testing.assert_frame_equal(channels, load_channels(GeometrySettings(path=str(path)), "C"))
     named = GeometrySettings(path=str(path), columns={"channel_index": "channel_index"})
     pd.testing.assert_frame_equal(channels, load_channels(named, "C"))
-    assert load_channel_file(None, "C") is None
+    assert load_channels(None, "C") is None
 
 
 def test_only_one_station_is_named() -> None:
     assert only_station(pd.DataFrame({"station_id": ["A", "A"]})) == "A"
     assert only_station(pd.DataFrame({"station_id": ["A", "B"]})) is None
     assert only_station(pd.DataFrame({"station_id": []})) is None
+
+
+def test_usual_other_names_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "channels.csv"
+    path.write_text("channel,lon,lat,elev,cable\n1,-119,39,1000,A\n2,-119,39,1000,A\n")
+    table = read_channels(path, "C")
+    assert table[["channel_index", "longitude", "latitude", "elevation_m"]].to_numpy().tolist() == [
+        [1, -119, 39, 1000],
+        [2, -119, 39, 1000],
+    ]
+    path.write_text(path.read_text() + "2,-119,39,1000,A\n")
+    for settings in (GeometrySettings(path=str(path)), path):
+        with pytest.raises(ChannelGeometryError, match="named twice"):
+            load_channels(settings, "C")
+
+
+def test_seismometers_need_no_channel_number(tmp_path: Path) -> None:
+    path = tmp_path / "stations.csv"
+    path.write_text("station_id,longitude,latitude,elevation_m\n007,-119,39,1000\n")
+    table = read_stations(path)
+    assert (table["station_id"][0], table["channel_index"][0], table["status"][0]) == ("007", -1, "ok")
+    path.write_text("station_id,channel_index,longitude,latitude,elevation_m\nA,5,-119,39,1000\n")
+    assert read_stations(path)["channel_index"].tolist() == [5]

@@ -196,13 +196,11 @@ def test_hints_name_what_the_file_has(tmp_path: Path) -> None:
     ],
 )
 def test_tables_of_other_packages_are_recognised(tmp_path: Path, header: str, reader: str) -> None:
-    from phasenet_das import catalog
-
     path = tmp_path / "picks.csv"
     path.write_text(header + "\n" + ",".join("1" for _ in header.split(",")) + "\n")
-    with pytest.raises(TableError, match=rf"phasenet_das\.catalog\.{reader} "):
+    with pytest.raises(TableError, match=rf"phasenet_das\.tables\.{reader} "):
         tables.read_picks(path)
-    assert reader in catalog.__all__
+    assert reader in tables.__all__
 
 
 def test_the_caller_names_the_cable_of_a_table_that_does_not(tmp_path: Path) -> None:
@@ -308,3 +306,20 @@ def test_names_of_digits_stay_names_in_csv(tmp_path: Path) -> None:
     renamed = GeometrySettings(path=str(channels), columns={"station_id": "cable"})
     channels.write_text("cable,channel_index,longitude,latitude,elevation_m\n007,1,-118,39,1200\n")
     assert load_channels(renamed, None)["station_id"].tolist() == ["007"]
+
+
+def test_a_catalog_is_one_table_of_picks_or_one_a_day(tmp_path: Path, events, picks, caplog) -> None:
+    with pytest.raises(TableError, match="events.parquet"):
+        tables.read_catalog(tmp_path)
+    tables.write_table(events, tmp_path / "events.parquet")
+    with pytest.raises(TableError, match="picks.parquet"):
+        tables.read_catalog(tmp_path)
+    for number, part in enumerate((picks.iloc[:300], picks.iloc[300:])):
+        tables.write_table(part, tmp_path / "picks" / f"2020-01-0{number + 1}.parquet")
+    found, by_day = tables.read_catalog(tmp_path)
+    pd.testing.assert_frame_equal(found, events)
+    assert by_day["pick_id"].tolist() == picks["pick_id"].tolist()
+    assert not caplog.records
+    tables.write_table(picks[picks["event_index"] != 1], tmp_path / "picks.parquet")
+    assert set(tables.read_catalog(tmp_path)[1]["event_index"]) == {-1, 0}
+    assert "1 of 2 events" in caplog.text
