@@ -52,7 +52,8 @@ def read_reference(path: str | Path) -> pd.DataFrame:
     if path.suffix.lower() in _QUAKEML:
         table = _read_quakeml(path)
     elif path.suffix.lower() in {".csv", ".parquet"}:
-        table = read_table(path).rename(
+        table = read_table(path)
+        table = table.rename(
             columns={old: new for old, new in _OTHER_NAMES.items() if new not in table.columns}
         )
     else:

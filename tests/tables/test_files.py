@@ -309,10 +309,10 @@ def test_names_of_digits_stay_names_in_csv(tmp_path: Path) -> None:
 
 
 def test_a_catalog_is_one_table_of_picks_or_one_a_day(tmp_path: Path, events, picks, caplog) -> None:
-    with pytest.raises(TableError, match="events.parquet"):
+    with pytest.raises(TableError, match="no events"):
         tables.read_catalog(tmp_path)
     tables.write_table(events, tmp_path / "events.parquet")
-    with pytest.raises(TableError, match="picks.parquet"):
+    with pytest.raises(TableError, match="no picks"):
         tables.read_catalog(tmp_path)
     for number, part in enumerate((picks.iloc[:300], picks.iloc[300:])):
         tables.write_table(part, tmp_path / "picks" / f"2020-01-0{number + 1}.parquet")
