@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from gamma.final import Final
-from gamma.setup import Setup
+from gamma.domain import Domain
+from gamma.results import FittedEvents
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -45,32 +45,40 @@ def pick_magnitude(log10_amplitude: F64, distance_km: F64) -> F64:
     return np.asarray(_REFERENCE + level / _PER_MAGNITUDE)
 
 
-def _pair_magnitudes(setup: Setup, final: Final, amplitude: F64) -> F64:
+def _pair_magnitudes(domain: Domain, fitted: FittedEvents, amplitude: F64) -> F64:
     """Magnitude that each pair's amplitude means; NaN without one."""
-    receiver = setup.receivers.xyz_km[final.picks.slot[final.pick] >> 1]
-    distance = np.linalg.norm(final.components.theta[final.event, 1:] - receiver, axis=1)
-    positive = np.where(amplitude[final.pick] > 0.0, amplitude[final.pick], np.nan)
+    receiver = domain.receivers.xyz_km[fitted.picks.receiver_phase[fitted.pick] >> 1]
+    distance = np.linalg.norm(fitted.events.hypocentre[fitted.event, 1:] - receiver, axis=1)
+    positive = np.where(amplitude[fitted.pick] > 0.0, amplitude[fitted.pick], np.nan)
     return pick_magnitude(np.log10(positive), np.maximum(distance, _MIN_DISTANCE_KM))
 
 
-def event_magnitudes(setup: Setup, final: Final, amplitude: F64, min_score: float = 0.5) -> Magnitudes:
+def event_magnitudes(
+    domain: Domain, fitted: FittedEvents, amplitude: F64, min_score: float = 0.5
+) -> Magnitudes:
     """Median magnitude of each event's picks, and its standard error.
 
     `amplitude` (picks,).
     """
-    values = _pair_magnitudes(setup, final, amplitude)
-    good = np.isfinite(values) & (final.posterior >= min_score)
-    events = len(final.components)
-    number = np.bincount(final.event[good], minlength=events)
-    middle = _medians(values[good], final.event[good], number)
-    away = np.abs(values[good] - middle[final.event[good]])
-    spread = 1.4826 * _medians(away, final.event[good], number)
+    values = _pair_magnitudes(domain, fitted, amplitude)
+    good = np.isfinite(values) & (fitted.posterior >= min_score)
+    num_events = len(fitted.events)
+    number = np.bincount(fitted.event[good], minlength=num_events)
+    middle = _medians(values[good], fitted.event[good], number)
+    away = np.abs(values[good] - middle[fitted.event[good]])
+    spread = 1.4826 * _medians(away, fitted.event[good], number)
     pooled = np.sqrt(
         (number * np.nan_to_num(spread) ** 2 + _PRIOR_NUMBER * (_PRIOR_SCATTER / _PER_MAGNITUDE) ** 2)
         / (number + _PRIOR_NUMBER)
     )
     error = np.where(number > 0, 1.2533 * pooled / np.sqrt(np.maximum(number, 1)), np.nan)
     return Magnitudes(middle, error, number.astype(np.int64))
+
+
+def magnitude_columns(domain: Domain, fitted: FittedEvents, amplitude: F64) -> dict[str, F64]:
+    """Columns of the event table."""
+    found = event_magnitudes(domain, fitted, amplitude)
+    return {"magnitude": found.magnitude, "magnitude_uncertainty": found.uncertainty}
 
 
 def _medians(values: F64, group: I64, number: I64) -> F64:
@@ -85,27 +93,27 @@ def _medians(values: F64, group: I64, number: I64) -> F64:
     return np.where(number > 0, 0.5 * (ranked[low] + ranked[high]), np.nan)
 
 
-def with_amplitudes(setup: Setup, final: Final, amplitude: F64) -> Final:
+def with_amplitudes(domain: Domain, fitted: FittedEvents, amplitude: F64) -> FittedEvents:
     """Weigh posteriors by how well each pick's amplitude fits the event's magnitude.
 
     Each pair's intensity is multiplied by the likelihood of its amplitude under the event over that under
     all picks of the record (Bayes' rule); picks without amplitude keep theirs.
     """
-    values = _pair_magnitudes(setup, final, amplitude)
-    magnitudes = event_magnitudes(setup, final, amplitude)
-    away = (values - magnitudes.magnitude[final.event]) * _PER_MAGNITUDE
-    sure = np.isfinite(away) & (final.posterior >= 0.5)
+    values = _pair_magnitudes(domain, fitted, amplitude)
+    magnitudes = event_magnitudes(domain, fitted, amplitude)
+    away = (values - magnitudes.magnitude[fitted.event]) * _PER_MAGNITUDE
+    sure = np.isfinite(away) & (fitted.posterior >= 0.5)
     if not sure.any():
-        return final
+        return fitted
     scatter = max(_MIN_SCATTER, float(np.sqrt(np.mean(np.clip(away[sure], -1.0, 1.0) ** 2))))
     level = np.log10(amplitude[amplitude > 0.0])
     width, centre = max(float(level.std()), scatter), float(level.mean())
     with np.errstate(divide="ignore", invalid="ignore"):
-        background = (np.log10(amplitude[final.pick]) - centre) / width
+        background = (np.log10(amplitude[fitted.pick]) - centre) / width
     gain = 0.5 * background**2 - 0.5 * (away / scatter) ** 2 + np.log(width / scatter)
     factor = np.exp(np.clip(np.where(np.isfinite(gain), gain, 0.0), -20.0, 20.0))
-    size = len(final.picks)
-    noise = 1.0 - np.minimum(np.bincount(final.pick, final.posterior, minlength=size), 1.0)
-    weighted = final.posterior * factor
-    total = noise + np.bincount(final.pick, weighted, minlength=size)
-    return replace(final, posterior=weighted / np.maximum(total[final.pick], 1e-12))
+    size = len(fitted.picks)
+    noise = 1.0 - np.minimum(np.bincount(fitted.pick, fitted.posterior, minlength=size), 1.0)
+    weighted = fitted.posterior * factor
+    total = noise + np.bincount(fitted.pick, weighted, minlength=size)
+    return replace(fitted, posterior=weighted / np.maximum(total[fitted.pick], 1e-12))

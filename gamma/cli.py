@@ -11,7 +11,7 @@ import pandas as pd
 import typer
 import yaml
 
-from gamma.errors import ConfigError, GammaError, PickError
+from gamma.errors import ConfigError, GammaError
 
 app = typer.Typer(
     name="gamma", help="Gaussian-mixture phase association for networks and fibre.", no_args_is_help=True
@@ -21,14 +21,6 @@ app = typer.Typer(
 @app.callback()
 def _top() -> None:
     """Gaussian-mixture phase association for networks and fibre."""
-
-
-def _read(path: Path) -> pd.DataFrame:
-    if not path.exists():
-        raise PickError(f"{path}: no such file.")
-    if path.suffix == ".parquet":
-        return pd.read_parquet(path)
-    return pd.read_csv(path, dtype={"station_id": "str", "id": "str"})  # a station named 007 stays 007
 
 
 def _read_config(path: Path | None) -> dict[str, Any]:
@@ -72,12 +64,13 @@ def associate(
     """
     from gamma import AssociationConfig
     from gamma import associate as run
+    from gamma.picks import read_table
 
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(name)s: %(message)s")
     try:
         settings = AssociationConfig(**_read_config(config))
-        result = run(_read(picks), _read(stations), settings, explain=explain, workers=workers)
-    except (GammaError, pd.errors.ParserError) as error:
+        result = run(read_table(picks), read_table(stations), settings, explain=explain, workers=workers)
+    except GammaError as error:
         typer.echo(f"gamma: {error}", err=True)
         raise typer.Exit(code=1) from error
     output.mkdir(parents=True, exist_ok=True)

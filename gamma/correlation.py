@@ -64,7 +64,7 @@ def cable_order(receivers: Receivers) -> CableOrder:
 
 
 def estimate_correlation(
-    receivers: Receivers, order: CableOrder, event: I64, slot: I64, residual: F64, default: F64
+    receivers: Receivers, order: CableOrder, event: I64, receiver_phase: I64, residual: F64, default: F64
 ) -> Correlation:
     """Estimate the autocorrelation of residuals along each cable, pooled over events.
 
@@ -72,11 +72,15 @@ def estimate_correlation(
     """
     lags: list[F64] = []
     share = default.copy()
-    cable = receivers.cable[slot >> 1]
+    cable = receivers.cable[receiver_phase >> 1]
     for group in range(2 * receivers.num_cables):
-        mine = (cable == group // 2) & ((slot & 1) == group % 2) & (np.abs(residual) < _MAX_RESIDUAL)
+        mine = (
+            (cable == group // 2) & ((receiver_phase & 1) == group % 2) & (np.abs(residual) < _MAX_RESIDUAL)
+        )
         channels = int(order.length[group // 2])
-        rho, density = _autocorrelation(event[mine], order.rank[slot[mine] >> 1], residual[mine], channels)
+        rho, density = _autocorrelation(
+            event[mine], order.rank[receiver_phase[mine] >> 1], residual[mine], channels
+        )
         if density > 0.0:
             share[group] = 1.0 / (1.0 + 2.0 * density * float(rho[1:].sum()))
         lags.append(rho)

@@ -8,9 +8,11 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from gamma.correlation import CableOrder, Correlation, correlated_sum
-from gamma.locate import normal_equations
-from gamma.mixture import DEGREES_OF_FREEDOM, PRIOR_OBSERVATIONS, Components, Fit, Problem
+from gamma.correlation import CableOrder, Correlation, cable_order, correlated_sum
+from gamma.domain import Domain
+from gamma.likelihood import PickData
+from gamma.location import normal_equations
+from gamma.mixture import DEGREES_OF_FREEDOM, PRIOR_OBSERVATIONS, Events, Fit
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -43,12 +45,12 @@ class Location:
         return Location(self.covariance[index], self.distance_km[index], self.distance_uncertainty_km[index])
 
     @classmethod
-    def concatenate(cls, parts: list[Location]) -> Location:
+    def concatenate(cls, locations: list[Location]) -> Location:
         """Join the locations of several batches."""
         return cls(
-            np.concatenate([np.zeros((0, 4, 4)), *(part.covariance for part in parts)]),
-            np.concatenate([np.zeros(0), *(part.distance_km for part in parts)]),
-            np.concatenate([np.zeros(0), *(part.distance_uncertainty_km for part in parts)]),
+            np.concatenate([np.zeros((0, 4, 4)), *(location.covariance for location in locations)]),
+            np.concatenate([np.zeros(0), *(location.distance_km for location in locations)]),
+            np.concatenate([np.zeros(0), *(location.distance_uncertainty_km for location in locations)]),
         )
 
 
@@ -63,8 +65,8 @@ class _Weights:
     curvature: F64  # (events,): Hessian of the t likelihood over that of the reweighted squares
 
 
-def _free(problem: Problem) -> npt.NDArray[np.bool_]:
-    return np.concatenate([[True], problem.upper_km > problem.lower_km])
+def _free(data: PickData) -> npt.NDArray[np.bool_]:
+    return np.concatenate([[True], data.upper_km > data.lower_km])
 
 
 def _inverse(hessian: F64, free: npt.NDArray[np.bool_]) -> F64:
@@ -80,63 +82,63 @@ def _inverse(hessian: F64, free: npt.NDArray[np.bool_]) -> F64:
     return out
 
 
-def _weights(problem: Problem, fit: Fit) -> _Weights:
-    pairs, now, events = fit.pairs, fit.expectation, len(fit.components)
-    group = problem.slot_group[problem.slot[pairs.pick]]
-    sigma = fit.components.sigma_s[pairs.event, group]
-    claim = problem.weight[pairs.pick] * now.posterior
+def _weights(data: PickData, fit: Fit) -> _Weights:
+    pairs, now, num_events = fit.pairs, fit.expectation, len(fit.events)
+    group = data.receiver_phase_group[data.receiver_phase[pairs.pick]]
+    sigma = fit.events.sigma_s[pairs.event, group]
+    claim = data.weight[pairs.pick] * now.posterior
     weight = claim * now.robust / sigma**2
-    hessian, _ = normal_equations(pairs.event, weight, now.residual_s, now.gradient, events)
+    hessian, _ = normal_equations(pairs.event, weight, now.residual_s, now.gradient, num_events)
     square = (now.residual_s / sigma) ** 2
     bend = now.robust * (DEGREES_OF_FREEDOM - square) / (DEGREES_OF_FREEDOM + square)
     bend -= (1.0 - now.posterior) * now.robust**2 * square  # the posterior falls with the residual too
-    exact = np.bincount(pairs.event, claim * bend / sigma**2, minlength=events)
-    curvature = exact / np.maximum(np.bincount(pairs.event, weight, minlength=events), 1e-30)
+    exact = np.bincount(pairs.event, claim * bend / sigma**2, minlength=num_events)
+    curvature = exact / np.maximum(np.bincount(pairs.event, weight, minlength=num_events), 1e-30)
     return _Weights(group, claim, weight, hessian, np.clip(curvature, _MIN_CURVATURE, 1.0))
 
 
-def _variances(problem: Problem, fit: Fit, weights: _Weights) -> F64:
+def _variances(data: PickData, fit: Fit, weights: _Weights) -> F64:
     """Variance of robustly weighted residuals by event and group (s^2), drawn towards that of all events."""
-    pairs, now, events = fit.pairs, fit.expectation, len(fit.components)
-    cell = pairs.event * problem.num_groups + weights.group
+    pairs, now, num_events = fit.pairs, fit.expectation, len(fit.events)
+    cell = pairs.event * data.num_groups + weights.group
     inner = weights.claim * now.posterior * now.robust**2
-    size = events * problem.num_groups
-    number = np.bincount(cell, inner, minlength=size).reshape(events, problem.num_groups)
-    square = np.bincount(cell, inner * now.residual_s**2, minlength=size).reshape(events, problem.num_groups)
-    spent = problem.num_free * number / np.maximum(number.sum(axis=1, keepdims=True), 1e-9)
+    size = num_events * data.num_groups
+    number = np.bincount(cell, inner, minlength=size).reshape(num_events, data.num_groups)
+    square = np.bincount(cell, inner * now.residual_s**2, minlength=size).reshape(num_events, data.num_groups)
+    spent = data.num_free * number / np.maximum(number.sum(axis=1, keepdims=True), 1e-9)
     prior = PRIOR_OBSERVATIONS
     degrees = np.maximum((number - spent).sum(axis=0), 0.0)
-    common = (square.sum(axis=0) + prior * problem.sigma_s**2) / (degrees + prior)
+    common = (square.sum(axis=0) + prior * data.sigma_s**2) / (degrees + prior)
     variance: F64 = (square + prior * common) / np.maximum(number + prior - spent, 1.0)
     return variance
 
 
 def pick_covariance(
-    problem: Problem, fit: Fit, order: CableOrder | None = None, correlation: Correlation | None = None
+    data: PickData, fit: Fit, order: CableOrder | None = None, correlation: Correlation | None = None
 ) -> F64:
     """Covariance of locations from pick errors (Huber's sandwich, with errors correlated along cables).
 
     Returns (events, 4, 4).
     """
-    fit = _inner_depth(problem, fit)
-    weights = _weights(problem, fit)
-    sides = np.maximum(problem.upper_km - problem.lower_km, 1e-9)
+    fit = _inner_depth(data, fit)
+    weights = _weights(data, fit)
+    sides = np.maximum(data.upper_km - data.lower_km, 1e-9)
     box = np.diag(np.concatenate([[0.0], 12.0 / sides**2]))
-    inverse = _inverse(weights.hessian * weights.curvature[:, None, None] + box, _free(problem))
-    variance = _variances(problem, fit, weights)[fit.pairs.event, weights.group]
+    inverse = _inverse(weights.hessian * weights.curvature[:, None, None] + box, _free(data))
+    variance = _variances(data, fit, weights)[fit.pairs.event, weights.group]
     row = np.sqrt(variance) * weights.weight
-    share = problem.weight[fit.pairs.pick]
+    share = data.weight[fit.pairs.pick]
     alone = np.ones(len(share), dtype=bool)
     scatter = np.zeros_like(weights.hessian)
     if order is not None and correlation is not None:
         alone = weights.group < 2
-        scatter += _cable_scatter(problem, fit, weights.group, row, order, correlation)
+        scatter += _cable_scatter(data, fit, weights.group, row, order, correlation)
     values = np.where(alone, row**2 / np.maximum(share, 1e-30), 0.0)
     scatter += normal_equations(
-        fit.pairs.event, values, fit.expectation.residual_s, fit.expectation.gradient, len(fit.components)
+        fit.pairs.event, values, fit.expectation.residual_s, fit.expectation.gradient, len(fit.events)
     )[0]
     found = np.bincount(fit.pairs.event, weights.claim, minlength=len(inverse)).astype(np.float64)
-    widening = _few_picks_factor(found, problem.num_free)[:, None, None]
+    widening = _few_picks_factor(found, data.num_free)[:, None, None]
     covariance: F64 = inverse @ (scatter + box) @ inverse * widening
     return covariance
 
@@ -150,34 +152,34 @@ def _few_picks_factor(found: F64, num_free: int) -> F64:
     return factor
 
 
-def _inner_depth(problem: Problem, fit: Fit) -> Fit:
+def _inner_depth(data: PickData, fit: Fit) -> Fit:
     """Take the gradients of events near the depth limits a little inside.
 
     At the depth of the receivers travel time does not change with depth to first order, which would make
     the place of such an event look better known than it is.
     """
-    lower, upper = problem.lower_km[2], problem.upper_km[2]
-    depth = fit.components.theta[:, 3]
+    lower, upper = data.lower_km[2], data.upper_km[2]
+    depth = fit.events.hypocentre[:, 3]
     margin = min(_DEPTH_MARGIN_KM, 0.25 * (upper - lower))
     moved = np.clip(depth, lower + margin, upper - margin)
     if margin <= 0.0 or np.array_equal(moved, depth):
         return fit
-    theta = fit.components.theta.copy()
-    theta[:, 3] = moved
-    slot = problem.slot[fit.pairs.pick]
-    _, gradient = problem.travel_time.times_and_gradients(
-        theta[fit.pairs.event, 1:], problem.slot_xyz_km[slot], slot & 1
+    hypocentre = fit.events.hypocentre.copy()
+    hypocentre[:, 3] = moved
+    receiver_phase = data.receiver_phase[fit.pairs.pick]
+    _, gradient = data.travel_time.times_and_gradients(
+        hypocentre[fit.pairs.event, 1:], data.receiver_phase_xyz_km[receiver_phase], receiver_phase & 1
     )
     return replace(fit, expectation=replace(fit.expectation, gradient=gradient))
 
 
 def _cable_scatter(
-    problem: Problem, fit: Fit, group: I64, row: F64, order: CableOrder, correlation: Correlation
+    data: PickData, fit: Fit, group: I64, row: F64, order: CableOrder, correlation: Correlation
 ) -> F64:
     """Scatter of the normal equations' right-hand side from correlated errors along cables."""
     pairs = fit.pairs
-    out = np.zeros((len(fit.components), 4, 4))
-    rank = order.rank[problem.slot[pairs.pick] >> 1]
+    out = np.zeros((len(fit.events), 4, 4))
+    rank = order.rank[data.receiver_phase[pairs.pick] >> 1]
     columns = np.column_stack([np.ones(len(row)), fit.expectation.gradient]) * row[:, None]
     bounds = np.searchsorted(pairs.event, np.arange(len(out) + 1))
     for event, (lo, hi) in enumerate(pairwise(bounds)):
@@ -191,14 +193,14 @@ def _cable_scatter(
     return out
 
 
-def velocity_covariance(problem: Problem, fit: Fit, relative: float) -> F64:
+def velocity_covariance(data: PickData, fit: Fit, relative: float) -> F64:
     """Covariance of locations from independent relative errors of vp and of vp/vs."""
-    fit = _inner_depth(problem, fit)
-    weights = _weights(problem, fit)
+    fit = _inner_depth(data, fit)
+    weights = _weights(data, fit)
     pairs, now = fit.pairs, fit.expectation
-    time = problem.time_s[pairs.pick] - fit.components.theta[pairs.event, 0] - now.residual_s
-    shear = (problem.slot[pairs.pick] & 1) == 1
-    inverse = _inverse(weights.hessian, _free(problem))
+    time = data.time_s[pairs.pick] - fit.events.hypocentre[pairs.event, 0] - now.residual_s
+    shear = (data.receiver_phase[pairs.pick] & 1) == 1
+    inverse = _inverse(weights.hessian, _free(data))
     out = np.zeros_like(inverse)
     for change in (-time, np.where(shear, time, 0.0)):
         _, slope = normal_equations(pairs.event, weights.weight, -change, now.gradient, len(out))
@@ -207,30 +209,20 @@ def velocity_covariance(problem: Problem, fit: Fit, relative: float) -> F64:
     return out
 
 
-def describe_locations(
-    problem: Problem,
-    fit: Fit,
-    receiver_km: F64,
-    relative_velocity: float,
-    order: CableOrder,
-    correlation: Correlation,
-) -> Location:
-    """Uncertainty of every event's time, place and distance.
-
-    `receiver_km` (receivers, 3).
-    """
-    covariance = pick_covariance(problem, fit, order, correlation)
-    covariance = covariance + velocity_covariance(problem, fit, relative_velocity)
-    distance, direction = _nearest_receiver(fit.components, receiver_km)
+def describe_locations(domain: Domain, data: PickData, fit: Fit, correlation: Correlation) -> Location:
+    """Uncertainty of every event's time, place and distance."""
+    covariance = pick_covariance(data, fit, cable_order(domain.receivers), correlation)
+    covariance = covariance + velocity_covariance(data, fit, domain.config.velocity_uncertainty)
+    distance, direction = _nearest_receiver(fit.events, domain.receivers.xyz_km)
     spread = np.einsum("ki,kij,kj->k", direction, covariance[:, 1:, 1:], direction)
     return Location(covariance, distance, np.sqrt(np.maximum(spread, 0.0)))
 
 
-def _nearest_receiver(components: Components, receiver_km: F64) -> tuple[F64, F64]:
+def _nearest_receiver(events: Events, receiver_km: F64) -> tuple[F64, F64]:
     """Distance to the nearest receiver (km) and the unit vector from it to the event."""
-    distance = np.empty(len(components))
-    direction = np.zeros((len(components), 3))
-    for event, place in enumerate(components.theta[:, 1:]):
+    distance = np.empty(len(events))
+    direction = np.zeros((len(events), 3))
+    for event, place in enumerate(events.hypocentre[:, 1:]):
         offset = place - receiver_km
         square = np.einsum("ij,ij->i", offset, offset)
         nearest = int(square.argmin())
@@ -239,7 +231,7 @@ def _nearest_receiver(components: Components, receiver_km: F64) -> tuple[F64, F6
     return distance, direction
 
 
-def log_odds(problem: Problem, fit: Fit) -> F64:
+def log_odds(data: PickData, fit: Fit) -> F64:
     """Evidence that an event is one, and not picks that fell together by chance.
 
     The rise of the log likelihood owed to the event, times the volume of its location uncertainty over
@@ -247,18 +239,18 @@ def log_odds(problem: Problem, fit: Fit) -> F64:
 
     Returns (events,).
     """
-    pairs, now, components = fit.pairs, fit.expectation, fit.components
+    pairs, now, events = fit.pairs, fit.expectation, fit.events
     without = np.maximum(1.0 - now.posterior, 1e-12)
-    gain = np.bincount(pairs.event, -problem.weight[pairs.pick] * np.log(without), minlength=len(components))
-    free = _free(problem)
+    gain = np.bincount(pairs.event, -data.weight[pairs.pick] * np.log(without), minlength=len(events))
+    free = _free(data)
     index = np.flatnonzero(free)
-    sides = (problem.upper_km - problem.lower_km)[free[1:]]
+    sides = (data.upper_km - data.lower_km)[free[1:]]
     widths = np.concatenate([[_EVENT_INTERVAL_S], sides])
-    part = pick_covariance(problem, fit)[:, index[:, None], index]
+    part = pick_covariance(data, fit)[:, index[:, None], index]
     part = part * (2.0 * np.pi / np.outer(widths, widths))
     # A location no better known than the box gains nothing more from its volume.
     values = np.clip(np.linalg.eigvalsh(part), 1e-18, 1.0) if len(part) else np.ones((0, 1))
-    return np.asarray(gain - components.count + 0.5 * np.log(values).sum(axis=1))
+    return np.asarray(gain - events.count + 0.5 * np.log(values).sum(axis=1))
 
 
 def ellipses(covariance: F64) -> tuple[F64, F64, F64]:
@@ -271,17 +263,17 @@ def ellipses(covariance: F64) -> tuple[F64, F64, F64]:
     return axes[:, 1], axes[:, 0], azimuth
 
 
-def azimuthal_gaps(event: I64, receiver: I64, theta: F64, receiver_km: F64) -> F64:
+def azimuthal_gaps(event: I64, receiver: I64, hypocentre: F64, receiver_km: F64) -> F64:
     """Largest azimuth range (degrees) without a receiver that picked the event.
 
     `event` and `receiver` (picks,); `theta` (events, 4); `receiver_km` (receivers, 3). Returns
     (events,).
     """
-    offset = receiver_km[receiver, :2] - theta[event, 1:3]
+    offset = receiver_km[receiver, :2] - hypocentre[event, 1:3]
     azimuth = np.rad2deg(np.arctan2(offset[:, 0], offset[:, 1])) % 360.0
     order = np.lexsort((azimuth, event))
     event, azimuth = event[order], azimuth[order]
-    gap = np.full(len(theta), np.nan)
+    gap = np.full(len(hypocentre), np.nan)
     if len(event) == 0:
         return gap
     first = np.flatnonzero(np.concatenate([[True], event[1:] != event[:-1]]))

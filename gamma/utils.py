@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from gamma.associator import AssociationResult, associate
+from gamma.associate import AssociationResult, associate
 from gamma.config import AssociationConfig, Layer
 from gamma.errors import ConfigError, PickError, StationError, nearest_name
 

@@ -1,13 +1,18 @@
-"""Processes that run nothing of the caller's script: they import this package alone."""
+"""Run tasks in this process or in others, which run nothing of the caller's script."""
 
 from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
+
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from gamma.domain import Domain
 
 _starting = threading.Lock()
 
@@ -19,6 +24,8 @@ class _Process(SpawnProcess):
 
 
 class _Context(SpawnContext):
+    """Spawned, not forked: a fork after threads were started can hang."""
+
     Process = _Process
 
 
@@ -40,9 +47,38 @@ def _main_hidden() -> Iterator[None]:
             main.update(kept)
 
 
-def context() -> SpawnContext:
-    """Give a multiprocessing context whose processes are spawned and do not import the main module.
+class Runner:
+    """Maps a function of (setup, task) over tasks, in order, in this process or in others."""
 
-    Spawned, not forked: a fork after threads were started can hang.
-    """
-    return _Context()
+    def __init__(self, domain: Domain, pool: ProcessPoolExecutor | None = None) -> None:
+        self.domain = domain
+        self._pool = pool
+
+    def map(self, function: Callable[[Domain, Any], Any], tasks: list[Any]) -> Iterator[Any]:
+        """Yield the results in the order of the tasks."""
+        if self._pool is None or len(tasks) < 2:  # starting a process costs more than a single task
+            return (function(self.domain, task) for task in tasks)
+        return self._pool.map(_call, [(function, task) for task in tasks])
+
+
+_worker_domain: list[Domain] = []
+
+
+def _initialise(domain: Domain) -> None:
+    threadpool_limits(1)  # threads of linear algebra would fight the other processes over cores
+    _worker_domain[:] = [domain]
+
+
+def _call(job: tuple[Callable[[Domain, Any], Any], Any]) -> Any:  # noqa: ANN401 - whatever the function gives
+    function, task = job
+    return function(_worker_domain[0], task)
+
+
+@contextmanager
+def open_runner(domain: Domain, workers: int) -> Iterator[Runner]:
+    """Give a runner with so many processes."""
+    if workers <= 1:
+        yield Runner(domain)
+        return
+    with ProcessPoolExecutor(workers, _Context(), initializer=_initialise, initargs=(domain,)) as pool:
+        yield Runner(domain, pool)

@@ -10,10 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gamma.config import AssociationConfig
+from gamma.initial import CableCells, SeedGrid, make_cells
 from gamma.receivers import Mode, Receivers
-from gamma.seeds import SeedGrid
-from gamma.segments import CableCells, make_cells
-from gamma.traveltime import TravelTimeModel, make_model
+from gamma.travel_time import TravelTimeModel, make_model
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -30,7 +29,7 @@ _EDGE_KM = 0.05
 
 
 @dataclass(frozen=True)
-class Setup:
+class Domain:
     """Everything derived from stations and settings.
 
     Attributes
@@ -94,7 +93,7 @@ class Setup:
         return np.asarray((low | high).any(axis=1))
 
 
-def make_setup(receivers: Receivers, config: AssociationConfig) -> Setup:
+def make_domain(receivers: Receivers, config: AssociationConfig) -> Domain:
     """Derive search box, grid and cells from the receivers' extent and the velocities."""
     slowest = config.slowest_s_velocity_km_s
     mode = receivers.mode(3.0 * slowest * config.pick_uncertainty_s)
@@ -105,7 +104,7 @@ def make_setup(receivers: Receivers, config: AssociationConfig) -> Setup:
     model = make_model(config, receivers.xyz_km, lower, upper)
     cells = make_cells(receivers, 1.5 * slowest * config.pick_uncertainty_s)
     both = 1 if mode == "point" else 0
-    setup = Setup(
+    domain = Domain(
         config=config,
         receivers=receivers,
         mode=mode,
@@ -118,8 +117,8 @@ def make_setup(receivers: Receivers, config: AssociationConfig) -> Setup:
         min_p_picks=both if config.min_p_picks is None else config.min_p_picks,
         min_s_picks=both if config.min_s_picks is None else config.min_s_picks,
     )
-    logger.info("settings used: %s", describe_setup(setup))
-    return setup
+    logger.info("settings used: %s", describe_domain(domain))
+    return domain
 
 
 def _flatten(receivers: Receivers, mode: Mode) -> Receivers:
@@ -132,32 +131,32 @@ def _flatten(receivers: Receivers, mode: Mode) -> Receivers:
     return replace(receivers, xyz_km=flat)
 
 
-def describe_setup(setup: Setup) -> dict[str, Any]:
+def describe_domain(domain: Domain) -> dict[str, Any]:
     """List the settings in use, those derived from the geometry among them."""
-    cables = setup.cells.size > 1
+    cables = domain.cells.size > 1
     return {
-        "geometry": setup.mode if setup.receivers.geometry_known else "unknown (a point)",
-        "receivers": len(setup.receivers),
-        "cables": setup.receivers.num_cables,
-        "aperture_km": round(setup.receivers.horizontal_aperture_km, 3),
-        "resolution_km": round(setup.resolution_km, 3),
-        "search_box_lower_km": [round(float(value), 3) for value in setup.lower_km],
-        "search_box_upper_km": [round(float(value), 3) for value in setup.upper_km],
-        "seed_nodes": len(setup.grid.nodes_km),
-        "seed_spacing_km": round(setup.grid.spacing_km, 3),
-        "seed_window_s": round(setup.grid.window_s, 3),
-        "seed_separation_s": round(setup.grid.separation_s, 3),
-        "longest_travel_time_s": round(setup.grid.reach_s, 3),
+        "geometry": domain.mode if domain.receivers.geometry_known else "unknown (a point)",
+        "receivers": len(domain.receivers),
+        "cables": domain.receivers.num_cables,
+        "aperture_km": round(domain.receivers.horizontal_aperture_km, 3),
+        "resolution_km": round(domain.resolution_km, 3),
+        "search_box_lower_km": [round(float(value), 3) for value in domain.lower_km],
+        "search_box_upper_km": [round(float(value), 3) for value in domain.upper_km],
+        "seed_nodes": len(domain.grid.nodes_km),
+        "seed_spacing_km": round(domain.grid.spacing_km, 3),
+        "seed_window_s": round(domain.grid.window_s, 3),
+        "seed_separation_s": round(domain.grid.separation_s, 3),
+        "longest_travel_time_s": round(domain.grid.reach_s, 3),
         "cable_cells": int(cables.sum()),
-        "channels_per_cell": int(np.median(setup.cells.size[cables])) if cables.any() else 0,
-        "max_residual_scale_s": round(setup.max_sigma_s, 3),
-        "min_effective_picks": setup.min_effective_picks,
-        "min_picks": setup.config.min_picks or 0,
-        "min_p_picks": setup.min_p_picks,
-        "min_s_picks": setup.min_s_picks,
-        "min_stations": setup.config.min_stations or 0,
-        "min_log_odds": setup.config.min_log_odds,
-        "min_association_score": setup.config.min_association_score,
+        "channels_per_cell": int(np.median(domain.cells.size[cables])) if cables.any() else 0,
+        "max_residual_scale_s": round(domain.max_sigma_s, 3),
+        "min_effective_picks": domain.min_effective_picks,
+        "min_picks": domain.config.min_picks or 0,
+        "min_p_picks": domain.min_p_picks,
+        "min_s_picks": domain.min_s_picks,
+        "min_stations": domain.config.min_stations or 0,
+        "min_log_odds": domain.config.min_log_odds,
+        "min_association_score": domain.config.min_association_score,
     }
 
 

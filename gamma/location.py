@@ -3,51 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from gamma.traveltime import TravelTimeModel
+from gamma.likelihood import PickData
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
 _ROWS, _COLS = np.triu_indices(4)
-
-
-class Geometry(Protocol):
-    """What a location needs to know of the problem."""
-
-    @property
-    def time_s(self) -> F64:
-        """Pick times."""
-        ...
-
-    @property
-    def slot(self) -> I64:
-        """Receiver-phase slot of each pick."""
-        ...
-
-    @property
-    def slot_xyz_km(self) -> F64:
-        """Position of each slot."""
-        ...
-
-    @property
-    def travel_time(self) -> TravelTimeModel:
-        """Velocity model."""
-        ...
-
-    @property
-    def lower_km(self) -> F64:
-        """Lower corner of the search box."""
-        ...
-
-    @property
-    def upper_km(self) -> F64:
-        """Upper corner of the search box."""
-        ...
 
 
 @dataclass
@@ -57,9 +22,9 @@ class Damping:
     value: F64
 
     @classmethod
-    def start(cls, events: int) -> Damping:
+    def start(cls, num_events: int) -> Damping:
         """Give every event a mild damping."""
-        return cls(np.full(events, 1e-3))
+        return cls(np.full(num_events, 1e-3))
 
     def take(self, index: I64 | npt.NDArray[np.bool_]) -> Damping:
         """Select events."""
@@ -91,8 +56,8 @@ def normal_equations(
 
 
 def locate_step(
-    geometry: Geometry,
-    theta: F64,
+    data: PickData,
+    hypocentre: F64,
     pick: I64,
     event: I64,
     weight: F64,
@@ -106,47 +71,47 @@ def locate_step(
     (pairs, 3). Returns `theta` (events, 4); `residual_s` (pairs,); `gradient` (pairs, 3); `shift`
     (events,).
     """
-    events = len(theta)
-    hessian, slope = normal_equations(event, weight, residual_s, gradient, events)
-    step = _damped_step(hessian, slope, theta, geometry, damping)
-    trial = _inside(theta, theta + step, geometry)
-    slot = geometry.slot[pick]
-    time, new_gradient = geometry.travel_time.times_and_gradients(
-        trial[event, 1:], geometry.slot_xyz_km[slot], slot & 1
+    num_events = len(hypocentre)
+    hessian, slope = normal_equations(event, weight, residual_s, gradient, num_events)
+    step = _damped_step(hessian, slope, hypocentre, data, damping)
+    trial = _inside(hypocentre, hypocentre + step, data)
+    receiver_phase = data.receiver_phase[pick]
+    time, new_gradient = data.travel_time.times_and_gradients(
+        trial[event, 1:], data.receiver_phase_xyz_km[receiver_phase], receiver_phase & 1
     )
-    new_residual = geometry.time_s[pick] - trial[event, 0] - time
-    old_cost = np.bincount(event, weight * residual_s**2, minlength=events)
-    new_cost = np.bincount(event, weight * new_residual**2, minlength=events)
+    new_residual = data.time_s[pick] - trial[event, 0] - time
+    old_cost = np.bincount(event, weight * residual_s**2, minlength=num_events)
+    new_cost = np.bincount(event, weight * new_residual**2, minlength=num_events)
     better = new_cost <= old_cost
     damping.update(better)
-    moved = trial - theta
+    moved = trial - hypocentre
     shift = np.sqrt(np.maximum(np.einsum("ki,kij,kj->k", moved, hessian, moved), 0.0))
     kept = better[event]
     return (
-        np.where(better[:, None], trial, theta),
+        np.where(better[:, None], trial, hypocentre),
         np.where(kept, new_residual, residual_s),
         np.where(kept[:, None], new_gradient, gradient),
         shift,
     )
 
 
-def _inside(theta: F64, trial: F64, geometry: Geometry) -> F64:
+def _inside(hypocentre: F64, trial: F64, data: PickData) -> F64:
     """Keep steps inside the box; one that would leave it goes half way to the edge.
 
     Sources exactly at the depth of all receivers would feel no pull in depth, and stay.
     """
-    place, aim = theta[:, 1:], trial[:, 1:]
-    aim = np.where(aim < geometry.lower_km, 0.5 * (place + geometry.lower_km), aim)
-    aim = np.where(aim > geometry.upper_km, 0.5 * (place + geometry.upper_km), aim)
+    place, aim = hypocentre[:, 1:], trial[:, 1:]
+    aim = np.where(aim < data.lower_km, 0.5 * (place + data.lower_km), aim)
+    aim = np.where(aim > data.upper_km, 0.5 * (place + data.upper_km), aim)
     return np.column_stack([trial[:, 0], aim])
 
 
-def _damped_step(hessian: F64, slope: F64, theta: F64, geometry: Geometry, damping: Damping) -> F64:
+def _damped_step(hessian: F64, slope: F64, hypocentre: F64, data: PickData, damping: Damping) -> F64:
     """Solve for the step of free parameters: those neither fixed nor pressed against the box."""
-    pressed = (theta[:, 1:] <= geometry.lower_km) & (slope[:, 1:] < 0.0)
-    pressed |= (theta[:, 1:] >= geometry.upper_km) & (slope[:, 1:] > 0.0)
-    free = np.ones(theta.shape, dtype=bool)
-    free[:, 1:] = ~pressed & (geometry.upper_km > geometry.lower_km)
+    pressed = (hypocentre[:, 1:] <= data.lower_km) & (slope[:, 1:] < 0.0)
+    pressed |= (hypocentre[:, 1:] >= data.upper_km) & (slope[:, 1:] > 0.0)
+    free = np.ones(hypocentre.shape, dtype=bool)
+    free[:, 1:] = ~pressed & (data.upper_km > data.lower_km)
     matrix = np.where(free[:, :, None] & free[:, None, :], hessian, 0.0)
     diagonal = np.einsum("kii->ki", matrix).copy()
     floor = np.maximum(diagonal.max(axis=1, keepdims=True), 1.0) * 1e-9

@@ -1,8 +1,9 @@
-"""Pick tables in, arrays out: checked, in an order that depends on content alone, nothing lost silently."""
+"""Read pick and station tables, and check picks: sorted by content alone, nothing lost silently."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -17,44 +18,75 @@ I64 = npt.NDArray[np.int64]
 
 _NEEDED = ("station_id", "phase_time", "phase_type")
 _PHASES = {"P": 0, "p": 0, "S": 1, "s": 1}
+_NAMES = ("station_id", "id")  # a station named 007 stays 007
 
 
-@dataclass
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a table of picks or stations, Parquet or CSV."""
+    if not path.exists():
+        raise PickError(f"{path}: no such file.")
+    if path.suffix == ".parquet":
+        return pd.read_parquet(path)
+    try:
+        return pd.read_csv(path, dtype=dict.fromkeys(_NAMES, "str"))
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise PickError(f"{path}: cannot be read as CSV ({error}).") from error
+
+
+@dataclass(frozen=True)
 class Observations:
     """Usable picks, sorted by time, then receiver and phase.
 
     Attributes
     ----------
-    time_s : numpy.ndarray, shape (picks,)
-        Seconds after `reference_ns`.
-    slot : numpy.ndarray of int64, shape (picks,)
+    time_ns : numpy.ndarray of int64, shape (picks,)
+        Nanoseconds since 1970 UTC.
+    receiver_phase : numpy.ndarray of int64, shape (picks,)
         ``2 * receiver + phase`` (0 P, 1 S).
     score, amplitude : numpy.ndarray, shape (picks,)
         NaN when the table has none.
     row : numpy.ndarray of int64, shape (picks,)
         Row of the pick in the table given.
-    reference_ns : int
-        Zero of `time_s`, nanoseconds since 1970 UTC.
     num_rows : int
         Rows of the table given.
     excluded : dict
-        Reason to rows left out.
+        Reason to rows that are not used.
     unknown_receivers : dict
         Name of a receiver that is not in the station table to its number of picks.
     """
 
-    time_s: F64
-    slot: I64
+    time_ns: I64
+    receiver_phase: I64
     score: F64
     amplitude: F64
     row: I64
-    reference_ns: int
     num_rows: int
     excluded: dict[str, I64] = field(default_factory=dict)
     unknown_receivers: dict[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.time_s)
+        return len(self.time_ns)
+
+    @property
+    def reference_ns(self) -> int:
+        """Zero of `time_s`: the full second before the first pick."""
+        return int(self.time_ns[0]) // 10**9 * 10**9 if len(self) else 0
+
+    @property
+    def time_s(self) -> F64:
+        """Seconds after `reference_ns`."""
+        return (self.time_ns - self.reference_ns) / 1e9
+
+    def take(self, index: I64) -> Observations:
+        """Select picks, in the order of time."""
+        return replace(
+            self,
+            time_ns=self.time_ns[index],
+            receiver_phase=self.receiver_phase[index],
+            score=self.score[index],
+            amplitude=self.amplitude[index],
+            row=self.row[index],
+        )
 
 
 def load_picks(picks: pd.DataFrame, receivers: Receivers, config: AssociationConfig) -> Observations:
@@ -81,22 +113,28 @@ def load_picks(picks: pd.DataFrame, receivers: Receivers, config: AssociationCon
         usable &= ~where
     rows = np.flatnonzero(usable)
     amplitude = _float_column(picks, "phase_amplitude", n)
-    slot = 2 * receiver + phase
+    receiver_phase = 2 * receiver + phase
     tie = picks["pick_id"].to_numpy()[rows] if "pick_id" in picks.columns else np.zeros(len(rows))
-    keys = (tie, -np.nan_to_num(amplitude[rows]), -np.nan_to_num(score[rows]), slot[rows], time_ns[rows])
+    keys = (
+        tie,
+        -np.nan_to_num(amplitude[rows]),
+        -np.nan_to_num(score[rows]),
+        receiver_phase[rows],
+        time_ns[rows],
+    )
     rows = rows[np.lexsort(keys)]
     again = np.zeros(len(rows), dtype=bool)
-    again[1:] = (time_ns[rows[1:]] == time_ns[rows[:-1]]) & (slot[rows[1:]] == slot[rows[:-1]])
+    again[1:] = (time_ns[rows[1:]] == time_ns[rows[:-1]]) & (
+        receiver_phase[rows[1:]] == receiver_phase[rows[:-1]]
+    )
     excluded["same station, phase and time as another pick"] = rows[again]
     rows = rows[~again]
-    reference = int(time_ns[rows[0]]) // 10**9 * 10**9 if len(rows) else 0
     return Observations(
-        time_s=(time_ns[rows] - reference) / 1e9,
-        slot=slot[rows],
+        time_ns=time_ns[rows],
+        receiver_phase=receiver_phase[rows],
         score=score[rows],
         amplitude=amplitude[rows],
         row=rows,
-        reference_ns=reference,
         num_rows=n,
         excluded={reason: where for reason, where in excluded.items() if len(where)},
         unknown_receivers=unknown,

@@ -1,18 +1,20 @@
-"""Travel times in a 1-D layered model: eikonal tables (fteikpy), interpolated with their gradients.
+"""Travel times and their gradients, in a homogeneous or a 1-D layered model.
 
-Tables hold travel time over straight distance, the mean slowness of the path, which is smooth where travel
-time itself has a kink (at the source): linear interpolation then costs little.
+Layered models are eikonal tables (fteikpy), interpolated with their gradients. The tables hold travel time
+over straight distance, the mean slowness of the path. It is smooth where travel time has a kink (at the
+source), so that linear interpolation costs little.
 """
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from gamma.config import Layer
+from gamma.config import AssociationConfig, Layer
 from gamma.errors import ConfigError
 
 F64 = npt.NDArray[np.float64]
@@ -23,6 +25,51 @@ _MIN_STEP_KM = 0.05
 _LEVEL_KM = 0.25
 _ROUND_STEPS_KM = (2.0, 1.0, 0.5, 0.25, 0.2, 0.1, 0.05)
 _MAX_LEVELS = 25
+
+
+class TravelTimeModel(Protocol):
+    """What the associator asks of a velocity model."""
+
+    def times(self, source_km: F64, receiver_km: F64, phase: I64) -> F64:
+        """Travel times (s) of paired sources and receivers; phase 0 is P, 1 is S."""
+        ...
+
+    def times_and_gradients(self, source_km: F64, receiver_km: F64, phase: I64) -> tuple[F64, F64]:
+        """Travel times (s), shape (n,), and their gradients by the source position (s/km), shape (n, 3)."""
+        ...
+
+    @property
+    def slowest_km_s(self) -> tuple[float, float]:
+        """Smallest P and S velocity (km/s)."""
+        ...
+
+
+@dataclass(frozen=True)
+class HomogeneousModel:
+    """Straight rays at one P and one S velocity."""
+
+    vp_km_s: float
+    vs_km_s: float
+
+    @property
+    def slowest_km_s(self) -> tuple[float, float]:
+        """Smallest P and S velocity (km/s)."""
+        return self.vp_km_s, self.vs_km_s
+
+    def times(self, source_km: F64, receiver_km: F64, phase: I64) -> F64:
+        """Travel times (s) of paired sources and receivers; arrays broadcast, last axis x, y, z."""
+        slowness = np.array([1.0 / self.vp_km_s, 1.0 / self.vs_km_s])
+        offset = source_km - receiver_km
+        distance: F64 = np.sqrt(np.einsum("...i,...i->...", offset, offset))
+        return distance * slowness[phase]
+
+    def times_and_gradients(self, source_km: F64, receiver_km: F64, phase: I64) -> tuple[F64, F64]:
+        """Travel times (s), shape (n,), and gradients by the source position (s/km), shape (n, 3)."""
+        slowness = np.array([1.0 / self.vp_km_s, 1.0 / self.vs_km_s])[phase]
+        offset = source_km - receiver_km
+        distance = np.sqrt(np.einsum("...i,...i->...", offset, offset))
+        gradient = offset * (slowness / np.maximum(distance, 1e-9))[..., None]
+        return distance * slowness, gradient
 
 
 @dataclass(frozen=True)
@@ -36,7 +83,6 @@ class LayeredModel:
     level_km: tuple[float, float]
     depth_km: tuple[float, float]
     range_km: tuple[float, float]
-    fastest_km_s: tuple[float, float]
     slowest_km_s: tuple[float, float]
 
     def times(self, source_km: F64, receiver_km: F64, phase: I64) -> F64:
@@ -168,7 +214,6 @@ def _solve(
         (float(level_km[0]), gap),
         (top_km, dz),
         (0.0, dx),
-        (float(velocities[:, 0].max()), float(velocities[:, 1].max())),
         (float(velocities[:, 0].min()), float(velocities[:, 1].min())),
     )
 
@@ -203,3 +248,16 @@ def _cell_slowness(
         inside = np.clip(edges, knots[layer], knots[layer + 1])
         out += np.diff(inside) / step_km / speed
     return out
+
+
+def make_model(config: AssociationConfig, receiver_km: F64, lower_km: F64, upper_km: F64) -> TravelTimeModel:
+    """Make the velocity model that the settings ask for.
+
+    `receiver_km` (receivers, 3); `lower_km` and `upper_km` (3,).
+    """
+    if config.layers is None:
+        return HomogeneousModel(config.vp_km_s, config.s_velocity_km_s)
+    places = receiver_km[:, :2]
+    far = np.maximum(np.abs(upper_km[:2] - places.min(axis=0)), np.abs(places.max(axis=0) - lower_km[:2]))
+    depths = (float(lower_km[2]), float(upper_km[2]))
+    return layered_model(config.layers, receiver_km[:, 2], depths, float(np.hypot(*far)))

@@ -1,0 +1,196 @@
+"""First guesses of events: aligned picks of neighbouring channels, moved back over a grid of sources."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import maximum_filter1d
+
+from gamma.receivers import Receivers
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+
+_MIN_CELLS = 24
+_MIN_CHANNELS = 8
+_MIN_FILL = 0.25
+_CHUNK_VALUES = 400_000
+
+
+@dataclass(frozen=True)
+class CableCells:
+    """Short stretches of cable over which an arrival is as good as simultaneous.
+
+    Attributes
+    ----------
+    cell : numpy.ndarray of int64, shape (receivers,)
+        Cell of each receiver; a receiver that stands alone is a cell of its own.
+    representative : numpy.ndarray of int64, shape (cells,)
+        The middle receiver of each cell.
+    size : numpy.ndarray of int64, shape (cells,)
+        Receivers in each cell.
+    """
+
+    cell: I64
+    representative: I64
+    size: I64
+
+
+@dataclass(frozen=True)
+class SeedPicks:
+    """What events are sought with: single picks of seismometers, aligned runs of picks on cables.
+
+    Attributes
+    ----------
+    time_s : numpy.ndarray, shape (seeds,)
+        Median time of the picks in the run.
+    slot : numpy.ndarray of int64, shape (seeds,)
+        ``2 * cell + phase``.
+    members : numpy.ndarray of int64, shape (picks,)
+        Seed pick that each pick given belongs to, -1 for none.
+    """
+
+    time_s: F64
+    receiver_phase: I64
+    members: I64
+
+
+def make_cells(receivers: Receivers, cell_km: float) -> CableCells:
+    """Cut every cable into cells."""
+    cell = np.full(len(receivers), -1, dtype=np.int64)
+    alone = np.flatnonzero(receivers.cable < 0)
+    cell[alone] = np.arange(len(alone))
+    count = len(alone)
+    for index in range(receivers.num_cables):
+        rows = np.flatnonzero(receivers.cable == index)
+        rows = rows[np.argsort(receivers.along_km[rows], kind="stable")]
+        along = receivers.along_km[rows] - receivers.along_km[rows[0]]
+        length = min(cell_km, max(along[-1], 1e-9) / _MIN_CELLS)
+        length = max(length, _MIN_CHANNELS * max(along[-1], 1e-9) / len(rows))
+        number = np.minimum(along / length, 1e9).astype(np.int64)
+        _, number = np.unique(number, return_inverse=True)
+        cell[rows] = count + number
+        count += int(number.max()) + 1
+    order = np.lexsort((np.nan_to_num(receivers.along_km), cell))
+    size = np.bincount(cell, minlength=count)
+    starts = np.concatenate([[0], np.cumsum(size)[:-1]])
+    return CableCells(cell, order[starts + size // 2], size)
+
+
+def make_seed_picks(time_s: F64, receiver_phase: I64, cells: CableCells, gap_s: float) -> SeedPicks:
+    """Line up the picks of neighbouring channels.
+
+    Within a cell and phase, picks follow each other in a run while the gaps stay below `gap_s`; a run
+    that covers enough of the cell's channels is one seed pick at its median time. Picks of
+    seismometers are seed picks as they are.
+
+    `time_s` (picks,); `slot` (picks,).
+    """
+    cell_phase = 2 * cells.cell[receiver_phase >> 1] + (receiver_phase & 1)
+    order = np.lexsort((time_s, cell_phase))
+    t, s = time_s[order], cell_phase[order]
+    if len(t) == 0:
+        return SeedPicks(t, s, order)
+    alone = cells.size[s >> 1] == 1
+    starts_run = np.ones(len(t), dtype=bool)
+    starts_run[1:] = (s[1:] != s[:-1]) | (t[1:] - t[:-1] > gap_s) | alone[1:]
+    first = np.flatnonzero(starts_run)
+    count = np.diff(np.append(first, len(t)))
+    needed = np.where(alone[first], 1, np.maximum(3, np.ceil(_MIN_FILL * cells.size[s[first] >> 1])))
+    good = count >= needed
+    middle = first[good] + (count[good] - 1) // 2
+    times, receiver_phases = t[middle], s[middle]
+    by_time = np.lexsort((receiver_phases, times))
+    number = np.full(len(first), -1, dtype=np.int64)
+    number[np.flatnonzero(good)[by_time]] = np.arange(len(by_time))
+    members = np.empty(len(order), dtype=np.int64)
+    members[order] = np.repeat(number, count)
+    return SeedPicks(times[by_time], receiver_phases[by_time], members)
+
+
+@dataclass(frozen=True)
+class SeedGrid:
+    """Candidate sources and their travel times to every cell.
+
+    Attributes
+    ----------
+    nodes_km : numpy.ndarray, shape (nodes, 3)
+    travel_time_s : numpy.ndarray, shape (nodes, slots)
+        To slot ``2 * cell + phase``.
+    window_s : float
+        Width of the origin-time window in which picks of one event fall together.
+    separation_s : float
+        Seeds of one round are further apart than this.
+    spacing_km : float
+        Horizontal distance of neighbouring nodes.
+    """
+
+    nodes_km: F64
+    travel_time_s: F64
+    window_s: float
+    separation_s: float
+    spacing_km: float
+
+    @property
+    def reach_s(self) -> float:
+        """Longest travel time."""
+        return float(self.travel_time_s.max())
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """First guesses: origin (time, x, y, z) and number of seed picks in agreement."""
+
+    hypocentre: F64
+    count: F64
+
+
+def find_seeds(seeds: SeedPicks, grid: SeedGrid, start_s: float, end_s: float, min_count: float) -> Seeds:
+    """Find origin times and places from which enough seed picks come.
+
+    Every pick is moved back by the travel time from each node; the moved picks are counted in time
+    bins on an absolute grid, so that neither the order nor the block shows. The best node of each bin
+    is kept where it is the largest within the separation and stands out of the mean over nodes.
+    """
+    bin_s = grid.window_s / 2.0
+    margin = int(np.ceil(grid.separation_s / bin_s)) + 2
+    first = int(np.floor(start_s / bin_s)) - margin
+    last = int(np.ceil(end_s / bin_s)) + margin
+    best, node, mean = _stack(seeds, grid, first, last - first)
+    peak = maximum_filter1d(best, 2 * int(np.round(grid.separation_s / bin_s)) + 1, mode="constant")
+    background = np.maximum(mean, 1e-9)
+    good = (best >= peak) & (best >= min_count) & (best > background + 3.0 * np.sqrt(background))
+    good[1:] &= ~(good[:-1] & (best[1:] == best[:-1]))
+    where = np.flatnonzero(good)
+    origin = (first + where + 1) * bin_s
+    inside = (origin >= start_s) & (origin < end_s)
+    where, origin = where[inside], origin[inside]
+    return Seeds(np.column_stack([origin, grid.nodes_km[node[where]]]), best[where])
+
+
+def _stack(seeds: SeedPicks, grid: SeedGrid, first: int, num_bins: int) -> tuple[F64, I64, F64]:
+    """Count picks in overlapping windows of two bins; best count, its node, and the mean over nodes."""
+    bin_s = grid.window_s / 2.0
+    num_nodes = len(grid.nodes_km)
+    best = np.full(num_bins, -1.0)
+    arg = np.zeros(num_bins, dtype=np.int64)
+    total = np.zeros(num_bins)
+    chunk = max(1, _CHUNK_VALUES // max(num_bins, len(seeds.time_s), 1))
+    for lo in range(0, num_nodes, chunk):
+        table = grid.travel_time_s[lo : lo + chunk]
+        bins = np.floor((seeds.time_s - table[:, seeds.receiver_phase]) / bin_s).astype(np.int64) - first
+        bins = np.where((bins < 0) | (bins >= num_bins), num_bins, bins)
+        bins += np.arange(len(table))[:, None] * (num_bins + 1)
+        counts = np.bincount(bins.ravel(), minlength=len(table) * (num_bins + 1))
+        counts = counts.reshape(len(table), num_bins + 1)
+        window = (counts[:, :-1] + counts[:, 1:]).astype(np.float64)
+        window[:, -1] = 0.0
+        total += window.sum(axis=0)
+        top = window.argmax(axis=0)
+        value = window[top, np.arange(num_bins)]
+        better = value > best
+        best[better] = value[better]
+        arg[better] = top[better] + lo
+    return best, arg, total / num_nodes

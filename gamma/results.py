@@ -1,0 +1,342 @@
+"""Assign picks to events, and build the tables and the summary that `associate` returns."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from gamma.correlation import Correlation
+from gamma.domain import Domain, describe_domain
+from gamma.likelihood import PickSeries
+from gamma.mixture import Events
+from gamma.picks import Observations
+from gamma.uncertainty import Location, azimuthal_gaps, ellipses
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+_SPREADS = [
+    "time_uncertainty_s", "horizontal_uncertainty_km", "depth_uncertainty_km",
+    "source_distance_uncertainty_km", "ellipse_major_km", "ellipse_minor_km", "ellipse_azimuth_deg",
+]  # fmt: skip
+_SAME_ARRIVAL_S = 5.0
+_REASONS = [
+    "",
+    "no event explains it",
+    "no event explains it, and it lines up with no neighbouring channels",
+    "as probable as noise: its association score is below min_association_score",
+    "near an event's arrival, but another pick of this receiver and phase fits it better",
+    "near an event's arrival, but its residual is too large",
+]
+
+
+@dataclass(frozen=True)
+class FittedEvents:
+    """Events fitted on all picks one by one, sorted by origin time.
+
+    Attributes
+    ----------
+    events : Events
+    member : numpy.ndarray of int64, shape (events,)
+        Place of each event in the list of first guesses.
+    pick, event : numpy.ndarray of int64, shape (pairs,)
+    posterior, residual_s : numpy.ndarray, shape (pairs,)
+    near : numpy.ndarray of int64, shape (n,)
+        Picks within reach of some event's predicted arrivals.
+    location : Location
+    odds : numpy.ndarray, shape (events,)
+    correlation : Correlation
+    converged : bool
+    picks : PickSeries
+    bounds : list
+        The log of the bound, batch by batch.
+    dropped : Counter
+    """
+
+    events: Events
+    member: I64
+    pick: I64
+    event: I64
+    posterior: F64
+    residual_s: F64
+    near: I64
+    location: Location
+    odds: F64
+    correlation: Correlation
+    converged: bool
+    picks: PickSeries
+    bounds: list[list[tuple[float, str]]]
+    dropped: Counter[str]
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Each pick's event (-1: none), posterior and residual (NaN: none), and why it has none (`REASONS`)."""
+
+    event: I64
+    score: F64
+    residual_s: F64
+    reason: I64
+
+
+@dataclass(frozen=True)
+class Mirrors:
+    """A second place that explains an event's picks about as well; NaN where there is none.
+
+    Attributes
+    ----------
+    theta : numpy.ndarray, shape (events, 4)
+    loss : numpy.ndarray, shape (events,)
+        By how much (nat) it explains the picks worse.
+    """
+
+    hypocentre: F64
+    loss: F64
+
+
+@dataclass(frozen=True)
+class Look:
+    """One search for events among picks: the events, each pick's event, and the history of the rounds.
+
+    `magnitudes` holds columns of the event table, none unless amplitudes are used.
+    """
+
+    observations: Observations
+    fitted: FittedEvents
+    assignment: Assignment
+    mirrors: Mirrors
+    magnitudes: dict[str, F64]
+    history: list[dict[str, Any]]
+
+    def __len__(self) -> int:
+        return len(self.fitted.events)
+
+
+def assign(domain: Domain, fitted: FittedEvents, seed: I64) -> Assignment:
+    """Give each pick to its most probable event, one pick per event, receiver and phase.
+
+    `seed` (picks,): the seed pick that each pick belongs to, -1 for none.
+    """
+    size, receiver_phases = len(fitted.picks), len(fitted.picks.template.receiver_phase_weight)
+    event = np.full(size, -1, dtype=np.int64)
+    score, residual = np.full(size, np.nan), np.full(size, np.nan)
+    duplicate = np.zeros(size, dtype=bool)
+    order = np.lexsort((fitted.event, -fitted.posterior, fitted.pick))
+    order = order[np.unique(fitted.pick[order], return_index=True)[1]]
+    order = order[fitted.posterior[order] >= domain.config.min_association_score]
+    seat = fitted.event[order] * receiver_phases + fitted.picks.receiver_phase[fitted.pick[order]]
+    ranked = order[np.lexsort((fitted.pick[order], -fitted.posterior[order], seat))]
+    kept = ranked[np.unique(np.sort(seat), return_index=True)[1]]
+    duplicate[fitted.pick[ranked]] = True
+    duplicate[fitted.pick[kept]] = False
+    event[fitted.pick[kept]] = fitted.event[kept]
+    score[fitted.pick[kept]] = fitted.posterior[kept]
+    residual[fitted.pick[kept]] = fitted.residual_s[kept]
+    return Assignment(event, score, residual, _reasons(fitted, event, seed, duplicate))
+
+
+def _reasons(fitted: FittedEvents, event: I64, seed: I64, duplicate: Mask) -> I64:
+    """Code (place in `_REASONS`) of why each pick has no event."""
+    codes = np.where(event >= 0, 0, 1)
+    codes[(codes == 1) & (seed < 0)] = 2
+    claim = np.bincount(fitted.pick, fitted.posterior, minlength=len(codes))
+    near = np.zeros(len(codes), dtype=bool)
+    near[fitted.near] = True
+    codes[(codes > 0) & near] = np.where(_seat_taken(fitted.picks, event), 4, 5)[(codes > 0) & near]
+    codes[(codes > 0) & (claim > 0.1)] = 3
+    codes[(codes > 0) & duplicate] = 4
+    return codes
+
+
+def _seat_taken(picks: PickSeries, event: I64) -> Mask:
+    """Mark picks with an associated pick of the same receiver and phase within a few seconds."""
+    order = np.lexsort((picks.time_s, picks.receiver_phase))
+    receiver_phase, time = picks.receiver_phase[order], picks.time_s[order]
+    taken = event[order] >= 0
+    out = np.zeros(len(order), dtype=bool)
+    for step in (1, -1):
+        same = np.roll(receiver_phase, step) == receiver_phase
+        same &= np.abs(np.roll(time, step) - time) < _SAME_ARRIVAL_S
+        out[order] |= np.roll(taken, step) & same
+    return out
+
+
+def join_looks(domain: Domain, looks: list[Look]) -> tuple[pd.DataFrame, Assignment]:
+    """Put the events of all looks together by origin time, and the events of the picks.
+
+    Each look but the first saw the picks that the look before left free.
+    """
+    tables = [_describe_events(domain, look) for look in looks]
+    table = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
+    order = np.argsort(table["time"].astype("int64").to_numpy(), kind="stable")
+    number = np.append(np.argsort(order, kind="stable"), -1)  # the last for picks of no event
+    joined = replace(looks[0].assignment, event=number[looks[0].assignment.event])
+    free, first = np.arange(len(joined.event)), len(looks[0])
+    for before, look in pairwise(looks):
+        free, found = free[before.assignment.event < 0], look.assignment
+        joined.event[free] = number[np.where(found.event >= 0, found.event + first, -1)]
+        joined.score[free], joined.residual_s[free] = found.score, found.residual_s
+        joined.reason[free] = found.reason
+        first += len(look)
+    return table.iloc[order].reset_index(drop=True).assign(event_index=np.arange(len(table))), joined
+
+
+def picks_table(picks: pd.DataFrame, observations: Observations, assignment: Assignment) -> pd.DataFrame:
+    """Add event, score, residual and reason to the picks given, same rows, same order."""
+    out = picks.copy()
+    rows, size = observations.row, observations.num_rows
+    out["event_index"] = _spread(size, rows, assignment.event, -1).astype(np.int64)
+    out["association_score"] = _spread(size, rows, assignment.score, np.nan).astype(np.float32)
+    out["travel_time_residual_s"] = _spread(size, rows, assignment.residual_s, np.nan).astype(np.float32)
+    codes = np.zeros(size, dtype=np.int64)
+    codes[rows] = assignment.reason
+    for code, where in enumerate(observations.excluded.values(), start=len(_REASONS)):
+        codes[where] = code
+    texts = np.array([*_REASONS, *observations.excluded], dtype=object)
+    out["reason"] = pd.array(texts[codes], dtype="str")
+    return out
+
+
+def _spread(size: int, rows: I64, values: npt.NDArray[Any], fill: float) -> F64:
+    out = np.full(size, fill, dtype=np.float64)
+    out[rows] = values
+    return out
+
+
+def _describe_events(domain: Domain, look: Look) -> pd.DataFrame:
+    """Describe every event."""
+    fitted, assignment, mirrors = look.fitted, look.assignment, look.mirrors
+    hypocentre, location = _to_decimetres(fitted.events.hypocentre), fitted.location
+    given = assignment.event >= 0
+    event, receiver_phase = assignment.event[given], fitted.picks.receiver_phase[given]
+    counts = _counts(domain, len(hypocentre), event, receiver_phase)
+    square = np.bincount(event, assignment.residual_s[given] ** 2, minlength=len(hypocentre))
+    time_ns = look.observations.reference_ns + np.round(hypocentre[:, 0] * 1e9).astype(np.int64)
+    major, minor, azimuth = ellipses(location.covariance)
+    full, deep = domain.mode == "full", domain.mode != "point"
+    blank = np.full(len(hypocentre), np.nan)
+    longitude, latitude = domain.receivers.frame.to_geographic(hypocentre[:, 1], hypocentre[:, 2])
+    depth_error = np.sqrt(np.maximum(location.covariance[:, 3, 3], 0.0))
+    gap = azimuthal_gaps(event, receiver_phase >> 1, hypocentre, domain.receivers.xyz_km)
+    columns: dict[str, Any] = {
+        "event_index": np.arange(len(hypocentre), dtype=np.int64),
+        "event_id": pd.array(_event_ids(time_ns, hypocentre), dtype="str"),
+        "time": pd.to_datetime(time_ns, utc=True).as_unit("ns"),
+        "time_uncertainty_s": np.sqrt(np.maximum(location.covariance[:, 0, 0], 0.0)),
+        "longitude": longitude if full else blank,
+        "latitude": latitude if full else blank,
+        "depth_km": hypocentre[:, 3] if deep else blank,
+        "horizontal_uncertainty_km": major if full else blank,
+        "depth_uncertainty_km": depth_error if deep else blank,
+        "source_distance_km": location.distance_km,
+        "source_distance_uncertainty_km": location.distance_uncertainty_km,
+        **counts,
+        "residual_rms_s": np.sqrt(square / np.maximum(counts["num_picks"], 1)),
+        "azimuthal_gap_deg": gap if full else blank,
+        "location_quality": pd.array(_flags(domain, fitted, mirrors), dtype="str"),
+    }
+    if full:
+        columns |= {"x_km": hypocentre[:, 1], "y_km": hypocentre[:, 2], "z_km": hypocentre[:, 3]}
+        columns |= {"ellipse_major_km": major, "ellipse_minor_km": minor, "ellipse_azimuth_deg": azimuth}
+        if domain.receivers.num_cables:
+            columns |= _mirror_columns(domain, mirrors)
+    columns["log_odds"] = fitted.odds
+    table = pd.DataFrame(columns | look.magnitudes)
+    beyond = domain.on_edge(fitted.events.hypocentre[:, 1:], top=False)
+    table.loc[beyond, table.columns.intersection(_SPREADS)] = np.nan
+    return table
+
+
+def _to_decimetres(hypocentre: F64) -> F64:
+    """Round places to 0.1 m; what the box stops a hair short of its edge lies on the edge."""
+    return np.column_stack([hypocentre[:, 0], np.round(hypocentre[:, 1:], 4) + 0.0])
+
+
+def _counts(domain: Domain, num_events: int, event: I64, receiver_phase: I64) -> dict[str, I64]:
+    shear = (receiver_phase & 1) == 1
+    receivers = np.unique(event * len(domain.receivers) + (receiver_phase >> 1)) // len(domain.receivers)
+    return {
+        "num_picks": np.bincount(event, minlength=num_events).astype(np.int64),
+        "num_p_picks": np.bincount(event[~shear], minlength=num_events).astype(np.int64),
+        "num_s_picks": np.bincount(event[shear], minlength=num_events).astype(np.int64),
+        "num_channels": np.bincount(receivers, minlength=num_events).astype(np.int64),
+    }
+
+
+def _mirror_columns(domain: Domain, mirrors: Mirrors) -> dict[str, F64]:
+    longitude, latitude = domain.receivers.frame.to_geographic(
+        mirrors.hypocentre[:, 1], mirrors.hypocentre[:, 2]
+    )
+    return {
+        "mirror_longitude": longitude,
+        "mirror_latitude": latitude,
+        "mirror_x_km": mirrors.hypocentre[:, 1],
+        "mirror_y_km": mirrors.hypocentre[:, 2],
+        "mirror_depth_km": mirrors.hypocentre[:, 3],
+        "mirror_log_odds": -mirrors.loss,
+    }
+
+
+def _flags(domain: Domain, fitted: FittedEvents, mirrors: Mirrors) -> list[str]:
+    place = fitted.events.hypocentre[:, 1:]
+    depth_range = float(domain.upper_km[2] - domain.lower_km[2])
+    depth_error = np.sqrt(np.maximum(fitted.location.covariance[:, 3, 3], 0.0))
+    flags = {
+        "at-boundary": domain.on_edge(place),
+        "mirror-ambiguous": np.isfinite(mirrors.loss) & (domain.mode == "full"),
+        "azimuth-unconstrained": np.full(len(place), domain.mode != "full"),
+        "depth-unconstrained": (depth_error > depth_range / 4.0) & (domain.mode != "point"),
+        "geometry-unknown": np.full(len(place), not domain.receivers.geometry_known),
+    }
+    return [";".join(name for name, mask in flags.items() if mask[i]) for i in range(len(place))]
+
+
+def _event_ids(time_ns: I64, hypocentre: F64) -> list[str]:
+    """Name events by origin time and a short hash of their place, so that equal inputs give equal names."""
+    stamps = pd.to_datetime(time_ns, utc=True).strftime("%Y%m%dT%H%M%S%f").str[:-3]
+    places = np.round(hypocentre[:, 1:], 2) + 0.0
+    return [
+        f"ev{stamp}-{hashlib.sha256(f'{ms}{place.tolist()}'.encode()).hexdigest()[:6]}"
+        for stamp, ms, place in zip(stamps, time_ns // 10**6, places, strict=True)
+    ]
+
+
+def summarise(domain: Domain, looks: list[Look], picks: pd.DataFrame, *, explain: bool) -> dict[str, Any]:
+    """Count what was used, excluded and dropped, and list the settings in use.
+
+    Settings and rounds are those of the first look. `picks`: the pick table with reasons.
+    """
+    observations, fitted, history = looks[0].observations, looks[0].fitted, looks[0].history
+    settings = describe_domain(domain)
+    shares = fitted.correlation.independent_share
+    settings["effective_observations_per_100_channels"] = [round(100.0 * float(share), 2) for share in shares]
+    summary: dict[str, Any] = {
+        "picks": observations.num_rows,
+        "picks_used": len(observations),
+        "picks_associated": int((picks["event_index"] >= 0).sum()),
+        "events": sum(map(len, looks)),
+        "events_on_second_look": sum(map(len, looks[1:])),
+        "converged": fitted.converged,
+        "left_out": {text: len(where) for text, where in observations.excluded.items()},
+        "unknown_receivers": observations.unknown_receivers,
+        "seeds": [entry["seeds"] for entry in history],
+        "events_dropped": _add([entry["dropped"] for entry in history] + [dict(fitted.dropped)]),
+        "settings": settings,
+        "reasons": picks.loc[picks["reason"] != "", "reason"].value_counts().sort_index().to_dict(),
+    }
+    if explain:
+        summary["rounds"] = [*history, {"events": len(fitted.events), "bounds": fitted.bounds}]
+    return summary
+
+
+def _add(counts: list[dict[str, int]]) -> dict[str, int]:
+    names = sorted({name for entry in counts for name in entry})
+    return {name: sum(entry.get(name, 0) for entry in counts) for name in names}
