@@ -20,7 +20,7 @@ from bench_recordings import KINDS, BenchPart, bench_parts, make_part
 
 from gamma import AssociationConfig
 from phasenet_das import io
-from phasenet_das.catalog import associate_picks
+from phasenet_das.catalog import associate
 from phasenet_das.picking import load_picker
 from phasenet_das.picking.conditioning import condition
 from phasenet_das.tables import read_channels, read_picks, write_table
@@ -106,7 +106,7 @@ def write_pseudo(part: BenchPart, folder: Path, labels: Path, teacher: Any) -> N
     patch = io.read(next((folder / "data").glob("*.h5")))
     picks = teacher.pick(patch, KINDS[part.kind].pick, station_id=part.config.cable.station_id)
     channels = read_channels(folder / "channels.csv")
-    result = associate_picks(picks, channels, ASSOCIATION[part.kind])
+    result = associate(picks, channels, ASSOCIATION[part.kind])
     write_table(slowed(result.picks, part), labels)
     kept = int((result.picks["event_index"] >= 0).sum())
     print(f"{part.name}: {len(result.events)} events, {kept} of {len(picks)} picks kept", flush=True)

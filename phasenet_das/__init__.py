@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from phasenet_das import catalog, evaluate, inspect, io, plot, simulate, training
-    from phasenet_das.catalog import associate_picks, write_catalog
+    from phasenet_das.catalog import associate, write_catalog
     from phasenet_das.config import Config, PickSettings, load_config
     from phasenet_das.io import describe, read
     from phasenet_das.models import Weights, list_weights, load_weights
@@ -20,7 +20,7 @@ __all__ = [
     "PickSettings",
     "Picker",
     "Weights",
-    "associate_picks",
+    "associate",
     "catalog",
     "describe",
     "evaluate",
@@ -46,7 +46,7 @@ _HOME = {
     "Config": "config",
     "PickSettings": "config",
     "load_config": "config",
-    "associate_picks": "catalog",
+    "associate": "catalog",
     "write_catalog": "catalog",
     "describe": "io",
     "read": "io",

@@ -249,7 +249,7 @@ def watch(
 
     Example: phasenet-das watch incoming/ -o live/ --station-id BRADY --channels channels.csv
     """
-    from phasenet_das.catalog import associate_picks
+    from phasenet_das import catalog
     from phasenet_das.config import DataSettings, PickSettings
     from phasenet_das.errors import ChannelGeometryError
     from phasenet_das.picking import Watcher, load_picker
@@ -263,10 +263,10 @@ def watch(
 
     def find_events(picks: Any) -> Any:  # noqa: ANN401 - two tables
         try:
-            found = associate_picks(picks, receivers, base.association)
+            found = catalog.associate(picks, receivers, base.association)
         except ChannelGeometryError as error:  # other cables may have picks in the next minutes
             log.warning("%s", error)
-            found = associate_picks(picks.iloc[:0], receivers, base.association)
+            found = catalog.associate(picks.iloc[:0], receivers, base.association)
         return found.events, found.picks
 
     watcher = Watcher(
@@ -306,7 +306,7 @@ def associate(
     """
     import pandas as pd
 
-    from phasenet_das.catalog import associate_picks, explain_rejected, write_association, write_catalog
+    from phasenet_das import catalog
     from phasenet_das.tables import read_metadata, read_pick_tables
     from phasenet_das.tables.channels import load_channels, only_station, read_stations
     from phasenet_das.tables.provenance import provenance
@@ -318,14 +318,14 @@ def associate(
     seismometers = None if stations is None else read_stations(stations)
     placed = [found for found in (fibre, seismometers) if found is not None]
     receivers = pd.concat(placed, ignore_index=True) if placed else None
-    result = associate_picks(table, receivers, base.association, workers=workers)
+    result = catalog.associate(table, receivers, base.association, workers=workers)
     origin = {key: read_metadata(picks[0]).get(key) for key in ("weights_id", "amplitude_unit")}
     facts = provenance(settings=base.association, inputs=picks, **origin)
-    write_association(result, output, facts)
-    write_catalog(result.events, result.picks, output, receivers, base.report, facts)
+    catalog.write_association(result, output, facts)
+    catalog.write_catalog(result.events, result.picks, output, receivers, base.report, facts)
     kept = int((result.picks["event_index"] >= 0).sum())
     typer.echo(f"{len(result.events)} events from {kept} of {len(table)} picks -> {output}")
-    for line in explain_rejected(result, receivers):
+    for line in catalog.explain_rejected(result, receivers):
         typer.echo(line, err=True)
 
 

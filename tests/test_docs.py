@@ -53,7 +53,7 @@ def recorded(tmp_path_factory) -> Path:
     channels = pn.read_channels(folder / "made" / "channels.csv").assign(station_id="CABLE")
     pn.write_table(channels, folder / "channels.csv")
     picks = pn.load_picker("phasenet-das").pick(patch, min_score=0.3)
-    result = pn.associate_picks(picks, channels)
+    result = pn.associate(picks, channels)
     write_association(result, folder / "catalog", {"amplitude_unit": picks.attrs["amplitude_unit"]})
     write_catalog(result.events, result.picks, folder / "catalog", channels)
     pn.write_table(result.picks, folder / "picks.parquet")

@@ -8,7 +8,7 @@ from phasenet_das._lazy import lazy_names
 
 if TYPE_CHECKING:
     from phasenet_das.catalog.association import (
-        associate_picks,
+        associate,
         explain_rejected,
         write_association,
         write_catalog,
@@ -37,7 +37,7 @@ __all__ = [
     "FLAG_MEANINGS",
     "Exported",
     "MagnitudeScale",
-    "associate_picks",
+    "associate",
     "calibrate_magnitude",
     "describe_event",
     "estimate_magnitudes",
@@ -62,7 +62,7 @@ __getattr__ = lazy_names(
         "Exported": ".export.formats",
         "FLAG_MEANINGS": ".quality",
         "MagnitudeScale": ".magnitude",
-        "associate_picks": ".association",
+        "associate": ".association",
         "calibrate_magnitude": ".magnitude",
         "describe_event": ".quality",
         "estimate_magnitudes": ".magnitude",

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from phasenet_das.catalog.export.catalog_csv import write_catalog_csv
@@ -29,7 +28,7 @@ log = logging.getLogger(__name__)
 _RECEIVER = ["station_id", "channel_index"]
 
 
-def associate_picks(
+def associate(
     picks: pd.DataFrame,
     channels: pd.DataFrame | None = None,
     settings: AssociationConfig | None = None,
@@ -62,6 +61,7 @@ def associate_picks(
     ChannelGeometryError
         There are picks, and none of them is of a receiver in `channels`.
     """
+    import gamma
     from gamma import AssociationConfig
 
     if channels is not None:
@@ -72,56 +72,10 @@ def associate_picks(
         receivers = receivers_of(
             pd.DataFrame({"station_id": ["none"], "channel_index": 0, "distance_m": 0.0})
         )
-    result = associate_twice(picks, receivers, settings or AssociationConfig(), explain=True, workers=workers)
+    result = gamma.associate(picks, receivers, settings or AssociationConfig(), explain=True, workers=workers)
     kept = int((result.picks["event_index"] >= 0).sum())
     log.info("%d events from %d of %d picks", len(result.events), kept, len(picks))
     return result
-
-
-def associate_twice(
-    picks: pd.DataFrame,
-    receivers: pd.DataFrame,
-    settings: AssociationConfig,
-    *,
-    explain: bool = False,
-    workers: int = 1,
-) -> AssociationResult:
-    """Associate, and look once more, alone, at the picks that no event explains.
-
-    In a dense sequence the mixture may end with P and S of an event as two events, and refuse both for want
-    of the other phase; with the picks of the other events gone, the event stands out.
-    """
-    import gamma
-
-    first = gamma.associate(picks, receivers, settings, explain=explain, workers=workers)
-    left = (first.picks["event_index"] < 0).to_numpy()
-    if first.events.empty or not left.any():
-        return first
-    rest = picks[left].reset_index(drop=True)
-    second = gamma.associate(rest, receivers, settings, explain=explain, workers=workers)
-    if second.events.empty:
-        return first
-    shift = int(first.events["event_index"].max()) + 1
-    more = second.events.assign(event_index=second.events["event_index"] + shift)
-    events = pd.concat([first.events, more], ignore_index=True)
-    events = events.sort_values(["time", "event_index"], kind="stable", ignore_index=True)
-    number = np.full(int(events["event_index"].max()) + 2, -1)
-    number[events["event_index"]] = np.arange(len(events))
-    table = first.picks.copy()
-    for name in ("event_index", "association_score", "travel_time_residual_s", "reason"):
-        column = table[name].to_numpy(copy=True)
-        again = second.picks[name]
-        column[left] = again.where(again < 0, again + shift) if name == "event_index" else again
-        table[name] = column
-    table["event_index"] = number[table["event_index"]].astype(np.dtype(PICK_COLUMNS["event_index"]))
-    log.info("%d events more among the picks that were left", len(more))
-    summary = first.summary | {
-        "picks_associated": int((table["event_index"] >= 0).sum()),
-        "events": len(events),
-        "events_on_second_look": len(more),
-        "reasons": second.summary["reasons"],
-    }
-    return type(first)(events.assign(event_index=np.arange(len(events))), table, summary)
 
 
 def explain_rejected(result: AssociationResult, receivers: pd.DataFrame | None) -> list[str]:

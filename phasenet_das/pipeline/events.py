@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+import gamma
 from gamma import AssociationConfig
-from phasenet_das.catalog.association import associate_twice
 from phasenet_das.errors import TableError
 from phasenet_das.pipeline.blocks import BlockIndex
 from phasenet_das.tables import (
@@ -92,7 +92,7 @@ def associate_block(
         table = pd.concat([table, read_station_picks(stations)], ignore_index=True)
     near = (table["phase_time"] >= start - margin) & (table["phase_time"] < end + margin)
     table = table[near].sort_values(["phase_time", "pick_id"], kind="stable", ignore_index=True)
-    result = associate_twice(table, read_channels(receivers), settings)
+    result = gamma.associate(table, read_channels(receivers), settings)
     tie = pd.Timedelta(seconds=_TIE_S)
     times = result.events["time"]
     events = result.events[(times >= start - tie) & (times < end + tie)]

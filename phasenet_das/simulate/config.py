@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from gamma.settings import Settings
+from gamma.config import Settings
 from phasenet_das.errors import ConfigError
 
 

@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 from scipy.signal import lfilter
 
-from gamma.settings import Settings
+from gamma.config import Settings
 from phasenet_das.errors import ConfigError
 from phasenet_das.simulate.fields import smooth_series
 from phasenet_das.simulate.noise import SectionNoise, load_noise

@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from gamma import dialects
 from gamma.errors import nearest_name
 from phasenet_das.errors import ChannelGeometryError, TableError
 from phasenet_das.tables.codes import place_stations, station_codes
@@ -22,6 +21,9 @@ from phasenet_das.tables.columns import PICK_COLUMNS, conform
 from phasenet_das.tables.ids import make_pick_ids
 
 _QUAKEFLOW_TIME = "%Y-%m-%dT%H:%M:%S.%f"
+_PYOCTO = {
+    "phase_score": "probability", "event_index": "event_idx", "travel_time_residual_s": "residual",
+}  # fmt: skip
 _OPTIONAL = {
     "distance_m": np.nan,
     "phase_score": np.nan,
@@ -116,15 +118,17 @@ def to_gamma(picks: pd.DataFrame, channels: pd.DataFrame | None = None, network:
     )
 
 
-def from_gamma(table: pd.DataFrame, channels: pd.DataFrame, network: str = "XX") -> pd.DataFrame:
+def from_gamma(
+    table: pd.DataFrame, channels: pd.DataFrame | None = None, network: str = "XX"
+) -> pd.DataFrame:
     """Take picks in the columns of GaMMA.
 
     Parameters
     ----------
     table : pandas.DataFrame
         ``id, timestamp, type`` and optionally ``prob, amp, event_index, gamma_score``.
-    channels : pandas.DataFrame
-        Channel table that the codes belong to.
+    channels : pandas.DataFrame, optional
+        Channel table that the codes belong to. Without it each code is the ``station_id`` of a seismometer.
     network : str, optional
         Network code of the cables.
 
@@ -193,39 +197,110 @@ def gamma_stations(channels: pd.DataFrame, network: str = "XX") -> pd.DataFrame:
 
 
 def to_pyocto(picks: pd.DataFrame, channels: pd.DataFrame | None = None, network: str = "XX") -> pd.DataFrame:
-    """Give picks PyOcto's columns (:func:`gamma.dialects.to_pyocto`); arguments as in :func:`to_gamma`."""
-    return dialects.to_pyocto(_coded(picks, channels, network))
+    """Give picks, and their events, the columns of PyOcto; arguments as in :func:`to_gamma`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``station, phase, time`` (seconds since 1970), ``probability, event_idx, residual``.
+    """
+    coded = _coded(picks, channels, network)
+    out = pd.DataFrame({"station": coded["station_id"], "phase": coded["phase_type"]})
+    out["time"] = _stamps(coded) / 1e9
+    return out.join(coded[list(_PYOCTO)].rename(columns=_PYOCTO))
 
 
-def from_pyocto(table: pd.DataFrame, channels: pd.DataFrame, network: str = "XX") -> pd.DataFrame:
-    """Take PyOcto's picks (:func:`gamma.dialects.from_pyocto`); arguments as in :func:`from_gamma`."""
-    names = {"event_idx": "event_index", "residual": "travel_time_residual_s"}
-    out = dialects.from_pyocto(table).rename(columns=names)
-    return _decoded(out.drop(columns="channel_index"), channels, network)
+def from_pyocto(
+    table: pd.DataFrame, channels: pd.DataFrame | None = None, network: str = "XX"
+) -> pd.DataFrame:
+    """Take picks of PyOcto; arguments as in :func:`from_gamma`.
+
+    `table`: ``station, phase, time`` (seconds since 1970), optionally ``probability, event_idx, residual``.
+    """
+    missing = [name for name in ("station", "phase", "time") if name not in table.columns]
+    if missing:
+        hints = " ".join(f"'{name}':{nearest_name(name, map(str, table.columns))}" for name in missing)
+        raise TableError(f"PyOcto picks: missing column(s) {', '.join(missing)}. {hints}")
+    names = {theirs: ours for ours, theirs in _PYOCTO.items()}
+    out = table.rename(columns={"station": "station_id", "phase": "phase_type", **names})
+    nanoseconds = np.round(out.pop("time").to_numpy(np.float64) * 1e9).astype(np.int64)
+    out["phase_time"] = pd.to_datetime(nanoseconds, utc=True).as_unit("ns")
+    return _decoded(out, channels, network)
 
 
 def to_seisbench(picks: pd.DataFrame, channels: pd.DataFrame | None = None, network: str = "XX") -> Any:  # noqa: ANN401
-    """Make a SeisBench ``PickList`` (:func:`gamma.dialects.to_seisbench`); else as :func:`to_gamma`."""
-    return dialects.to_seisbench(_coded(picks, channels, network))
+    """Make a SeisBench ``PickList``; arguments as in :func:`to_gamma`.
+
+    Raises
+    ------
+    ImportError
+        The optional package seisbench is not installed.
+    """
+    from obspy import UTCDateTime
+    from seisbench.util import Pick, PickList
+
+    coded = _coded(picks, channels, network)
+    made = []
+    columns = (coded["station_id"], _stamps(coded), coded["phase_type"], coded["phase_score"])
+    for station, stamp, phase, score in zip(*columns, strict=True):
+        time = UTCDateTime(ns=int(stamp))
+        made.append(Pick(station, time, end_time=time, peak_time=time, peak_value=float(score), phase=phase))
+    return PickList(made)
 
 
-def from_seisbench(picks: Iterable[Any], channels: pd.DataFrame, network: str = "XX") -> pd.DataFrame:
-    """Take SeisBench's picks (:func:`gamma.dialects.from_seisbench`); arguments as in :func:`from_gamma`."""
-    table = dialects.from_seisbench(picks)
-    return _decoded(table.drop(columns="channel_index"), channels, network)
+def from_seisbench(
+    picks: Iterable[Any], channels: pd.DataFrame | None = None, network: str = "XX"
+) -> pd.DataFrame:
+    """Take picks of SeisBench, such as ``output.picks``; arguments as in :func:`from_gamma`.
+
+    The name of a receiver is the trace id (NET.STA.LOC). Picks without a peak take their start.
+    """
+    rows: list[tuple[str, int, str, float]] = []
+    for pick in picks:
+        time = pick.peak_time if pick.peak_time is not None else pick.start_time
+        score = np.nan if pick.peak_value is None else float(pick.peak_value)
+        rows.append((str(pick.trace_id), time.ns, str(pick.phase), score))
+    return _decoded(_from_rows(rows), channels, network)
 
 
 def to_obspy_picks(
     picks: pd.DataFrame, channels: pd.DataFrame | None = None, network: str = "XX"
 ) -> list[Any]:
-    """Make ObsPy picks (:func:`gamma.dialects.to_obspy`); arguments as in :func:`to_gamma`."""
-    return dialects.to_obspy(_coded(picks, channels, network))
+    """Make ObsPy picks; arguments as in :func:`to_gamma`."""
+    from obspy import UTCDateTime
+    from obspy.core.event import Pick, WaveformStreamID
+
+    coded = _coded(picks, channels, network)
+    made = []
+    for name, stamp, phase in zip(coded["station_id"], _stamps(coded), coded["phase_type"], strict=True):
+        code, station, location = [*str(name).split("."), ""][:3]
+        where = WaveformStreamID(code, station, location or None)
+        made.append(Pick(time=UTCDateTime(ns=int(stamp)), waveform_id=where, phase_hint=phase))
+    return made
 
 
-def from_obspy_picks(picks: Iterable[Any], channels: pd.DataFrame, network: str = "XX") -> pd.DataFrame:
-    """Take ObsPy picks, or those of a catalog; arguments as in :func:`from_gamma`."""
-    table = dialects.from_obspy(picks)
-    return _decoded(table.drop(columns="channel_index"), channels, network)
+def from_obspy_picks(
+    picks: Iterable[Any], channels: pd.DataFrame | None = None, network: str = "XX"
+) -> pd.DataFrame:
+    """Take ObsPy picks, or those of all events of a catalog; arguments as in :func:`from_gamma`."""
+    rows: list[tuple[str, int, str, float]] = []
+    for item in picks:
+        for pick in getattr(item, "picks", [item]):
+            where, hint = pick.waveform_id, str(pick.phase_hint or "")
+            codes = (where.network_code or "", where.station_code or "", where.location_code or "")
+            phase = hint[:1] if hint[:1] in "PS" else hint
+            rows.append((".".join(codes).rstrip("."), pick.time.ns, phase, np.nan))
+    return _decoded(_from_rows(rows), channels, network)
+
+
+def _stamps(picks: pd.DataFrame) -> pd.Series:
+    return picks["phase_time"].dt.as_unit("ns").astype("int64")
+
+
+def _from_rows(rows: list[tuple[str, int, str, float]]) -> pd.DataFrame:
+    frame = pd.DataFrame(rows, columns=["station_id", "phase_time", "phase_type", "phase_score"])
+    times = pd.to_datetime(frame["phase_time"].astype("int64"), utc=True)
+    return frame.assign(phase_time=times.dt.as_unit("ns"))
 
 
 def _names(codes: pd.DataFrame) -> pd.Series:
@@ -245,10 +320,12 @@ def _coded(picks: pd.DataFrame, channels: pd.DataFrame | None, network: str) -> 
     return table.assign(station_id=name.loc[pd.MultiIndex.from_frame(table[receiver])].to_numpy(dtype=str))
 
 
-def _decoded(table: pd.DataFrame, channels: pd.DataFrame, network: str) -> pd.DataFrame:
+def _decoded(table: pd.DataFrame, channels: pd.DataFrame | None, network: str) -> pd.DataFrame:
     """Put cable and channel in place of each code."""
     if "station_id" not in table.columns:
         raise TableError(f"picks: no column for the station; found {', '.join(map(str, table.columns))}.")
+    if channels is None:
+        return _complete(table)
     codes = station_codes(channels, network)
     known = codes.set_axis(_names(codes))
     name = table["station_id"].astype(str)

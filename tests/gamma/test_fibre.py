@@ -1,4 +1,4 @@
-"""Cables: segments, effective numbers, mirrors, point arrays, and cables with networks."""
+"""Cables: seed picks, effective numbers, mirrors, point arrays, and cables with networks."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 
 from gamma import AssociationConfig, associate
 from gamma.correlation import correlated_sum
+from gamma.initial import make_cells, make_seed_picks
 from gamma.receivers import load_receivers
-from gamma.segments import make_cells, make_seed_picks
 from tests.gamma import made_picks as made
 
 
@@ -118,13 +118,13 @@ def test_a_vertical_well_gives_range_and_depth():
     assert event["source_distance_km"] == pytest.approx(nearest, abs=0.2)
 
 
-def test_segments_keep_aligned_picks_and_drop_scattered_ones():
+def test_seed_picks_keep_aligned_picks_and_drop_scattered_ones():
     receivers = load_receivers(made.cable(channels=240, dx_km=0.02))
     cells = make_cells(receivers, 0.5)
     rng = np.random.default_rng(0)
-    slot = np.concatenate([2 * np.arange(240), 2 * rng.integers(0, 240, 60)])
+    receiver_phase = np.concatenate([2 * np.arange(240), 2 * rng.integers(0, 240, 60)])
     time = np.concatenate([10.0 + np.arange(240) * 0.02 / 6.0, rng.uniform(50.0, 500.0, 60)])
-    seeds = make_seed_picks(time, slot, cells, 0.2)
+    seeds = make_seed_picks(time, receiver_phase, cells, 0.2)
     assert abs(len(seeds.time_s) - len(cells.size)) <= 1
     assert (seeds.members[:240] >= 0).all()
     assert (seeds.members[240:] < 0).mean() > 0.95

@@ -1,4 +1,4 @@
-"""The GMMA drop-in, pick dialects and the command line."""
+"""The GMMA drop-in and the command line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 
 from gamma import AssociationConfig, associate
 from gamma.cli import app
-from gamma.dialects import from_obspy, from_pyocto, from_seisbench, to_obspy, to_pyocto, to_seisbench
 from gamma.errors import ConfigError, PickError, StationError
 from gamma.utils import _layers, association
 from tests.gamma import made_picks as made
@@ -86,28 +85,6 @@ def test_drop_in_takes_layers_and_fixed_depth(case):
     assert len(events) == 3
     flat, _ = association(theirs, places, gmma_config(dims=["x(km)", "y(km)"]))
     assert all(event["z(km)"] == 0.0 for event in flat)
-
-
-def test_dialects_round_trip(case):
-    picks = case[0].head(20).assign(station_id="NN.STA.00")
-    back = from_pyocto(to_pyocto(picks))
-    assert (back["phase_time"] - picks["phase_time"]).abs().max() < pd.Timedelta("1us")
-    assert back["phase_type"].tolist() == picks["phase_type"].tolist()
-    there = from_obspy(to_obspy(picks))
-    assert (there["phase_time"] == picks["phase_time"]).all()
-    assert set(there["station_id"]) == {"NN.STA.00"}
-    with pytest.raises(PickError, match="station"):
-        from_pyocto(pd.DataFrame({"time": [0.0], "phase": ["P"]}))
-
-
-def test_seisbench_picks_round_trip(case):
-    pytest.importorskip("seisbench")
-    picks = case[0].head(20)
-    back = from_seisbench(to_seisbench(picks))
-    wanted = picks.sort_values(["phase_time", "station_id"], ignore_index=True)
-    back = back.sort_values(["phase_time", "station_id"], ignore_index=True)
-    assert (back["phase_time"] == wanted["phase_time"]).all()
-    np.testing.assert_allclose(back["phase_score"], wanted["phase_score"], rtol=1e-6)
 
 
 def test_command_line_writes_tables(case, tmp_path):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from gamma import AssociationConfig, associate
-from gamma.outside import JOINED
+from gamma.ambiguity import JOINED
 from tests.gamma import made_picks as made
 
 CONFIG = AssociationConfig(**made.settings())

@@ -106,3 +106,21 @@ def test_a_code_that_the_channels_do_not_have_is_an_error(picks, channels):
     table = tables.to_gamma(picks, channels)
     with pytest.raises(ChannelGeometryError, match="network code"):
         tables.from_gamma(table, channels, network="YY")
+
+
+def test_picks_of_seismometers_need_no_channel_table(picks):
+    """There the code is the name, so that picks go to the associator and back without a table."""
+    stations = picks.iloc[:20].assign(station_id="NN.STA.00", channel_index=-1, distance_m=np.nan)
+    pyocto = tables.from_pyocto(tables.to_pyocto(stations))
+    same_picks(pyocto, stations, within_ns=1000)
+    same_picks(tables.from_obspy_picks(tables.to_obspy_picks(stations)), stations, within_ns=0, score=False)
+    same_picks(tables.from_gamma(tables.to_gamma(stations)), stations, within_ns=500)
+    with pytest.raises(TableError, match="station"):
+        tables.from_pyocto(pd.DataFrame({"time": [0.0], "phase": ["P"]}))
+
+
+def test_seisbench_picks_of_seismometers_need_no_channel_table(picks):
+    pytest.importorskip("seisbench")
+    stations = picks.iloc[:1].assign(station_id="NN.STA.00", channel_index=-1, distance_m=np.nan)
+    same_picks(tables.from_seisbench(tables.to_seisbench(stations)), stations, within_ns=0)
+>>>>>>>> 58666b0 (Every door to the associator gives one catalog; one place for the tables of other packages):tests/catalog/test_formats.py

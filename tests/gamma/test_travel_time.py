@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 from gamma import AssociationConfig
-from gamma.traveltime import HomogeneousModel, make_model
+from gamma.travel_time import HomogeneousModel, make_model
 
 LOWER, UPPER = np.array([-30.0, -30.0, 0.0]), np.array([30.0, 30.0, 18.0])
 

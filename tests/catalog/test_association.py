@@ -9,9 +9,8 @@ import pandas as pd
 import pytest
 from obspy import read_events as read_quakeml
 
-import gamma
 from gamma import AssociationConfig
-from phasenet_das.catalog import associate_picks, explain_rejected, write_association, write_catalog
+from phasenet_das.catalog import associate, explain_rejected, write_association, write_catalog
 from phasenet_das.errors import ChannelGeometryError
 from phasenet_das.tables import (
     CHANNEL_COLUMNS,
@@ -22,7 +21,7 @@ from phasenet_das.tables import (
     read_events,
     read_picks,
 )
-from tests.pipeline.cables import channel_table, event_picks
+from tests.pipeline.cables import channel_table
 
 ORIGIN = pd.Timestamp("2024-01-01T00:01:00", tz="UTC")
 
@@ -54,7 +53,7 @@ def _picks() -> pd.DataFrame:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_event_on_a_cable_without_positions_gets_time_and_distance(tmp_path: Path, workers: int) -> None:
-    result = associate_picks(_picks(), workers=workers)
+    result = associate(_picks(), workers=workers)
     assert len(result.events) == 1
     event = result.events.iloc[0]
     assert abs((event["time"] - ORIGIN).total_seconds()) < 3 * event["time_uncertainty_s"]
@@ -69,7 +68,7 @@ def test_an_event_on_a_cable_without_positions_gets_time_and_distance(tmp_path: 
 
 
 def test_no_picks_give_an_empty_catalog(tmp_path: Path) -> None:
-    result = associate_picks(empty_picks())
+    result = associate(empty_picks())
     assert result.events.empty
     write_association(result, tmp_path, {})
     write_catalog(result.events, result.picks, tmp_path)
@@ -84,60 +83,28 @@ def test_picks_that_have_no_place_are_named_with_the_names_of_the_table() -> Non
     known = pd.concat([ours, conform(channels, CHANNEL_COLUMNS)], ignore_index=True)
     other = _picks().iloc[:5].assign(station_id="X", pick_id=range(5))
     picks = pd.concat([_picks(), other], ignore_index=True)
-    lines = explain_rejected(associate_picks(picks, known), known)
+    lines = explain_rejected(associate(picks, known), known)
     assert "47 unknown station" in lines[0]
     assert lines[1].startswith(
         "No position for C channels 7, 40-59 (42 picks), X (5 picks); the channel table holds C, SIM. "
     )
-    assert explain_rejected(associate_picks(_picks()), None) == []
+    assert explain_rejected(associate(_picks()), None) == []
 
 
 def test_a_channel_table_of_another_cable_is_refused() -> None:
     channels = channel_table(60, "SIM")
     with pytest.raises(ChannelGeometryError, match=r"No position for C \(120 picks\).* holds SIM. Pick with"):
-        associate_picks(_picks(), channels)
+        associate(_picks(), channels)
     far = channel_table(60, "C").assign(channel_index=range(100, 160))
     with pytest.raises(ChannelGeometryError, match=r"No position for C channels 0-59 \(120 picks\)"):
-        associate_picks(_picks(), far)
+        associate(_picks(), far)
     scattered = _picks().iloc[0:60:2]
     with pytest.raises(
         ChannelGeometryError, match=r"channels 0, 2, 4, 6, 8, 10, 12, 14 and 22 more \(30 picks"
     ):
-        associate_picks(scattered, far)
+        associate(scattered, far)
 
 
 def test_the_settings_reach_the_associator() -> None:
-    slower = associate_picks(_picks(), settings=AssociationConfig(vp_km_s=5.0))
+    slower = associate(_picks(), settings=AssociationConfig(vp_km_s=5.0))
     assert slower.events["source_distance_km"][0] == pytest.approx(25, abs=2)
-
-
-def test_what_is_left_is_looked_at_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An event that the first look lost is found in the second; rows keep their order."""
-    channels = channel_table()
-    picks = event_picks(channels, [10.0, 60.0]).sample(frac=1.0, random_state=1).reset_index(drop=True)
-    settings = AssociationConfig(max_distance_km=20.0, depth_range_km=(0.0, 20.0))
-    whole, calls = gamma.associate, []
-
-    def loses_one(table: pd.DataFrame, *others: object, **options: object) -> gamma.AssociationResult:
-        calls.append(len(table))
-        result = whole(table, *others, **options)
-        if len(calls) > 1:
-            return result
-        lost = result.events["event_index"] == 0
-        found = result.picks.copy()
-        found["event_index"] = found["event_index"].map({0: -1, 1: 0})
-        kept = result.events[~lost].assign(event_index=0)
-        return gamma.AssociationResult(kept.reset_index(drop=True), found, result.summary)
-
-    expected = whole(picks, channels, settings)
-    monkeypatch.setattr(gamma, "associate", loses_one)
-    result = associate_picks(picks, channels, settings)
-    assert calls == [240, 120]
-    assert result.events["event_index"].tolist() == [0, 1]
-    assert result.events["time"].is_monotonic_increasing
-    assert result.events["event_id"].is_unique
-    assert result.picks["pick_id"].tolist() == picks["pick_id"].tolist()
-    assert result.picks["event_index"].tolist() == expected.picks["event_index"].tolist()
-    assert result.summary["picks_associated"] == 240
-    assert (result.summary["events"], result.summary["events_on_second_look"]) == (2, 1)
-    assert result.picks.dtypes.equals(expected.picks.dtypes)
