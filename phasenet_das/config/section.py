@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, model_validator
 
-from gamma.errors import nearest_name
 from gamma.config import Settings
+from gamma.errors import nearest_name
 from phasenet_das.errors import ConfigError
 
 NAME = r"^[A-Za-z0-9._-]+$"

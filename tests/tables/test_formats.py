@@ -123,4 +123,3 @@ def test_seisbench_picks_of_seismometers_need_no_channel_table(picks):
     pytest.importorskip("seisbench")
     stations = picks.iloc[:1].assign(station_id="NN.STA.00", channel_index=-1, distance_m=np.nan)
     same_picks(tables.from_seisbench(tables.to_seisbench(stations)), stations, within_ns=0)
->>>>>>>> 58666b0 (Every door to the associator gives one catalog; one place for the tables of other packages):tests/catalog/test_formats.py
