@@ -125,7 +125,7 @@ def init(
 
     Example: phasenet-das init recordings/ -o my_cable.yaml
     """
-    from phasenet_das.pipeline.init import write_first_config
+    from phasenet_das.pipeline.first_config import write_first_config
 
     typer.echo(write_first_config(inputs, output, name=name, overwrite=overwrite))
     typer.echo(f"-> {output}; now: snakemake --cores 2 --configfile {output} --dry-run")

@@ -15,7 +15,7 @@ import pandas as pd
 import gamma
 from gamma import AssociationConfig
 from phasenet_das.errors import TableError
-from phasenet_das.pipeline.blocks import BlockIndex
+from phasenet_das.pipeline.jobs import BlockIndex
 from phasenet_das.tables import (
     EVENT_COLUMNS,
     PICK_COLUMNS,

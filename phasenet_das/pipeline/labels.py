@@ -15,7 +15,7 @@ from phasenet_das.config import DataSettings, PickSettings, StudentSettings
 from phasenet_das.errors import PhaseNetDASError
 from phasenet_das.io.archive import open_archive
 from phasenet_das.io.recording import Recording
-from phasenet_das.pipeline.blocks import Block
+from phasenet_das.pipeline.jobs import Block
 from phasenet_das.tables import read_events, read_picks
 from phasenet_das.training import cut_windows
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gamma.errors import GammaError
 from phasenet_das.errors import PhaseNetDASError
-from phasenet_das.pipeline.running import end_with_the_run
+from phasenet_das.pipeline.lock import end_with_the_run
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import pandas as pd
 
 from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
 from phasenet_das.errors import ConfigError, DeviceError, PhaseNetDASError, TableError, WeightsError
-from phasenet_das.pipeline.blocks import Block
+from phasenet_das.pipeline.jobs import Block
 from phasenet_das.tables import (
     COVERAGE_COLUMNS,
     conform,

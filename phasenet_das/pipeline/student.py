@@ -14,7 +14,7 @@ from pathlib import Path
 
 from phasenet_das.config import Config, PickSettings, StudentSettings, write_config
 from phasenet_das.errors import ConfigError, PhaseNetDASError
-from phasenet_das.pipeline.running import die_with_parent, note_process, wait_for
+from phasenet_das.pipeline.lock import die_with_parent, note_process, wait_for
 from phasenet_das.tables import atomic_path
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from phasenet_das.config import Config, DataSettings
-from phasenet_das.pipeline.blocks import Block, index_recordings
+from phasenet_das.pipeline.jobs import Block, index_recordings
 from phasenet_das.pipeline.labels import cut_block
 from phasenet_das.tables import EVENT_COLUMNS, conform, read_picks, write_table
 from phasenet_das.training.windows import open_window

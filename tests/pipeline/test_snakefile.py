@@ -14,7 +14,7 @@ import yaml
 from obspy import read_events as read_quakeml
 
 from phasenet_das import io
-from phasenet_das.pipeline.running import Process
+from phasenet_das.pipeline.lock import Process
 from phasenet_das.tables import read_events, read_metadata, read_picks
 from tests.models_on_disk import save_random_phasenet
 from tests.pipeline.snakemake import ROOT, snakemake

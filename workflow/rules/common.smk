@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 from phasenet_das.config import load_config
-from phasenet_das.pipeline.blocks import overlap_s, read_index
-from phasenet_das.pipeline.plan import FINAL, Plan
-from phasenet_das.pipeline.running import RUN_VARIABLE, RunLock
+from phasenet_das.pipeline.jobs import overlap_s, read_index
+from phasenet_das.pipeline.stages import FINAL, Plan
+from phasenet_das.pipeline.lock import RUN_VARIABLE, RunLock
 
 CONFIG = load_config(
     config, folder=os.path.relpath(Path(workflow.configfiles[-1]).parent)

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from gamma import AssociationConfig
-from phasenet_das.pipeline.blocks import read_index
 from phasenet_das.pipeline.events import AssociatedBlock, associate_block
+from phasenet_das.pipeline.jobs import read_index
 from phasenet_das.pipeline.log import job_log
 
 if __name__ == "__main__":  # worker processes import this file

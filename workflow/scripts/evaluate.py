@@ -2,7 +2,7 @@
 
 from phasenet_das.config import EvaluationSettings
 from phasenet_das.pipeline.log import job_log
-from phasenet_das.pipeline.scores import evaluate_run
+from phasenet_das.pipeline.summary import evaluate_run
 
 if __name__ == "__main__":  # worker processes import this file
     with job_log(snakemake.log[0]):

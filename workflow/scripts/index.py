@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from phasenet_das.config import load_config
-from phasenet_das.pipeline.blocks import index_recordings
+from phasenet_das.pipeline.jobs import index_recordings
 from phasenet_das.pipeline.log import job_log
 
 if __name__ == "__main__":  # worker processes import this file

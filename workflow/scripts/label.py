@@ -1,7 +1,7 @@
 """Cut the training windows of a block, with kept and rejected picks."""
 
 from phasenet_das.config import DataSettings, PickSettings, StudentSettings
-from phasenet_das.pipeline.blocks import TRAINING, read_index
+from phasenet_das.pipeline.jobs import TRAINING, read_index
 from phasenet_das.pipeline.labels import cut_block
 from phasenet_das.pipeline.log import job_log
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from phasenet_das.pipeline.blocks import read_index
 from phasenet_das.pipeline.events import AssociatedBlock, merge_blocks
+from phasenet_das.pipeline.jobs import read_index
 from phasenet_das.pipeline.log import job_log
 from phasenet_das.pipeline.picks import join_coverage
 from phasenet_das.tables import write_table

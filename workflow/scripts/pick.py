@@ -1,7 +1,7 @@
 """Pick a block of one cable."""
 
 from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
-from phasenet_das.pipeline.blocks import read_index
+from phasenet_das.pipeline.jobs import read_index
 from phasenet_das.pipeline.log import job_log
 from phasenet_das.pipeline.picks import pick_block
 

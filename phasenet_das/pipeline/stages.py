@@ -10,7 +10,7 @@ from pathlib import Path
 from gamma.errors import nearest_name
 from phasenet_das.config import Config, DataSettings, PickSettings
 from phasenet_das.errors import ChannelGeometryError, TableError, WeightsError
-from phasenet_das.pipeline.blocks import CATALOG, TRAINING, BlockIndex, neighbours, recordings_of
+from phasenet_das.pipeline.jobs import CATALOG, TRAINING, BlockIndex, neighbours, recordings_of
 from phasenet_das.pipeline.student import student_settings
 
 FINAL = "final"
@@ -134,7 +134,7 @@ class Plan:
 
     def summary(self) -> str:
         """Say where the report is and what was reached, for the end of a run."""
-        from phasenet_das.pipeline.scores import three_lines
+        from phasenet_das.pipeline.summary import three_lines
 
         lines = []
         scores = Path(self.results("evaluation.json"))

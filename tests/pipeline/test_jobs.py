@@ -9,7 +9,7 @@ import pytest
 
 from phasenet_das.config import Config
 from phasenet_das.errors import TableError
-from phasenet_das.pipeline.blocks import index_recordings, neighbours, read_index, recordings_of
+from phasenet_das.pipeline.jobs import index_recordings, neighbours, read_index, recordings_of
 from phasenet_das.tables import read_channels, read_coverage
 from tests.pipeline.cables import channel_table, write_minutes
 

@@ -10,7 +10,7 @@ import pytest
 from phasenet_das import io
 from phasenet_das.config import load_config
 from phasenet_das.errors import ConfigError, DataFormatError
-from phasenet_das.pipeline.init import write_first_config
+from phasenet_das.pipeline.first_config import write_first_config
 from tests.pipeline.cables import channel_table, write_minutes
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from phasenet_das.config import Config, load_config, write_config
 from phasenet_das.errors import ChannelGeometryError, ConfigError, TableError, WeightsError
-from phasenet_das.pipeline.plan import Plan
+from phasenet_das.pipeline.stages import Plan
 
 
 def test_without_training_the_given_weights_make_the_catalog() -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from phasenet_das.pipeline import running
-from phasenet_das.pipeline.running import RUN_VARIABLE, Process, RunLock, RunningError
+from phasenet_das.pipeline import lock
+from phasenet_das.pipeline.lock import RUN_VARIABLE, Process, RunLock, RunningError
 
 
 @pytest.fixture
@@ -79,9 +79,7 @@ def test_processes_of_other_machines_are_taken_for_alive() -> None:
 
 
 def test_a_job_ends_when_its_run_is_killed(other: subprocess.Popen[bytes]) -> None:
-    code = (
-        "from phasenet_das.pipeline.running import end_with_the_run as f; f(); print(1, flush=True); input()"
-    )
+    code = "from phasenet_das.pipeline.lock import end_with_the_run as f; f(); print(1, flush=True); input()"
     env = {**os.environ, RUN_VARIABLE: json.dumps(asdict(Process.of(other.pid)))}
     with subprocess.Popen(  # noqa: S603
         [sys.executable, "-c", code], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -97,7 +95,7 @@ def test_a_job_ends_when_its_run_is_killed(other: subprocess.Popen[bytes]) -> No
 def test_what_still_writes_is_waited_for(
     tmp_path: Path, other: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    running.note_process(other.pid, tmp_path / ".process")
+    lock.note_process(other.pid, tmp_path / ".process")
     naps: list[float] = []
 
     def nap(seconds: float) -> None:
@@ -106,7 +104,7 @@ def test_what_still_writes_is_waited_for(
             other.kill()
             other.wait()
 
-    monkeypatch.setattr(running.time, "sleep", nap)
-    running.wait_for(tmp_path / ".process")
+    monkeypatch.setattr(lock.time, "sleep", nap)
+    lock.wait_for(tmp_path / ".process")
     assert len(naps) == 3
-    running.wait_for(tmp_path / "nothing")
+    lock.wait_for(tmp_path / "nothing")
