@@ -11,7 +11,7 @@ import pandas as pd
 
 from phasenet_das.config import DataSettings, PickSettings, load_config
 from phasenet_das.io.inputs import find_recordings
-from phasenet_das.picking import load_picker, read_recording
+from phasenet_das.picking import load_picker
 from phasenet_das.tables import read_events, read_picks
 
 START = pd.Timestamp("2016-03-21T07:37:30.532309Z")
@@ -26,7 +26,7 @@ def lateness_s(picks: pd.DataFrame) -> pd.Series:
 def report_teacher(data: DataSettings, source: str) -> None:
     """Count channels of the teacher alone, at default settings, with a pick near the front."""
     settings = PickSettings()
-    picks = load_picker(settings.weights).pick(read_recording(source, data), settings)
+    picks = load_picker(settings.weights).pick(source, settings, data=data)
     for phase, tolerance in (("P", 0.5), ("S", 1.0)):
         near = picks[(picks["phase_type"] == phase) & (lateness_s(picks).abs() < tolerance)]
         print(f"teacher alone: {phase} within {tolerance} s on {near['channel_index'].nunique()} channels")

@@ -21,9 +21,8 @@ from phasenet_das.config import ContinuousSettings, PickSettings
 from phasenet_das.io.recording import recording_of_function
 from phasenet_das.models import PhaseNet, PhaseNetDAS, Weights
 from phasenet_das.picking import Picker
-from phasenet_das.picking.continuous import ContinuousRun, pick_parts
-from phasenet_das.picking.merge import write_merged
-from phasenet_das.picking.parts import PartStore
+from phasenet_das.picking.run import PickRun, pick_chunks
+from phasenet_das.picking.store import ChunkStore, write_merged
 
 _RATE_HZ = 100.0
 _DX_M = 8.0
@@ -78,20 +77,20 @@ def measure(
     picker = random_picker(kind)
     # Random weights pick either everywhere or nowhere: a threshold with about one pick a channel and minute.
     seen = {"rate": "model", "average_channels": 1} if one_rate else {}
-    run = ContinuousRun.of(
-        picker.shard_picker(PickSettings(min_score=0.9, **seen)),
+    run = PickRun.of(
+        picker.chunk_picker(PickSettings(min_score=0.9, **seen)),
         ContinuousSettings(shard_samples=shard_samples),
     )
     with tempfile.TemporaryDirectory() as folder:
-        store = PartStore(Path(folder) / "parts")
+        store = ChunkStore(Path(folder) / "parts")
         submit = None
         if workers > 1:
-            from phasenet_das.picking.cluster import ClusterSubmit
+            from phasenet_das.picking.dask import DaskSubmit
 
-            submit = ClusterSubmit(run, [record], store.folder, device=picker.device, workers=workers)
+            submit = DaskSubmit(run, [record], store.folder, device=picker.device, workers=workers)
         begin, busy = time.perf_counter(), time.process_time()
-        found = pick_parts(run, [record], store, submit=submit)
-        summary = write_merged(store, found.parts, Path(folder) / "picks.parquet", {})
+        found = pick_chunks(run, [record], store, submit=submit)
+        summary = write_merged(store, found.chunks, Path(folder) / "picks.parquet", {})
         seconds, busy = time.perf_counter() - begin, time.process_time() - busy
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     return {
@@ -106,7 +105,7 @@ def measure(
         "x_real_time": round(minutes * 60 / seconds, 2),
         "million_samples_per_s": round(record.num_samples * channels / seconds / 1e6, 2),
         "peak_gb": round(peak, 2),
-        "parts": len(found.parts),
+        "parts": len(found.chunks),
         "picks": summary.num_picks,
         "stage_s": {name: round(value, 1) for name, value in found.times.seconds.items()},
     }

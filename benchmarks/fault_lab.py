@@ -87,7 +87,7 @@ class Lab:
     def __init__(self, root: Path, name: str) -> None:
         self.root, self.folder = root, root / re.sub(r"\W+", "-", name)
         self.raw, self.output = self.folder / "raw", self.folder / "out" / "picks.parquet"
-        self.parts = self.output.with_name("picks.parquet.parts")
+        self.parts = self.output.with_name("picks.parquet.chunks")
         self.held: list[h5py.File] = []
         shutil.copytree(root / "raw", self.raw)
 
@@ -97,7 +97,7 @@ class Lab:
 
     def reuse(self) -> Lab:
         """Begin with the parts of the undisturbed run."""
-        shutil.copytree(self.root / "reference" / "picks.parquet.parts", self.parts)
+        shutil.copytree(self.root / "reference" / "picks.parquet.chunks", self.parts)
         return self
 
     def start(self, *options: str, limit: int | None = None) -> subprocess.Popen[str]:

@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from phasenet_das import io, plot
 from phasenet_das.config import PickSettings
 from phasenet_das.picking import load_picker
-from phasenet_das.picking.conditioning import condition
+from phasenet_das.picking.preprocess import condition
 
 NOMINAL_START = "2000-01-01T00:00:00"  # SAFOD and FORGE files do not tell theirs
 ONE = {"average_channels": 1}

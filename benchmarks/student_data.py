@@ -22,7 +22,7 @@ from gamma import AssociationConfig
 from phasenet_das import io
 from phasenet_das.catalog import associate
 from phasenet_das.picking import load_picker
-from phasenet_das.picking.conditioning import condition
+from phasenet_das.picking.preprocess import condition
 from phasenet_das.tables import read_channels, read_picks, write_table
 from phasenet_das.training.windows import write_window
 

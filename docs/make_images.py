@@ -13,8 +13,7 @@ from matplotlib.figure import Figure
 from phasenet_das import io, plot
 from phasenet_das.config import PickSettings, load_config
 from phasenet_das.io.inputs import find_recordings
-from phasenet_das.picking import read_recording
-from phasenet_das.picking.conditioning import condition
+from phasenet_das.picking.preprocess import condition
 from phasenet_das.tables import read_picks
 
 ROOT = Path(__file__).parents[1]
@@ -23,7 +22,8 @@ ROOT = Path(__file__).parents[1]
 def main() -> None:
     """Draw the Brady record with kept and rejected picks."""
     config = load_config(ROOT / "configs" / "brady.yaml")
-    patch = read_recording(find_recordings(config.data.inputs, config.data.fallback_inputs)[0], config.data)
+    source = find_recordings(config.data.inputs, config.data.fallback_inputs)[0]
+    patch = io.read(source, station_id=config.data.station_id, channels=config.data.channel_range)
     picks = read_picks(ROOT / config.output / config.name / "picks.parquet")
     shown = PickSettings(bandpass_hz=config.report.bandpass_hz)
     filtered = condition(io.get_data(patch), io.get_dt_s(patch), io.get_unit(patch), shown).data

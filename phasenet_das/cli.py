@@ -161,19 +161,19 @@ def pick(
     workers: Annotated[int, typer.Option(help="Processes of this machine.", min=1)] = 1,
     scheduler: Annotated[str | None, typer.Option(help="Address of a dask scheduler.")] = None,
     resume: Annotated[bool, typer.Option(help="Go on where an earlier run ended.")] = True,
-    keep: Annotated[bool, typer.Option(help="Keep finished parts, for a later run.")] = True,
+    keep: Annotated[bool, typer.Option(help="Keep finished chunks, for a later run.")] = True,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad recording.")] = False,
 ) -> None:
     """Pick P and S arrivals on every channel of files and folders of recordings, whatever their length.
 
     Writes the pick table, and beside it NAME.coverage.csv: what was examined. Kill it at any time: the same
-    command goes on where it was, from the finished parts in OUTPUT.parts.
+    command goes on where it was, from the finished chunks in OUTPUT.chunks.
 
     Example: phasenet-das pick recordings/ -o picks.parquet --station-id BRADY --workers 4
     """
     from phasenet_das.config import DataSettings, PickSettings
     from phasenet_das.io.inputs import find_recordings
-    from phasenet_das.picking import Selection, load_picker, pick_files
+    from phasenet_das.picking import RunOptions, load_picker, pick_archive
     from phasenet_das.tables import check_table_name
 
     check_table_name(output)
@@ -202,17 +202,20 @@ def pick(
         to_strain_rate=to_strain_rate or None,
         device=device,
     )
-    report = pick_files(
+    report = pick_archive(
         load_picker(settings.weights, device=settings.device, sha256=settings.weights_sha256),
         inputs,
         output,
         data=data,
         settings=settings,
         continuous=base.continuous,
-        selection=Selection(from_, to, every_channel, workers, scheduler, resume, keep, strict),
+        start=from_,
+        end=to,
+        channel_step=every_channel,
+        options=RunOptions(workers, scheduler, resume, keep, strict),
         progress=True,
     )
-    picks, reused = report.summary, f" ({report.reused} of {report.num_parts} parts were there)"
+    picks, reused = report.summary, f" ({report.reused} of {report.num_chunks} chunks were there)"
     typer.echo(
         f"{picks.num_picks} picks ({picks.by_phase.get('P', 0)} P, {picks.by_phase.get('S', 0)} S) on "
         f"{len(picks.channels)} channels -> {output}{reused if report.reused else ''}"
@@ -244,8 +247,8 @@ def watch(
 ) -> None:
     """Pick files as they come, and associate the last minutes.
 
-    Writes picks/DATE.parquet, events.parquet and coverage.csv, whole at any time. Stop it when you like: the
-    same command goes on.
+    Writes picks/DATE.parquet and recent_events.parquet, and the files of one run over the folder: picks,
+    events, catalog and coverage. All are whole at any time. If you stop it, the same command resumes.
 
     Example: phasenet-das watch incoming/ -o live/ --station-id BRADY --channels channels.csv
     """
@@ -267,7 +270,11 @@ def watch(
         except ChannelGeometryError as error:  # other cables may have picks in the next minutes
             log.warning("%s", error)
             found = catalog.associate(picks.iloc[:0], receivers, base.association)
-        return found.events, found.picks
+        return found
+
+    def write_tables(result: Any, folder: Path, provenance: dict[str, Any]) -> None:  # noqa: ANN401
+        catalog.write_association(result, folder, provenance)
+        catalog.write_catalog(result.events, result.picks, folder, receivers, base.report, provenance)
 
     watcher = Watcher(
         load_picker(settings.weights, device=settings.device, sha256=settings.weights_sha256),
@@ -277,11 +284,13 @@ def watch(
         settings=settings,
         continuous=base.continuous,
         associate=find_events,
+        write_catalog=write_tables,
         recent_s=60 * minutes,
         settle_s=settle,
     )
     if once:
         typer.echo(watcher.step() or "nothing new")
+        watcher.close()
         return
     try:
         watcher.follow(poll_s=poll, report=typer.echo)

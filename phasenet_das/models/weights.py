@@ -103,7 +103,7 @@ class Weights:
 
     @property
     def sees_scales(self) -> bool:
-        """Whether a recording is shown to it at several rates (:mod:`phasenet_das.picking.scales`)."""
+        """Whether a recording is shown to it at several rates (:mod:`phasenet_das.picking.multirate`)."""
         return self.architecture == "phasenet-das"
 
     @property

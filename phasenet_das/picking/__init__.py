@@ -1,4 +1,4 @@
-"""From recordings to the pick table: conditioning, resampling, windows, peaks."""
+"""From recordings to the pick table: chunks, preprocessing, networks, peaks."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from phasenet_das._lazy import lazy_names
 
 if TYPE_CHECKING:
     from phasenet_das.picking.picker import Picker, load_picker
-    from phasenet_das.picking.recordings import PickReport, Selection, pick_files, read_recording
+    from phasenet_das.picking.run import PickReport, RunOptions, check_request, pick_archive
     from phasenet_das.picking.watch import Watcher
 
-__all__ = ["PickReport", "Picker", "Selection", "Watcher", "load_picker", "pick_files", "read_recording"]
+__all__ = ["PickReport", "Picker", "RunOptions", "Watcher", "check_request", "load_picker", "pick_archive"]
 
 __getattr__ = lazy_names(
     __name__,
     {
-        "PickReport": ".recordings",
+        "PickReport": ".run",
         "Picker": ".picker",
-        "Selection": ".recordings",
+        "RunOptions": ".run",
         "Watcher": ".watch",
+        "check_request": ".run",
         "load_picker": ".picker",
-        "pick_files": ".recordings",
-        "read_recording": ".recordings",
+        "pick_archive": ".run",
     },
 )

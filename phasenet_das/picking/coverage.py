@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from phasenet_das.picking.findings import Finding, ShardFacts
 from phasenet_das.tables import COVERAGE_COLUMNS, conform
+
+Runs = tuple[tuple[int, int, int], ...]
 
 _ADJOINING_NS = 1000
 _MANY_RUNS = 16
@@ -23,12 +24,97 @@ _DONE = {
 }
 
 
-def coverage_table(facts: Sequence[ShardFacts], left_out: Iterable[pd.DataFrame] = ()) -> pd.DataFrame:
+@dataclass(frozen=True)
+class QualityIssue:
+    """Something wrong with some channels over some time.
+
+    Attributes
+    ----------
+    kind : str
+        One of ``phasenet_das.picking.preprocess.KINDS``.
+    start_ns, end_ns : int
+        Span, ns since 1970, half open.
+    channels : tuple of (int, int, int)
+        Runs of channels: first and last number, and how many.
+    """
+
+    kind: str
+    start_ns: int
+    end_ns: int
+    channels: Runs
+
+
+@dataclass(frozen=True)
+class ChunkInfo:
+    """What was examined by a chunk.
+
+    Attributes
+    ----------
+    station_id : str
+        Name of the cable.
+    start_ns, end_ns : int
+        Time of its core, ns since 1970, half open.
+    first_channel, last_channel : int
+        Smallest and largest channel number.
+    num_channels : int
+        Channels of the core.
+    recording_channels : int
+        Channels of the whole record.
+    dead : tuple of (int, int, int)
+        Runs of channels that are dead throughout, as in :class:`QualityIssue`.
+    unit : str
+        Unit of the amplitudes.
+    sources : tuple of str
+        First and last file behind the core.
+    issues : tuple of QualityIssue
+        What was wrong.
+    failures : dict of str to str
+        Files that could not be read, of those loaded, and why.
+    rate_pass : int
+        Number of the scale at which the network saw it, the fastest 0.
+    time_stretch : float
+        True seconds in one of the network's.
+    work_fraction : float
+        Of the work on the record that this scale is.
+    """
+
+    station_id: str
+    start_ns: int
+    end_ns: int
+    first_channel: int
+    last_channel: int
+    num_channels: int
+    recording_channels: int
+    dead: Runs
+    unit: str
+    sources: tuple[str, ...]
+    issues: tuple[QualityIssue, ...]
+    failures: dict[str, str]
+    rate_pass: int
+    time_stretch: float
+    work_fraction: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the facts as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> ChunkInfo:
+        """Restore the facts from what :meth:`to_json` gave."""
+        issues = tuple(
+            QualityIssue(one["kind"], one["start_ns"], one["end_ns"], _runs_of(one["channels"]))
+            for one in values["issues"]
+        )
+        rest = {"dead": _runs_of(values["dead"]), "sources": tuple(values["sources"]), "issues": issues}
+        return cls(**{**values, **rest})
+
+
+def coverage_table(facts: Sequence[ChunkInfo], left_out: Iterable[pd.DataFrame] = ()) -> pd.DataFrame:
     """Make the coverage table of a run; what adjoins and is alike becomes one row."""
     ordered = sorted(facts, key=lambda one: (one.station_id, one.start_ns, one.end_ns, one.first_channel))
     slots = [_slot(list(group)) for _, group in groupby(ordered, key=_slot_key)]
     rows = [_examined_row(one) for one in _join_slots(slots)]
-    rows += list(_finding_rows(ordered))
+    rows += list(_issue_rows(ordered))
     rows += list(_failure_rows(ordered))
     tables = [pd.DataFrame(rows, columns=list(COVERAGE_COLUMNS)), *left_out]
     filled = [conform(table, COVERAGE_COLUMNS, "coverage") for table in tables if len(table)]
@@ -42,11 +128,11 @@ def left_out_row(reason: str, *, station_id: str, span_ns: tuple[int, int], sour
     return _row(station_id, span_ns, (-1, -1, 0), "skipped", reason, source)
 
 
-def _slot_key(one: ShardFacts) -> tuple[str, int, int]:
+def _slot_key(one: ChunkInfo) -> tuple[str, int, int]:
     return one.station_id, one.start_ns, one.end_ns
 
 
-def _slot(facts: list[ShardFacts]) -> ShardFacts:
+def _slot(facts: list[ChunkInfo]) -> ChunkInfo:
     """Join the blocks of channels of one span of time; equal cables that overlap stay what they are."""
     first = facts[0]
     return replace(
@@ -58,9 +144,9 @@ def _slot(facts: list[ShardFacts]) -> ShardFacts:
     )
 
 
-def _join_slots(slots: list[ShardFacts]) -> Iterator[ShardFacts]:
+def _join_slots(slots: list[ChunkInfo]) -> Iterator[ChunkInfo]:
     """Join spans that adjoin and are alike."""
-    open_: dict[tuple[Any, ...], ShardFacts] = {}
+    open_: dict[tuple[Any, ...], ChunkInfo] = {}
     for one in slots:
         key = one.station_id, one.first_channel, one.last_channel, one.num_channels, one.dead, one.unit
         before = open_.get(key)
@@ -74,7 +160,7 @@ def _join_slots(slots: list[ShardFacts]) -> Iterator[ShardFacts]:
     yield from sorted(open_.values(), key=lambda one: (one.station_id, one.start_ns))
 
 
-def _examined_row(one: ShardFacts) -> dict[str, Any]:
+def _examined_row(one: ChunkInfo) -> dict[str, Any]:
     dead = _count(one.dead)
     reason = f"{dead} dead channels, such as {one.dead[0][0]}" if dead else ""
     channels = one.first_channel, one.last_channel, one.num_channels - dead
@@ -83,10 +169,10 @@ def _examined_row(one: ShardFacts) -> dict[str, Any]:
     )
 
 
-def _finding_rows(facts: list[ShardFacts]) -> Iterator[dict[str, Any]]:
-    open_: dict[tuple[Any, ...], tuple[Finding, str]] = {}
+def _issue_rows(facts: list[ChunkInfo]) -> Iterator[dict[str, Any]]:
+    open_: dict[tuple[Any, ...], tuple[QualityIssue, str]] = {}
     for one in facts:
-        for found in one.findings:
+        for found in one.issues:
             key = one.station_id, found.kind, found.channels
             before = open_.get(key)
             if before is not None and abs(found.start_ns - before[0].end_ns) <= _ADJOINING_NS:
@@ -99,7 +185,7 @@ def _finding_rows(facts: list[ShardFacts]) -> Iterator[dict[str, Any]]:
         yield from _rows_of(str(station), *last)
 
 
-def _rows_of(station_id: str, found: Finding, source: str) -> Iterator[dict[str, Any]]:
+def _rows_of(station_id: str, found: QualityIssue, source: str) -> Iterator[dict[str, Any]]:
     status, reason = _DONE[found.kind]
     runs = found.channels
     if len(runs) > _MANY_RUNS:
@@ -112,7 +198,7 @@ def _rows_of(station_id: str, found: Finding, source: str) -> Iterator[dict[str,
         yield _row(station_id, (found.start_ns, found.end_ns), one, status, reason, source)
 
 
-def _failure_rows(facts: list[ShardFacts]) -> Iterator[dict[str, Any]]:
+def _failure_rows(facts: list[ChunkInfo]) -> Iterator[dict[str, Any]]:
     seen: set[str] = set()
     for one in facts:
         for path, reason in one.failures.items():
@@ -148,3 +234,60 @@ def _row(
         "reason": reason,
         "source": source,
     }
+
+
+def runs_of_channels(numbers: np.ndarray, chosen: np.ndarray) -> Runs:
+    """Join neighbouring chosen channels to runs: first and last number, and how many."""
+    edges = np.diff(np.concatenate([[0], chosen.astype(np.int8), [0]]))
+    first, last = np.nonzero(edges == 1)[0], np.nonzero(edges == -1)[0] - 1
+    ends = zip(first.tolist(), last.tolist(), strict=True)
+    return tuple((int(numbers[i]), int(numbers[j]), j - i + 1) for i, j in ends)
+
+
+def dead_throughout(infos: Sequence[ChunkInfo], channel_index: np.ndarray) -> list[int]:
+    """Name the channels of a recording that hold one value throughout.
+
+    `channel_index` (channel,) int.
+    """
+    alive: set[int] = set()
+    dead: set[int] = set()
+    for one in infos:
+        here = {number for first, last, _ in one.dead for number in range(first, last + 1)}
+        alive |= set(range(one.first_channel, one.last_channel + 1)) - here
+        dead |= here
+    return sorted((dead - alive) & set(channel_index.tolist()))
+
+
+def clip_info(info: ChunkInfo, start_ns: int | None, end_ns: int | None) -> ChunkInfo | None:
+    """Keep the part of a chunk in a range of time; None when there is none."""
+    low, high = _clip(info.start_ns, info.end_ns, start_ns, end_ns)
+    if low >= high:
+        return None
+    spans = [(one, *_clip(one.start_ns, one.end_ns, start_ns, end_ns)) for one in info.issues]
+    kept = tuple(replace(one, start_ns=first, end_ns=end) for one, first, end in spans if first < end)
+    return replace(info, start_ns=low, end_ns=high, issues=kept)
+
+
+def clip_coverage(table: pd.DataFrame, start_ns: int | None, end_ns: int | None) -> pd.DataFrame:
+    """Keep the rows of a coverage table in a range of time, cut to it; rows without times stay."""
+    out = table.copy()
+    if start_ns is not None:
+        start = pd.Timestamp(start_ns, tz="UTC")
+        out = out[~(out["end"] <= start) | (out["start"] >= start)]
+        out["start"] = out["start"].mask(out["start"] < start, start)
+    if end_ns is not None:
+        end = pd.Timestamp(end_ns, tz="UTC")
+        out = out[~(out["start"] >= end)]
+        out["end"] = out["end"].mask(out["end"] > end, end)
+    return out.reset_index(drop=True)
+
+
+def _clip(low: int, high: int, start_ns: int | None, end_ns: int | None) -> tuple[int, int]:
+    return (
+        low if start_ns is None else max(low, start_ns),
+        high if end_ns is None else min(high, end_ns),
+    )
+
+
+def _runs_of(values: Sequence[Sequence[int]]) -> Runs:
+    return tuple((int(first), int(last), int(count)) for first, last, count in values)

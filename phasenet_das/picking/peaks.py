@@ -1,10 +1,201 @@
-"""From scores to peaks: vectorised over all channels, by a rule that looks only nearby."""
+"""From the scores of some channels to rows of the pick table: peaks, times, amplitudes.
+
+A peak is chosen by a rule that looks only nearby, vectorised over all channels.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 import numpy as np
+import pandas as pd
+
+from phasenet_das.models.calibration import PickCalibration
+from phasenet_das.picking.filters import TimeGrid
+from phasenet_das.tables import PICK_COLUMNS, conform, empty_picks, make_pick_ids
 
 _GATHER_SAMPLES = 4_000_000
+
+SORTED_BY = ["phase_time", "channel_index", "phase_type", "station_id"]
+"""Order of the rows of a pick table."""
+
+AMPLITUDE_WINDOW_S = 2.0
+"""Time after a pick in which its amplitude is measured, s."""
+
+ONSET_SAMPLES = 20
+"""Samples of the network's time axis that a channel must have before a pick."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of some channels of a recording over some time.
+
+    Attributes
+    ----------
+    scores : numpy.ndarray, shape (3, group, time), float32
+        Probabilities of N, P and S of each group of stacked channels (one channel when not stacked).
+    grid : TimeGrid
+        Times of the whole recording at the rate of the scores.
+    first : int
+        Number of the first score in `grid`.
+    core : tuple of int
+        Scores that this block answers for, half open, counted from its first; the others are context.
+    rows : numpy.ndarray, shape (channel,), int64
+        Rows of the channels among the conditioned data.
+    group : numpy.ndarray, shape (channel,), int64
+        Group of each of these channels.
+    missing : numpy.ndarray, shape (channel, time), bool, or None
+        Samples of the scores that rest on no data.
+    """
+
+    scores: np.ndarray
+    grid: TimeGrid
+    first: int
+    core: tuple[int, int]
+    rows: np.ndarray
+    group: np.ndarray
+    missing: np.ndarray | None
+
+
+def channel_scores(block: Scores) -> np.ndarray:
+    """Give every channel the scores of its group; where data is missing, noise.
+
+    Returns (3, channel, time) float32.
+    """
+    core = slice(*block.core)
+    scores = block.scores[:, block.group, core]
+    if block.missing is not None:
+        scores = np.where(block.missing[:, core], np.array([1, 0, 0], np.float32)[:, None, None], scores)
+    return scores
+
+
+def score_picks(block: Scores, thresholds: dict[str, float], min_separation: int) -> pd.DataFrame:
+    """Pick the channels of a block.
+
+    A pick needs some data of its channel before it (``ONSET_SAMPLES``).
+    """
+    parts = [
+        _phase_picks(block, position, phase, thresholds[phase], min_separation)
+        for position, phase in ((1, "P"), (2, "S"))
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _phase_picks(
+    block: Scores, position: int, phase: str, min_score: float, min_separation: int
+) -> pd.DataFrame:
+    scores = block.scores[position]
+    group, sample = find_peaks(scores, min_score, min_separation)
+    mine = (sample >= block.core[0]) & (sample < block.core[1])
+    group, sample = group[mine], sample[mine]
+    offset = sub_sample_offset(scores, group, sample)
+    peak, channel = _expand(group, block.group)
+    seen = _has_past(block, channel, sample[peak])
+    peak, channel = peak[seen], channel[seen]
+    return pd.DataFrame(
+        {
+            "row": block.rows[channel],
+            "peak_sample": sample[peak] + (block.first + block.grid.first_index),
+            "phase_time_ns": block.grid.times_ns(block.first + sample[peak] + offset[peak]),
+            "phase_type": phase,
+            "phase_score": scores[group, sample][peak],
+        }
+    )
+
+
+def _has_past(block: Scores, channel: np.ndarray, sample: np.ndarray) -> np.ndarray:
+    """Tell the peaks with data before them: where a record begins, or data after a gap, all is an onset."""
+    seen = block.first + sample >= ONSET_SAMPLES
+    if block.missing is not None:
+        past = np.maximum(sample[:, None] - np.arange(ONSET_SAMPLES + 1), 0)
+        seen &= ~block.missing[channel[:, None], past].any(axis=1)
+    return seen
+
+
+def _expand(peak_group: np.ndarray, channel_group: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pair each peak of a group with every channel of that group."""
+    order = np.argsort(channel_group, kind="stable")
+    members = channel_group[order]
+    first = np.searchsorted(members, peak_group, "left")
+    count = np.searchsorted(members, peak_group, "right") - first
+    peak = np.repeat(np.arange(len(peak_group)), count)
+    within = np.arange(len(peak)) - np.repeat(np.cumsum(count) - count, count)
+    return peak, order[np.repeat(first, count) + within]
+
+
+def pick_amplitudes(
+    picks: pd.DataFrame,
+    data: np.ndarray,
+    grid: TimeGrid,
+    *,
+    first: int = 0,
+    missing: np.ndarray | None = None,
+) -> np.ndarray:
+    """Measure the peak absolute value in the 2 s after each pick; a P's window ends before the next S.
+
+    `data` (channel, time) float32; `missing` (channel, time) bool, optional. Returns (pick,)
+    float32.
+    """
+    row = picks["row"].to_numpy()
+    start = np.ceil((picks["phase_time_ns"].to_numpy() - grid.start_ns) / (grid.dt_s * 1e9)).astype(np.int64)
+    end = start + max(1, round(AMPLITUDE_WINDOW_S / grid.dt_s))
+    stride = grid.num_samples + 2
+    is_p = (picks["phase_type"] == "P").to_numpy()
+    s_keys = np.sort((row * stride + start)[~is_p])
+    if len(s_keys):
+        following = np.searchsorted(s_keys, row * stride + start, "right")
+        next_s = np.append(s_keys, np.iinfo(np.int64).max)[following] - row * stride
+        end = np.where(is_p, np.minimum(end, next_s), end)
+    return peak_amplitudes(data, row, start - first, end - first, missing)
+
+
+def pick_table(
+    picks: pd.DataFrame, station_id: str, channel_index: np.ndarray, distance_m: np.ndarray
+) -> pd.DataFrame:
+    """Make the pick table of a recording.
+
+    `channel_index` and `distance_m` (channel,).
+    """
+    if picks.empty:
+        return empty_picks()
+    row = picks["row"].to_numpy()
+    phase = picks["phase_type"].to_numpy(dtype=str)
+    table = pd.DataFrame(
+        {
+            "pick_id": make_pick_ids(station_id, channel_index[row], phase, picks["peak_sample"].to_numpy()),
+            "station_id": station_id,
+            "channel_index": channel_index[row],
+            "distance_m": distance_m[row],
+            "phase_time": picks["phase_time_ns"].to_numpy().astype("datetime64[ns]"),
+            "phase_type": phase,
+            "phase_score": picks["phase_score"].to_numpy(),
+            "phase_amplitude": picks["phase_amplitude"].to_numpy(),
+            "event_index": -1,
+            "association_score": np.nan,
+            "travel_time_residual_s": np.nan,
+        }
+    )
+    table = table.sort_values(["phase_time", "channel_index", "phase_type"], kind="stable")
+    return conform(table, PICK_COLUMNS, "picks")
+
+
+def add_pick_probability(picks: pd.DataFrame, calibration: PickCalibration, dt_s: float) -> pd.DataFrame:
+    """Say of each pick how likely it is right, and how far off it may be."""
+    probability, samples = calibration.apply(
+        picks["phase_type"].to_numpy(dtype=str), picks["phase_score"].to_numpy()
+    )
+    return picks.assign(
+        phase_probability=probability, phase_time_uncertainty_s=(samples * dt_s).astype(np.float32)
+    )
+
+
+def join_picks(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Put pick tables together."""
+    full = [table for table in tables if len(table)]
+    if not full:
+        return empty_picks()
+    return pd.concat(full, ignore_index=True).sort_values(SORTED_BY, kind="stable", ignore_index=True)
 
 
 def find_peaks(scores: np.ndarray, min_score: float, min_separation: int) -> tuple[np.ndarray, np.ndarray]:

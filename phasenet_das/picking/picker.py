@@ -4,44 +4,53 @@ from __future__ import annotations
 
 import logging
 import math
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 import torch
-from tqdm import tqdm
 
-from phasenet_das import io
 from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
-from phasenet_das.errors import DeviceError
-from phasenet_das.io.recording import Recording, recording_of_patch
+from phasenet_das.errors import ConfigError, DeviceError
 from phasenet_das.models.weights import Weights, load_weights
-from phasenet_das.picking.assemble import channel_scores
-from phasenet_das.picking.findings import dead_throughout
-from phasenet_das.picking.merge import join_scales
-from phasenet_das.picking.scorers import PHASES, make_scorer
-from phasenet_das.picking.shards import ShardSize
-from phasenet_das.picking.work import ShardPicker
+from phasenet_das.picking.chunks import Chunk, ChunkPlan, ChunkSize
+from phasenet_das.picking.coverage import dead_throughout
+from phasenet_das.picking.networks import PHASES, make_scorer
+from phasenet_das.picking.peaks import channel_scores
+from phasenet_das.picking.run import ChunkPicker, PickRun, open_recordings, pick_chunks, select_range
+from phasenet_das.picking.store import MemoryStore, merge_chunks
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import xarray
+
+    from phasenet_das.io.recording import Recording
 
 
 log = logging.getLogger(__name__)
 
+_ELSEWHERE = {
+    "weights": "load_picker(weights)",
+    "device": "load_picker(weights, device=...)",
+    "weights_sha256": "load_picker(weights, sha256=...)",
+    "P_threshold": "min_score_p=",
+    "S_threshold": "min_score_s=",
+    "threshold": "min_score=",
+}
+
 
 def load_picker(
-    weights: str | Path = "seisbench:original", *, device: str = "auto", sha256: str | None = None
+    weights: str | Path = "phasenet-das", *, device: str = "auto", sha256: str | None = None
 ) -> Picker:
     """Load a network as a picker.
 
     Parameters
     ----------
     weights : str or pathlib.Path
-        Bundled model, ``seisbench:NAME``, or a folder of weights.
+        Bundled model (``phasenet-das``, ``phasenet``), ``seisbench:NAME``, or a folder of weights.
     device : str
         ``auto`` (a GPU when there is one), ``cpu``, ``cuda`` or ``cuda:N``.
     sha256 : str, optional
@@ -86,155 +95,38 @@ class Picker:
         self.device = _find_device(device)
         self._scorer = make_scorer(weights, self.device)
 
-    def annotate(self, source: Any, settings: PickSettings | None = None, **options: Any) -> xarray.DataArray:  # noqa: ANN401
-        """Compute the probabilities of noise, P and S at every sample, at the fastest of the scales.
-
-        Parameters
-        ----------
-        source : dascore.Patch, str, pathlib.Path, obspy.Stream or xarray.DataArray
-            Anything :func:`phasenet_das.io.read` takes.
-        settings : PickSettings, optional
-            How to pick; the defaults when left out.
-        **options
-            Single settings, such as ``rate="native"``; they override `settings`.
-
-        Returns
-        -------
-        xarray.DataArray, dims (phase, channel, time), float32
-            Coordinates ``phase`` (N, P, S), ``channel`` (number on the interrogator), ``distance``
-            (m) and ``time`` (true times, whatever the rate). The classes sum to one. Dead channels
-            and missing samples are noise. Held in memory whole: 12 bytes a sample.
-
-        Raises
-        ------
-        ConfigError
-            An option is unknown or out of range.
-        """
-        import xarray
-
-        choice = _settings(settings, options)
-        patch = io.read(source)
-        worker = self.shard_picker(choice, io.get_station_id(patch) or "unnamed")
-        plan = worker.plans(recording_of_patch(patch), ShardSize())[0]
-        ready = worker.prepare(worker.load(plan, plan.whole))
-        grid, index = plan.grid, io.get_channel_index(patch)
-        scores = np.zeros((len(PHASES), len(index), grid.num_samples), dtype=np.float32)
-        scores[0] = 1.0
-        for block in self._scorer.blocks(ready.piece, context=0):
-            span = slice(block.first + block.core[0], block.first + block.core[1])
-            scores[:, block.rows, span] = channel_scores(block)
-        times = grid.times_ns(np.arange(grid.num_samples)).astype("datetime64[ns]")
-        return xarray.DataArray(
-            scores,
-            dims=("phase", "channel", "time"),
-            coords={
-                "phase": list(PHASES),
-                "channel": index,
-                "distance": ("channel", io.get_distance_m(patch)),
-                "time": times,
-            },
-            attrs={"weights_id": self.weights.weights_id, "station_id": io.get_station_id(patch)},
-        )
-
     def pick(
-        self,
-        source: Any,  # noqa: ANN401
-        settings: PickSettings | None = None,
-        *,
-        station_id: str | None = None,
-        progress: bool = False,
-        **options: Any,  # noqa: ANN401
-    ) -> pd.DataFrame:
-        """Pick P and S arrivals on every channel.
-
-        Parameters
-        ----------
-        source : dascore.Patch, str, pathlib.Path, obspy.Stream or xarray.DataArray
-            Anything :func:`phasenet_das.io.read` takes.
-        settings : PickSettings, optional
-            How to pick; the defaults when left out.
-        station_id : str, optional
-            Name of the cable; else the recording's own.
-        progress : bool
-            Show a progress bar.
-        **options
-            Single settings, such as ``min_score=0.5``; they override `settings`.
-
-        Returns
-        -------
-        pandas.DataFrame
-            The pick table (``phasenet_das.tables.PICK_COLUMNS``), sorted by time, channel and phase.
-            ``attrs`` holds ``amplitude_unit``, ``weights_id`` and the channels that were left out.
-
-        Raises
-        ------
-        ConfigError
-            An option is unknown or out of range, or the recording has no station name.
-        """
-        choice = _settings(settings, options)
-        record = recording_of_patch(io.read(source))
-        worker = self.shard_picker(choice, station_id)
-        station = worker.station_id(record)
-        plans = worker.plans(record, _size_of_patch(record))
-        shards = [(plan, shard) for plan in plans for shard in plan.shards()]
-        picked = [worker.pick(*one) for one in tqdm(shards, "picking", unit="shard", disable=not progress)]
-        facts = [one.facts for one in picked]
-        dead = dead_throughout(facts, record.channel_index)
-        if dead:
-            count = len(record.channel_index)
-            log.warning("%s: %d of %d channels are dead and are not picked", station, len(dead), count)
-        table = join_scales(picked)
-        table.attrs = {
-            "amplitude_unit": facts[0].unit,
-            "weights_id": self.weights.weights_id,
-            "dead_channels": dead,
-        }
-        return table
-
-    def shard_picker(self, settings: PickSettings, station_id: str | None = None) -> ShardPicker:
-        """Give the steps by which shards of records are picked.
-
-        Parameters
-        ----------
-        settings : PickSettings
-            How to pick.
-        station_id : str, optional
-            Name of the cable; else the record's own.
-
-        Returns
-        -------
-        ShardPicker
-        """
-        return ShardPicker(self.weights, self._scorer, settings, station_id)
-
-    def pick_continuous(
         self,
         source: Any,  # noqa: ANN401
         settings: PickSettings | None = None,
         *,
         data: DataSettings | None = None,
         continuous: ContinuousSettings | None = None,
+        start: Any = None,  # noqa: ANN401 - a time in any form
+        end: Any = None,  # noqa: ANN401
+        channel_range: tuple[int, int] | None = None,
         station_id: str | None = None,
-        parts: str | Path | None = None,
         progress: bool = False,
         **options: Any,  # noqa: ANN401
     ) -> pd.DataFrame:
-        """Pick continuous recordings of any length; only the picks are held in memory.
+        """Pick P and S arrivals on every channel; only the picks are held in memory.
 
         Parameters
         ----------
-        source : str, pathlib.Path, sequence of them, Archive, Recording, sequence of Recording, or Patch
-            Files and folders, or what :func:`phasenet_das.io.archive.open_archive` makes of them.
+        source : str, pathlib.Path, sequence of them, Archive, Patch, Spool, Stream or DataArray
+            Files, folders, or anything that :func:`phasenet_das.io.read` takes.
         settings : PickSettings, optional
             How to pick; the defaults when left out.
         data : DataSettings, optional
-            What the files do not say.
+            What the recordings do not state.
         continuous : ContinuousSettings, optional
-            How much at a time.
+            How much at a time; changes speed and memory only.
+        start, end : str, datetime, numpy.datetime64 or obspy.UTCDateTime, optional
+            Time range, half open. The picks in it are those of the whole recording.
+        channel_range : (int, int), optional
+            Range of channel numbers, half open, with the same rule.
         station_id : str, optional
             Name of the cable; else the recordings' own.
-        parts : str or pathlib.Path, optional
-            Folder for finished shards, from which an interrupted call goes on; a temporary one by default.
         progress : bool
             Show a progress bar.
         **options
@@ -243,53 +135,163 @@ class Picker:
         Returns
         -------
         pandas.DataFrame
-            The pick table, as from :meth:`pick`: any cut into files or shards gives the same rows.
-            ``attrs`` holds ``amplitude_unit``, ``weights_id`` and ``coverage``, the coverage table.
+            The pick table (``phasenet_das.tables.PICK_COLUMNS``), sorted by time, channel and phase. It is
+            the same however the recording is stored, cut or given. ``attrs`` holds ``amplitude_unit``,
+            ``weights_id``, ``dead_channels`` and ``coverage``, the rows of the coverage table.
 
         Raises
         ------
+        ConfigError
+            An option is unknown or out of range, or the recording has no station name.
         PhaseNetDASError
-            No recording can be picked.
+            Nothing can be picked.
         """
-        from phasenet_das.picking.continuous import ContinuousRun, pick_parts
-        from phasenet_das.picking.merge import merge_parts
-        from phasenet_das.picking.parts import PartStore
-
-        records, left_out = _records(source, data)
-        worker = self.shard_picker(_settings(settings, options), station_id)
-        run = ContinuousRun.of(worker, continuous)
-        with tempfile.TemporaryDirectory() as temporary:
-            store = PartStore(Path(parts or temporary))
-            found = pick_parts(run, records, store, progress=progress)
-            table = merge_parts(store, found.parts)
+        choice = _settings(settings, options)
+        data, wanted = select_range(data, start, end, channel_range)
+        recordings, left_out = open_recordings(source, data)
+        worker = self.chunk_picker(choice, station_id)
+        run = PickRun.of(worker, continuous, wanted=wanted)
+        if continuous is None:
+            run = replace(run, size=_size_of(recordings))
+        store = MemoryStore()
+        found = pick_chunks(run, recordings, store, progress=progress)
+        table = merge_chunks(store, found.chunks, wanted)
+        numbers = np.unique(np.concatenate([one.channel_index for one in recordings]))
+        dead = dead_throughout(found.infos, numbers)
+        if dead:
+            log.warning("%d of %d channels are dead and are not picked", len(dead), len(numbers))
         table.attrs = {
             "amplitude_unit": found.amplitude_unit,
             "weights_id": self.weights.weights_id,
-            "coverage": found.coverage(left_out),
+            "dead_channels": dead,
+            # A table here would break pandas.concat, which compares attrs.
+            "coverage": found.coverage(left_out).to_dict("records"),
         }
         return table
 
+    def annotate(
+        self,
+        source: Any,  # noqa: ANN401
+        settings: PickSettings | None = None,
+        *,
+        data: DataSettings | None = None,
+        start: Any = None,  # noqa: ANN401 - a time in any form
+        end: Any = None,  # noqa: ANN401
+        channel_range: tuple[int, int] | None = None,
+        station_id: str | None = None,
+        **options: Any,  # noqa: ANN401
+    ) -> list[xarray.DataArray]:
+        """Compute the scores of noise, P and S whose peaks are the picks, at every rate that is used.
 
-def _records(source: Any, data: DataSettings | None) -> tuple[Sequence[Recording], list[pd.DataFrame]]:  # noqa: ANN401
-    """Give the unbroken records of a source, and the coverage rows of what is in none."""
-    from phasenet_das.io.archive import Archive, open_archive
+        Parameters
+        ----------
+        source, settings, data, start, end, channel_range, station_id, **options
+            As for :meth:`pick`; the source must be one recording without a gap.
 
-    if isinstance(source, str | Path):
-        source = [source]
-    if isinstance(source, list | tuple) and all(isinstance(item, str | Path) for item in source):
-        source = open_archive(source, data or DataSettings())
-    if isinstance(source, Archive):
-        return source.recordings, [source.coverage]
-    if isinstance(source, list | tuple):
-        return source, []
-    return [source if isinstance(source, Recording) else recording_of_patch(io.read(source))], []
+        Returns
+        -------
+        list of xarray.DataArray, dims (phase, channel, time), float32
+            One array for each rate, the fastest first. Coordinates ``phase`` (N, P, S), ``channel`` (number
+            on the interrogator), ``distance`` (m) and ``time`` (true times, whatever the rate); attributes
+            ``rate_hz`` and ``average_channels``. The classes sum to one. Dead channels and missing samples
+            are noise. The arrays are held in memory: 12 bytes a sample.
+
+        Raises
+        ------
+        ConfigError
+            An option is unknown or out of range, or the source is several recordings.
+
+        Notes
+        -----
+        With one rate, each pick is a peak at its time and score. With several rates, the pick has the score
+        of a peak at one rate and the time of the peak at the fastest rate that shows the arrival.
+        """
+        choice = _settings(settings, options)
+        data, wanted = select_range(data, start, end, channel_range)
+        recordings, _ = open_recordings(source, data)
+        if len(recordings) != 1:
+            raise ConfigError(
+                f"annotate: found {len(recordings)} recordings, expected one without a gap; pass one of them."
+            )
+        worker = self.chunk_picker(choice, station_id or recordings[0].station_id or "unnamed")
+        plans = worker.plans(recordings[0], ChunkSize(channels=2**31, seconds=math.inf), wanted)
+        return [self._scores(worker, plan) for plan in plans]
+
+    def chunk_picker(self, settings: PickSettings, station_id: str | None = None) -> ChunkPicker:
+        """Return the steps by which chunks are picked.
+
+        Parameters
+        ----------
+        settings : PickSettings
+            How to pick.
+        station_id : str, optional
+            Name of the cable; else the recording's own.
+
+        Returns
+        -------
+        ChunkPicker
+        """
+        return ChunkPicker(self.weights, self._scorer, settings, station_id)
+
+    def used_settings(self, settings: PickSettings) -> PickSettings:
+        """Return settings that name the weights of this picker, for provenance.
+
+        Parameters
+        ----------
+        settings : PickSettings
+            How to pick.
+
+        Returns
+        -------
+        PickSettings
+        """
+        weights = self.weights
+        return settings.model_copy(
+            update={"weights": weights.name, "weights_sha256": weights.sha256, "device": str(self.device)}
+        )
+
+    def _scores(self, worker: ChunkPicker, plan: ChunkPlan) -> xarray.DataArray:
+        """Score the range of a plan, shape (phase, channel, time)."""
+        import xarray
+
+        recording, grid = plan.recording, plan.grid
+        channels = plan.core_channels(plan.core_rows)
+        times = grid.times_ns(np.arange(*plan.core))
+        inside = np.nonzero(plan.wanted.holds_times(times))[0] + plan.core[0]
+        low, high = int(inside[0]), int(inside[-1]) + 1
+        chunk = worker.prepare(worker.load(Chunk(plan, (low, high), plan.core_rows)))
+        scores = np.zeros((len(PHASES), len(recording.channel_index), high - low), dtype=np.float32)
+        scores[0] = 1.0
+        for one in self._scorer.scores(chunk, context=0):
+            first, end = max(one.first + one.core[0], low), min(one.first + one.core[1], high)
+            if first < end:
+                kept = slice(first - one.first - one.core[0], end - one.first - one.core[0])
+                positions = chunk.context.positions[one.rows]
+                scores[:, positions, first - low : end - low] = channel_scores(one)[..., kept]
+        return xarray.DataArray(
+            scores[:, channels],
+            dims=("phase", "channel", "time"),
+            coords={
+                "phase": list(PHASES),
+                "channel": recording.channel_index[channels],
+                "distance": ("channel", recording.distance_m[channels]),
+                "time": grid.times_ns(np.arange(low, high)).astype("datetime64[ns]"),
+            },
+            name=f"scores at {plan.rate_hz:g} Hz",
+            attrs={
+                "rate_hz": plan.rate_hz,
+                "average_channels": plan.average,
+                "weights_id": self.weights.weights_id,
+                "station_id": worker.station_id(recording),
+            },
+        )
 
 
-def _size_of_patch(record: Recording) -> ShardSize:
+def _size_of(recordings: Sequence[Recording]) -> ChunkSize:
     """Pick in one go what has room in memory anyway, for no sample is then seen twice."""
-    size = ShardSize()
-    small = record.num_samples * len(record.channel_index) <= size.samples
-    return ShardSize(channels=2**31, seconds=math.inf) if small else size
+    size = ChunkSize()
+    largest = max((one.num_samples * len(one.channel_index) for one in recordings), default=0)
+    return ChunkSize(channels=2**31, seconds=math.inf) if largest <= size.samples else size
 
 
 def _find_device(name: str) -> torch.device:
@@ -307,6 +309,9 @@ def _find_device(name: str) -> torch.device:
 
 
 def _settings(settings: PickSettings | None, options: dict[str, Any]) -> PickSettings:
+    for name, right in _ELSEWHERE.items():
+        if name in options:
+            raise ConfigError(f"pick: '{name}' is not an option of picking; use {right}.")
     if not options:
         return settings or PickSettings()
     given = settings.model_dump(exclude_unset=True) if settings else {}

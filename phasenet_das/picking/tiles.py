@@ -1,4 +1,4 @@
-"""Tiles of a record for a network whose outputs depend on a bounded neighbourhood: they do not show.
+"""Cut a recording into overlapping tiles so that the scores equal those of the whole recording.
 
 Tiles begin and end at absolute multiples of the network's total stride. A tile that ends inside the record
 reaches a halo beyond the core it is asked for; at the ends of the record the network's own zero padding
@@ -23,7 +23,65 @@ Network = Callable[[Tensor, tuple[tuple[int, int], tuple[int, int]]], Tensor]
 
 
 @dataclass(frozen=True)
-class Span:
+class ChannelRun:
+    """Channels that a network may see together.
+
+    Attributes
+    ----------
+    rows : numpy.ndarray, shape (n,), int64
+        Rows of the data, in the order of the cable.
+    positions : numpy.ndarray, shape (n,), int64
+        Absolute positions of these rows, increasing; positions that no row has are holes.
+    extent : tuple of int
+        First position of the whole run, and how many there are with the holes. Rows that are not
+        loaded belong to it.
+    """
+
+    rows: np.ndarray
+    positions: np.ndarray
+    extent: tuple[int, int]
+
+    def between(self, start: int, end: int) -> slice:
+        """Return the slice into `rows` and `positions` of some absolute positions, half open."""
+        low, high = np.searchsorted(self.positions, [start, end])
+        return slice(int(low), int(high))
+
+    def inside(self, first: int, end: int) -> np.ndarray:
+        """Return the positions of its rows that lie in a range, shape (n,), int64, increasing."""
+        return self.positions[(self.rows >= first) & (self.rows < end)]
+
+
+def neighbour_step(numbers: np.ndarray) -> int:
+    """Give the distance of neighbours on a cable.
+
+    `numbers` (n,) int64.
+    """
+    return max(1, int(np.gcd.reduce(np.diff(numbers)))) if len(numbers) > 1 else 1
+
+
+def split_channels(
+    numbers: np.ndarray, widest_hole: int, loaded: tuple[int, int] | None = None
+) -> list[ChannelRun]:
+    """Lay channels out by their numbers, and part them where a hole is too wide to see across.
+
+    `numbers` (n,) int64.
+    """
+    if len(numbers) == 0:
+        return []
+    low, high = loaded or (0, len(numbers))
+    positions = np.asarray(numbers, dtype=np.int64) // neighbour_step(numbers)
+    cuts = np.nonzero(np.diff(positions) > widest_hole + 1)[0] + 1
+    runs = []
+    for part in np.split(np.arange(len(positions)), cuts):
+        rows = part[(part >= low) & (part < high)]
+        first, last = int(positions[part[0]]), int(positions[part[-1]])
+        if len(rows):
+            runs.append(ChannelRun(rows - low, positions[rows], (first, last - first + 1)))
+    return runs
+
+
+@dataclass(frozen=True)
+class Tile:
     """A tile along one axis, in absolute numbers, half open; all but `core` are multiples of the stride.
 
     Attributes
@@ -49,7 +107,7 @@ class Span:
         return self.scored_start - self.start, self.scored_end - self.start
 
 
-def plan_spans(
+def cut_tiles(
     first: int,
     count: int,
     *,
@@ -57,8 +115,8 @@ def plan_spans(
     halo: int,
     stride: int,
     context: int = 0,
-    record: tuple[int, int] | None = None,
-) -> list[Span]:
+    recording: tuple[int, int] | None = None,
+) -> list[Tile]:
     """Cut an axis into tiles of nearly equal cores."""
     context = -(-context // stride) * stride
     margin = halo + context
@@ -68,7 +126,7 @@ def plan_spans(
             f"tile of {tile}: expected at least {2 * margin + stride}, two halos of {halo}, two contexts of "
             f"{context} and a core of {stride}."
         )
-    whole = record or (first, count)
+    whole = recording or (first, count)
     lowest, highest = whole[0] // stride * stride, -(-(whole[0] + whole[1]) // stride) * stride
     begin, end = first // stride * stride, -(-(first + count) // stride) * stride
     outer = max(lowest, begin - margin), min(highest, end + margin)
@@ -78,7 +136,7 @@ def plan_spans(
     inner = outer[0] + margin + size * np.arange(1, number)
     bounds = [begin, *inner.tolist(), end]
     return [
-        Span(
+        Tile(
             max(lowest, low - margin),
             min(highest, high + margin),
             max(lowest, low - context),
@@ -91,14 +149,14 @@ def plan_spans(
 
 
 def score_tiles(
-    read: Callable[[Span, Span], np.ndarray],
+    read: Callable[[Tile, Tile], np.ndarray],
     network: Network,
-    channels: Sequence[Span],
-    times: Sequence[Span],
+    channels: Sequence[Tile],
+    times: Sequence[Tile],
     *,
     device: torch.device,
     batch_size: int = 1,
-) -> Iterator[tuple[Span, Span, np.ndarray]]:
+) -> Iterator[tuple[Tile, Tile, np.ndarray]]:
     """Score all tiles, a batch at a time.
 
     Returns `scores` (3, channel, time) float32.
@@ -113,7 +171,7 @@ def score_tiles(
 
 
 def _score_batch(
-    data: list[np.ndarray], network: Network, tile: tuple[Span, Span], device: torch.device
+    data: list[np.ndarray], network: Network, tile: tuple[Tile, Tile], device: torch.device
 ) -> np.ndarray:
     stacked = data[0][None] if len(data) == 1 else np.stack(data)
     with torch.inference_mode():
@@ -129,9 +187,9 @@ def _softmax(logits: Tensor) -> Tensor:
     return logits
 
 
-def _shape(tile: tuple[Span, Span]) -> tuple[int, ...]:
+def _shape(tile: tuple[Tile, Tile]) -> tuple[int, ...]:
     return tuple(number for span in tile for number in (span.end - span.start, *span.local))
 
 
-def _batches(tiles: list[tuple[Span, Span]], size: int) -> list[list[tuple[Span, Span]]]:
+def _batches(tiles: list[tuple[Tile, Tile]], size: int) -> list[list[tuple[Tile, Tile]]]:
     return [tiles[first : first + size] for first in range(0, len(tiles), size)]

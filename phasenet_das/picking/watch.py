@@ -1,7 +1,7 @@
-"""Pick files as an interrogator drops them and associate the last minutes: the shards of a growing record.
+"""Pick files as an interrogator writes them, and associate the picks: the chunks of a growing recording.
 
-What a pass picks is what one run over the finished folder picks: only the shards near the moving end of the
-record are picked again when it has moved on.
+The picks of a pass are those of one run over the same files. Only the chunks near the moving end of the
+recording are picked again when files are added.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -19,25 +20,37 @@ from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
 from phasenet_das.errors import PhaseNetDASError
 from phasenet_das.io.archive import open_archive
 from phasenet_das.io.inputs import find_recordings
-from phasenet_das.picking.continuous import ContinuousRun, PickedParts, pick_parts
-from phasenet_das.picking.merge import merge_parts, merging_reach_s
-from phasenet_das.picking.parts import PartStore, StoredPart
+from phasenet_das.picking.chunks import Range
 from phasenet_das.picking.picker import Picker
-from phasenet_das.tables import EVENT_COLUMNS, conform, read_events, write_table
+from phasenet_das.picking.run import PickedChunks, PickRun, pick_chunks, select_range
+from phasenet_das.picking.store import ChunkStore, StoredChunk, merge_chunks, merging_reach_s, write_merged
+from phasenet_das.tables import EVENT_COLUMNS, PICK_COLUMNS, conform, read_events, write_table
 from phasenet_das.tables.provenance import provenance
 
 log = logging.getLogger(__name__)
 
-Associate = Callable[[pd.DataFrame], tuple[pd.DataFrame, pd.DataFrame]]
+
+class Associated(Protocol):
+    """What an association returns, such as gamma.AssociationResult."""
+
+    events: pd.DataFrame
+    picks: pd.DataFrame
+
+
+Associate = Callable[[pd.DataFrame], Associated]
 """From picks to events, and to the picks with the event of each."""
 
+WriteCatalog = Callable[[Any, Path, dict[str, Any]], object]
+"""Writes the result of an association into a folder, with provenance."""
+
 _DAY_NS = 86_400_000_000_000
-_SHARD_S = 60.0
+_CHUNK_S = 60.0
+_WHOLE_PICKS = 200_000
 
 
 @dataclass(frozen=True)
 class WatchStep:
-    """What one pass has done.
+    """The result of one pass.
 
     Attributes
     ----------
@@ -69,9 +82,12 @@ class WatchStep:
 class Watcher:
     """Follows folders to which files are added.
 
-    Writes ``picks/YYYY-MM-DD.parquet``, a table for each day; ``coverage.csv``; and, with `associate`,
-    ``events.parquet`` and ``recent_picks.parquet``. All are whole at any time, and a new watcher of the same
-    output goes on where the last one ended.
+    Each pass writes ``picks/YYYY-MM-DD.parquet``, a table for each day, and ``coverage.csv``. With
+    `associate` it also writes ``recent_events.parquet`` and ``recent_picks.parquet``, the events so far and
+    the picks of the last minutes. ``picks.parquet`` holds all picks. With `write_catalog`, the events and the
+    catalog files lie beside it, as after one run over the same files. These whole tables are written after
+    each pass while they hold at most 200,000 picks, and by :meth:`close`. All files are whole at any time. A
+    new watcher of the same output resumes where the last one ended.
 
     Parameters
     ----------
@@ -82,11 +98,13 @@ class Watcher:
     output : pathlib.Path
         Folder; made when missing.
     data, settings, continuous : DataSettings, PickSettings, ContinuousSettings, optional
-        See :func:`phasenet_das.picking.pick_files`; shards are 60 s long unless set.
+        See :func:`phasenet_das.picking.pick_archive`; chunks are 60 s long unless set.
     associate : callable, optional
-        Finds the events of some picks.
+        Finds the events of a pick table: returns an object with ``events`` and ``picks``.
+    write_catalog : callable, optional
+        ``write_catalog(result, folder, provenance)`` writes the result of `associate`.
     recent_s : float
-        Picks of this last span of the data are associated in each pass; earlier events stay, s.
+        Length of the last minutes, s.
     settle_s : float
         A file is taken when it has not changed for this long, s.
     """
@@ -101,20 +119,24 @@ class Watcher:
         settings: PickSettings | None = None,
         continuous: ContinuousSettings | None = None,
         associate: Associate | None = None,
+        write_catalog: WriteCatalog | None = None,
         recent_s: float = 600.0,
         settle_s: float = 2.0,
     ) -> None:
         size = continuous or ContinuousSettings()
         if size.shard_s is None:
-            size = size.model_copy(update={"shard_s": _SHARD_S})
+            size = size.model_copy(update={"shard_s": _CHUNK_S})
         self._settings = settings or PickSettings()
-        self._run = ContinuousRun.of(picker.shard_picker(self._settings), size)
+        self._data, wanted = select_range(data, None, None, None)
+        self._run = PickRun.of(picker.chunk_picker(self._settings), size, wanted=wanted)
         self._picker, self._inputs, self._output = picker, inputs, output
-        self._data, self._associate = data or DataSettings(), associate
+        self._associate, self._write_catalog = associate, write_catalog
         self._recent_ns, self._settle_s = round(recent_s * 1e9), settle_s
-        self._store = PartStore(output / "parts")
+        self._store = ChunkStore(output / "chunks")
         self._files: dict[str, tuple[int, int]] = {}
-        self._parts: dict[str, StoredPart] = {}
+        self._chunks: dict[str, StoredChunk] = {}
+        self._provenance: dict[str, Any] = {}
+        self._is_behind = False
 
     def step(self, now_s: float | None = None) -> WatchStep | None:
         """Pick what has come since the last pass.
@@ -142,21 +164,30 @@ class Watcher:
         try:
             return self._pass(files, len(fresh), now)
         except BaseException:
-            self._files, self._parts = {}, {}  # tables may be behind: the next pass writes all of them
+            self._files, self._chunks = {}, {}  # tables may be behind: the next pass writes all of them
+            self._is_behind = False
             raise
+
+    def close(self) -> None:
+        """Write the whole tables, if they lack anything."""
+        if self._is_behind:
+            self._write_whole()
 
     def _pass(self, files: dict[str, tuple[int, int]], num_fresh: int, now: float) -> WatchStep:
         source = open_archive(list(files), self._data, index=self._store.folder / "index")
-        found = pick_parts(self._run, source.recordings, self._store)
+        found = pick_chunks(self._run, source.recordings, self._store)
         self._files = files
         changed = self._take(found)
-        facts = self._facts(found)
-        picks = self._write_days(changed, facts)
-        write_table(found.coverage([source.coverage]), self._output / "coverage.csv", facts)
-        end_ns = max(part.facts.end_ns for part in found.parts)
-        events = self._write_events(end_ns, facts)
-        picked_to = pd.Timestamp(end_ns, tz="UTC")
-        return WatchStep(num_fresh, picks, events, picked_to, now - end_ns * 1e-9)
+        self._provenance = self._describe(found)
+        self._is_behind = True
+        picks = self._write_days(changed)
+        write_table(found.coverage([source.coverage]), self._output / "coverage.csv", self._provenance)
+        end_ns = max(chunk.info.end_ns for chunk in found.chunks)
+        if sum(chunk.num_picks for chunk in found.chunks) <= _WHOLE_PICKS:
+            events = self._recent_of(self._write_whole(), end_ns)
+        else:
+            events = self._associate_recent(end_ns)
+        return WatchStep(num_fresh, picks, events, pd.Timestamp(end_ns, tz="UTC"), now - end_ns * 1e-9)
 
     def follow(self, *, poll_s: float, report: Callable[[str], None]) -> None:
         """Pass after pass, until interrupted.
@@ -168,14 +199,17 @@ class Watcher:
         report : callable
             Takes a line for each pass that did something.
         """
-        while True:
-            try:
-                step = self.step()
-                if step is not None:
-                    report(str(step))
-            except (PhaseNetDASError, GammaError, OSError) as error:
-                log.warning("nothing picked in this pass: %s", error)
-            time.sleep(poll_s)
+        try:
+            while True:
+                try:
+                    step = self.step()
+                    if step is not None:
+                        report(str(step))
+                except (PhaseNetDASError, GammaError, OSError) as error:
+                    log.warning("nothing picked in this pass: %s", error)
+                time.sleep(poll_s)
+        finally:
+            self.close()
 
     def _complete_files(self, now_s: float) -> dict[str, tuple[int, int]]:
         """Find the files that have not changed for a while, with size and time of change."""
@@ -193,76 +227,102 @@ class Watcher:
                 found[str(path)] = status.st_size, status.st_mtime_ns
         return found
 
-    def _take(self, found: PickedParts) -> list[StoredPart]:
-        """Make these the parts, and give those that came or went."""
-        parts = {part.key: part for part in found.parts}
-        changed = [part for key, part in parts.items() if key not in self._parts]
-        changed += [part for key, part in self._parts.items() if key not in parts]
-        self._parts = parts
-        self._store.remove_others(set(parts))
+    def _take(self, found: PickedChunks) -> list[StoredChunk]:
+        """Make these the chunks, and return those that came or went."""
+        chunks = {chunk.key: chunk for chunk in found.chunks}
+        changed = [chunk for key, chunk in chunks.items() if key not in self._chunks]
+        changed += [chunk for key, chunk in self._chunks.items() if key not in chunks]
+        self._chunks = chunks
+        self._store.remove_others(set(chunks))
         return changed
 
-    def _facts(self, found: PickedParts) -> dict[str, object]:
+    def _describe(self, found: PickedChunks) -> dict[str, Any]:
         return provenance(
-            settings=self._settings,
+            settings=self._picker.used_settings(self._settings),
             amplitude_unit=found.amplitude_unit,
             weights_id=self._picker.weights.weights_id,
         )
 
-    def _write_days(self, changed: Sequence[StoredPart], facts: dict[str, object]) -> int:
-        """Write the tables of the days that some parts touch, or whose picks theirs compete with.
+    def _write_days(self, changed: Sequence[StoredChunk]) -> int:
+        """Write the tables of the days that some chunks touch, or whose picks compete with theirs.
 
-        Gives the number of picks in the span of the parts that came.
+        Returns the number of picks in the span of the chunks that came.
         """
         margin = self._margin_ns()
         days = {
             day
-            for part in changed
+            for chunk in changed
             for day in range(
-                (part.facts.start_ns - margin) // _DAY_NS, (part.facts.end_ns - 1 + margin) // _DAY_NS + 1
+                (chunk.info.start_ns - margin) // _DAY_NS, (chunk.info.end_ns - 1 + margin) // _DAY_NS + 1
             )
         }
-        came = [part.facts for part in changed if part.key in self._parts]
-        first = pd.Timestamp(min((facts.start_ns for facts in came), default=0), tz="UTC")
-        end = pd.Timestamp(max((facts.end_ns for facts in came), default=0), tz="UTC")
+        came = [chunk.info for chunk in changed if chunk.key in self._chunks]
+        first = pd.Timestamp(min((info.start_ns for info in came), default=0), tz="UTC")
+        end = pd.Timestamp(max((info.end_ns for info in came), default=0), tz="UTC")
         count = 0
         for day in sorted(days):
             start = day * _DAY_NS
             picks = self._picks_of(start, start + _DAY_NS)
             name = f"{pd.Timestamp(start):%Y-%m-%d}.parquet"
-            write_table(picks, self._output / "picks" / name, facts)
+            write_table(picks, self._output / "picks" / name, self._provenance)
             count += int(((picks["phase_time"] >= first) & (picks["phase_time"] < end)).sum())
         return count
 
     def _margin_ns(self) -> int:
-        return round(merging_reach_s(self._parts.values()) * 1e9)
+        return round(merging_reach_s(self._chunks.values()) * 1e9)
 
     def _picks_of(self, start_ns: int, end_ns: int) -> pd.DataFrame:
         margin = self._margin_ns()
-        parts = [
-            part
-            for part in self._parts.values()
-            if part.facts.start_ns < end_ns + margin and part.facts.end_ns > start_ns - margin
+        chunks = [
+            chunk
+            for chunk in self._chunks.values()
+            if chunk.info.start_ns < end_ns + margin and chunk.info.end_ns > start_ns - margin
         ]
-        picks = merge_parts(self._store, parts)
-        low, high = pd.Timestamp(start_ns, tz="UTC"), pd.Timestamp(end_ns, tz="UTC")
-        return picks[(picks["phase_time"] >= low) & (picks["phase_time"] < high)].reset_index(drop=True)
+        return merge_chunks(self._store, chunks, Range(start_ns, end_ns))
 
-    def _write_events(self, end_ns: int, facts: dict[str, object]) -> int:
+    def _write_whole(self) -> Associated | None:
+        """Write the tables of all that was picked, as one run over the same files writes them."""
+        chunks, path = list(self._chunks.values()), self._output / "picks.parquet"
+        result = None
+        if self._associate is None:
+            write_merged(self._store, chunks, path, self._provenance)
+        else:
+            result = self._associate(merge_chunks(self._store, chunks))
+            if self._write_catalog is None:
+                write_table(conform(result.picks, PICK_COLUMNS, "picks"), path, self._provenance)
+                self._write_events(result.events, "events.parquet")
+            else:
+                self._write_catalog(result, self._output, self._provenance)
+        self._is_behind = False
+        return result
+
+    def _recent_of(self, result: Associated | None, end_ns: int) -> int:
+        """Write what is recent of a whole association, and count its events."""
+        if result is None:
+            return 0
+        start = pd.Timestamp(end_ns - self._recent_ns, tz="UTC")
+        recent = result.picks[result.picks["phase_time"] >= start].reset_index(drop=True)
+        self._write_events(result.events, "recent_events.parquet")
+        write_table(recent, self._output / "recent_picks.parquet", self._provenance)
+        return int((result.events["time"] >= start).sum())
+
+    def _associate_recent(self, end_ns: int) -> int:
         """Associate the last minutes; events of the first fifth of them are left as they were before."""
         if self._associate is None:
             return 0
-        picks = self._picks_of(end_ns - self._recent_ns, end_ns)
-        events, picks = self._associate(picks)
-        path = self._output / "events.parquet"
+        result = self._associate(self._picks_of(end_ns - self._recent_ns, end_ns))
+        path = self._output / "recent_events.parquet"
         settled = pd.Timestamp(end_ns - 4 * self._recent_ns // 5, tz="UTC")
-        recent = events[events["time"] >= settled]
+        recent = result.events[result.events["time"] >= settled]
         before = read_events(path) if path.exists() else None
         tables = [] if before is None else [before[before["time"] < settled]]
         full = [table for table in [*tables, recent] if len(table)]
-        joined = pd.concat(full, ignore_index=True) if full else events.iloc[:0]
+        joined = pd.concat(full, ignore_index=True) if full else result.events.iloc[:0]
         joined = joined.sort_values("time", kind="stable", ignore_index=True)
         joined["event_index"] = range(len(joined))
-        write_table(conform(joined, EVENT_COLUMNS, "events"), path, facts)
-        write_table(picks, self._output / "recent_picks.parquet", facts)
+        self._write_events(joined, path.name)
+        write_table(result.picks, self._output / "recent_picks.parquet", self._provenance)
         return len(recent)
+
+    def _write_events(self, events: pd.DataFrame, name: str) -> None:
+        write_table(conform(events, EVENT_COLUMNS, "events"), self._output / name, self._provenance)

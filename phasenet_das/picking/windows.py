@@ -19,8 +19,8 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Part:
-    """A part of a record in time, in samples of the record.
+class WindowRange:
+    """The samples of a recording that are there, and those that are scored.
 
     Attributes
     ----------
@@ -70,7 +70,7 @@ def window_scores(
     normalization: str,
     first_index: int,
     batch_size: int,
-    part: Part | None = None,
+    within: WindowRange | None = None,
     missing: Tensor | None = None,
 ) -> Tensor:
     """Score every sample of every channel with a network that sees one standardised window.
@@ -78,14 +78,14 @@ def window_scores(
     `data` (channel, time) float32; `missing` (channel, time) bool, optional. Returns (classes,
     channel, wanted) float32.
     """
-    part = part or Part(data.shape[1], 0, (0, data.shape[1]))
-    (low, high), num_samples = part.wanted, part.num_samples
+    within = within or WindowRange(data.shape[1], 0, (0, data.shape[1]))
+    (low, high), num_samples = within.wanted, within.num_samples
     width = min(window, num_samples)
     weights = stitch_weights(window).to(data.device)[:width]
     total = torch.zeros(high - low, device=data.device)
     scores: Tensor | None = None
-    for start in window_starts(num_samples, window, window // 2, first_index, part.wanted).tolist():
-        span = slice(start - part.first, start - part.first + width)
+    for start in window_starts(num_samples, window, window // 2, first_index, within.wanted).tolist():
+        span = slice(start - within.first, start - within.first + width)
         probability = _probabilities(
             data[:, span], network, normalization, batch_size, None if missing is None else missing[:, span]
         )
@@ -105,7 +105,7 @@ def picture_scores(
     *,
     window: tuple[int, int],
     first_index: tuple[int, int],
-    part: Part,
+    within: WindowRange,
     missing: Tensor | None = None,
 ) -> np.ndarray:
     """Score a span of time with a network that sees channels together and normalises inside its window.
@@ -113,15 +113,15 @@ def picture_scores(
     `data` (channel, time) float32; `missing` (channel, time) bool, optional. Returns (classes,
     channel, wanted) float32.
     """
-    channels, (low, high) = len(data), part.wanted
-    height, width = min(window[0], channels), min(window[1], part.num_samples)
+    channels, (low, high) = len(data), within.wanted
+    height, width = min(window[0], channels), min(window[1], within.num_samples)
     rows = window_starts(channels, window[0], window[0] // 2, first_index[0])
-    columns = window_starts(part.num_samples, window[1], window[1] // 2, first_index[1], part.wanted)
+    columns = window_starts(within.num_samples, window[1], window[1] // 2, first_index[1], within.wanted)
     weights = stitch_weights(height)[:, None] * stitch_weights(width)
     total = torch.zeros(channels, high - low)
     scores: Tensor | None = None
     for row, column in itertools.product(rows.tolist(), columns.tolist()):
-        where = (slice(row, row + height), slice(column - part.first, column - part.first + width))
+        where = (slice(row, row + height), slice(column - within.first, column - within.first + width))
         picture = data[where] if missing is None else _level(data[where], missing[where])
         probability = score(picture)
         if scores is None:

@@ -42,7 +42,7 @@ def pick_block(
 
     Finished shards are kept beside the table until it is written, so that a job that was killed goes on.
     """
-    from phasenet_das.picking import Selection, load_picker, pick_files
+    from phasenet_das.picking import RunOptions, load_picker, pick_archive
 
     picks, coverage = Path(picks), Path(coverage)
     start, end = block.span
@@ -51,14 +51,16 @@ def pick_block(
     whole = picks.with_name(f".{picks.name}.whole.parquet")
     seen = picks.with_name(f".{picks.name}.whole.csv")
     try:
-        pick_files(
+        pick_archive(
             picker,
             block.files,
             whole,
             data=data.model_copy(update={"fallback_inputs": ()}),
             settings=settings,
             continuous=continuous,
-            selection=Selection(str(start - margin), str(end + margin), keep_parts=False),
+            start=start - margin,
+            end=end + margin,
+            options=RunOptions(keep_chunks=False),
             coverage=seen,
         )
     except _FATAL:

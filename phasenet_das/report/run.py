@@ -18,8 +18,8 @@ from phasenet_das.errors import PhaseNetDASError
 from phasenet_das.io.archive import open_archive
 from phasenet_das.io.inputs import find_recordings
 from phasenet_das.io.recording import Recording
-from phasenet_das.picking.conditioning import fill_gaps
 from phasenet_das.picking.filters import bandpass
+from phasenet_das.picking.preprocess import fill_gaps
 from phasenet_das.report.page import write_report
 from phasenet_das.report.run_chapters import Training
 from phasenet_das.tables import read_channels, read_coverage, read_events, read_metadata, read_picks

@@ -20,7 +20,7 @@ from phasenet_das.io.opened import Opened, time_limits
 from phasenet_das.io.patch import get_channel_index, get_times, make_patch
 from phasenet_das.io.recording import Recording, recording_of_patch
 from phasenet_das.io.timing import believable
-from phasenet_das.picking.conditioning import condition, filter_reach
+from phasenet_das.picking.preprocess import condition, filter_reach
 from phasenet_das.tables import PICK_COLUMNS, conform, read_picks, write_table
 from phasenet_das.tables.files import read_csv
 from phasenet_das.training.labels import arrivals_of_picks

@@ -1,6 +1,6 @@
-"""Pick a folder in a process of its own, which ends itself without warning behind some parts.
+"""Pick a folder in a process of its own, which ends itself without warning behind some chunks.
 
-python -m tests.picking.interrupted FOLDER OUTPUT PARTS WHERE
+python -m tests.picking.interrupted FOLDER OUTPUT CHUNKS WHERE
 """
 
 from __future__ import annotations
@@ -11,9 +11,7 @@ import sys
 from pathlib import Path
 
 from phasenet_das.config import ContinuousSettings, DataSettings
-from phasenet_das.picking import merge as merge_module
-from phasenet_das.picking import parts as parts_module
-from phasenet_das.picking import pick_files
+from phasenet_das.picking import pick_archive, store
 from tests.picking.small_pickers import small_picker
 
 SETTINGS = ContinuousSettings(shard_s=6.0, shard_channels=12)
@@ -24,33 +22,33 @@ def _kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def kill_behind(parts: int, where: str) -> None:
-    """Arrange for the end: ``written`` behind a part, ``half`` amid the next, ``merge`` amid the table."""
-    write = parts_module.PartStore.write
+def kill_behind(chunks: int, where: str) -> None:
+    """Arrange for the end: ``written`` behind a chunk, ``half`` amid the next, ``merge`` amid the table."""
+    write = store.ChunkStore.write
     count = 0
 
-    def counting(self, key, picked):
+    def counting(self, chunk):
         nonlocal count
-        if count == parts and where == "half":
-            folder = self.folder / key[:2]
+        if count == chunks and where == "half":
+            folder = self.folder / chunk.key[:2]
             folder.mkdir(exist_ok=True)
-            (folder / f".{key}-1.tmp").write_bytes(b"PAR1 half a part")
+            (folder / f".{chunk.key}-1.tmp").write_bytes(b"PAR1 half a chunk")
             _kill()
-        part = write(self, key, picked)
+        written = write(self, chunk)
         count += 1
-        if count == parts and where == "written":
+        if count == chunks and where == "written":
             _kill()
-        return part
+        return written
 
-    parts_module.PartStore.write = counting
+    store.ChunkStore.write = counting
     if where == "merge":
-        merge_module.PickWriter.close = lambda self: _kill()  # noqa: ARG005
+        store.PickWriter.close = lambda self: _kill()  # noqa: ARG005
 
 
-def main(folder: str, output: str, parts: str, where: str) -> None:
+def main(folder: str, output: str, chunks: str, where: str) -> None:
     """Pick until the end."""
-    kill_behind(int(parts), where)
-    pick_files(small_picker(), [folder], Path(output), data=DATA, continuous=SETTINGS)
+    kill_behind(int(chunks), where)
+    pick_archive(small_picker(), [folder], Path(output), data=DATA, continuous=SETTINGS)
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def test_a_calibrated_network_states_how_good_its_picks_are(picker: Picker) -> N
 
 def test_picks_are_the_peaks_of_the_scores(picker: Picker) -> None:
     patch = _record()
-    scores, picks = picker.annotate(patch), picker.pick(patch)
+    scores, picks = picker.annotate(patch)[0], picker.pick(patch)
     assert scores.dims == ("phase", "channel", "time")
     assert_allclose(scores.sum("phase"), 1, atol=1e-5)
     for pick in picks.iloc[::10].itertuples():
@@ -84,7 +84,7 @@ def test_picks_are_the_peaks_of_the_scores(picker: Picker) -> None:
 
 def test_nothing_is_picked_where_data_begins(picker: Picker) -> None:
     patch = _record(channels=40)
-    scores = picker.annotate(patch).values[1:]
+    scores = picker.annotate(patch)[0].values[1:]
     peaks = (scores[..., 1:-1] > scores[..., :-2]) & (scores[..., 1:-1] >= scores[..., 2:])
     assert (scores[..., 1:-1][peaks & (np.arange(1, 1499) < 20)] > 0.3).any()  # else nothing is tested
     data = io.get_data(patch).copy()
@@ -107,7 +107,7 @@ def test_batches_change_nothing(picker: Picker, batch_size: int) -> None:
 def test_channel_blocks_change_nothing(picker: Picker, monkeypatch: pytest.MonkeyPatch) -> None:
     patch = _record()
     whole = picker.pick(patch)
-    monkeypatch.setattr("phasenet_das.picking.scorers._BLOCK_SAMPLES", 4000)
+    monkeypatch.setattr("phasenet_das.picking.networks._BLOCK_SAMPLES", 4000)
     _assert_same(whole, picker.pick(patch))
 
 
@@ -154,7 +154,7 @@ def test_resampling_keeps_the_time_of_a_pick() -> None:
     noise = np.random.default_rng(0).standard_normal(len(t)) * 1e-3
     fine = io.make_patch((wave + noise)[None], start_time=START, dt_s=0.002, station_id="C")
     coarse = io.make_patch((wave + noise)[None, ::5], start_time=START, dt_s=0.01, station_id="C")
-    first, second = picker.annotate(fine), picker.annotate(coarse)
+    first, second = picker.annotate(fine)[0], picker.annotate(coarse)[0]
     assert abs(first.sizes["time"] - second.sizes["time"]) <= 1
     shift = (first["time"].values[0] - second["time"].values[0]) / np.timedelta64(1, "s")
     assert abs(shift) <= 0.01
@@ -176,7 +176,7 @@ def test_dead_and_missing_samples_are_left_out_and_named(picker: Picker) -> None
     seconds = (on_gap["phase_time"] - start).dt.total_seconds()
     assert len(on_gap) > 0
     assert not seconds.between(4.01, 8.98).any()
-    scores = picker.annotate(broken)
+    scores = picker.annotate(broken)[0]
     assert_allclose(scores.sel(phase="N", channel=103), 1)
     assert_allclose(scores.sel(phase="N", channel=105)[450:850], 1)
     others = picks[~picks["channel_index"].isin([103, 105])]
@@ -185,7 +185,7 @@ def test_dead_and_missing_samples_are_left_out_and_named(picker: Picker) -> None
 
 
 def test_stacked_scores_return_to_every_channel(picker: Picker) -> None:
-    scores = picker.annotate(_record(), average_channels=4)
+    scores = picker.annotate(_record(), average_channels=4)[0]
     assert scores.sizes["channel"] == 12
     groups = scores.coords["channel"].values // 4
     for group in np.unique(groups):
@@ -200,7 +200,7 @@ def test_stacking_averages(picker: Picker) -> None:
     patch = _record()
     mean = np.repeat(patch.data.reshape(3, 4, -1).mean(axis=1), 4, axis=0)
     averaged = patch.update(data=mean.astype(np.float32))
-    assert_allclose(picker.annotate(patch, average_channels=4), picker.annotate(averaged), atol=1e-3)
+    assert_allclose(picker.annotate(patch, average_channels=4)[0], picker.annotate(averaged)[0], atol=1e-3)
 
 
 def test_common_mode_is_removed(picker: Picker) -> None:
@@ -208,15 +208,15 @@ def test_common_mode_is_removed(picker: Picker) -> None:
     common = 50 * np.random.default_rng(9).standard_normal(1500).astype(np.float32)
     noisy = patch.update(data=patch.data + common)
     clean, cleaned = (
-        picker.annotate(patch, common_mode="median"),
-        picker.annotate(noisy, common_mode="median"),
+        picker.annotate(patch, common_mode="median")[0],
+        picker.annotate(noisy, common_mode="median")[0],
     )
     assert_allclose(clean, cleaned, atol=5e-3)
 
 
 def test_one_component_differs_from_all_three() -> None:
     picker, patch = _picker(in_channels=3), _record()
-    everything, vertical = picker.annotate(patch), picker.annotate(patch, component="Z")
+    everything, vertical = picker.annotate(patch)[0], picker.annotate(patch, component="Z")[0]
     assert np.abs(everything.values - vertical.values).max() > 0.01
 
 

@@ -18,8 +18,7 @@ from phasenet_das import io
 from phasenet_das.errors import ConfigError
 from phasenet_das.models import EQNet, PhaseNetDAS, Weights, save_weights
 from phasenet_das.picking import Picker, load_picker
-from phasenet_das.picking.layout import split_sections
-from phasenet_das.picking.tiles import plan_spans, score_tiles
+from phasenet_das.picking.tiles import cut_tiles, score_tiles, split_channels
 from phasenet_das.tables import PICK_COLUMNS
 
 START = "2024-05-06T07:08:09.123456"
@@ -86,7 +85,7 @@ def test_cores_cover_the_axis_once_and_tiles_reach_far_enough(
     halo = halo_strides * stride
     rounded = -(-context // stride) * stride
     tile = 2 * (halo + rounded) + core_strides * stride
-    spans = plan_spans(first, count, tile=tile, halo=halo, stride=stride, context=context)
+    spans = cut_tiles(first, count, tile=tile, halo=halo, stride=stride, context=context)
     begin, end = spans[0].start, spans[-1].end
     assert begin <= first < begin + stride
     assert end - stride < first + count <= end
@@ -106,13 +105,13 @@ def test_cores_cover_the_axis_once_and_tiles_reach_far_enough(
 
 def test_a_tile_without_room_is_refused() -> None:
     with pytest.raises(ConfigError, match="at least 42"):
-        plan_spans(0, 100, tile=41, halo=20, stride=2)
+        cut_tiles(0, 100, tile=41, halo=20, stride=2)
 
 
 def _tiled(model: PhaseNetDAS, data: np.ndarray, origin: tuple, tiles: tuple, batch: int) -> np.ndarray:
     """Scores of all cores put together."""
     spans = [
-        plan_spans(origin[i], data.shape[i], tile=tiles[i], halo=model.halo[i], stride=model.stride[i])
+        cut_tiles(origin[i], data.shape[i], tile=tiles[i], halo=model.halo[i], stride=model.stride[i])
         for i in range(2)
     ]
     begin = [axis[0].start for axis in spans]
@@ -189,7 +188,7 @@ def _retiled(picker: Picker, core: tuple[int, int], batch: int) -> Picker:
 
 def test_the_table_keeps_its_contract_and_is_the_peaks_of_the_scores() -> None:
     picker, patch = _picker(), _record()
-    picks, scores = picker.pick(patch, rate="model"), picker.annotate(patch, rate="model")
+    picks, scores = picker.pick(patch, rate="model"), picker.annotate(patch, rate="model")[0]
     assert {name: str(kind) for name, kind in picks.dtypes.items()} == PICK_COLUMNS
     assert set(picks["phase_type"]) == {"P", "S"}
     assert picks["pick_id"].is_unique
@@ -227,7 +226,7 @@ def test_a_range_of_channels_gives_the_inner_part_of_the_whole() -> None:
 def test_short_arrays_and_records_are_padded_and_padding_is_never_picked(channels: int, samples: int) -> None:
     for picker in (_picker(), _picker("eqnet", "none")):
         patch = _record(channels=channels, samples=samples)
-        scores = picker.annotate(patch)
+        scores = picker.annotate(patch)[0]
         assert scores.shape == (3, channels, samples)
         assert_allclose(scores.sum("phase"), 1, atol=1e-5)
         picks = picker.pick(patch)
@@ -259,7 +258,7 @@ def test_a_record_without_a_live_channel_gives_an_empty_table() -> None:
 
 def test_a_wide_hole_parts_the_cable() -> None:
     index = np.r_[0:10, 12:20, 500:520]
-    sections = split_sections(index, 90)
+    sections = split_channels(index, 90)
     assert [section.extent for section in sections] == [(0, 20), (500, 20)]
     assert [len(section.rows) for section in sections] == [18, 20]
     picker = _picker()
@@ -270,7 +269,7 @@ def test_a_wide_hole_parts_the_cable() -> None:
 
 
 def test_every_second_channel_is_a_neighbour() -> None:
-    (section,) = split_sections(np.arange(7, 99, 2), 4)
+    (section,) = split_channels(np.arange(7, 99, 2), 4)
     assert section.extent == (3, 46)
 
 
@@ -285,7 +284,7 @@ def test_missing_samples_are_not_picked() -> None:
 
 
 def test_stacked_rows_return_to_every_channel() -> None:
-    scores = _picker().annotate(_record(first_channel=104), average_channels=4)
+    scores = _picker().annotate(_record(first_channel=104), average_channels=4)[0]
     assert scores.sizes["channel"] == 40
     grouped = scores.values.reshape(3, 10, 4, -1)
     assert_allclose(grouped, grouped[:, :, :1].repeat(4, axis=2))
@@ -295,13 +294,13 @@ def test_eqnet_windows_lie_on_the_absolute_grid() -> None:
     """Blocks do not show, and neither does where the record was cut, beyond a window from the cut."""
     picker = _picker("eqnet", "none")
     patch = _record(channels=6, samples=5200)
-    whole = picker.annotate(patch)
+    whole = picker.annotate(patch)[0]
     with pytest.MonkeyPatch.context() as patcher:
-        patcher.setattr("phasenet_das.picking.scorers._PICTURE_WINDOWS", 1)
-        assert_allclose(picker.annotate(patch), whole, atol=1e-5)
+        patcher.setattr("phasenet_das.picking.networks._PICTURE_WINDOWS", 1)
+        assert_allclose(picker.annotate(patch)[0], whole, atol=1e-5)
         _assert_same(picker.pick(patch), picker.pick(patch))
     start = np.datetime64(START) + np.timedelta64(7_770_000, "us")
-    piece = picker.annotate(_record(data=io.get_data(patch)[:, 777:], channels=6, start_time=start))
+    piece = picker.annotate(_record(data=io.get_data(patch)[:, 777:], channels=6, start_time=start))[0]
     assert_allclose(piece[..., 1280:], whole[..., 777 + 1280 :], atol=1e-4)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -37,7 +38,7 @@ def _drop(folder: Path, number: int) -> Path:
     return path
 
 
-def _events(picks: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _events(picks: pd.DataFrame) -> SimpleNamespace:
     """An event wherever a second begins and there are picks."""
     times = picks["phase_time"].dt.floor("5s").drop_duplicates().sort_values()
     table = pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in EVENT_COLUMNS.items()})
@@ -45,7 +46,9 @@ def _events(picks: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
     table["time"] = times.to_numpy()
     table["event_id"] = [f"e{time.value}" for time in times]
     integers = [name for name, kind in EVENT_COLUMNS.items() if kind == "int64"]
-    return table.assign(**dict.fromkeys(integers, 0), location_quality=""), picks
+    events = table.assign(**dict.fromkeys(integers, 0), location_quality="")
+    events["event_index"] = range(len(events))
+    return SimpleNamespace(events=events, picks=picks)
 
 
 def _watcher(folder: Path, output: Path) -> Watcher:
@@ -87,6 +90,7 @@ def test_files_that_come_one_by_one_with_a_restart(tmp_path: Path) -> None:
     assert [path.stem for path in days] == ["2024-05-06", "2024-05-07"]
     picks = pd.concat([read_picks(path) for path in days], ignore_index=True)
     assert_same_picks(small_picker().pick(_patch(0, 4 * SECONDS)), picks)
+    pd.testing.assert_frame_equal(picks, read_picks(output / "picks.parquet"))
     coverage = read_coverage(output / "coverage.csv")
     assert (coverage["end"] - coverage["start"]).dt.total_seconds().tolist() == [4 * SECONDS]
     events = read_events(output / "events.parquet")
@@ -127,3 +131,23 @@ def test_tables_that_could_not_be_written_are_written_by_the_next_pass(
     assert watcher.step(1e12) is not None
     picks = pd.concat([read_picks(path) for path in (output / "picks").glob("*.parquet")])
     assert_same_picks(small_picker().pick(_patch(0, 2 * SECONDS)), picks.reset_index(drop=True))
+
+
+def test_long_watches_write_the_whole_tables_at_their_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("phasenet_das.picking.watch._WHOLE_PICKS", 0)
+    folder, output = tmp_path / "raw", tmp_path / "live"
+    for number in range(3):
+        _drop(folder, number)
+        _watcher(folder, output).step(1e12)
+    watcher = _watcher(folder, output)
+    watcher.step(1e12)
+    assert not (output / "picks.parquet").exists()
+    recent = read_events(output / "recent_events.parquet")
+    watcher.close()
+    picks = read_picks(output / "picks.parquet")
+    assert_same_picks(small_picker().pick(_patch(0, 3 * SECONDS)), picks)
+    events = read_events(output / "events.parquet")
+    assert events["time"].tolist() == recent["time"].tolist()
+    assert set(picks["phase_time"].dt.floor("5s")) == set(events["time"])

@@ -14,14 +14,14 @@ from hypothesis import strategies as st
 from phasenet_das.config import PickSettings
 from phasenet_das.errors import SamplingError
 from phasenet_das.io.recording import Recording, recording_of_array
-from phasenet_das.picking.merge import join_scales
-from phasenet_das.picking.scorers import Reach
-from phasenet_das.picking.shards import RecordPlan, ShardSize
-from phasenet_das.picking.work import ShardPicker
+from phasenet_das.picking.chunks import ChunkPlan, ChunkSize, ReceptiveField
+from phasenet_das.picking.multirate import RatePass
+from phasenet_das.picking.run import ChunkPicker, PickRun, pick_chunks
+from phasenet_das.picking.store import ChunkKeys, MemoryStore, merge_chunks
 from tests.picking.small_pickers import assert_same_picks, small_picker
 
 START_NS = 1_714_979_289_123_456_000
-WHOLE = ShardSize(channels=2**31, seconds=math.inf)
+WHOLE = ChunkSize(channels=2**31, seconds=math.inf)
 
 
 def _segment(channels: int = 24, samples: int = 3000, dt_s: float = 0.01, **kwargs: object) -> Recording:
@@ -54,11 +54,12 @@ def _broken() -> np.ndarray:
     return data
 
 
-def _pick(kind: str, segment: Recording, size: ShardSize, **options: object) -> pd.DataFrame:
+def _pick(kind: str, segment: Recording, size: ChunkSize, **options: object) -> pd.DataFrame:
     picker = small_picker(kind)
-    worker = ShardPicker(picker.weights, picker._scorer, PickSettings(**{"rate": "model", **options}))
-    plans = worker.plans(segment, size)
-    return join_scales([worker.pick(plan, shard) for plan in plans for shard in plan.shards()])
+    worker = ChunkPicker(picker.weights, picker._scorer, PickSettings(**{"rate": "model", **options}))
+    store = MemoryStore()
+    found = pick_chunks(PickRun(worker, size, ChunkKeys(picker.weights)), [segment], store)
+    return merge_chunks(store, found.chunks)
 
 
 @settings(max_examples=50, deadline=None)
@@ -83,24 +84,24 @@ def test_cores_are_the_record_each_sample_once(
     )
     if samples * dt < 0.05:
         return
-    plan = RecordPlan(
+    plan = ChunkPlan(
         segment,
-        PickSettings(average_channels=stack),
+        RatePass(0, PickSettings(average_channels=stack), 1.0),
         sampling_rate_hz=100.0,
-        reach=Reach(reach, 7, reach // 20, 4),
-        size=ShardSize(channels=width, seconds=seconds),
+        field=ReceptiveField(reach, 7, reach // 20, 4),
+        size=ChunkSize(channels=width, seconds=seconds),
     )
     seen = np.zeros((len(plan.cable), plan.grid.num_samples), int)
     source = np.zeros((len(numbers), samples), int)
-    for shard in plan.shards():
-        seen[slice(*shard.rows), slice(*shard.core)] += 1
-        window = plan.window(shard)
-        source[plan.core_channels(shard), slice(*plan.core_source(shard))] += 1
+    for chunk in plan.chunks():
+        seen[slice(*chunk.rows), slice(*chunk.core)] += 1
+        window = chunk.context
+        source[plan.core_channels(chunk.rows), slice(*plan.core_source(chunk.core))] += 1
         assert 0 <= window.source[0] < window.source[1] <= samples
-        assert window.span[0] <= shard.core[0] < shard.core[1] <= window.span[1]
+        assert window.span[0] <= chunk.core[0] < chunk.core[1] <= window.span[1]
         assert (plan.quality.edges(*window.source)[:1] == window.source[0]).all()
-        assert set(plan.core_channels(shard)) <= set(window.positions)
-        bounds = [n for n in shard.core if 0 < n < plan.grid.num_samples]
+        assert set(plan.core_channels(chunk.rows)) <= set(window.positions)
+        bounds = [n for n in chunk.core if 0 < n < plan.grid.num_samples]
         assert all((plan.grid.first_index + n) % plan.length == 0 for n in bounds)
     assert (seen == 1).all()
     assert (source == 1).all()
@@ -121,7 +122,7 @@ def _whole(kind: str) -> pd.DataFrame:
 @example("window", 2.0, 11)
 def test_any_cut_gives_the_picks_of_the_whole(kind: str, seconds: float, channels: int) -> None:
     segment, whole = _segment(data=_broken()), _whole(kind)
-    assert_same_picks(whole, _pick(kind, segment, ShardSize(channels=channels, seconds=seconds)))
+    assert_same_picks(whole, _pick(kind, segment, ChunkSize(channels=channels, seconds=seconds)))
 
 
 @pytest.mark.parametrize(
@@ -145,7 +146,7 @@ def test_conditioned_and_resampled_records_are_cut_without_a_trace(
     kind: str, dt_s: float, options: dict
 ) -> None:
     segment = _segment(data=_broken(), dt_s=dt_s, unit="strain")
-    size = ShardSize(channels=7, seconds=500 * dt_s if kind != "picture" else 1100 * dt_s)
+    size = ChunkSize(channels=7, seconds=500 * dt_s if kind != "picture" else 1100 * dt_s)
     assert_same_picks(_pick(kind, segment, WHOLE, **options), _pick(kind, segment, size, **options))
 
 
@@ -158,17 +159,17 @@ def test_channels_in_any_order_with_holes(kind: str) -> None:
     whole = _pick(kind, segment, WHOLE)
     assert set(whole["channel_index"]) <= set(index.tolist())
     assert (whole["distance_m"] == whole["channel_index"] * 2.0).all()
-    assert_same_picks(whole, _pick(kind, segment, ShardSize(channels=5, seconds=3.0)))
+    assert_same_picks(whole, _pick(kind, segment, ChunkSize(channels=5, seconds=3.0)))
 
 
 def test_a_rate_far_above_the_record_s_is_refused_before_anything_is_made() -> None:
     segment = _segment(data=np.zeros((4, 3000), np.float32))
-    facts = {"sampling_rate_hz": 100.0, "reach": Reach(1, 1, 1, 1), "size": WHOLE}
-    with pytest.raises(SamplingError, match=r"rate 2001 Hz is more than 20 times the record's 100 Hz"):
-        RecordPlan(segment, PickSettings(rate=2001), **facts)
-    assert RecordPlan(segment, PickSettings(rate=2000), **facts).rate_hz == 2000
+    facts = {"sampling_rate_hz": 100.0, "field": ReceptiveField(1, 1, 1, 1), "size": WHOLE}
+    with pytest.raises(SamplingError, match=r"rate 2001 Hz is more than 20 times the recording's 100 Hz"):
+        ChunkPlan(segment, RatePass(0, PickSettings(rate=2001), 1.0), **facts)
+    assert ChunkPlan(segment, RatePass(0, PickSettings(rate=2000), 1.0), **facts).rate_hz == 2000
     slow = _segment(data=np.zeros((4, 3000), np.float32), dt_s=1.0)  # the network's own rate is always open
-    assert RecordPlan(slow, PickSettings(), **facts).rate_hz == 100
+    assert ChunkPlan(slow, RatePass(0, PickSettings(), 1.0), **facts).rate_hz == 100
 
 
 def test_a_month_is_planned_without_listing_it() -> None:
@@ -189,12 +190,12 @@ def test_a_month_is_planned_without_listing_it() -> None:
     plans = [
         (plan, 1.0 if settings is own else 2.25)  # more is loaded where the network sees little of it
         for settings in (own, PickSettings())
-        for plan in ShardPicker(picker.weights, picker._scorer, settings).plans(month, ShardSize())
+        for plan in ChunkPicker(picker.weights, picker._scorer, settings).plans(month, ChunkSize())
     ]
     assert len(plans) == 6
     for plan, room in plans:
-        shards = list(plan.shards())
-        windows = [plan.window(shard) for shard in shards[:: len(shards) // 50]]
+        chunks = list(plan.chunks())
+        windows = [chunk.context for chunk in chunks[:: len(chunks) // 50]]
         loaded = [(w.source[1] - w.source[0]) * len(w.positions) for w in windows]
-        assert max(loaded) <= 1.1 * room * ShardSize().samples
+        assert max(loaded) <= 1.1 * room * ChunkSize().samples
         assert all(0 <= w.source[0] < w.source[1] <= month.num_samples for w in windows)

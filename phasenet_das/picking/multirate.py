@@ -1,4 +1,4 @@
-"""At which rates and spacings a network sees a recording, and how picks made at several are put together.
+"""Choose the rates at which a network sees a recording, and join the picks made at several rates.
 
 A network of neighbouring channels knows an S by the P before it, which it must see, and both by their shape.
 Whether it can depends on how long S-P and the waves are in its samples: a regional earthquake on a cable at
@@ -30,7 +30,7 @@ PAIR_S = (0.4, 18.0)
 """S-P times that a network of 100 Hz knows for those of one event, s of its time axis."""
 
 SAME_ARRIVAL_S = 0.3
-"""Picks of two scales closer than this are of one arrival, s of the slower one's time axis."""
+"""Picks of two rate passes closer than this are of one arrival, s of the slower one's time axis."""
 
 _FASTEST, _SLOWEST = 10.0, 0.5  # rates, to that of the network's training
 _UNKNOWN_GAUGE_M = 10.0
@@ -41,34 +41,37 @@ _FEWEST_SAMPLES = 256
 
 
 @dataclass(frozen=True)
-class Scale:
-    """One way in which a network sees a record.
+class RatePass:
+    """One of the rates at which a network sees a recording.
 
     Attributes
     ----------
+    number : int
+        0 for the fastest.
     settings : PickSettings
         With ``rate`` and ``average_channels`` as numbers.
-    share : float
-        Of the work on the record.
+    work_fraction : float
+        Fraction of the work on the recording.
     """
 
+    number: int
     settings: PickSettings
-    share: float
+    work_fraction: float
 
 
-def scale_settings(record: Recording, settings: PickSettings, weights: Weights) -> list[Scale]:
-    """Say at which rates a record is picked, and how many neighbours are averaged at each.
+def choose_rate_passes(recording: Recording, settings: PickSettings, weights: Weights) -> list[RatePass]:
+    """Choose the rates at which a recording is picked, and how many neighbours are averaged at each.
 
-    Only networks of neighbouring channels see several scales, and only what is left empty is chosen:
+    Only networks of neighbouring channels see several rates, and only settings that are empty are chosen:
 
-    - ``rate``: the record's own rate, halved as often as needed to be at most ten times the network's; that,
-      and each half of it, down to half the network's rate, if the record has 256 samples then. A record
-      slower than the network is first brought to the network's rate.
-    - ``average_channels``: as many as lie within half a gauge length (of 10 m where the record does not
-      say), or within a quarter of the wavelength that slow waves (500 m/s) have at a tenth of the rate:
+    - ``rate``: the recording's own rate, halved as often as needed to be at most ten times the network's;
+      that, and each half of it, down to half the network's rate, if the recording has 256 samples then. A
+      recording slower than the network is first brought to the network's rate.
+    - ``average_channels``: as many as lie within half a gauge length (of 10 m where the recording does not
+      state it), or within a quarter of the wavelength that slow waves (500 m/s) have at a tenth of the rate:
       12.5 m at 100 Hz. At most 32, and so few that 16 rows stay.
     """
-    own, model = 1.0 / record.dt_s, weights.sampling_rate_hz
+    own, model = 1.0 / recording.dt_s, weights.sampling_rate_hz
     if settings.rate == "native":
         rates = [own]
     elif settings.rate == "model":
@@ -76,94 +79,102 @@ def scale_settings(record: Recording, settings: PickSettings, weights: Weights) 
     elif settings.rate is not None:
         rates = list(settings.rate) if isinstance(settings.rate, tuple) else [settings.rate]
     elif weights.sees_scales:
-        rates = _octaves(own, model, record.num_samples * record.dt_s)
+        rates = _octaves(own, model, recording.num_samples * recording.dt_s)
     else:
         rates = [model]
     rates = sorted((float(rate) for rate in rates), reverse=True)
     if settings.average_channels is not None or not weights.sees_scales:
         stacks = [settings.average_channels or 1] * len(rates)
     else:
-        stacks = _stacks(record, rates)
+        stacks = _stacks(recording, rates)
     if settings.rate is None or settings.average_channels is None:
         seen = ", ".join(f"{rate:g} Hz / {stack}" for rate, stack in zip(rates, stacks, strict=True))
-        log.info("%s: seen at (rate / channels averaged) %s", record.name, seen)
+        log.info("%s: seen at (rate / channels averaged) %s", recording.name, seen)
     work = np.array(rates) / np.array(stacks)
     return [
-        Scale(settings.model_copy(update={"rate": rate, "average_channels": stack}), float(share))
-        for rate, stack, share in zip(rates, stacks, work / work.sum(), strict=True)
+        RatePass(k, settings.model_copy(update={"rate": rate, "average_channels": stack}), float(fraction))
+        for k, (rate, stack, fraction) in enumerate(zip(rates, stacks, work / work.sum(), strict=True))
     ]
 
 
-def channel_spacing_m(record: Recording) -> float:
+def channel_spacing_m(recording: Recording) -> float:
     """Measure the distance between neighbouring channels."""
-    step = np.diff(record.channel_index.astype(np.int64))
+    step = np.diff(recording.channel_index.astype(np.int64))
     with np.errstate(divide="ignore", invalid="ignore"):
-        spacing = np.abs(np.diff(record.distance_m) / step)
+        spacing = np.abs(np.diff(recording.distance_m) / step)
     spacing = spacing[np.isfinite(spacing) & (step != 0)]
     return float(np.median(spacing)) if len(spacing) else math.nan
 
 
-def warn_outside_training(record: Recording, scale: PickSettings, weights: Weights) -> None:
-    """Warn where a record is unlike anything the network was trained on."""
-    own = 1.0 / record.dt_s
+def warn_outside_training(recording: Recording, settings: PickSettings, weights: Weights) -> None:
+    """Warn where a recording is unlike anything the network was trained on."""
+    own = 1.0 / recording.dt_s
     if weights.trained_rate_hz is not None and not _within(own, weights.trained_rate_hz):
         low, high = weights.trained_rate_hz
         log.warning(
             "%s: %g Hz, but %s was trained for %g to %g Hz: look at the picks, or train on your own cable",
-            *(record.name, own, weights.name, low, high),
+            *(recording.name, own, weights.name, low, high),
         )
-    spacing = channel_spacing_m(record) * (scale.average_channels or 1)
+    spacing = channel_spacing_m(recording) * (settings.average_channels or 1)
     if weights.trained_dx_m is not None and not math.isnan(spacing):
         low, high = weights.trained_dx_m
         if not _within(spacing, (low, high)):
             log.warning(
                 "%s: rows every %.3g m, but %s was trained for %g to %g m: choose average_channels to fit",
-                *(record.name, spacing, weights.name, low, high),
+                *(recording.name, spacing, weights.name, low, high),
             )
 
 
-def combining_reach_s(slowness: float) -> float:
-    """Give how far in time picks matter for one another in :func:`combine_scales`."""
-    return (PAIR_S[1] + 2 * SAME_ARRIVAL_S) * slowness
+def joining_reach_s(time_stretch: float) -> float:
+    """Return how far in time picks matter for one another in :func:`join_rate_passes`, s."""
+    return (PAIR_S[1] + 2 * SAME_ARRIVAL_S) * time_stretch
 
 
-def combine_scales(picks: pd.DataFrame, slowness: np.ndarray) -> pd.DataFrame:
-    """Choose among picks that several scales made of the same arrivals.
+def range_margin_s(settings: PickSettings, weights: Weights) -> float:
+    """Return how far beyond a range of time any recording must be picked to join rate passes, s."""
+    model, rate = weights.sampling_rate_hz, settings.rate
+    if isinstance(rate, tuple):
+        return joining_reach_s(model / min(rate)) if len(rate) > 1 else 0.0
+    return joining_reach_s(1 / _SLOWEST) if rate is None and weights.sees_scales else 0.0
 
-    A scale on which an event is too long or too short sees one phase only, or takes one for the other. So a
-    pick is worth its score and that of the best partner of its own scale: an S behind a P, or a P before
-    an S, within :data:`PAIR_S`. Of picks of different scales or phases closer than :data:`SAME_ARRIVAL_S`,
-    only those stay that none is worth more than; of equals the faster scale's. What stays has the time and
-    the amplitude of the fastest scale that picked this phase there.
 
-    `slowness` (pick,) float64.
+def join_rate_passes(picks: pd.DataFrame, time_stretch: np.ndarray) -> pd.DataFrame:
+    """Choose among picks that several rate passes made of the same arrivals.
+
+    A pass in which an event is too long or too short sees one phase only, or takes one for the other. So a
+    pick is worth its score and that of the best partner of its own rate pass: an S behind a P, or a P before
+    an S, within :data:`PAIR_S`. Of picks of different passes or phases closer than :data:`SAME_ARRIVAL_S`,
+    only those stay that none is worth more than; of equals the faster pass's. What stays has the time and
+    the amplitude of the fastest pass that picked this phase there.
+
+    `time_stretch` (pick,) float64.
     """
-    scales, scale = np.unique(slowness, return_inverse=True)
-    if len(scales) < 2:
+    stretches, rate_pass = np.unique(time_stretch, return_inverse=True)
+    if len(stretches) < 2:
         return picks
     # Exact to 1 us and the same for any chunk of a table.
     when = picks["phase_time"].dt.tz_convert(None).dt.as_unit("us").to_numpy().astype(np.int64)
     channel = _codes(picks)
     is_p = (picks["phase_type"] == "P").to_numpy()
-    worth = _worth(picks["phase_score"].to_numpy(np.float64), is_p, when, channel, scale, slowness)
+    worth = _worth(picks["phase_score"].to_numpy(np.float64), is_p, when, channel, rate_pass, time_stretch)
     order = np.lexsort((when, channel))
-    longest = np.full(len(order), SAME_ARRIVAL_S * float(slowness.max()) * 1e6)
-    keep, fastest = np.ones(len(picks), bool), scale.copy()
+    longest = np.full(len(order), SAME_ARRIVAL_S * float(time_stretch.max()) * 1e6)
+    keep, fastest = np.ones(len(picks), bool), rate_pass.copy()
     near_pairs = []
     for first, second in _pairs(channel[order], when[order], longest):
         a, b = order[first], order[second]
-        near = when[b] - when[a] < SAME_ARRIVAL_S * np.maximum(slowness[a], slowness[b]) * 1e6
-        near &= (scale[a] != scale[b]) | (is_p[a] != is_p[b])
+        near = when[b] - when[a] < SAME_ARRIVAL_S * np.maximum(time_stretch[a], time_stretch[b]) * 1e6
+        near &= (rate_pass[a] != rate_pass[b]) | (is_p[a] != is_p[b])
         a, b = a[near], b[near]
-        a_wins = (worth[a] > worth[b]) | ((worth[a] == worth[b]) & (scale[a] <= scale[b]))
+        a_wins = (worth[a] > worth[b]) | ((worth[a] == worth[b]) & (rate_pass[a] <= rate_pass[b]))
         keep[b[a_wins]] = False
         keep[a[~a_wins]] = False
         same = is_p[a] == is_p[b]
         near_pairs += [(a[same], b[same]), (b[same], a[same])]
     timed = np.arange(len(picks))
     for mine, other in near_pairs:
-        faster = scale[other] < fastest[mine]
-        fastest[mine[faster]], timed[mine[faster]] = scale[other[faster]], other[faster]
+        faster = rate_pass[other] < fastest[mine]
+        fastest[mine[faster]], timed[mine[faster]] = rate_pass[other[faster]], other[faster]
     rows = np.nonzero(keep)[0]
     out = picks.iloc[timed[rows]].copy()
     for name in ("phase_score", "phase_probability"):
@@ -177,16 +188,16 @@ def _worth(
     is_p: np.ndarray,
     when_us: np.ndarray,
     channel: np.ndarray,
-    scale: np.ndarray,
-    slowness: np.ndarray,
+    rate_pass: np.ndarray,
+    time_stretch: np.ndarray,
 ) -> np.ndarray:
-    """Add to the score of each pick that of its best partner on the same channel and scale."""
+    """Add to the score of each pick that of its best partner on the same channel and rate pass."""
     partner = np.zeros(len(score))
-    order = np.lexsort((when_us, scale, channel))
-    group = channel[order] * (int(scale.max(initial=0)) + 1) + scale[order]
-    for first, second in _pairs(group, when_us[order], PAIR_S[1] * slowness[order] * 1e6):
+    order = np.lexsort((when_us, rate_pass, channel))
+    group = channel[order] * (int(rate_pass.max(initial=0)) + 1) + rate_pass[order]
+    for first, second in _pairs(group, when_us[order], PAIR_S[1] * time_stretch[order] * 1e6):
         a, b = order[first], order[second]
-        fits = is_p[a] & ~is_p[b] & (when_us[b] - when_us[a] >= PAIR_S[0] * slowness[a] * 1e6)
+        fits = is_p[a] & ~is_p[b] & (when_us[b] - when_us[a] >= PAIR_S[0] * time_stretch[a] * 1e6)
         a, b = a[fits], b[fits]
         np.maximum.at(partner, a, score[b])
         np.maximum.at(partner, b, score[a])
@@ -195,7 +206,7 @@ def _worth(
 
 
 def _octaves(own_hz: float, model_hz: float, length_s: float) -> list[float]:
-    """List the rates at which a network of neighbouring channels sees a record."""
+    """List the rates at which a network of neighbouring channels sees a recording."""
     rate = max(own_hz, model_hz)
     while rate > _FASTEST * model_hz:
         rate /= 2
@@ -205,27 +216,27 @@ def _octaves(own_hz: float, model_hz: float, length_s: float) -> list[float]:
     return rates
 
 
-def _stacks(record: Recording, rates_hz: list[float]) -> list[int]:
+def _stacks(recording: Recording, rates_hz: list[float]) -> list[int]:
     """Say how many neighbours are averaged at each rate."""
-    dx_m, gauge_m = channel_spacing_m(record), record.gauge_length_m
+    dx_m, gauge_m = channel_spacing_m(recording), recording.gauge_length_m
     if math.isnan(dx_m) or dx_m <= 0:
-        log.warning("%s: channel distances are not known: no neighbours are averaged", record.name)
+        log.warning("%s: channel distances are not known: no neighbours are averaged", recording.name)
         return [1] * len(rates_hz)
     if math.isnan(gauge_m):
         log.info(
             "%s: gauge length not known: %g m taken to tell which neighbours to average; "
             "state average_channels otherwise",
-            *(record.name, _UNKNOWN_GAUGE_M),
+            *(recording.name, _UNKNOWN_GAUGE_M),
         )
         gauge_m = _UNKNOWN_GAUGE_M
-    most = min(_MOST_STACKED, len(record.channel_index) // _FEWEST_ROWS)
+    most = min(_MOST_STACKED, len(recording.channel_index) // _FEWEST_ROWS)
     redundant_m = [max(0.5 * gauge_m, _SPACING_M_HZ / rate) for rate in rates_hz]
     wanted = [min(int(reach / dx_m + 1e-9), _MOST_STACKED) for reach in redundant_m]
     if most < wanted[0]:
         log.warning(
             "%s: %d channels are too few to average the %d neighbours that measure almost the same: S may be "
             "taken for P; prefer a network of single channels",
-            *(record.name, len(record.channel_index), wanted[0]),
+            *(recording.name, len(recording.channel_index), wanted[0]),
         )
     return [max(1, min(count, most)) for count in wanted]
 

@@ -1,7 +1,7 @@
-"""Shards on the workers of a dask cluster: of this machine, or of any that sees the same files.
+"""Pick chunks on the workers of a dask cluster: of this machine, or of any that sees the same files.
 
-A worker loads the network once and writes the parts of its shards itself, whole or not at all; a shard that
-was under way on a lost worker is done again elsewhere. So nothing is lost or doubled.
+A worker loads the network once and writes its chunks to the store itself, whole or not at all. A chunk of a
+lost worker is picked again elsewhere. So nothing is lost or doubled.
 """
 
 from __future__ import annotations
@@ -22,12 +22,11 @@ from phasenet_das.config import PickSettings
 from phasenet_das.errors import ConfigError
 from phasenet_das.io.recording import Recording
 from phasenet_das.models.weights import Weights
-from phasenet_das.picking.continuous import ContinuousRun, Todo
-from phasenet_das.picking.parts import PartStore, ShardKeys, StoredPart
-from phasenet_das.picking.pipeline import StageTimes
-from phasenet_das.picking.scorers import make_scorer
-from phasenet_das.picking.shards import RecordPlan, Shard, ShardSize
-from phasenet_das.picking.work import ShardPicker
+from phasenet_das.picking.chunks import Chunk, ChunkPlan, ChunkSize, Range
+from phasenet_das.picking.networks import make_scorer
+from phasenet_das.picking.progress import StageTimes
+from phasenet_das.picking.run import ChunkPicker, PickRun
+from phasenet_das.picking.store import ChunkKeys, ChunkStore, Store, StoredChunk
 from phasenet_das.tables import atomic_path
 
 if TYPE_CHECKING:
@@ -38,46 +37,50 @@ _RETRIES = 3
 _LARGEST_BATCH = 4
 _TIMEOUT = "60s"
 
-Batch = list[tuple[tuple[int, int], Shard, str]]
+Place = tuple[tuple[int, int], tuple[int, int], tuple[int, int], str]
+Batch = list[Place]
+"""Chunks as workers are told of them: place of the plan, core, rows, key."""
 
 
 @dataclass(frozen=True)
 class _Job:
-    """All that a worker needs; written to the folder of the parts, which workers must see anyway."""
+    """All that a worker needs; written to the folder of the chunks, which workers must see anyway."""
 
     weights: Weights
     device: str
     settings: PickSettings
     station_id: str | None
-    records: Sequence[Recording]
-    size: ShardSize
+    recordings: Sequence[Recording]
+    size: ChunkSize
+    wanted: Range
     folder: Path
     spread: bool
 
 
 @dataclass
-class _Bench:
+class _Worker:
     """A job as a worker holds it."""
 
     job: _Job
-    run: ContinuousRun
-    store: PartStore
-    plans: dict[int, list[RecordPlan]] = field(default_factory=dict)
+    run: PickRun
+    store: ChunkStore
+    plans: dict[int, list[ChunkPlan]] = field(default_factory=dict)
 
-    def todo(self, place: tuple[int, int], shard: Shard, key: str) -> Todo:
-        number, scale = place
+    def chunk(self, place: Place) -> Chunk:
+        (number, rate_pass), core, rows, key = place
         if number not in self.plans:
-            self.plans[number] = self.run.picker.plans(self.job.records[number], self.job.size)
-        return Todo(place, self.plans[number][scale], shard, key)
+            recording, job = self.job.recordings[number], self.job
+            self.plans[number] = self.run.picker.plans(recording, job.size, job.wanted, number)
+        return Chunk(self.plans[number][rate_pass], core, rows, key)
 
 
-class ClusterSubmit:
-    """Picks shards on the workers of a cluster."""
+class DaskSubmit:
+    """Picks chunks on the workers of a cluster."""
 
     def __init__(
         self,
-        run: ContinuousRun,
-        records: Sequence[Recording],
+        run: PickRun,
+        recordings: Sequence[Recording],
         folder: Path,
         *,
         device: torch.device,
@@ -92,23 +95,24 @@ class ClusterSubmit:
             device=str(device),
             settings=picker.settings,
             station_id=picker.own_station_id,
-            records=records,
+            recordings=recordings,
             size=run.size,
+            wanted=run.wanted,
             folder=folder.absolute(),
             spread=device.type == "cuda" and device.index is None,
         )
 
-    def __call__(self, todo: Iterator[Todo], store: PartStore, times: StageTimes) -> Iterator[StoredPart]:
-        """Pick shards; see :meth:`phasenet_das.picking.continuous.ContinuousRun.pick_here`."""
+    def __call__(self, todo: Iterator[Chunk], _store: Store, times: StageTimes) -> Iterator[StoredChunk]:
+        """Pick chunks; see :meth:`phasenet_das.picking.run.PickRun.pick_here`."""
         first = next(todo, None)
         if first is None:
             return
-        path = _write_job(self._job, store.folder)
+        path = _write_job(self._job, self._folder)
         try:
             with self._client() as client:
-                for parts, own in _in_window(client, str(path), itertools.chain([first], todo)):
+                for chunks, own in _in_window(client, str(path), itertools.chain([first], todo)):
                     times.add(own)
-                    yield from parts
+                    yield from chunks
         finally:
             path.unlink(missing_ok=True)
 
@@ -140,19 +144,19 @@ class ClusterSubmit:
             yield client
 
 
-def pick_batch(path: str, batch: Batch) -> tuple[list[StoredPart], StageTimes]:
-    """Pick some shards, on a worker."""
-    bench, times = _bench(path), StageTimes()
-    there = {key: bench.store.find(key) for _, _, key in batch}
-    parts = [part for part in there.values() if part is not None]
-    todo = (bench.todo(*item) for item in batch if there[item[2]] is None)
-    parts += bench.run.pick_here(todo, bench.store, times)
-    return parts, times
+def pick_batch(path: str, batch: Batch) -> tuple[list[StoredChunk], StageTimes]:
+    """Pick some chunks on a worker."""
+    worker, times = _worker(path), StageTimes()
+    there = {place[-1]: worker.store.find(place[-1]) for place in batch}
+    chunks = [chunk for chunk in there.values() if chunk is not None]
+    todo = (worker.chunk(place) for place in batch if there[place[-1]] is None)
+    chunks += worker.run.pick_here(todo, worker.store, times)
+    return chunks, times
 
 
 def _in_window(
-    client: Client, path: str, todo: Iterator[Todo]
-) -> Iterator[tuple[list[StoredPart], StageTimes]]:
+    client: Client, path: str, todo: Iterator[Chunk]
+) -> Iterator[tuple[list[StoredChunk], StageTimes]]:
     """Keep every worker busy, and no more than two batches waiting for each."""
     from distributed import as_completed
 
@@ -171,12 +175,12 @@ def _in_window(
         future.release()
 
 
-def _batches(todo: Iterator[Todo], client: Client) -> Iterator[Batch]:
-    """Cut the work into runs of shards, single ones while there are few for each worker."""
+def _batches(todo: Iterator[Chunk], client: Client) -> Iterator[Batch]:
+    """Cut the work into runs of chunks, single ones while there are few for each worker."""
     head = list(itertools.islice(todo, 8 * _LARGEST_BATCH * max(1, _count(client))))
     size = max(1, min(_LARGEST_BATCH, len(head) // (8 * max(1, _count(client)))))
     rest = itertools.chain(head, todo)
-    while batch := [(one.place, one.shard, one.key) for one in itertools.islice(rest, size)]:
+    while batch := [(one.plan.place, one.core, one.rows, one.key) for one in itertools.islice(rest, size)]:
         yield batch
 
 
@@ -195,15 +199,15 @@ def _write_job(job: _Job, folder: Path) -> Path:
 
 
 @lru_cache(maxsize=1)
-def _bench(path: str) -> _Bench:
+def _worker(path: str) -> _Worker:
     """Load a job, and its network, once for each worker."""
     import cloudpickle
 
     job: _Job = cloudpickle.loads(Path(path).read_bytes())
     device = torch.device(_device(job))
-    picker = ShardPicker(job.weights, make_scorer(job.weights, device), job.settings, job.station_id)
-    run = ContinuousRun(picker, job.size, ShardKeys(job.weights, job.station_id))
-    return _Bench(job, run, PartStore(job.folder))
+    picker = ChunkPicker(job.weights, make_scorer(job.weights, device), job.settings, job.station_id)
+    run = PickRun(picker, job.size, ChunkKeys(job.weights, job.station_id), job.wanted)
+    return _Worker(job, run, ChunkStore(job.folder))
 
 
 def _device(job: _Job) -> str:

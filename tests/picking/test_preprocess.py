@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
-from phasenet_das.picking.quality import KINDS, QualityGrid, screen
+from phasenet_das.picking.preprocess import KINDS, QualityGrid, screen
 
 GRID = QualityGrid.of(0, 1200, 0.01)  # three blocks of 4 s
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from phasenet_das import io
-from phasenet_das.picking import pick_files
+from phasenet_das.picking import pick_archive
 from tests.picking.interrupted import DATA, SETTINGS
 from tests.picking.small_pickers import small_picker
 
@@ -40,17 +40,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def expected(folder: Path) -> bytes:
     """The table of a run that was not interrupted."""
     output = folder.parent / "expected.parquet"
-    pick_files(small_picker(), [str(folder)], output, data=DATA, continuous=SETTINGS)
+    pick_archive(small_picker(), [str(folder)], output, data=DATA, continuous=SETTINGS)
     return output.read_bytes()
 
 
-@pytest.mark.parametrize(("parts", "where"), [(5, "written"), (4, "half"), (0, "merge")])
-def test_killed_and_run_again(folder: Path, expected: bytes, tmp_path: Path, parts: int, where: str) -> None:
+@pytest.mark.parametrize(("chunks", "where"), [(5, "written"), (4, "half"), (0, "merge")])
+def test_killed_and_run_again(folder: Path, expected: bytes, tmp_path: Path, chunks: int, where: str) -> None:
     output = tmp_path / "picks.parquet"
-    command = [sys.executable, "-m", "tests.picking.interrupted", folder, output, parts, where]
+    command = [sys.executable, "-m", "tests.picking.interrupted", folder, output, chunks, where]
     killed = subprocess.run([str(word) for word in command], cwd=ROOT, check=False, capture_output=True)  # noqa: S603
     assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
     assert not output.exists()
-    again = pick_files(small_picker(), [str(folder)], output, data=DATA, continuous=SETTINGS)
-    assert again.reused == (again.num_parts if where == "merge" else parts)
+    again = pick_archive(small_picker(), [str(folder)], output, data=DATA, continuous=SETTINGS)
+    assert again.reused == (again.num_chunks if where == "merge" else chunks)
     assert output.read_bytes() == expected

@@ -11,10 +11,9 @@ import numpy as np
 
 from phasenet_das.config import ContinuousSettings, PickSettings
 from phasenet_das.io.recording import Recording, recording_of_function
-from phasenet_das.picking.cluster import ClusterSubmit
-from phasenet_das.picking.continuous import ContinuousRun, pick_parts
-from phasenet_das.picking.merge import merge_parts
-from phasenet_das.picking.parts import PartStore
+from phasenet_das.picking.dask import DaskSubmit
+from phasenet_das.picking.run import PickRun, pick_chunks
+from phasenet_das.picking.store import ChunkStore, merge_chunks
 from tests.picking.small_pickers import assert_same_picks, small_picker
 
 
@@ -44,15 +43,15 @@ def _record(fatal: Path | None = None) -> Recording:
 def test_two_processes_one_of_which_is_lost_give_the_table_of_one(tmp_path: Path) -> None:
     picker = small_picker()
     settings = ContinuousSettings(shard_s=4.0, shard_channels=12)
-    run = ContinuousRun.of(picker.shard_picker(PickSettings()), settings)
-    expected = picker.pick_continuous(_record(), continuous=settings)
+    run = PickRun.of(picker.chunk_picker(PickSettings()), settings)
+    expected = picker.pick(_record(), continuous=settings)
     fatal = tmp_path / "fatal"
     fatal.touch()
-    record, store = _record(fatal), PartStore(tmp_path / "parts")
-    submit = ClusterSubmit(run, [record], store.folder, device=picker.device, workers=2)
-    found = pick_parts(run, [record], store, submit=submit)
+    record, store = _record(fatal), ChunkStore(tmp_path / "chunks")
+    submit = DaskSubmit(run, [record], store.folder, device=picker.device, workers=2)
+    found = pick_chunks(run, [record], store, submit=submit)
     assert not fatal.exists()
-    assert len({part.key for part in found.parts}) == len(found.parts) == 32  # two scales
-    assert_same_picks(expected, merge_parts(store, found.parts))
+    assert len({chunk.key for chunk in found.chunks}) == len(found.chunks) == 32  # two rates
+    assert_same_picks(expected, merge_chunks(store, found.chunks))
     assert len(list(store.folder.glob("??/*.parquet"))) == 32
     assert not list(store.folder.glob("*.pkl"))

@@ -13,9 +13,9 @@ from phasenet_das import io
 from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
 from phasenet_das.errors import ConfigError, PhaseNetDASError
 from phasenet_das.io.archive import open_archive
-from phasenet_das.picking import Selection, pick_files
-from phasenet_das.picking.continuous import ContinuousRun, pick_parts
-from phasenet_das.picking.parts import PartStore
+from phasenet_das.picking import RunOptions, pick_archive
+from phasenet_das.picking.run import PickRun, pick_chunks
+from phasenet_das.picking.store import ChunkStore
 from phasenet_das.tables import PICK_COLUMNS, read_coverage, read_metadata, read_picks
 from tests.picking.small_pickers import assert_same_picks, small_picker
 
@@ -51,7 +51,7 @@ def _patch(data: np.ndarray, start: np.datetime64 = START):
 
 def _pick(folder: Path, output: Path, *, kind: str = "tile", **options: object):
     options = {"data": DATA, "continuous": SHORT, **options}
-    return pick_files(small_picker(kind), [str(folder)], output, **options)
+    return pick_archive(small_picker(kind), [str(folder)], output, **options)
 
 
 @pytest.mark.parametrize("kind", ["tile", "window"])
@@ -62,7 +62,7 @@ def test_files_and_shards_do_not_show(tmp_path: Path, kind: str, cuts: list[int]
     report = _pick(_write(tmp_path / "raw", data, cuts), tmp_path / "picks.parquet", kind=kind)
     picks = read_picks(report.output)
     assert_same_picks(whole, picks)
-    assert report.num_parts > 10
+    assert report.num_chunks > 10
     assert report.summary.num_picks == len(picks)
     assert {name: str(dtype) for name, dtype in picks.dtypes.items()} == PICK_COLUMNS
     order = picks.sort_values(["phase_time", "channel_index", "phase_type"], kind="stable")
@@ -96,15 +96,15 @@ def test_parts_are_used_again_until_something_changes(tmp_path: Path) -> None:
     content = output.read_bytes()
     assert first.reused == 0
     again = _pick(folder, output)
-    assert again.reused == again.num_parts == first.num_parts
+    assert again.reused == again.num_chunks == first.num_chunks
     assert output.read_bytes() == content
     louder = _pick(folder, output, settings=PickSettings(min_score=0.4))
     assert louder.reused == 0
     assert (read_picks(output)["phase_score"] >= 0.4).all()
     faster = _pick(folder, output, settings=PickSettings(min_score=0.4, batch_size=7))
-    assert faster.reused == faster.num_parts
+    assert faster.reused == faster.num_chunks
     assert (
-        _pick(folder, output, settings=PickSettings(min_score=0.4), selection=Selection(resume=False)).reused
+        _pick(folder, output, settings=PickSettings(min_score=0.4), options=RunOptions(resume=False)).reused
         == 0
     )
 
@@ -115,20 +115,20 @@ def test_new_files_redo_only_what_they_touch(tmp_path: Path) -> None:
     first = _pick(folder, output)
     _write(folder / "new", data[:, 3000:], [], START + np.timedelta64(30_000, "ms"))
     second = _pick(folder, output)
-    assert 0.4 * first.num_parts < second.reused < first.num_parts
+    assert 0.4 * first.num_chunks < second.reused < first.num_chunks
     assert_same_picks(small_picker().pick(_patch(data)), read_picks(output))
-    left = {path.stem for path in (tmp_path / "picks.parquet.parts").glob("??/*.parquet")}
-    assert len(left) == second.num_parts
+    left = {path.stem for path in (tmp_path / "picks.parquet.chunks").glob("??/*.parquet")}
+    assert len(left) == second.num_chunks
 
 
 def test_a_damaged_part_is_picked_again(tmp_path: Path) -> None:
     folder, output = _write(tmp_path / "raw", _noise(), []), tmp_path / "picks.parquet"
     _pick(folder, output)
     content = output.read_bytes()
-    part = next((tmp_path / "picks.parquet.parts").glob("??/*.parquet"))
+    part = next((tmp_path / "picks.parquet.chunks").glob("??/*.parquet"))
     part.write_bytes(part.read_bytes()[:100])
     report = _pick(folder, output)
-    assert report.reused == report.num_parts - 1
+    assert report.reused == report.num_chunks - 1
     assert output.read_bytes() == content
 
 
@@ -136,7 +136,7 @@ def test_the_index_of_files_outlives_the_run(tmp_path: Path) -> None:
     folder, output = _write(tmp_path / "raw", _noise(), [1200]), tmp_path / "picks.parquet"
     _pick(folder, output)
     _pick(folder, output)
-    source = open_archive([str(folder)], DATA, index=tmp_path / "picks.parquet.parts" / "index")
+    source = open_archive([str(folder)], DATA, index=tmp_path / "picks.parquet.chunks" / "index")
     assert (source.report.opened, source.report.unchanged) == (0, 2)
 
 
@@ -144,33 +144,33 @@ def test_parts_damaged_within_are_picked_again(tmp_path: Path) -> None:
     folder, output = _write(tmp_path / "raw", _noise(), []), tmp_path / "picks.parquet"
     _pick(folder, output)
     content = output.read_bytes()
-    parts = sorted((tmp_path / "picks.parquet.parts").glob("??/*.parquet"))
+    parts = sorted((tmp_path / "picks.parquet.chunks").glob("??/*.parquet"))
     parts[0].write_bytes(b"")
     for part in parts[1:3]:
         damaged = bytearray(part.read_bytes())
         damaged[200:208] = bytes(8)  # the description at its end stays whole
         part.write_bytes(damaged)
     report = _pick(folder, output)
-    assert report.reused == report.num_parts - 3
+    assert report.reused == report.num_chunks - 3
     assert output.read_bytes() == content
 
 
 def test_what_is_picked_anew_is_not_found_by_workers(tmp_path: Path) -> None:
-    picker, store = small_picker(), PartStore(tmp_path)
+    picker, store = small_picker(), ChunkStore(tmp_path)
     folder = _write(tmp_path / "raw", _noise(), [])
     records = open_archive([str(folder)], DATA).recordings
-    run = ContinuousRun.of(picker.shard_picker(PickSettings()), SHORT)
-    first = pick_parts(run, records, store)
-    worker = PartStore(tmp_path)
-    assert all(worker.find(part.key) is not None for part in first.parts)
+    run = PickRun.of(picker.chunk_picker(PickSettings()), SHORT)
+    first = pick_chunks(run, records, store)
+    worker = ChunkStore(tmp_path)
+    assert all(worker.find(chunk.key) is not None for chunk in first.chunks)
 
     def submit(todo, store, times):
         for one in todo:
             assert worker.find(one.key) is None
             yield from run.pick_here(iter([one]), store, times)
 
-    second = pick_parts(run, records, store, resume=False, submit=submit)
-    assert {part.key for part in second.parts} == {part.key for part in first.parts}
+    second = pick_chunks(run, records, store, resume=False, submit=submit)
+    assert {chunk.key for chunk in second.chunks} == {chunk.key for chunk in first.chunks}
 
 
 def test_a_file_that_fails_while_it_is_read_is_named_and_tried_again(
@@ -201,7 +201,7 @@ def test_a_file_that_fails_while_it_is_read_is_named_and_tried_again(
     assert unreadable["reason"].tolist() == ["the disk is gone"]
     assert unreadable["source"].tolist()[0].endswith("001.h5")
     again = _pick(folder, output)
-    assert 0 < again.reused < again.num_parts
+    assert 0 < again.reused < again.num_chunks
     assert_same_picks(small_picker().pick(_patch(data)), read_picks(output))
 
 
@@ -229,7 +229,7 @@ def test_bad_channels_are_named_with_what_was_done(tmp_path: Path) -> None:
     assert 3 not in set(picks["channel_index"])
     assert 9 in set(picks["channel_index"])
     with pytest.raises(PhaseNetDASError, match="dead channels"):
-        _pick(folder, tmp_path / "strict.parquet", selection=Selection(strict=True))
+        _pick(folder, tmp_path / "strict.parquet", options=RunOptions(strict=True))
 
 
 def test_channels_whose_offset_hides_the_signal_are_named(tmp_path: Path) -> None:
@@ -244,19 +244,20 @@ def test_channels_whose_offset_hides_the_signal_are_named(tmp_path: Path) -> Non
 
 def test_ranges_of_time_and_channels(tmp_path: Path) -> None:
     folder = _write(tmp_path / "raw", _noise(), [1200])
-    selection = Selection(start="2024-05-06T07:08:20", end="2024-05-06T07:08:31", channel_step=2)
     report = _pick(
         folder,
         tmp_path / "picks.csv",
-        selection=selection,
-        data=DATA.model_copy(update={"channels": (4, 15)}),
+        start="2024-05-06T07:08:20",
+        end="2024-05-06T07:08:31",
+        channel_step=2,
+        data=DATA.model_copy(update={"channel_range": (4, 15)}),
     )
     picks = read_picks(report.output)
     assert picks["phase_time"].between("2024-05-06T07:08:20Z", "2024-05-06T07:08:31Z").all()
     assert set(picks["channel_index"]) <= set(range(4, 15, 2))
     assert len(picks) > 10
     with pytest.raises(PhaseNetDASError, match="range of time"):
-        _pick(folder, tmp_path / "none.csv", selection=Selection(start="2030-01-01", end="2030-01-02"))
+        _pick(folder, tmp_path / "none.csv", start="2030-01-01", end="2030-01-02")
 
 
 def test_what_cannot_be_picked_is_left_out_and_named(tmp_path: Path) -> None:
@@ -273,7 +274,7 @@ def test_what_cannot_be_picked_is_left_out_and_named(tmp_path: Path) -> None:
 
 def test_parts_go_when_they_are_not_kept(tmp_path: Path) -> None:
     folder = _write(tmp_path / "raw", _noise(), [])
-    _pick(folder, tmp_path / "picks.parquet", selection=Selection(keep_parts=False))
+    _pick(folder, tmp_path / "picks.parquet", options=RunOptions(keep_chunks=False))
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "picks.coverage.csv",
         "picks.coverage.csv.json",
@@ -287,25 +288,27 @@ def test_the_picker_takes_folders_segments_and_patches(tmp_path: Path) -> None:
     folder = _write(tmp_path / "raw", data, [1700])
     whole = picker.pick(_patch(data))
     for source in (folder, [str(folder)], _patch(data)):
-        picks = picker.pick_continuous(source, continuous=SHORT)
+        picks = picker.pick(source, continuous=SHORT)
         assert_same_picks(whole, picks)
         assert picks.attrs["amplitude_unit"] == "strain / s"
-        assert picks.attrs["coverage"]["num_channels"].tolist() == [24]
-    renamed = picker.pick_continuous(folder, station_id="OTHER", continuous=SHORT)
+        assert [row["num_channels"] for row in picks.attrs["coverage"]] == [24]
+    renamed = picker.pick(folder, station_id="OTHER", continuous=SHORT)
     assert set(renamed["station_id"]) == {"OTHER"}
 
 
-def test_records_without_files_are_never_taken_for_one_another(tmp_path: Path) -> None:
-    picker, store = small_picker(), tmp_path / "parts"
-    first = picker.pick_continuous(_patch(_noise()), continuous=SHORT, parts=store)
-    second = picker.pick_continuous(_patch(-(_noise() ** 3)), continuous=SHORT, parts=store)
-    assert not first["pick_id"].equals(second["pick_id"])
+def test_recordings_without_files_are_never_taken_for_one_another(tmp_path: Path) -> None:
+    output, tables = tmp_path / "picks.parquet", []
+    for data in (_noise(), -(_noise() ** 3)):
+        report = pick_archive(small_picker(), _patch(data), output, continuous=SHORT)
+        assert report.reused == 0
+        tables.append(read_picks(output))
+    assert not tables[0]["pick_id"].equals(tables[1]["pick_id"])
 
 
 def test_what_was_half_written_is_swept(tmp_path: Path) -> None:
     import os
 
-    store = PartStore(tmp_path)
+    store = ChunkStore(tmp_path)
     old, new = tmp_path / "ab" / ".ab-1.tmp", tmp_path / "ab" / ".ab-2.tmp"
     old.parent.mkdir()
     for path in (old, new):
@@ -320,10 +323,10 @@ def test_what_was_half_written_is_swept(tmp_path: Path) -> None:
 
 
 def test_a_scheduler_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("phasenet_das.picking.cluster._TIMEOUT", "100ms")
+    monkeypatch.setattr("phasenet_das.picking.dask._TIMEOUT", "100ms")
     folder = _write(tmp_path / "raw", _noise(), [])
     with pytest.raises(ConfigError, match="cannot be reached"):
-        _pick(folder, tmp_path / "p.parquet", selection=Selection(scheduler="tcp://127.0.0.1:9"))
+        _pick(folder, tmp_path / "p.parquet", options=RunOptions(scheduler="tcp://127.0.0.1:9"))
 
 
 @pytest.mark.shared
@@ -331,9 +334,9 @@ def test_a_scheduler_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: p
 @pytest.mark.parametrize("name", ["brady_porotomo_20160321_M4.3.h5"])
 def test_real_records_in_shards(shared: Path, tmp_path: Path, kind: str, name: str) -> None:
     path, channels = shared / "data" / "das_events" / name, (2600, 2648)
-    whole = small_picker(kind).pick(io.read(path, channels=channels), station_id="CABLE")
+    whole = small_picker(kind).pick(io.read(path), channel_range=channels, station_id="CABLE")
     report = _pick(
-        path, tmp_path / "p.parquet", kind=kind, data=DATA.model_copy(update={"channels": channels})
+        path, tmp_path / "p.parquet", kind=kind, data=DATA.model_copy(update={"channel_range": channels})
     )
-    assert report.num_parts > 8
+    assert report.num_chunks > 8
     assert_same_picks(whole, read_picks(report.output), least=100)

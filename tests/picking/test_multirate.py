@@ -15,16 +15,15 @@ from hypothesis import strategies as st
 from phasenet_das.config import PickSettings
 from phasenet_das.errors import ConfigError
 from phasenet_das.io.recording import Recording, recording_of_array
-from phasenet_das.picking import merge
-from phasenet_das.picking.merge import merged
-from phasenet_das.picking.parts import StoredPart
-from phasenet_das.picking.scales import (
+from phasenet_das.picking import store
+from phasenet_das.picking.multirate import (
     channel_spacing_m,
-    combine_scales,
-    combining_reach_s,
-    scale_settings,
+    choose_rate_passes,
+    join_rate_passes,
+    joining_reach_s,
     warn_outside_training,
 )
+from phasenet_das.picking.store import StoredChunk, merged
 from phasenet_das.tables import PICK_COLUMNS, conform
 from tests.picking.small_pickers import small_picker
 
@@ -53,8 +52,8 @@ def _segment(
 
 
 def _scales(segment: Recording, kind: str = "tile", **options: object) -> list[tuple[float, int]]:
-    scales = scale_settings(segment, PickSettings(**options), small_picker(kind).weights)
-    assert sum(one.share for one in scales) == pytest.approx(1.0)
+    scales = choose_rate_passes(segment, PickSettings(**options), small_picker(kind).weights)
+    assert sum(one.work_fraction for one in scales) == pytest.approx(1.0)
     return [(one.settings.rate, one.settings.average_channels) for one in scales]
 
 
@@ -135,21 +134,21 @@ def test_unlike_anything_trained_on_is_said(caplog: pytest.LogCaptureFixture) ->
     with caplog.at_level(logging.WARNING):
         for segment in (_segment(100.0), _segment(100.0, dx_m=2.0)):
             warn_outside_training(
-                segment, scale_settings(segment, PickSettings(), weights)[0].settings, weights
+                segment, choose_rate_passes(segment, PickSettings(), weights)[0].settings, weights
             )
         assert caplog.text == ""
         slow, wide = _segment(20.0), _segment(100.0, dx_m=200.0)
         for segment in (slow, wide):
             warn_outside_training(
-                segment, scale_settings(segment, PickSettings(), weights)[0].settings, weights
+                segment, choose_rate_passes(segment, PickSettings(), weights)[0].settings, weights
             )
     assert "20 Hz, but" in caplog.text
     assert "rows every 200 m" in caplog.text
 
 
 def _picks(rows: list[tuple[float, str, float, float]]) -> tuple[pd.DataFrame, np.ndarray]:
-    """Make picks of channel 5 from (time s, phase, score, slowness)."""
-    time, phase, score, slowness = zip(*rows, strict=True)
+    """Make picks of channel 5 from (time s, phase, score, stretch)."""
+    time, phase, score, stretch = zip(*rows, strict=True)
     values = dict.fromkeys(PICK_COLUMNS, np.nan) | {
         "pick_id": np.arange(len(rows)),
         "station_id": "CABLE",
@@ -159,11 +158,11 @@ def _picks(rows: list[tuple[float, str, float, float]]) -> tuple[pd.DataFrame, n
         "phase_score": score,
         "event_index": -1,
     }
-    return conform(pd.DataFrame(values), PICK_COLUMNS, "picks"), np.array(slowness)
+    return conform(pd.DataFrame(values), PICK_COLUMNS, "picks"), np.array(stretch)
 
 
 def _told(rows: list[tuple[float, str, float, float]]) -> list[tuple[float, str, float]]:
-    chosen = combine_scales(*_picks(rows))
+    chosen = join_rate_passes(*_picks(rows))
     seconds = (chosen["phase_time"] - START).dt.total_seconds()
     return [
         (round(float(second), 3), phase, round(float(score), 3))
@@ -189,8 +188,8 @@ def test_what_only_one_scale_sees_stays() -> None:
 
 
 def test_one_scale_is_left_alone() -> None:
-    picks, slowness = _picks([(10.0, "P", 0.5, 1.0), (10.1, "S", 0.4, 1.0)])
-    assert combine_scales(picks, slowness) is picks
+    picks, stretch = _picks([(10.0, "P", 0.5, 1.0), (10.1, "S", 0.4, 1.0)])
+    assert join_rate_passes(picks, stretch) is picks
 
 
 @settings(max_examples=40, deadline=None)
@@ -202,20 +201,20 @@ def test_only_what_is_near_matters(seed: int, cut: float) -> None:
         (float(rng.uniform(0, 300)), str(rng.choice(["P", "S"])), float(rng.uniform(0.3, 1)), float(slow))
         for slow in rng.choice([0.5, 1.0, 2.0], 150)
     ]
-    picks, slowness = _picks(sorted(rows))
-    whole = combine_scales(picks, slowness)
+    picks, stretch = _picks(sorted(rows))
+    whole = join_rate_passes(picks, stretch)
     when = (picks["phase_time"] - START).dt.total_seconds().to_numpy()
-    reach = combining_reach_s(2.0)
+    reach = joining_reach_s(2.0)
     parts = []
     for low, high in ((0.0, cut), (cut, 301.0)):
         near = (when >= low - reach) & (when < high + reach)
-        part = combine_scales(picks[near].reset_index(drop=True), slowness[near])
+        part = join_rate_passes(picks[near].reset_index(drop=True), stretch[near])
         seconds = (part["phase_time"] - START).dt.total_seconds()
         parts.append(part[(seconds >= low) & (seconds < high)])
     joined = pd.concat(parts)
     assert sorted(joined["pick_id"]) == sorted(whole["pick_id"])
     order = rng.permutation(len(picks))
-    shuffled = combine_scales(picks.iloc[order].reset_index(drop=True), slowness[order])
+    shuffled = join_rate_passes(picks.iloc[order].reset_index(drop=True), stretch[order])
     assert sorted(shuffled["pick_id"]) == sorted(whole["pick_id"])
 
 
@@ -229,7 +228,7 @@ def test_a_table_merged_in_pieces_is_that_merged_at_once(
         (float(rng.uniform(0, 2000)), str(rng.choice(["P", "S"])), float(rng.uniform(0.3, 1)), float(slow))
         for slow in rng.choice([0.5, 1.0, 2.0], 900)
     ]
-    picks, slowness = _picks(sorted(rows))
+    picks, stretch = _picks(sorted(rows))
     when = (picks["phase_time"] - START).dt.total_seconds().to_numpy()
     tables, parts = {}, []
     for slow in (0.5, 1.0, 2.0):
@@ -237,14 +236,14 @@ def test_a_table_merged_in_pieces_is_that_merged_at_once(
         for number in range(int(2000 / length)):
             inside = (when >= number * length - 0.5) & (when < (number + 1) * length + 0.5)
             key = f"{slow}-{number}"
-            tables[key] = picks[inside & (slowness == slow)].reset_index(drop=True)
+            tables[key] = picks[inside & (stretch == slow)].reset_index(drop=True)
             start_ns = START.value + round(number * length * 1e9)
-            facts = SimpleNamespace(start_ns=start_ns, slowness=slow)
-            parts.append(StoredPart(key, facts, len(tables[key])))
+            facts = SimpleNamespace(start_ns=start_ns, time_stretch=slow)
+            parts.append(StoredChunk(key, facts, len(tables[key])))
     at_once = list(merged(parts, tables.__getitem__))
     assert len(at_once) == 1
     assert 0 < len(at_once[0]) < len(picks)
-    monkeypatch.setattr(merge, "_ROWS_AT_A_TIME", rows_at_a_time)
+    monkeypatch.setattr(store, "_ROWS_AT_A_TIME", rows_at_a_time)
     pieces = list(merged(rng.permutation(parts), tables.__getitem__))
     assert len(pieces) > 3
     pd.testing.assert_frame_equal(pd.concat(pieces, ignore_index=True), at_once[0])

@@ -1,0 +1,330 @@
+"""How each architecture scores a recording: channel by channel, in tiles, or in fixed windows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol, overload
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from phasenet_das.models.eqnet import EQNet
+from phasenet_das.models.phasenet import PhaseNet
+from phasenet_das.models.phasenet_das import PhaseNetDAS
+from phasenet_das.models.weights import Weights
+from phasenet_das.picking.chunks import Chunk, ReceptiveField
+from phasenet_das.picking.normalization import Per, moving_scale, normalization_block, normalization_halo
+from phasenet_das.picking.peaks import Scores
+from phasenet_das.picking.tiles import ChannelRun, Tile, cut_tiles, score_tiles, split_channels
+from phasenet_das.picking.windows import WindowRange, picture_scores, window_scores
+
+PHASES = ("N", "P", "S")
+_BLOCK_SAMPLES = 4_000_000
+_TILE_AREA = 32_000_000
+_PICTURE_CHANNELS, _PICTURE_WINDOWS = 1024, 8
+
+
+class Scorer(Protocol):
+    """A network that turns a preprocessed chunk into scores."""
+
+    device: torch.device
+
+    @property
+    def field(self) -> ReceptiveField:
+        """The neighbourhood on which the scores of a sample depend."""
+        ...
+
+    def normalise(self, chunk: Chunk) -> None:
+        """Do on a CPU, ahead of time, whatever comes before the network."""
+        ...
+
+    def scores(self, chunk: Chunk, *, context: int) -> Iterator[Scores]:
+        """Score the core of a chunk in steps, so that memory does not grow with it."""
+        ...
+
+
+def make_scorer(weights: Weights, device: torch.device) -> Scorer:
+    """Choose how the network of these weights scores recordings."""
+    model = weights.model
+    if isinstance(model, PhaseNetDAS):
+        return TileScorer(weights, model, device)
+    if isinstance(model, EQNet):
+        return WindowScorer(weights, model, device)
+    assert isinstance(model, PhaseNet)  # noqa: S101 - the zoo knows no other
+    return ChannelScorer(weights, model, device)
+
+
+class ChannelScorer:
+    """PhaseNet: each channel on its own, in windows of one absolute grid."""
+
+    def __init__(self, weights: Weights, model: PhaseNet, device: torch.device) -> None:
+        self._weights, self.device = weights, device
+        self._fused = model.fused().to(device)
+        self._order = _class_order(weights)
+
+    @property
+    def field(self) -> ReceptiveField:
+        """A window to each side, on the channel itself."""
+        return ReceptiveField(self._weights.window_samples, 1, 0, 1)
+
+    def normalise(self, chunk: Chunk) -> None:
+        """Do nothing: windows are normalised as they are scored."""
+
+    def scores(self, chunk: Chunk, *, context: int) -> Iterator[Scores]:
+        """Score some channels at a time, each over the whole chunk; see :class:`Scorer`."""
+        size = chunk.rows_within(_BLOCK_SAMPLES)
+        network = self._network(chunk.plan.settings.component)
+        (low, high), samples = chunk.scored, chunk.plan.grid.num_samples
+        around = max(0, low - context), min(samples, high + context)
+        wanted = WindowRange(samples, chunk.context.span[0], around)
+        for first in range(*chunk.core_rows, size):
+            end = min(first + size, chunk.core_rows[1])
+            gone = None if chunk.missing is None else chunk.missing[first:end]
+            data = np.ascontiguousarray(_rows(chunk)[first:end])
+            with torch.inference_mode():
+                scores = window_scores(
+                    torch.from_numpy(data).to(self.device),
+                    network,
+                    window=self._weights.window_samples,
+                    normalization=self._weights.normalization,
+                    first_index=chunk.plan.grid.first_index,
+                    batch_size=chunk.plan.settings.batch_size,
+                    within=wanted,
+                    missing=None if gone is None else torch.from_numpy(gone).to(self.device),
+                )[self._order].cpu().numpy()  # fmt: skip
+            start = wanted.wanted[0]
+            yield _scores(chunk, scores, (first, end), start, (low - start, high - start))
+
+    def _network(self, component: str) -> Callable[[Tensor], Tensor]:
+        """Feed each fibre channel to the components that the settings name."""
+        order = self._weights.component_order
+        if component == "all" or len(order) == 1:
+            return lambda x: self._fused(x.expand(-1, len(order), -1))
+        position = order.index(component)
+
+        def one_component(x: Tensor) -> Tensor:
+            full = x.new_zeros((x.shape[0], len(order), x.shape[-1]))
+            full[:, position] = x[:, 0]
+            logits: Tensor = self._fused(full)
+            return logits
+
+        return one_component
+
+
+class TileScorer:
+    """PhaseNet-DAS: tiles whose cores equal the whole.
+
+    Attributes
+    ----------
+    tile : tuple of int
+        Channels and samples of a tile. It grows in time where the cable is shorter than its channels.
+    batch_size : int
+        Tiles a forward pass; changes speed and memory only.
+    """
+
+    def __init__(self, weights: Weights, model: PhaseNetDAS, device: torch.device) -> None:
+        self._weights, self.device = weights, device
+        self._stride, self._halo = model.stride, model.halo
+        self._fused = model.fused().to(device)
+        self._order = _class_order(weights)
+        self.tile = _best_tile(self._halo, self._stride)
+        self.batch_size = 1
+
+    @property
+    def field(self) -> ReceptiveField:
+        """The network's halo, and in time the normalisation's."""
+        own, block = self._own_dt(), normalization_block(*self._own_dt())
+        return ReceptiveField(
+            self._halo[1] + 2 * self._stride[1] + normalization_halo(*own),
+            block,
+            None if self._per == "array" else self._halo[0] + self._stride[0],
+            self._stride[0],
+        )
+
+    @property
+    def _per(self) -> Per:
+        return "array" if self._weights.normalization == "moving-array" else "channel"
+
+    def _own_dt(self) -> tuple[float, float]:
+        """Interval and window of the normalisation, on the network's own time axis, s."""
+        dt_s = 1 / self._weights.sampling_rate_hz
+        return dt_s, self._weights.window_samples * dt_s
+
+    def normalise(self, chunk: Chunk) -> None:
+        """Measure the offset and amplitude of each row along time."""
+        dt_s, window_s = self._own_dt()
+        chunk.scale = moving_scale(
+            _rows(chunk),
+            dt_s,
+            first_index=chunk.first_index,
+            window_s=window_s,
+            per=self._per,
+            missing=chunk.missing,
+        )
+
+    def scores(self, chunk: Chunk, *, context: int) -> Iterator[Scores]:
+        """Score a tile at a time; see :class:`Scorer`."""
+        for run in split_channels(chunk.plan.cable, self._halo[0], chunk.context.rows):
+            yield from self._run(chunk, run, context)
+
+    def _run(self, chunk: Chunk, run: ChannelRun, context: int) -> Iterator[Scores]:
+        grid = chunk.plan.grid
+        samples, origin, (low, high) = grid.num_samples, grid.first_index, chunk.scored
+        wanted = run.inside(*chunk.core_rows)
+        if len(wanted) == 0:
+            return
+        count = int(wanted[-1] - wanted[0]) + 1
+        channels = self._tiles(0, (int(wanted[0]), count), run.extent, self.tile[0], 0)
+        tallest = max(span.end - span.start for span in channels)
+        longest = self.tile[1] * max(1, self.tile[0] // tallest)
+        times = self._tiles(1, (origin + low, high - low), (origin, samples), longest, context)
+
+        def read(channel: Tile, time: Tile) -> np.ndarray:
+            return _tile(chunk, run, channel, time)
+
+        tiles = score_tiles(
+            read, self._network, channels, times, device=self.device, batch_size=self.batch_size
+        )
+        for channel, time, scores in tiles:
+            part = run.between(channel.core_start, channel.core_end)
+            if part.start == part.stop:
+                continue
+            first = max(time.scored_start, origin)
+            kept_time = slice(
+                first - time.scored_start, min(time.scored_end, origin + samples) - time.scored_start
+            )
+            kept = _take(scores, self._order, run.positions[part] - channel.scored_start)[..., kept_time]
+            rows = run.rows[part]
+            core = (time.core_start - first, time.core_end - first)
+            yield _scores(chunk, kept, (int(rows[0]), int(rows[-1]) + 1), first - origin, core)
+
+    def _network(self, data: Tensor, core: tuple[tuple[int, int], tuple[int, int]]) -> Tensor:
+        logits: Tensor = self._fused(data, core)
+        return logits
+
+    def _tiles(
+        self, axis: int, wanted: tuple[int, int], recording: tuple[int, int], tile: int, context: int
+    ) -> list[Tile]:
+        stride, halo = self._stride[axis], self._halo[axis]
+        tile = max(tile, self._smallest(axis, context))
+        return cut_tiles(*wanted, tile=tile, halo=halo, stride=stride, context=context, recording=recording)
+
+    def _smallest(self, axis: int, context: int) -> int:
+        """Give the length of a tile whose core is half of it."""
+        return 4 * (self._halo[axis] + -(-context // self._stride[axis]) * self._stride[axis])
+
+
+class WindowScorer:
+    """EQNet: windows of one absolute grid, for it normalises and pads inside of each."""
+
+    def __init__(self, weights: Weights, model: EQNet, device: torch.device) -> None:
+        self._weights, self.device = weights, device
+        self._min_samples = model.min_samples
+        self._fused = model.fused().to(device)
+        self._order = _class_order(weights)
+
+    @property
+    def field(self) -> ReceptiveField:
+        """A window to each side, and all channels."""
+        return ReceptiveField(self._weights.window_samples, 1, None, 1)
+
+    def normalise(self, chunk: Chunk) -> None:
+        """Do nothing: windows are normalised as they are scored."""
+
+    def scores(self, chunk: Chunk, *, context: int) -> Iterator[Scores]:
+        """Score the whole cable some windows at a time; see :class:`Scorer`."""
+        samples, (begin, end) = chunk.plan.grid.num_samples, chunk.scored
+        size = _PICTURE_WINDOWS * self._weights.window_samples
+        for run in split_channels(chunk.plan.cable, _PICTURE_CHANNELS, chunk.context.rows):
+            wanted = run.inside(*chunk.core_rows)
+            if len(wanted) == 0:
+                continue
+            picture, gone = _picture(run, _rows(chunk)), _picture(run, chunk.missing)
+            first_row = max(int(run.rows[0]), chunk.core_rows[0])
+            rows = (first_row, first_row + len(wanted))
+            for start in range(begin, end, size):
+                stop = min(end, start + size)
+                low, high = max(0, start - context), min(samples, stop + context)
+                scores = picture_scores(
+                    picture,
+                    self._score,
+                    window=(_PICTURE_CHANNELS, self._weights.window_samples),
+                    first_index=(run.extent[0], chunk.plan.grid.first_index),
+                    within=WindowRange(samples, chunk.context.span[0], (low, high)),
+                    missing=gone,
+                )
+                kept = _take(scores, self._order, wanted - run.extent[0])
+                yield _scores(chunk, kept, rows, low, (start - low, stop - low))
+
+    def _score(self, window: Tensor) -> Tensor:
+        """Probabilities of a window, shape (channel, time); a short one is padded with zeros."""
+        lacking = max(0, self._min_samples - window.shape[-1])
+        padded = torch.nn.functional.pad(window, (0, lacking))[None, None].to(self.device)
+        with torch.inference_mode():
+            scores = torch.softmax(self._fused(padded), dim=1)[0].cpu()
+        return scores[..., : window.shape[-1]]
+
+
+@overload
+def _picture(run: ChannelRun, values: np.ndarray) -> Tensor: ...
+@overload
+def _picture(run: ChannelRun, values: np.ndarray | None) -> Tensor | None: ...
+def _picture(run: ChannelRun, values: np.ndarray | None) -> Tensor | None:
+    """Lay rows out along the cable, holes being zero."""
+    if values is None:
+        return None
+    first, count = run.extent
+    out = np.zeros((count, values.shape[1]), values.dtype)
+    out[run.positions - first] = values[run.rows]
+    return torch.from_numpy(out)
+
+
+def _take(scores: np.ndarray, classes: list[int], positions: np.ndarray) -> np.ndarray:
+    """Choose classes and positions, as a view where these are in order and without holes."""
+    if classes == sorted(classes) and positions[-1] - positions[0] == len(positions) - 1:
+        return scores[:, positions[0] : positions[-1] + 1]
+    return scores[np.asarray(classes)[:, None], positions]
+
+
+def _best_tile(halo: tuple[int, int], stride: tuple[int, int]) -> tuple[int, int]:
+    """Give the tile of the largest core for its area: as long in halos one way as the other."""
+    margin = halo[0] + stride[0], halo[1] + stride[1]
+    samples = int((_TILE_AREA * margin[1] / margin[0]) ** 0.5) // stride[1] * stride[1]
+    return _TILE_AREA // samples // stride[0] * stride[0], samples
+
+
+def _class_order(weights: Weights) -> list[int]:
+    return [weights.phases.index(phase) for phase in PHASES]
+
+
+def _rows(chunk: Chunk) -> np.ndarray:
+    assert chunk.data is not None  # noqa: S101 - preprocessed before
+    return chunk.data
+
+
+def _tile(chunk: Chunk, run: ChannelRun, channel: Tile, time: Tile) -> np.ndarray:
+    """Normalise the samples of a tile, shape (channel, time), float32."""
+    assert chunk.scale is not None  # noqa: S101 - measured before
+    tile = np.zeros((channel.end - channel.start, time.end - time.start), np.float32)
+    part = run.between(channel.start, channel.end)
+    rows, start, data = run.rows[part], chunk.first_index, _rows(chunk)
+    if len(rows) == 0:
+        return tile
+    first, end = max(time.start, start), min(time.end, start + data.shape[1])
+    inside, alike = slice(first - start, end - start), slice(rows[0], rows[-1] + 1)
+    values = chunk.scale.apply(data[alike, inside], first, alike)
+    if chunk.missing is not None:
+        values[chunk.missing[alike, inside]] = 0
+    lead = first - time.start
+    tile[run.positions[part] - channel.start, lead : lead + values.shape[1]] = values
+    return tile
+
+
+def _scores(
+    chunk: Chunk, scores: np.ndarray, rows: tuple[int, int], first: int, core: tuple[int, int]
+) -> Scores:
+    """Return the scores of rows to the channels that these average."""
+    channels = chunk.channels_of(*rows)
+    missing = chunk.missing_at(channels, first, first + scores.shape[-1])
+    return Scores(scores, chunk.plan.grid, first, core, channels, chunk.group[channels] - rows[0], missing)

@@ -1,0 +1,651 @@
+"""Pick recordings chunk by chunk: read ahead, fill chunks, keep them, and merge them to one table.
+
+Memory is bounded whatever the length of the recordings. An interrupted run resumes from the chunks in its
+store.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import pandas as pd
+
+from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
+from phasenet_das.errors import ConfigError, PhaseNetDASError
+from phasenet_das.io.archive import Archive, open_archive
+from phasenet_das.io.recording import Recording
+from phasenet_das.models.weights import Weights
+from phasenet_das.picking.chunks import Chunk, ChunkPlan, ChunkSize, Range
+from phasenet_das.picking.coverage import ChunkInfo, clip_coverage, clip_info, coverage_table, left_out_row
+from phasenet_das.picking.multirate import choose_rate_passes, range_margin_s, warn_outside_training
+from phasenet_das.picking.networks import Scorer
+from phasenet_das.picking.peaks import add_pick_probability, pick_amplitudes, pick_table, score_picks
+from phasenet_das.picking.progress import Progress, StageTimes
+from phasenet_das.picking.store import (
+    ChunkKeys,
+    ChunkStore,
+    DamagedChunkError,
+    PickSummary,
+    Store,
+    StoredChunk,
+    write_merged,
+)
+from phasenet_das.tables import COVERAGE_COLUMNS, check_table_name, empty_picks, write_table
+from phasenet_das.tables.provenance import provenance
+
+if TYPE_CHECKING:
+    from phasenet_das.picking.picker import Picker
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+Submit = Callable[[Iterator[Chunk], Store, StageTimes], Iterator[StoredChunk]]
+"""Picks chunks somewhere, and keeps them in the store."""
+
+
+class Prefetch(Generic[T]):
+    """Run an iterator in a thread, one item ahead of whoever takes them.
+
+    The next item is begun when the one before is taken, so that no more than one waits.
+    """
+
+    def __init__(self, items: Iterable[T]) -> None:
+        self._items = iter(items)
+        self._slot: list[_Next[T]] = []
+        self._changed = threading.Condition()
+        self._wanted = 1
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Iterator[T]:
+        try:
+            while (found := self._take()).values:
+                yield found.values.pop()
+            if found.error is not None:
+                raise found.error
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Stop the thread after the item that it is at."""
+        with self._changed:
+            self._closed = True
+            self._slot.clear()
+            self._changed.notify_all()
+        self._thread.join()
+
+    def _take(self) -> _Next[T]:
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._slot))
+            found = self._slot.pop()
+            self._wanted += 1
+            self._changed.notify_all()
+            return found
+
+    def _run(self) -> None:
+        last = False
+        while not last:
+            with self._changed:
+                self._changed.wait_for(lambda: self._wanted > 0 or self._closed)
+                if self._closed:
+                    return
+                self._wanted -= 1
+            found = self._next()
+            last = not found.values
+            with self._changed:
+                if not self._closed:
+                    self._slot.append(found)
+                    self._changed.notify_all()
+            del found  # else it would stay in memory here when it has been taken
+
+    def _next(self) -> _Next[T]:
+        try:
+            return _Next([next(self._items)])
+        except StopIteration:
+            return _Next([])
+        except BaseException as error:  # noqa: BLE001 - handed to the thread that takes the item
+            return _Next([], error)
+
+
+@dataclass
+class _Next(Generic[T]):
+    """A value that a thread hands over; none at the end or after an error."""
+
+    values: list[T]
+    error: BaseException | None = None
+
+
+@dataclass(frozen=True)
+class ChunkPicker:
+    """A network and how to pick with it: the steps that fill a chunk."""
+
+    weights: Weights
+    scorer: Scorer
+    settings: PickSettings
+    own_station_id: str | None = None
+
+    def plans(
+        self, recording: Recording, size: ChunkSize, wanted: Range | None = None, number: int = 0
+    ) -> list[ChunkPlan]:
+        """Plan how a recording is picked, in every rate pass."""
+        passes = choose_rate_passes(recording, self.settings, self.weights)
+        warn_outside_training(recording, passes[0].settings, self.weights)
+        return [
+            ChunkPlan(
+                recording,
+                one,
+                sampling_rate_hz=self.weights.sampling_rate_hz,
+                field=self.scorer.field,
+                size=size,
+                wanted=wanted,
+                margin_s=self.margin_s,
+                number=number,
+            )
+            for one in passes
+        ]
+
+    @property
+    def margin_s(self) -> float:
+        """Time beyond a range that is picked to join rate passes, s."""
+        return range_margin_s(self.settings, self.weights)
+
+    def station_id(self, recording: Recording) -> str:
+        """Name the cable of a recording."""
+        station = self.own_station_id or recording.station_id
+        if not station:
+            raise ConfigError("pick: the recording does not name its cable; say station_id= (--station-id).")
+        return station
+
+    def load(self, chunk: Chunk) -> Chunk:
+        """Read the samples of a chunk."""
+        chunk.load()
+        return chunk
+
+    def prepare(self, chunk: Chunk) -> Chunk:
+        """Preprocess a chunk, and measure its amplitudes for the network."""
+        chunk.preprocess(self.station_id(chunk.plan.recording))
+        self.scorer.normalise(chunk)
+        return chunk
+
+    def score(self, chunk: Chunk) -> Chunk:
+        """Score a chunk with the network, and find the peaks."""
+        plan, thresholds = chunk.plan, self.settings.thresholds()
+        tables = [
+            score_picks(scores, thresholds, plan.separation)
+            for scores in self.scorer.scores(chunk, context=plan.peak_context)
+        ]
+        chunk.peaks = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+        return chunk
+
+    def finish(self, chunk: Chunk) -> Chunk:
+        """Measure amplitudes, keep the picks of the core, and forget the samples."""
+        chunk.picks = self._table(chunk)
+        chunk.clear()
+        return chunk
+
+    def pick(self, chunk: Chunk) -> Chunk:
+        """Pick a chunk, one step after the other."""
+        return self.finish(self.score(self.prepare(self.load(chunk))))
+
+    def _table(self, chunk: Chunk) -> pd.DataFrame:
+        plan, recording, ready, picks = chunk.plan, chunk.plan.recording, chunk.conditioned, chunk.peaks
+        assert ready is not None  # noqa: S101 - preprocessed before
+        assert picks is not None  # noqa: S101 - scored before
+        if picks.empty:
+            return empty_picks()
+        picks["phase_amplitude"] = pick_amplitudes(
+            picks, ready.data, plan.source_grid, first=chunk.context.source[0], missing=ready.missing
+        )
+        channels = recording.channel_index[chunk.context.positions]
+        inside = plan.wanted.holds_channels(channels)[picks["row"].to_numpy()]
+        picks = picks[inside & (picks["peak_sample"] < plan.grid.first_index + chunk.core[1]).to_numpy()]
+        distances = recording.distance_m[chunk.context.positions]
+        table = pick_table(picks, self.station_id(recording), channels, distances)
+        if self.weights.calibration is not None:
+            table = add_pick_probability(table, self.weights.calibration, plan.grid.dt_s)
+        return table
+
+
+@dataclass(frozen=True)
+class PickRun:
+    """How recordings are picked: with which network, how much at a time, and in which range.
+
+    Attributes
+    ----------
+    picker : ChunkPicker
+        The network and how to pick with it.
+    size : ChunkSize
+        How much at a time.
+    keys : ChunkKeys
+        Names of chunks.
+    wanted : Range
+        Times and channels.
+    strict : bool
+        Raise at the first recording that cannot be picked, and at the first bad channel.
+    """
+
+    picker: ChunkPicker
+    size: ChunkSize
+    keys: ChunkKeys
+    wanted: Range = field(default_factory=Range)
+    strict: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        picker: ChunkPicker,
+        settings: ContinuousSettings | None = None,
+        *,
+        wanted: Range | None = None,
+        strict: bool = False,
+    ) -> PickRun:
+        """Make a run from settings."""
+        choice = settings or ContinuousSettings()
+        size = ChunkSize(choice.shard_samples, choice.shard_channels, choice.shard_s)
+        return cls(picker, size, ChunkKeys(picker.weights, picker.own_station_id), wanted or Range(), strict)
+
+    def plans(self, recordings: Sequence[Recording]) -> tuple[dict[tuple[int, int], ChunkPlan], pd.DataFrame]:
+        """Plan the recordings of the range that can be picked; list the others as rows of coverage."""
+        plans: dict[tuple[int, int], ChunkPlan] = {}
+        rows, first = [], None
+        margin_ns = (self.picker.margin_s + 1.0) * 1e9
+        for number, recording in enumerate(recordings):
+            if not self.wanted.meets(recording.start_ns - margin_ns, recording.end_ns + margin_ns):
+                continue
+            try:
+                self.picker.station_id(recording)
+                found = self.picker.plans(recording, self.size, self.wanted, number)
+            except PhaseNetDASError as error:
+                if self.strict:
+                    raise
+                first = first or error
+                log.error("%s is left out: %s", recording.name, error)
+                rows.append(_unpicked(recording, str(error)))
+            else:
+                plans |= {plan.place: plan for plan in found if not plan.is_empty}
+        if not plans:
+            raise first or self._nothing(recordings)
+        return plans, pd.DataFrame(rows, columns=list(COVERAGE_COLUMNS))
+
+    def pick_here(self, todo: Iterator[Chunk], store: Store, times: StageTimes) -> Iterator[StoredChunk]:
+        """Pick chunks in this process: while the network scores one, the next is read and prepared.
+
+        Where the network runs on a GPU, reading and preparing also overlap, for one more chunk in memory.
+        """
+        picker = self.picker
+        prepare, score = times.timed("prepare", picker.prepare), times.timed("network", picker.score)
+
+        def keep(chunk: Chunk) -> StoredChunk:
+            return store.write(picker.finish(chunk))
+
+        finish = times.timed("picks", keep)
+        loaded: Iterable[Chunk] = map(times.timed("read", picker.load), todo)
+        if picker.scorer.device.type != "cpu":
+            loaded = Prefetch(loaded)
+        for ready in Prefetch(map(prepare, loaded)):
+            core, rows = ready.core, ready.rows
+            times.samples += (core[1] - core[0]) * (rows[1] - rows[0])
+            yield finish(score(ready))
+
+    def _nothing(self, recordings: Sequence[Recording]) -> PhaseNetDASError:
+        channels = self.wanted.channels
+        if channels is not None and not any(
+            self.wanted.holds_channels(one.channel_index).any() for one in recordings
+        ):
+            low = min((int(one.channel_index.min()) for one in recordings), default=0)
+            high = max((int(one.channel_index.max()) for one in recordings), default=0)
+            return ConfigError(
+                f"pick: no channel in the range {channels[0]}:{channels[1]}; the recordings have "
+                f"{low} to {high}."
+            )
+        return PhaseNetDASError(
+            "pick: no recording in this range of time; 'phasenet-das info' lists the times of recordings."
+        )
+
+
+@dataclass
+class PickedChunks:
+    """The chunks of a run.
+
+    Attributes
+    ----------
+    chunks : list of StoredChunk
+        All of them.
+    left_out : pandas.DataFrame
+        Coverage rows of recordings that cannot be picked.
+    wanted : Range
+        Times and channels.
+    reused : int
+        Chunks that an earlier run left.
+    times : StageTimes
+        Time spent in each step.
+    """
+
+    chunks: list[StoredChunk]
+    left_out: pd.DataFrame
+    wanted: Range = field(default_factory=Range)
+    reused: int = 0
+    times: StageTimes = field(default_factory=StageTimes)
+
+    @property
+    def infos(self) -> list[ChunkInfo]:
+        """What was examined, chunk by chunk."""
+        return [chunk.info for chunk in self.chunks]
+
+    @property
+    def amplitude_unit(self) -> str:
+        """Unit of the amplitudes of all recordings."""
+        units = sorted({info.unit for info in self.infos})
+        return units[0] if len(units) == 1 else "mixed: " + ", ".join(units)
+
+    def coverage(self, further: Iterable[pd.DataFrame] = ()) -> pd.DataFrame:
+        """Make the coverage table of the range."""
+        limits = self.wanted.start_ns, self.wanted.end_ns
+        clipped = (clip_info(info, *limits) for info in self.infos if info.rate_pass == 0)
+        tables = [clip_coverage(table, *limits) for table in (self.left_out, *further)]
+        return coverage_table([info for info in clipped if info is not None], tables)
+
+
+def pick_chunks(
+    run: PickRun,
+    recordings: Sequence[Recording],
+    store: Store,
+    *,
+    resume: bool = True,
+    submit: Submit | None = None,
+    progress: bool = False,
+) -> PickedChunks:
+    """Pick all chunks of some recordings that are not in the store."""
+    plans, left_out = run.plans(recordings)
+    store.sweep()
+    found = PickedChunks([], left_out, run.wanted)
+    with Progress(plans.values(), shown=progress) as bar:
+
+        def done(chunk: StoredChunk, *, reused: bool) -> None:
+            found.chunks.append(chunk)
+            found.reused += reused
+            if run.strict:
+                _check(chunk.info)
+            bar.advance(chunk, reused=reused)
+
+        def todo() -> Iterator[Chunk]:
+            for plan in plans.values():
+                for chunk in plan.chunks():
+                    chunk.key = run.keys.key(chunk)
+                    there = store.find(chunk.key) if resume else None
+                    if there is None or there.info.failures:  # files that failed are read again
+                        store.discard(chunk.key)  # else a worker would find it done
+                        yield chunk
+                    else:
+                        done(there, reused=True)
+
+        for chunk in (submit or run.pick_here)(todo(), store, found.times):
+            done(chunk, reused=False)
+    log.info(
+        "%d chunks picked, %d reused; time: %s", len(found.chunks) - found.reused, found.reused, found.times
+    )
+    return found
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where recordings are picked, and what is kept.
+
+    Attributes
+    ----------
+    workers : int
+        Processes of this machine.
+    scheduler : str or None
+        Address of a dask scheduler, whose workers pick instead.
+    resume : bool
+        Use the chunks of an earlier run.
+    keep_chunks : bool
+        Leave the chunks beside the table, so that a later run picks only what has changed.
+    strict : bool
+        Stop at the first bad recording or channel.
+    """
+
+    workers: int = 1
+    scheduler: str | None = None
+    resume: bool = True
+    keep_chunks: bool = True
+    strict: bool = False
+
+
+@dataclass(frozen=True)
+class PickReport:
+    """What a run has done.
+
+    Attributes
+    ----------
+    output : pathlib.Path
+        The pick table.
+    summary : PickSummary
+        Counts of its rows.
+    coverage : pandas.DataFrame
+        What was examined.
+    num_chunks, reused : int
+        Chunks, and how many of them an earlier run left.
+    times : StageTimes
+        Time spent in each step.
+    """
+
+    output: Path
+    summary: PickSummary
+    coverage: pd.DataFrame
+    num_chunks: int
+    reused: int
+    times: StageTimes = field(default_factory=StageTimes)
+
+
+def pick_archive(
+    picker: Picker,
+    source: Any,  # noqa: ANN401 - paths or one of several packages' objects
+    output: str | Path,
+    settings: PickSettings | None = None,
+    *,
+    data: DataSettings | None = None,
+    continuous: ContinuousSettings | None = None,
+    start: Any = None,  # noqa: ANN401 - a time in any form
+    end: Any = None,  # noqa: ANN401
+    channel_range: tuple[int, int] | None = None,
+    channel_step: int = 1,
+    station_id: str | None = None,
+    options: RunOptions | None = None,
+    coverage: str | Path | None = None,
+    progress: bool = False,
+) -> PickReport:
+    """Pick recordings into a table on disk, whatever their length, in bounded memory.
+
+    Parameters
+    ----------
+    picker : Picker
+        The network.
+    source : path, sequence of paths, Archive, or anything that Picker.pick takes
+        Files, folders, glob patterns, or recordings.
+    output : str or pathlib.Path
+        Pick table to write, ``.parquet`` or ``.csv``. Picked chunks are kept in ``OUTPUT.chunks``.
+    settings, data, continuous : PickSettings, DataSettings, ContinuousSettings, optional
+        How to pick; what the files do not state; how much at a time.
+    start, end : str, datetime, numpy.datetime64 or obspy.UTCDateTime, optional
+        Time range, half open. The picks in it are those of the whole recording.
+    channel_range : (int, int), optional
+        Range of channel numbers, half open, with the same rule; by default that of `data`.
+    channel_step : int
+        Take channels whose number is a multiple of this.
+    station_id : str, optional
+        Name of the cable; else the recordings' own.
+    options : RunOptions, optional
+        Workers, resuming, strictness.
+    coverage : str or pathlib.Path, optional
+        Coverage table to write; ``NAME.coverage.csv`` beside the picks by default.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    PickReport
+        What was written.
+
+    Raises
+    ------
+    TableError
+        `output` is not the name of a table.
+    PhaseNetDASError
+        Nothing can be picked; with ``strict``, the first problem.
+    """
+    choice, how = settings or PickSettings(), options or RunOptions()
+    output = check_table_name(output)
+    folder = output.with_name(output.name + ".chunks")
+    data, wanted = select_range(data, start, end, channel_range)
+    store = ChunkStore(folder)
+    recordings, left_out = open_recordings(
+        source, data, index=folder / "index", strict=how.strict, channel_step=channel_step, progress=progress
+    )
+    run = PickRun.of(picker.chunk_picker(choice, station_id), continuous, wanted=wanted, strict=how.strict)
+    submit = _submit(run, recordings, picker, store, how)
+    found = pick_chunks(run, recordings, store, resume=how.resume, submit=submit, progress=progress)
+    made_by = _provenance(found, recordings, picker, choice)
+    try:
+        summary = write_merged(store, found.chunks, output, made_by, wanted)
+    except DamagedChunkError as error:
+        log.warning("%s", error)
+        store.remove_damaged(chunk.key for chunk in found.chunks)
+        anew = len(found.chunks) - found.reused
+        found = pick_chunks(run, recordings, store, submit=submit, progress=progress)
+        found.reused -= anew  # this run's own
+        summary = write_merged(store, found.chunks, output, made_by, wanted)
+    table = found.coverage(left_out)
+    write_table(table, Path(coverage or output.with_suffix(".coverage.csv")), made_by)
+    if how.keep_chunks:
+        store.remove_others({chunk.key for chunk in found.chunks})
+    else:
+        shutil.rmtree(folder)
+    return PickReport(output, summary, table, len(found.chunks), found.reused, found.times)
+
+
+def select_range(
+    data: DataSettings | None,
+    start: Any,  # noqa: ANN401
+    end: Any,  # noqa: ANN401
+    channel_range: tuple[int, int] | None,
+) -> tuple[DataSettings, Range]:
+    """Turn the channel range of the data settings into a selection, for a range never cuts a recording."""
+    data = data or DataSettings()
+    wanted = Range.of(start, end, channel_range or data.channel_range)
+    return data.model_copy(update={"channel_range": None}), wanted
+
+
+def open_recordings(
+    source: Any,  # noqa: ANN401
+    data: DataSettings,
+    *,
+    index: Path | None = None,
+    strict: bool = False,
+    channel_step: int = 1,
+    progress: bool = False,
+) -> tuple[Sequence[Recording], list[pd.DataFrame]]:
+    """Return the recordings of a source, and the coverage rows of what is in none."""
+    from phasenet_das import io
+    from phasenet_das.io.recording import recording_of_patch
+
+    if isinstance(source, str | Path):
+        source = [source]
+    if isinstance(source, list | tuple) and all(isinstance(item, str | Path) for item in source):
+        source = open_archive(
+            source, data, index=index, strict=strict, channel_step=channel_step, progress=progress
+        )
+        log.info("%s", source.summary())
+    if isinstance(source, Archive):
+        return source.recordings, [source.coverage]
+    if isinstance(source, list | tuple):
+        return source, []
+    return [source if isinstance(source, Recording) else recording_of_patch(io.read(source))], []
+
+
+def check_request(*checks: Callable[[], object]) -> None:
+    """Run checks that need neither weights nor data, and name all problems in one error.
+
+    Parameters
+    ----------
+    *checks : callable
+        Each raises a PhaseNetDASError for its problem.
+
+    Raises
+    ------
+    PhaseNetDASError
+        The only problem, or a ConfigError that lists all.
+    """
+    problems: list[PhaseNetDASError] = []
+    for check in checks:
+        try:
+            check()
+        except PhaseNetDASError as error:
+            problems.append(error)
+    if len(problems) == 1:
+        raise problems[0]
+    if problems:
+        lines = "\n".join(f"  {number}. {error}" for number, error in enumerate(problems, 1))
+        raise ConfigError(f"{len(problems)} problems:\n{lines}")
+
+
+def _submit(
+    run: PickRun, recordings: Sequence[Recording], picker: Picker, store: ChunkStore, options: RunOptions
+) -> Submit | None:
+    """Choose where chunks are picked; None for this process."""
+    if options.workers <= 1 and options.scheduler is None:
+        return None
+    from phasenet_das.picking.dask import DaskSubmit
+
+    return DaskSubmit(
+        run,
+        recordings,
+        store.folder,
+        device=picker.device,
+        workers=options.workers,
+        scheduler=options.scheduler,
+    )
+
+
+def _provenance(
+    found: PickedChunks, recordings: Sequence[Recording], picker: Picker, settings: PickSettings
+) -> dict[str, Any]:
+    inputs = {
+        path: key for one in recordings for path, key in one.inputs(one.sample_range(*found.wanted.times))
+    }
+    return provenance(
+        settings=picker.used_settings(settings),
+        inputs=inputs,
+        amplitude_unit=found.amplitude_unit,
+        weights_id=picker.weights.weights_id,
+    )
+
+
+def _unpicked(recording: Recording, reason: str) -> dict[str, Any]:
+    files = recording.inputs()
+    return left_out_row(
+        reason,
+        station_id=recording.station_id,
+        span_ns=(recording.start_ns, recording.end_ns),
+        source=files[0][0] if files else "",
+    )
+
+
+def _check(info: ChunkInfo) -> None:
+    """Stop at a problem of a chunk."""
+    wrong = [f"{len(info.dead)} run(s) of dead channels, first {info.dead[0][:2]}"] if info.dead else []
+    wrong += [f"{one.kind} channels {one.channels[0][0]}-{one.channels[0][1]}" for one in info.issues]
+    if wrong:
+        start = pd.Timestamp(info.start_ns, tz="UTC").isoformat()
+        raise PhaseNetDASError(
+            f"{info.station_id} from {start} on: {'; '.join(wrong[:5])}. Take the channels out of the "
+            "range, or leave --strict off: they are then named in the coverage table."
+        )
