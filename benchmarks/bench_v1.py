@@ -46,8 +46,12 @@ from phasenet_das.evaluate import (  # noqa: E402
     evaluate_picks,
     summarize_differential_times,
 )
-from phasenet_das.evaluate.figures import differential_time_histogram, recall_by_bin  # noqa: E402
-from phasenet_das.evaluate.present import differential_times_markdown, markdown  # noqa: E402
+from phasenet_das.evaluate.report import (  # noqa: E402  # noqa: E402
+    differential_time_histogram,
+    differential_times_markdown,
+    markdown,
+    recall_by_bin,
+)
 from phasenet_das.picking import load_picker  # noqa: E402
 from phasenet_das.simulate import measure_snr_db  # noqa: E402
 from phasenet_das.tables import read_picks  # noqa: E402

@@ -20,7 +20,7 @@ from bench_v1 import cases
 from matplotlib.figure import Figure
 
 from phasenet_das.evaluate import fit_calibration, reliability_table, scored_residuals
-from phasenet_das.evaluate.present import markdown
+from phasenet_das.evaluate.report import markdown
 from phasenet_das.models import PickCalibration, set_calibration
 from phasenet_das.picking import Picker, load_picker
 from phasenet_das.plot import reliability

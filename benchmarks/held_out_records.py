@@ -21,7 +21,7 @@ import yaml
 
 from phasenet_das import io
 from phasenet_das.evaluate import evaluate_picks
-from phasenet_das.evaluate.present import markdown
+from phasenet_das.evaluate.report import markdown
 from phasenet_das.picking import Picker, load_picker
 from phasenet_das.simulate import measure_snr_db
 

@@ -17,7 +17,7 @@ import yaml
 
 from phasenet_das import io
 from phasenet_das.errors import MissingMetadataError
-from phasenet_das.evaluate.present import markdown
+from phasenet_das.evaluate.report import markdown
 from phasenet_das.picking import Picker, load_picker
 
 NOMINAL_START = "2000-01-01T00:00:00"

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from phasenet_das import io
-from phasenet_das.evaluate.present import markdown
+from phasenet_das.evaluate.report import markdown
 from phasenet_das.picking import Picker, load_picker
 
 RECORD = "brady_porotomo_20160321_M4.3.h5"

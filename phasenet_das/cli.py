@@ -471,7 +471,7 @@ def evaluate(
 
     Example: phasenet-das evaluate picks.parquet --truth truth_picks.parquet --json scores.json
     """
-    from phasenet_das.evaluate import CorrelationWindow, command
+    from phasenet_das.evaluate import CorrelationWindow, report
     from phasenet_das.io.inputs import find_recordings
     from phasenet_das.tables.provenance import provenance
 
@@ -480,14 +480,16 @@ def evaluate(
     found = []
     if picks is not None and truth is not None:
         limits = {"P": tolerance_p, "S": tolerance_s}
-        found.append(command.judge_picks(picks, truth, tolerance_s=limits, coverage=coverage, seed=seed))
+        found.append(
+            report.evaluate_pick_file(picks, truth, tolerance_s=limits, coverage=coverage, seed=seed)
+        )
     if picks is not None and waveforms:
         cut = CorrelationWindow(*window, max_lag, bandpass, common_mode)
         sources = find_recordings(waveforms)
-        found.append(command.judge_waveforms(picks, sources, cut, start_time=start_time))
+        found.append(report.evaluate_pick_waveforms(picks, sources, cut, start_time=start_time))
     if events is not None and reference is not None:
         found.append(
-            command.judge_events(
+            report.evaluate_event_file(
                 events,
                 reference,
                 time_tolerance_s=time_tolerance,
@@ -500,7 +502,7 @@ def evaluate(
     typer.echo("\n\n".join(one.text for one in found))
     inputs = [path for path in (picks, truth, events, reference) if path is not None and path.is_file()]
     facts = provenance(inputs=inputs)
-    for path in command.write_findings(found, json_path=json_, figure_dir=figures, metadata=facts):
+    for path in report.write_evaluations(found, json_path=json_, figure_dir=figures, metadata=facts):
         typer.echo(f"-> {path}")
 
 

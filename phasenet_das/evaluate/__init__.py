@@ -9,17 +9,17 @@ from phasenet_das._lazy import lazy_names
 if TYPE_CHECKING:
     from phasenet_das.catalog.reference import read_reference
     from phasenet_das.evaluate.calibration import fit_calibration, reliability_table, scored_residuals
-    from phasenet_das.evaluate.differential import (
-        CorrelationWindow,
-        compare_differential_times,
-        summarize_differential_times,
-    )
     from phasenet_das.evaluate.events import (
         EventEvaluation,
         evaluate_events,
         source_distance_km,
     )
     from phasenet_das.evaluate.picks import PickEvaluation, evaluate_picks, scores_by_tolerance
+    from phasenet_das.evaluate.waveforms import (
+        CorrelationWindow,
+        compare_differential_times,
+        summarize_differential_times,
+    )
     from phasenet_das.matching import match_events, match_picks
 
 __all__ = [
@@ -43,10 +43,10 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "CorrelationWindow": ".differential",
+        "CorrelationWindow": ".waveforms",
         "EventEvaluation": ".events",
         "PickEvaluation": ".picks",
-        "compare_differential_times": ".differential",
+        "compare_differential_times": ".waveforms",
         "evaluate_events": ".events",
         "evaluate_picks": ".picks",
         "fit_calibration": ".calibration",
@@ -57,6 +57,6 @@ __getattr__ = lazy_names(
         "scored_residuals": ".calibration",
         "scores_by_tolerance": ".picks",
         "source_distance_km": ".events",
-        "summarize_differential_times": ".differential",
+        "summarize_differential_times": ".waveforms",
     },
 )

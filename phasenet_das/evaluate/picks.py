@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from phasenet_das.errors import TableError
-from phasenet_das.evaluate.bootstrap import bootstrap_ratios, interval
+from phasenet_das.evaluate.intervals import bootstrap_ratios, interval
 from phasenet_das.matching import match_picks, nearest_item, time_ns
 
 TOLERANCE_S: Mapping[str, float] = {"P": 0.1, "S": 0.2}
@@ -89,10 +89,14 @@ def evaluate_picks(
     ConfigError
         A phase of the truth has no tolerance.
     TableError
-        A column is missing, or intervals are asked for and true picks have no event.
+        A column is missing, no cable of the picks or of the coverage is one of the truth, or intervals are
+        asked for and true picks have no event.
     """
     bins = bins or {}
     _check_columns(truth, bins, num_bootstrap)
+    _check_cables(picks, truth, "picks")
+    if coverage is not None:
+        _check_cables(coverage[coverage["status"] == "examined"], truth, "coverage")
     pairs = match_picks(picks, truth, tolerance_s)
     counted = np.ones(len(truth), bool) if coverage is None else covered(truth, coverage)
     pick_counted = np.ones(len(picks), bool)
@@ -121,6 +125,18 @@ def _check_columns(truth: pd.DataFrame, bins: Mapping[str, Sequence[float]], num
         raise TableError(
             "truth: true picks without event_index, which intervals are drawn by. Give each pick its event, "
             "or say num_bootstrap=0."
+        )
+
+
+def _check_cables(table: pd.DataFrame, truth: pd.DataFrame, name: str) -> None:
+    """Refuse a table that shares no cable with the truth."""
+    if not {"station_id"} <= set(table.columns) & set(truth.columns):
+        return
+    found, true = (sorted(one["station_id"].astype(str).unique()) for one in (table, truth))
+    if found and true and not set(found) & set(true):
+        raise TableError(
+            f"{name}: found cable(s) {', '.join(found[:5])}, but the truth is of {', '.join(true[:5])}. Give "
+            "tables of one cable, or name both alike (--station-id)."
         )
 
 

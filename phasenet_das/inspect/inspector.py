@@ -26,7 +26,7 @@ from phasenet_das.io import (
     get_times,
     get_unit,
 )
-from phasenet_das.plot.overlay import draw_picks
+from phasenet_das.plot.overlay import draw_picks, picks_of_cable
 from phasenet_das.plot.raster import Raster, envelope_trace, rasterise
 from phasenet_das.plot.style import (
     EVENT,
@@ -101,7 +101,7 @@ class PickInspector:
     Raises
     ------
     TableError
-        The record has no name and the picks are of several cables.
+        The record has no name and the picks are of several cables, or all picks are of other cables.
     """
 
     def __init__(
@@ -117,9 +117,9 @@ class PickInspector:
         self._channels = get_channel_index(patch)
         self._dead, self._unit = get_channel_status(patch) == "dead", get_unit(patch)
         self._scores, self._power, self._mode = scores, power, "look"
-        known = picks["station_id"].unique()
         name = get_station_id(patch)
-        self.editor = PickEditor(picks, name if name in known or not len(known) else None)
+        picks_of_cable(picks, name)
+        self.editor = PickEditor(picks, name or None)
         self.channel = int(self._channels[len(self._channels) // 2])
         self.figure = figure if figure is not None else _new_figure()
         top, middle, bottom = self.figure.subplots(3, 1, height_ratios=(5, 1.6, 1))

@@ -12,8 +12,8 @@ import pandas as pd
 
 from phasenet_das.catalog.reference import read_reference
 from phasenet_das.config import EvaluationSettings
-from phasenet_das.evaluate import command
 from phasenet_das.evaluate.events import evaluate_events
+from phasenet_das.evaluate.report import evaluate_event_file, evaluate_pick_file
 from phasenet_das.tables import atomic_path, read_coverage, read_events
 
 log = logging.getLogger(__name__)
@@ -32,11 +32,11 @@ def evaluate_run(
     if truth.picks is not None:
         facts["picks"] = {}
         for name, picks in stages.items():
-            found = command.judge_picks(picks, truth.picks, tolerance_s=tolerance, coverage=coverage)
+            found = evaluate_pick_file(picks, truth.picks, tolerance_s=tolerance, coverage=coverage)
             facts["picks"][name] = found.facts["picks"]
             log.info("%s\n%s", name, found.text)
     if truth.events is not None:
-        found = command.judge_events(
+        found = evaluate_event_file(
             events,
             truth.events,
             time_tolerance_s=truth.time_tolerance_s,

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
+from phasenet_das.errors import TableError
 from phasenet_das.plot.style import phase_color
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+
+log = logging.getLogger(__name__)
 
 Place = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -57,6 +61,21 @@ def draw_moveout(ax: Axes, picks: pd.DataFrame, place: Place) -> None:
         halo = [patheffects.withStroke(linewidth=2.6, foreground="white")]
         ax.plot(x, y, color="black", linewidth=1.0, zorder=2.5, label=label, path_effects=halo)
         label = None
+
+
+def picks_of_cable(picks: pd.DataFrame, station_id: str) -> pd.DataFrame:
+    """Choose the picks of a recording's cable; a table of other cables alone is an error."""
+    own = (picks["station_id"] == station_id).to_numpy()
+    if not station_id or own.all():
+        return picks
+    others = ", ".join(sorted(picks.loc[~own, "station_id"].astype(str).unique()))
+    if not own.any():
+        raise TableError(
+            f"picks: found picks of {others}, expected picks of {station_id}, the cable of the recording. "
+            "Give the picks of that cable, or read the recording with the name of the picks (station_id=)."
+        )
+    log.warning("%d picks of %s are not drawn: the recording is of %s", (~own).sum(), others, station_id)
+    return picks[own]
 
 
 def picks_inside(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from phasenet_das.errors import ChannelGeometryError, ConfigError
-from phasenet_das.plot.overlay import Place, draw_moveout, draw_picks, picks_inside
+from phasenet_das.plot.overlay import Place, draw_moveout, draw_picks, picks_inside, picks_of_cable
 from phasenet_das.plot.raster import channel_bins, envelope_trace, rasterise, reduce_time
 from phasenet_das.plot.style import (
     INK,
@@ -61,8 +61,8 @@ def section(
     patch : dascore.Patch
         The record.
     picks : pandas.DataFrame, optional
-        Pick table; picks of other cables or outside of the record are not drawn. Kept picks
-        (``event_index`` ≥ 0) are filled, rejected ones hollow.
+        Pick table; picks outside of the record are not drawn, picks of other cables are counted in the log.
+        Kept picks (``event_index`` ≥ 0) are filled, rejected ones hollow.
     ax : matplotlib.axes.Axes, optional
         Where to draw; a new figure otherwise.
     clip : float, optional
@@ -87,6 +87,8 @@ def section(
     ------
     ConfigError
         `clip` or `power` is out of range, or `time_axis` or `orientation` is none of those listed.
+    TableError
+        There are picks, and all of them are of other cables.
     """
     from phasenet_das.io import (
         get_channel_index,
@@ -109,7 +111,7 @@ def section(
     shades = np.sign(raster.image) * np.abs(raster.image / clip) ** power
     _draw_image(ax, shades.T, limits, times, time_axis, orientation)
     if picks is not None:
-        shown = picks_inside(picks, get_station_id(patch), channel_index, times)
+        shown = picks_inside(picks_of_cable(picks, get_station_id(patch)), "", channel_index, times)
         place = _placer(times, time_axis, orientation)
         draw_picks(ax, shown, place, size=5.0 if len(channel_index) > 150 else 14.0)
         if moveout:
@@ -155,8 +157,16 @@ def record_section(
     ------
     ChannelGeometryError
         No distance is given and the record has none, or the numbers of channels differ.
+    TableError
+        There are picks, and all of them are of other cables.
     """
-    from phasenet_das.io import get_channel_index, get_channel_status, get_data, get_distance_m
+    from phasenet_das.io import (
+        get_channel_index,
+        get_channel_status,
+        get_data,
+        get_distance_m,
+        get_station_id,
+    )
 
     given = distance_km is not None
     distance = np.asarray(distance_km if given else get_distance_m(patch) / 1000, dtype=np.float64)
@@ -177,7 +187,8 @@ def record_section(
         ax.plot(seconds - late, line, color=INK, linewidth=0.4, zorder=2)
     if picks is not None:
         channels = pd.Index(get_channel_index(patch)[rows])
-        shown = picks_inside(picks, "", channels.to_numpy(), times)
+        own = picks_of_cable(picks, get_station_id(patch))
+        shown = picks_inside(own, "", channels.to_numpy(), times)
         shown = shown[shown["channel_index"].isin(channels)]
 
         def place(channel: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ import pytest
 
 from phasenet_das.errors import TableError
 from phasenet_das.evaluate import evaluate_picks, scores_by_tolerance
-from phasenet_das.evaluate.bootstrap import bootstrap_ratios, interval
+from phasenet_das.evaluate.intervals import bootstrap_ratios, interval
 from tests.evaluate.pick_tables import START, make_truth, pick_table
 
 TRUTH = make_truth()
@@ -58,6 +58,21 @@ def test_a_random_picker_scores_near_zero() -> None:
 def test_swapped_phases_score_zero() -> None:
     swapped = TRUTH.assign(phase_type=TRUTH["phase_type"].map({"P": "S", "S": "P"}))
     assert (_whole(swapped)[["precision", "recall", "f1"]] == 0).all(axis=None)
+
+
+def test_picks_of_another_cable_are_an_error_that_names_both_cables() -> None:
+    elsewhere = TRUTH.assign(station_id="OTHER")
+    with pytest.raises(TableError, match=r"OTHER.*truth.* C"):
+        _whole(elsewhere)
+    both = pd.concat([elsewhere, TRUTH])
+    assert (_whole(both)["recall"] == 1).all()
+
+
+def test_coverage_of_another_cable_is_an_error_that_names_both_cables() -> None:
+    coverage = pd.DataFrame([_coverage(0, 400, 39)])
+    assert (_whole(TRUTH, coverage=coverage)["recall"] == 1).all()
+    with pytest.raises(TableError, match=r"coverage.*OTHER.*truth.* C"):
+        _whole(TRUTH, coverage=coverage.assign(station_id="OTHER"))
 
 
 def test_no_picks_and_no_truth() -> None:

@@ -299,6 +299,21 @@ def test_brady_shows_p_and_s(shared, ax):
 # Other figures
 
 
+@pytest.mark.parametrize("draw", [plot.section, plot.record_section])
+def test_picks_of_another_cable_are_refused_by_name(ax, draw, caplog):
+    record, own, other = (
+        make_record(distance_m=10.0 * np.arange(40)),
+        make_picks([0, 0]),
+        make_picks([0] * 3, station_id="OTHER"),
+    )
+    with pytest.raises(TableError, match=r"OTHER.*CABLE"):
+        draw(record, picks=other, ax=ax)
+    assert not caplog.records
+    draw(record, picks=pd.concat([own, other], ignore_index=True), ax=ax)
+    assert "P kept (2)" in labels(ax)
+    assert "3 picks of OTHER" in caplog.text
+
+
 def test_record_section_draws_traces_at_their_distance(ax):
     distance_km = np.linspace(10, 20, 40)
     plot.record_section(make_record(), distance_km, make_picks([0] * 40), ax=ax, max_traces=5)

@@ -8,7 +8,7 @@ import pytest
 from phasenet_das import io
 from phasenet_das.errors import ConfigError
 from phasenet_das.evaluate import CorrelationWindow, compare_differential_times, summarize_differential_times
-from phasenet_das.evaluate.correlation import cross_correlate, peak_lag
+from phasenet_das.evaluate.waveforms import cross_correlate, peak_lag
 from tests.evaluate.pick_tables import START, pick_table
 
 DT_S = 0.01

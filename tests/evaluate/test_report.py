@@ -12,7 +12,7 @@ import pytest
 
 from phasenet_das import io
 from phasenet_das.cli import main
-from phasenet_das.evaluate.present import markdown
+from phasenet_das.evaluate.report import markdown
 from phasenet_das.tables import write_table
 from phasenet_das.text import json_records
 from tests.evaluate.pick_tables import START, make_truth
