@@ -8,7 +8,8 @@ from phasenet_das._lazy import lazy_names
 
 if TYPE_CHECKING:
     from phasenet_das.picking.picker import Picker, load_picker
-    from phasenet_das.picking.run import PickReport, RunOptions, check_request, pick_archive
+    from phasenet_das.picking.request import check_request
+    from phasenet_das.picking.run import PickReport, RunOptions, pick_archive
     from phasenet_das.picking.watch import Watcher
 
 __all__ = ["PickReport", "Picker", "RunOptions", "Watcher", "check_request", "load_picker", "pick_archive"]
@@ -20,7 +21,7 @@ __getattr__ = lazy_names(
         "Picker": ".picker",
         "RunOptions": ".run",
         "Watcher": ".watch",
-        "check_request": ".run",
+        "check_request": ".request",
         "load_picker": ".picker",
         "pick_archive": ".run",
     },

@@ -14,14 +14,13 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from phasenet_das.config import PickSettings
-from phasenet_das.errors import ConfigError, SamplingError
-from phasenet_das.io.opened import time_limits
+from phasenet_das.errors import SamplingError
 from phasenet_das.picking.coverage import ChunkInfo, runs_of_channels
 from phasenet_das.picking.filters import TimeGrid, resample_span, resampled_grid, source_span
 from phasenet_das.picking.multirate import RatePass
@@ -38,6 +37,7 @@ from phasenet_das.picking.preprocess import (
     quality_issues,
     screen,
 )
+from phasenet_das.picking.request import Range
 from phasenet_das.picking.tiles import neighbour_step
 
 if TYPE_CHECKING:
@@ -96,63 +96,6 @@ class ChunkSize:
     samples: int = 75_000_000
     channels: int = 4096
     seconds: float | None = None
-
-
-@dataclass(frozen=True)
-class Range:
-    """Times and channel numbers to be picked, half open; None for all."""
-
-    start_ns: int | None = None
-    end_ns: int | None = None
-    channels: tuple[int, int] | None = None
-
-    @classmethod
-    def of(cls, start: Any, end: Any, channels: tuple[int, int] | None) -> Range:  # noqa: ANN401
-        """Read UTC times of any kind, and check that the range is not empty."""
-        low, high = (None if one is None else int(one.astype(np.int64)) for one in time_limits((start, end)))
-        if low is not None and high is not None and low >= high:
-            raise ConfigError(f"the time range [{start}, {end}) is empty; expected a start before the end.")
-        if channels is not None and channels[0] >= channels[1]:
-            raise ConfigError(
-                f"channel_range {channels} is empty; expected (first, end), the end not included."
-            )
-        return cls(low, high, channels)
-
-    @property
-    def times(self) -> tuple[np.datetime64 | None, np.datetime64 | None]:
-        """Its start and end."""
-        start, end = (None if ns is None else np.datetime64(ns, "ns") for ns in (self.start_ns, self.end_ns))
-        return start, end
-
-    def meets(self, start_ns: float, end_ns: float) -> bool:
-        """Tell whether a span of time has a part in the range."""
-        return (self.end_ns is None or start_ns < self.end_ns) and (
-            self.start_ns is None or end_ns > self.start_ns
-        )
-
-    def holds_channels(self, channel_index: np.ndarray) -> np.ndarray:
-        """Tell which channels are in the range, shape (channel,), bool."""
-        if self.channels is None:
-            return np.ones(len(channel_index), bool)
-        inside: np.ndarray = (channel_index >= self.channels[0]) & (channel_index < self.channels[1])
-        return inside
-
-    def holds_times(self, times_ns: np.ndarray) -> np.ndarray:
-        """Tell which times are in the range, bool of the same shape."""
-        inside = np.ones(times_ns.shape, bool)
-        if self.start_ns is not None:
-            inside &= times_ns >= self.start_ns
-        if self.end_ns is not None:
-            inside &= times_ns < self.end_ns
-        return inside
-
-    def select(self, picks: pd.DataFrame) -> pd.DataFrame:
-        """Return the picks in the range of time."""
-        if self.start_ns is None and self.end_ns is None:
-            return picks
-        times = picks["phase_time"].dt.tz_convert(None).dt.as_unit("ns").to_numpy().astype(np.int64)
-        inside = self.holds_times(times)
-        return picks[inside].reset_index(drop=True)
 
 
 @dataclass(frozen=True)

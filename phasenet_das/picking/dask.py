@@ -22,9 +22,10 @@ from phasenet_das.config import PickSettings
 from phasenet_das.errors import ConfigError
 from phasenet_das.io.recording import Recording
 from phasenet_das.models.weights import Weights
-from phasenet_das.picking.chunks import Chunk, ChunkPlan, ChunkSize, Range
+from phasenet_das.picking.chunks import Chunk, ChunkPlan, ChunkSize
 from phasenet_das.picking.networks import make_scorer
 from phasenet_das.picking.progress import StageTimes
+from phasenet_das.picking.request import Range
 from phasenet_das.picking.run import ChunkPicker, PickRun
 from phasenet_das.picking.store import ChunkKeys, ChunkStore, Store, StoredChunk
 from phasenet_das.tables import atomic_path

@@ -21,12 +21,13 @@ from phasenet_das.errors import ConfigError, PhaseNetDASError
 from phasenet_das.io.archive import Archive, open_archive
 from phasenet_das.io.recording import Recording
 from phasenet_das.models.weights import Weights
-from phasenet_das.picking.chunks import Chunk, ChunkPlan, ChunkSize, Range
+from phasenet_das.picking.chunks import Chunk, ChunkPlan, ChunkSize
 from phasenet_das.picking.coverage import ChunkInfo, clip_coverage, clip_info, coverage_table, left_out_row
 from phasenet_das.picking.multirate import choose_rate_passes, range_margin_s, warn_outside_training
 from phasenet_das.picking.networks import Scorer
 from phasenet_das.picking.peaks import add_pick_probability, pick_amplitudes, pick_table, score_picks
 from phasenet_das.picking.progress import Progress, StageTimes
+from phasenet_das.picking.request import Range, check_request
 from phasenet_das.picking.store import (
     ChunkKeys,
     ChunkStore,
@@ -36,7 +37,7 @@ from phasenet_das.picking.store import (
     StoredChunk,
     write_merged,
 )
-from phasenet_das.tables import COVERAGE_COLUMNS, check_table_name, empty_picks, write_table
+from phasenet_das.tables import COVERAGE_COLUMNS, empty_picks, write_table
 from phasenet_das.tables.provenance import provenance
 
 if TYPE_CHECKING:
@@ -503,7 +504,8 @@ def pick_archive(
         Nothing can be picked; with ``strict``, the first problem.
     """
     choice, how = settings or PickSettings(), options or RunOptions()
-    output = check_table_name(output)
+    output = Path(output)
+    check_request(_paths(source), output, start=start, end=end, channel_range=channel_range)
     folder = output.with_name(output.name + ".chunks")
     data, wanted = select_range(data, start, end, channel_range)
     store = ChunkStore(folder)
@@ -557,11 +559,9 @@ def open_recordings(
     from phasenet_das import io
     from phasenet_das.io.recording import recording_of_patch
 
-    if isinstance(source, str | Path):
-        source = [source]
-    if isinstance(source, list | tuple) and all(isinstance(item, str | Path) for item in source):
+    if paths := _paths(source):
         source = open_archive(
-            source, data, index=index, strict=strict, channel_step=channel_step, progress=progress
+            paths, data, index=index, strict=strict, channel_step=channel_step, progress=progress
         )
         log.info("%s", source.summary())
     if isinstance(source, Archive):
@@ -571,30 +571,12 @@ def open_recordings(
     return [source if isinstance(source, Recording) else recording_of_patch(io.read(source))], []
 
 
-def check_request(*checks: Callable[[], object]) -> None:
-    """Run checks that need neither weights nor data, and name all problems in one error.
-
-    Parameters
-    ----------
-    *checks : callable
-        Each raises a PhaseNetDASError for its problem.
-
-    Raises
-    ------
-    PhaseNetDASError
-        The only problem, or a ConfigError that lists all.
-    """
-    problems: list[PhaseNetDASError] = []
-    for check in checks:
-        try:
-            check()
-        except PhaseNetDASError as error:
-            problems.append(error)
-    if len(problems) == 1:
-        raise problems[0]
-    if problems:
-        lines = "\n".join(f"  {number}. {error}" for number, error in enumerate(problems, 1))
-        raise ConfigError(f"{len(problems)} problems:\n{lines}")
+def _paths(source: Any) -> Sequence[str | Path]:  # noqa: ANN401
+    """Return the paths that a source is; none when it is something in memory."""
+    if isinstance(source, str | Path):
+        return [source]
+    is_paths = isinstance(source, list | tuple) and all(isinstance(item, str | Path) for item in source)
+    return source if is_paths else []
 
 
 def _submit(

@@ -20,8 +20,8 @@ from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
 from phasenet_das.errors import PhaseNetDASError
 from phasenet_das.io.archive import open_archive
 from phasenet_das.io.inputs import find_recordings
-from phasenet_das.picking.chunks import Range
 from phasenet_das.picking.picker import Picker
+from phasenet_das.picking.request import Range
 from phasenet_das.picking.run import PickedChunks, PickRun, pick_chunks, select_range
 from phasenet_das.picking.store import ChunkStore, StoredChunk, merge_chunks, merging_reach_s, write_merged
 from phasenet_das.tables import EVENT_COLUMNS, PICK_COLUMNS, conform, read_events, write_table

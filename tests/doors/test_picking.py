@@ -16,11 +16,11 @@ from numpy.testing import assert_allclose
 
 from phasenet_das import io
 from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
-from phasenet_das.errors import ConfigError, PhaseNetDASError, TableError
+from phasenet_das.errors import ChannelGeometryError, ConfigError, PhaseNetDASError, TableError
 from phasenet_das.io.archive import open_archive
 from phasenet_das.io.recording import recording_of_patch
 from phasenet_das.picking import Watcher, check_request, load_picker, pick_archive
-from phasenet_das.tables import check_table_name, read_coverage, read_metadata, read_picks
+from phasenet_das.tables import read_coverage, read_metadata, read_picks
 from tests.picking.small_pickers import assert_same_picks, small_picker
 
 START = np.datetime64("2024-05-06T07:08:09.120", "ns")
@@ -267,17 +267,30 @@ def test_provenance_names_the_weights_that_were_used(folder: Path, tmp_path: Pat
 
 
 def test_all_problems_are_named_in_one_error(tmp_path: Path) -> None:
-    from phasenet_das.io.inputs import find_recordings
+    def no_geometry() -> None:
+        raise ChannelGeometryError("channels.csv is missing")
 
-    with pytest.raises(ConfigError, match=r"(?s)2 problems.*picks\.txt.*no recording found"):
+    with pytest.raises(ConfigError) as raised:
         check_request(
-            lambda: check_table_name(tmp_path / "picks.txt"),
-            lambda: find_recordings([tmp_path / "nothing"]),
-            PickSettings,
+            [str(tmp_path / "nothing")],
+            tmp_path / "picks.txt",
+            PickSettings(weights="phasenet-dos", device="gpu"),
+            start="2024-05-07",
+            end="2024-05-06",
+            further=[no_geometry],
         )
+    for word in ("6 problems", "picks.txt", "no recording found", "phasenet-das", "'gpu'", "start before"):
+        assert word in str(raised.value)
+    assert "channels.csv is missing" in str(raised.value)
     with pytest.raises(TableError):
-        check_request(lambda: check_table_name(tmp_path / "picks.txt"))
+        check_request(output=tmp_path / "picks.txt")
     check_request()
+
+
+def test_a_run_checks_its_request_first(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"(?s)2 problems.*no recording found.*p\.txt"):
+        pick_archive(small_picker(), tmp_path / "nothing", tmp_path / "p.txt")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.shared
