@@ -21,10 +21,7 @@ EVIDENCE_TESTS = ("too little evidence", "too few independent picks")
 def failed_tests(
     domain: Domain, data: PickData, fitted: Fit, *, counted: bool
 ) -> tuple[F64, dict[str, Mask]]:
-    """Test every event.
-
-    Returns `odds` (events,); `failed` (events,).
-    """
+    """Test every event: log odds, and which events (events,) fail each test."""
     config, pairs = domain.config, fitted.pairs
     num_events = len(fitted.events)
     own = fitted.expectation.posterior >= config.min_association_score

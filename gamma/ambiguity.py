@@ -42,18 +42,10 @@ JOINED = "P and S of one event outside the search box; joined"
 
 @dataclass(frozen=True)
 class Alternatives:
-    """Locations reached from other starts.
+    """Locations reached from other starts; the first start is the current location."""
 
-    Attributes
-    ----------
-    theta : numpy.ndarray, shape (events, starts, 4)
-        The first start is the current location.
-    cost : numpy.ndarray, shape (events, starts)
-        Negative log likelihood (nat) of the event's picks; infinite for starts not used.
-    """
-
-    hypocentre: F64
-    cost: F64
+    hypocentre: F64  # (events, starts, 4)
+    cost: F64  # (events, starts), negative log likelihood (nat) of the picks; infinite for starts not used
 
 
 def jump(domain: Domain, data: PickData, fitted: Fit, fresh: Mask) -> Events | None:
@@ -114,20 +106,15 @@ def second_places(domain: Domain, data: PickData, events: Events, chosen: I64) -
 
 
 def search_alternatives(data: PickData, fitted: Fit, grid: SeedGrid, chosen: I64) -> Alternatives:
-    """Locate events anew from the best separate nodes of the grid, with their picks held fixed.
-
-    `events` (chosen,).
-    """
+    """Locate events anew from the best separate nodes of the grid, with their picks held fixed."""
     claims = _claims(data, fitted, chosen)
     return _search(data, grid, fitted.events.hypocentre[chosen], claims)
 
 
 def _swapped_hypocentres(data: PickData, fitted: Fit, grid: SeedGrid, one: int, two: int) -> F64 | None:
-    """Try whether two events fit better when they exchange their S picks.
+    """Try whether two events fit better when they exchange their S picks: hypocentres (2, 4) or None.
 
     Two events a few seconds apart on a cable can each take the other's S wave and still be located, badly.
-
-    Returns (2, 4) or None.
     """
     pair = np.array([one, two])
     pick, owner, weight, sigma = _claims(data, fitted, pair)
@@ -169,7 +156,7 @@ def _claims(data: PickData, fitted: Fit, chosen: I64) -> tuple[I64, I64, F64, F6
     mine = np.flatnonzero((now.posterior > 0.3) & (place[pairs.event] >= 0))
     mine = mine[np.argsort(place[pairs.event[mine]], kind="stable")]
     pick = pairs.pick[mine]
-    sigma = fitted.events.sigma_s[pairs.event[mine], data.receiver_phase_group[data.receiver_phase[pick]]]
+    sigma = fitted.events.sigma_s[pairs.event[mine], data.group_of(pick)]
     sigma = np.minimum(sigma, _SHARP * data.sigma_s)  # one event's width, not that of two taken for one
     return pick, place[pairs.event[mine]], data.weight[pick] * now.posterior[mine], sigma
 
@@ -199,11 +186,7 @@ def _descend(
     pick = np.tile(pick, _STARTS)
     event = (owner[None, :] * _STARTS + np.arange(_STARTS)[:, None]).ravel()
     weight, sigma = np.tile(weight, _STARTS), np.tile(sigma, _STARTS)
-    receiver_phase = data.receiver_phase[pick]
-    time, gradient = data.travel_time.times_and_gradients(
-        hypocentre[event, 1:], data.receiver_phase_xyz_km[receiver_phase], receiver_phase & 1
-    )
-    residual = data.time_s[pick] - hypocentre[event, 0] - time
+    residual, gradient = data.residuals(hypocentre, pick, event)
     damping = Damping.start(starts)
     for step in range(_STEPS):
         soft = sigma * max(1.0, 8.0 * 0.6**step)  # wide at first, so that far picks pull too

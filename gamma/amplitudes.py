@@ -6,7 +6,7 @@ doi:10.1029/2018JB015757), with R the hypocentral distance; amplitudes are taken
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,19 +18,11 @@ F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
 _OFFSET, _PER_MAGNITUDE, _REFERENCE, _DECAY, _CM_PER_M = 1.08, 0.93, 3.5, -1.68, 2.0
+_SURE = 0.5
 _MIN_SCATTER = 0.1
 _PRIOR_SCATTER = 0.3
 _PRIOR_NUMBER = 5.0
 _MIN_DISTANCE_KM = 1.0
-
-
-@dataclass(frozen=True)
-class Magnitudes:
-    """Magnitude of each event, its standard error and number of amplitudes; NaN without amplitudes."""
-
-    magnitude: F64
-    uncertainty: F64
-    number: I64
 
 
 def log_amplitude(magnitude: F64, distance_km: F64) -> F64:
@@ -53,15 +45,10 @@ def _pair_magnitudes(domain: Domain, fitted: FittedEvents, amplitude: F64) -> F6
     return pick_magnitude(np.log10(positive), np.maximum(distance, _MIN_DISTANCE_KM))
 
 
-def event_magnitudes(
-    domain: Domain, fitted: FittedEvents, amplitude: F64, min_score: float = 0.5
-) -> Magnitudes:
-    """Median magnitude of each event's picks, and its standard error.
-
-    `amplitude` (picks,).
-    """
+def event_magnitudes(domain: Domain, fitted: FittedEvents, amplitude: F64) -> dict[str, F64]:
+    """Median magnitude of each event's picks, and its standard error: columns of the event table."""
     values = _pair_magnitudes(domain, fitted, amplitude)
-    good = np.isfinite(values) & (fitted.posterior >= min_score)
+    good = np.isfinite(values) & (fitted.posterior >= _SURE)
     num_events = len(fitted.events)
     number = np.bincount(fitted.event[good], minlength=num_events)
     middle = _medians(values[good], fitted.event[good], number)
@@ -72,13 +59,7 @@ def event_magnitudes(
         / (number + _PRIOR_NUMBER)
     )
     error = np.where(number > 0, 1.2533 * pooled / np.sqrt(np.maximum(number, 1)), np.nan)
-    return Magnitudes(middle, error, number.astype(np.int64))
-
-
-def magnitude_columns(domain: Domain, fitted: FittedEvents, amplitude: F64) -> dict[str, F64]:
-    """Columns of the event table."""
-    found = event_magnitudes(domain, fitted, amplitude)
-    return {"magnitude": found.magnitude, "magnitude_uncertainty": found.uncertainty}
+    return {"magnitude": middle, "magnitude_uncertainty": error}
 
 
 def _medians(values: F64, group: I64, number: I64) -> F64:
@@ -100,9 +81,9 @@ def with_amplitudes(domain: Domain, fitted: FittedEvents, amplitude: F64) -> Fit
     all picks of the record (Bayes' rule); picks without amplitude keep theirs.
     """
     values = _pair_magnitudes(domain, fitted, amplitude)
-    magnitudes = event_magnitudes(domain, fitted, amplitude)
-    away = (values - magnitudes.magnitude[fitted.event]) * _PER_MAGNITUDE
-    sure = np.isfinite(away) & (fitted.posterior >= 0.5)
+    magnitude = event_magnitudes(domain, fitted, amplitude)["magnitude"]
+    away = (values - magnitude[fitted.event]) * _PER_MAGNITUDE
+    sure = np.isfinite(away) & (fitted.posterior >= _SURE)
     if not sure.any():
         return fitted
     scatter = max(_MIN_SCATTER, float(np.sqrt(np.mean(np.clip(away[sure], -1.0, 1.0) ** 2))))

@@ -22,34 +22,18 @@ _VANISHED = 0.02
 
 @dataclass(frozen=True)
 class CableOrder:
-    """Place of each receiver in its cable's order.
+    """Place of each receiver in its cable's order."""
 
-    Attributes
-    ----------
-    rank : numpy.ndarray of int64, shape (receivers,)
-        -1 for receivers that stand alone.
-    length : numpy.ndarray of int64, shape (cables,)
-        Number of channels.
-    """
-
-    rank: I64
-    length: I64
+    rank: I64  # (receivers,), -1 for receivers that stand alone
+    length: I64  # (cables,), number of channels
 
 
 @dataclass(frozen=True)
 class Correlation:
-    """Autocorrelation of residuals by channel lag.
+    """Autocorrelation of residuals by channel lag, for each group ``2 * cable + phase``."""
 
-    Attributes
-    ----------
-    lags : tuple of numpy.ndarray
-        For group ``2 * cable + phase``: correlation at lags 0, 1, 2, ... until it has died away.
-    independent_share : numpy.ndarray, shape (groups,)
-        Independent observations per pick.
-    """
-
-    lags: tuple[F64, ...]
-    independent_share: F64
+    lags: tuple[F64, ...]  # correlation at lags 0, 1, 2, ... until it has died away
+    independent_share: F64  # (groups,), independent observations per pick
 
 
 def cable_order(receivers: Receivers) -> CableOrder:
@@ -66,10 +50,7 @@ def cable_order(receivers: Receivers) -> CableOrder:
 def estimate_correlation(
     receivers: Receivers, order: CableOrder, event: I64, receiver_phase: I64, residual: F64, default: F64
 ) -> Correlation:
-    """Estimate the autocorrelation of residuals along each cable, pooled over events.
-
-    `event` and `slot` (picks,); `residual` (picks,); `default` (groups,).
-    """
+    """Estimate the autocorrelation of residuals (picks,) along each cable, pooled over events."""
     lags: list[F64] = []
     share = default.copy()
     cable = receivers.cable[receiver_phase >> 1]
@@ -128,10 +109,7 @@ def _undo_fit(rho: F64, channels: int) -> F64:
 
 
 def correlated_sum(values: F64, rho: F64) -> F64:
-    """Quadratic form of channel-ordered vectors with a Toeplitz correlation.
-
-    `values` (channels, n); `rho` (lags,). Returns (n, n).
-    """
+    """Quadratic form of channel-ordered vectors (channels, n) with a Toeplitz correlation: (n, n)."""
     channels = len(values)
     rho = rho[:channels]
     size = 1 << int(np.ceil(np.log2(2 * channels)))

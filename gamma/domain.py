@@ -30,35 +30,17 @@ _EDGE_KM = 0.05
 
 @dataclass(frozen=True)
 class Domain:
-    """Everything derived from stations and settings.
-
-    Attributes
-    ----------
-    config : AssociationConfig
-    receivers : Receivers
-        Flattened to a line or a point when they cannot resolve more.
-    mode : {"full", "vertical", "point"}
-        What their extent can resolve.
-    model : TravelTimeModel
-    cells : CableCells
-    grid : SeedGrid
-    lower_km, upper_km : numpy.ndarray, shape (3,)
-        Search box; equal limits fix a coordinate.
-    min_effective_picks : float
-        Fewest independent picks of an event (a cable's picks count by their effective number).
-    min_p_picks, min_s_picks : int
-        Fewest picks of a phase.
-    """
+    """Everything derived from stations and settings."""
 
     config: AssociationConfig
-    receivers: Receivers
+    receivers: Receivers  # flattened to a line or a point when they cannot resolve more
     mode: Mode
     model: TravelTimeModel
     cells: CableCells
     grid: SeedGrid
-    lower_km: F64
+    lower_km: F64  # (3,), search box; equal limits fix a coordinate
     upper_km: F64
-    min_effective_picks: float
+    min_effective_picks: float  # fewest independent picks of an event
     min_p_picks: int
     min_s_picks: int
 
@@ -80,10 +62,7 @@ class Domain:
         return self.grid.reach_s + 2.0 * self.grid.window_s
 
     def on_edge(self, place_km: F64, *, top: bool = True) -> npt.NDArray[np.bool_]:
-        """Tell places on the edge of the search box.
-
-        `place_km` (n, 3). Returns (n,).
-        """
+        """Tell places (n, 3) on the edge of the search box."""
         free = self.upper_km > self.lower_km
         low = (place_km <= self.lower_km + _EDGE_KM) & free
         high = (place_km >= self.upper_km - _EDGE_KM) & free

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from gamma.acceptance import EVIDENCE_TESTS, failed_tests, least_supported, split_by_phase
 from gamma.ambiguity import exchange_s_picks, join_outside, jump, second_places
-from gamma.amplitudes import magnitude_columns, with_amplitudes
+from gamma.amplitudes import event_magnitudes, with_amplitudes
 from gamma.correlation import CableOrder, Correlation, cable_order, estimate_correlation
 from gamma.domain import Domain
 from gamma.initial import SeedPicks, Seeds, find_seeds
@@ -81,7 +81,7 @@ def look(runner: Runner, observations: Observations) -> Look:
             "look for events far outside the search box",
             domain.config.max_iterations,
         )
-    magnitudes = magnitude_columns(domain, fitted, amplitude) if domain.config.use_amplitude else {}
+    magnitudes = event_magnitudes(domain, fitted, amplitude) if domain.config.use_amplitude else {}
     return Look(observations, fitted, assign(domain, fitted, seeds.members), mirrors, magnitudes, history)
 
 
@@ -90,25 +90,13 @@ def look(runner: Runner, observations: Observations) -> Look:
 
 @dataclass(frozen=True)
 class Batch:
-    """Events to fit together, and the picks they can have.
-
-    Attributes
-    ----------
-    data : PickData
-    pick : numpy.ndarray of int64, shape (picks,)
-        Places of the batch's picks in the whole series.
-    events : Events
-    member : numpy.ndarray of int64, shape (events,)
-        Places of the events in the list of all events.
-    own : numpy.ndarray of bool, shape (events,)
-        The batch's own events; the others are neighbours.
-    """
+    """Events to fit together, and the picks they can have."""
 
     data: PickData
-    pick: I64
+    pick: I64  # places of the batch's picks in the whole series
     events: Events
-    member: I64
-    own: Mask
+    member: I64  # places of the events in the list of all events
+    own: Mask  # the batch's own events; the others are neighbours
 
 
 def _over_batches(
@@ -271,7 +259,7 @@ def fit_batch(domain: Domain, batch: Batch, fresh: Mask, *, early: bool) -> Batc
     swaps = 0
     for _ in range(_ATTEMPTS):
         fitted = _fit(domain, data, events)
-        bounds += [(line.bound, line.change) for line in fitted.trace]
+        bounds += fitted.bounds
         events, own, fresh = fitted.events, own[fitted.index], fresh[fitted.index]
         jumped = jump(domain, data, fitted, fresh)
         fresh = np.zeros(len(events), dtype=bool)
@@ -381,7 +369,7 @@ def refit_batch(domain: Domain, batch: Batch, correlation: Correlation | None) -
     dropped: Counter[str] = Counter()
     for attempt in range(_REFIT_ATTEMPTS):
         fitted = _fit(domain, data, events)
-        bounds += [(line.bound, line.change) for line in fitted.trace]
+        bounds += fitted.bounds
         events, member, own = fitted.events, member[fitted.index], own[fitted.index]
         odds, failed = failed_tests(domain, data, fitted, counted=True)
         if correlation is not None and domain.receivers.num_cables:
@@ -397,7 +385,8 @@ def refit_batch(domain: Domain, batch: Batch, correlation: Correlation | None) -
     location, near = None, np.empty(0, np.int64)
     if correlation is not None:
         location = describe_locations(domain, data, fitted, correlation).take(np.flatnonzero(own))
-        near = batch.pick[_near(data, fitted.events.take(own))]
+        kept = fitted.events.take(own)  # in reach of these are also picks that another pick displaced
+        near = batch.pick[np.unique(find_pairs(data, kept, reach_of(data, kept)).pick)]
     pairs, now = fitted.pairs, fitted.expectation
     mine = own[pairs.event] & (now.posterior >= _MIN_POSTERIOR) if len(own) else np.zeros(0, dtype=bool)
     return BatchRefit(
@@ -414,11 +403,6 @@ def refit_batch(domain: Domain, batch: Batch, correlation: Correlation | None) -
         bounds=bounds,
         dropped=+dropped,
     )
-
-
-def _near(data: PickData, events: Events) -> I64:
-    """List picks within reach of the events, those included that another pick displaced."""
-    return np.unique(find_pairs(data, events, reach_of(data, events)).pick)
 
 
 def _join(events: Events, batches: list[BatchRefit]) -> tuple[Events, I64, tuple[I64, I64, F64, F64], I64]:

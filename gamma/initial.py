@@ -21,40 +21,20 @@ _CHUNK_VALUES = 400_000
 
 @dataclass(frozen=True)
 class CableCells:
-    """Short stretches of cable over which an arrival is as good as simultaneous.
+    """Short stretches of cable over which an arrival is as good as simultaneous."""
 
-    Attributes
-    ----------
-    cell : numpy.ndarray of int64, shape (receivers,)
-        Cell of each receiver; a receiver that stands alone is a cell of its own.
-    representative : numpy.ndarray of int64, shape (cells,)
-        The middle receiver of each cell.
-    size : numpy.ndarray of int64, shape (cells,)
-        Receivers in each cell.
-    """
-
-    cell: I64
-    representative: I64
-    size: I64
+    cell: I64  # (receivers,); a receiver that stands alone is a cell of its own
+    representative: I64  # (cells,), the middle receiver
+    size: I64  # (cells,), number of receivers
 
 
 @dataclass(frozen=True)
 class SeedPicks:
-    """What events are sought with: single picks of seismometers, aligned runs of picks on cables.
+    """The picks that events are sought with: those of seismometers, and aligned runs of picks on cables."""
 
-    Attributes
-    ----------
-    time_s : numpy.ndarray, shape (seeds,)
-        Median time of the picks in the run.
-    slot : numpy.ndarray of int64, shape (seeds,)
-        ``2 * cell + phase``.
-    members : numpy.ndarray of int64, shape (picks,)
-        Seed pick that each pick given belongs to, -1 for none.
-    """
-
-    time_s: F64
-    receiver_phase: I64
-    members: I64
+    time_s: F64  # (seeds,), median time of the run
+    receiver_phase: I64  # (seeds,), 2 * cell + phase
+    members: I64  # (picks,), seed pick that each pick given belongs to, -1 for none
 
 
 def make_cells(receivers: Receivers, cell_km: float) -> CableCells:
@@ -85,8 +65,6 @@ def make_seed_picks(time_s: F64, receiver_phase: I64, cells: CableCells, gap_s: 
     Within a cell and phase, picks follow each other in a run while the gaps stay below `gap_s`; a run
     that covers enough of the cell's channels is one seed pick at its median time. Picks of
     seismometers are seed picks as they are.
-
-    `time_s` (picks,); `slot` (picks,).
     """
     cell_phase = 2 * cells.cell[receiver_phase >> 1] + (receiver_phase & 1)
     order = np.lexsort((time_s, cell_phase))
@@ -112,26 +90,13 @@ def make_seed_picks(time_s: F64, receiver_phase: I64, cells: CableCells, gap_s: 
 
 @dataclass(frozen=True)
 class SeedGrid:
-    """Candidate sources and their travel times to every cell.
+    """Candidate sources and their travel times to every cell."""
 
-    Attributes
-    ----------
-    nodes_km : numpy.ndarray, shape (nodes, 3)
-    travel_time_s : numpy.ndarray, shape (nodes, slots)
-        To slot ``2 * cell + phase``.
-    window_s : float
-        Width of the origin-time window in which picks of one event fall together.
-    separation_s : float
-        Seeds of one round are further apart than this.
-    spacing_km : float
-        Horizontal distance of neighbouring nodes.
-    """
-
-    nodes_km: F64
-    travel_time_s: F64
-    window_s: float
-    separation_s: float
-    spacing_km: float
+    nodes_km: F64  # (nodes, 3)
+    travel_time_s: F64  # (nodes, 2 * cells), to 2 * cell + phase
+    window_s: float  # width of the origin-time window in which picks of one event fall together
+    separation_s: float  # seeds of one round are further apart than this
+    spacing_km: float  # horizontal distance of neighbouring nodes
 
     @property
     def reach_s(self) -> float:

@@ -23,40 +23,35 @@ _MIN_FACTOR = 0.05
 
 @dataclass(frozen=True)
 class PickData:
-    """Picks and receivers of one batch.
+    """Picks of one batch, sorted by receiver-phase pair, then time, and what their likelihood depends on."""
 
-    Attributes
-    ----------
-    time_s, slot, weight, noise : numpy.ndarray, shape (picks,)
-        Sorted by slot, then time. `weight` is each pick's share of an independent observation, `noise`
-        the rate of false picks on its slot (1/s).
-    slot_xyz_km : numpy.ndarray, shape (slots, 3)
-    slot_weight : numpy.ndarray, shape (slots,)
-    slot_group : numpy.ndarray of int64, shape (slots,)
-        Residuals of one group (phase of one cable, or of all seismometers) share a scale.
-    num_groups : int
-    travel_time : TravelTimeModel
-    lower_km, upper_km : numpy.ndarray, shape (3,)
-        Search box; equal limits fix a coordinate.
-    sigma_s : float
-        Expected scale of residuals, the centre of its prior.
-    max_sigma_s : float
-        Largest scale; one so wide that two events fit under it would swallow both.
-    """
-
-    time_s: F64
-    receiver_phase: I64
-    weight: F64
-    noise: F64
-    receiver_phase_xyz_km: F64
+    time_s: F64  # (picks,)
+    receiver_phase: I64  # (picks,), 2 * receiver + phase (0 P, 1 S)
+    weight: F64  # (picks,), share of an independent observation
+    noise: F64  # (picks,), rate of false picks of this receiver and phase (1/s)
+    receiver_phase_xyz_km: F64  # (pairs of receiver and phase, 3)
     receiver_phase_weight: F64
-    receiver_phase_group: I64
+    receiver_phase_group: (
+        I64  # residuals of a group (phase of one cable, or of all seismometers) share a scale
+    )
     num_groups: int
     travel_time: TravelTimeModel
-    lower_km: F64
+    lower_km: F64  # (3,), search box; equal limits fix a coordinate
     upper_km: F64
-    sigma_s: float
-    max_sigma_s: float
+    sigma_s: float  # expected scale of residuals, the centre of its prior
+    max_sigma_s: float  # one so wide that two events fit under it would swallow both
+
+    def residuals(self, hypocentre: F64, pick: I64, event: I64) -> tuple[F64, F64]:
+        """Residuals (pairs,) of picks for events, and gradients of travel time by the place (pairs, 3)."""
+        receiver_phase = self.receiver_phase[pick]
+        time, gradient = self.travel_time.times_and_gradients(
+            hypocentre[event, 1:], self.receiver_phase_xyz_km[receiver_phase], receiver_phase & 1
+        )
+        return self.time_s[pick] - hypocentre[event, 0] - time, gradient
+
+    def group_of(self, pick: I64) -> I64:
+        """Group of residuals that each pick belongs to."""
+        return self.receiver_phase_group[self.receiver_phase[pick]]
 
     @property
     def num_free(self) -> int:
@@ -65,33 +60,25 @@ class PickData:
 
     @property
     def total_weight(self) -> float:
-        """Sum of slot weights: the number of independent slots."""
+        """Number of independent pairs of receiver and phase."""
         return float(self.receiver_phase_weight.sum())
 
 
 @dataclass(frozen=True)
 class PickSeries:
-    """All picks of a record in order of time, and the mixture's fixed parts.
+    """All picks in order of time, with the rate of false picks at each."""
 
-    Attributes
-    ----------
-    time_s, slot, noise, factor : numpy.ndarray, shape (picks,)
-        `factor` weighs a pick beside its slot's share (its score, when the settings say so).
-    template : Problem
-        Without picks.
-    """
-
-    time_s: F64
+    time_s: F64  # (picks,)
     receiver_phase: I64
     noise: F64
-    factor: F64
-    template: PickData
+    factor: F64  # weight beside the share of receiver and phase: the score, when the settings ask for it
+    template: PickData  # without picks
 
     def __len__(self) -> int:
         return len(self.time_s)
 
     def between(self, start_s: float, end_s: float) -> tuple[PickData, I64]:
-        """Cut out the picks of an interval, as a problem and as places in this set."""
+        """Take the picks of an interval; also their places in this series."""
         first, last = np.searchsorted(self.time_s, [start_s, end_s])
         order = first + np.lexsort((self.time_s[first:last], self.receiver_phase[first:last]))
         receiver_phase = self.receiver_phase[order]
@@ -106,10 +93,7 @@ class PickSeries:
 
 
 def full_picks(domain: Domain, observations: Observations, weight: F64) -> PickSeries:
-    """Every pick for itself.
-
-    `weight` (receivers, 2).
-    """
+    """Every pick for itself; `weight` (receivers, 2)."""
     receivers = domain.receivers
     template = _template(domain, np.repeat(receivers.xyz_km, 2, axis=0), receivers.cable, weight)
     return _pick_series(
@@ -170,10 +154,7 @@ def _pick_series(time_s: F64, receiver_phase: I64, factor: F64, template: PickDa
 
 
 def receiver_weights(domain: Domain) -> F64:
-    """Share of an independent observation that each receiver's pick makes, before residuals are known.
-
-    Returns (receivers, 2).
-    """
+    """Independent observations (receivers, 2) that a P and an S pick make, before residuals are known."""
     cable = domain.receivers.cable
     weight = np.ones((len(cable), 2))
     for index in range(domain.receivers.num_cables):
@@ -184,12 +165,10 @@ def receiver_weights(domain: Domain) -> F64:
 
 
 def with_noise(picks: PickSeries, share: F64) -> PickSeries:
-    """Estimate the rate of false picks (1/s) on each pick's slot and half hour.
+    """Estimate the rate of false picks (1/s) of each pick's receiver and phase in its half hour.
 
-    Slots are drawn towards their mean, half hours towards the whole record; half hours without any pick
-    count as not recorded.
-
-    `share` (picks,).
+    `share` (picks,): how much of each pick no event explains. Rates of receivers and phases are drawn towards
+    their mean, half hours towards the whole record; half hours without any pick count as not recorded.
     """
     if len(picks) == 0:
         return picks

@@ -38,11 +38,7 @@ class Damping:
 def normal_equations(
     event: I64, weight: F64, residual_s: F64, gradient: F64, num_events: int
 ) -> tuple[F64, F64]:
-    """Sum the weighted normal equations of every event.
-
-    `event` (pairs,); `weight` (pairs,); `residual_s` (pairs,); `gradient` (pairs, 3). Returns
-    `hessian` (events, 4, 4); `slope` (events, 4).
-    """
+    """Sum the weighted normal equations of every event: `hessian` (events, 4, 4) and `slope` (events, 4)."""
     columns = [np.ones_like(residual_s), gradient[:, 0], gradient[:, 1], gradient[:, 2]]
     weighted = [weight * column for column in columns]
     hessian = np.empty((num_events, 4, 4))
@@ -67,19 +63,13 @@ def locate_step(
 ) -> tuple[F64, F64, F64, F64]:
     """Take one damped step for every event, kept only where the weighted squares fall.
 
-    `theta` (events, 4); `pick` and `event` (pairs,); `weight` and `residual_s` (pairs,); `gradient`
-    (pairs, 3). Returns `theta` (events, 4); `residual_s` (pairs,); `gradient` (pairs, 3); `shift`
-    (events,).
+    Returns `hypocentre` (events, 4), `residual_s` (pairs,), `gradient` (pairs, 3) and `shift` (events,).
     """
     num_events = len(hypocentre)
     hessian, slope = normal_equations(event, weight, residual_s, gradient, num_events)
     step = _damped_step(hessian, slope, hypocentre, data, damping)
     trial = _inside(hypocentre, hypocentre + step, data)
-    receiver_phase = data.receiver_phase[pick]
-    time, new_gradient = data.travel_time.times_and_gradients(
-        trial[event, 1:], data.receiver_phase_xyz_km[receiver_phase], receiver_phase & 1
-    )
-    new_residual = data.time_s[pick] - trial[event, 0] - time
+    new_residual, new_gradient = data.residuals(trial, pick, event)
     old_cost = np.bincount(event, weight * residual_s**2, minlength=num_events)
     new_cost = np.bincount(event, weight * new_residual**2, minlength=num_events)
     better = new_cost <= old_cost

@@ -1,7 +1,7 @@
 """The mixture: events as components of a Poisson process of picks, fitted by expectation-maximisation.
 
-Picks on receiver-phase slot ``s`` arrive at rate ``noise + sum_k (N_k / R) f((t - t0_k - T_ks) / sigma_k)``:
-false picks at a constant rate, and each event ``k`` with ``N_k`` picks spread over ``R`` slots, late or early
+Picks of receiver-phase pair ``s`` arrive at rate ``noise + sum_k (N_k / R) f((t - t0_k - T_ks) / sigma_k)``:
+false picks at a constant rate, and each event ``k`` with ``N_k`` picks spread over ``R`` pairs, late or early
 by a residual with Student's t density ``f``. The mixture follows Zhu et al. (2022,
 doi:10.1029/2021JB023249); the Poisson form needs no weights relative to a whole record, so that parts of a
 record can be treated alone. The t density is used in both steps, which makes every iteration raise one and
@@ -37,21 +37,11 @@ _MERGE_OVERLAP = 0.15
 
 @dataclass(frozen=True)
 class Events:
-    """Events.
+    """Components of the mixture."""
 
-    Attributes
-    ----------
-    theta : numpy.ndarray, shape (events, 4)
-        Origin time (s), x, y, z (km).
-    count : numpy.ndarray, shape (events,)
-        Expected number of independent picks.
-    sigma_s : numpy.ndarray, shape (events, groups)
-        Scale of residuals.
-    """
-
-    hypocentre: F64
-    count: F64
-    sigma_s: F64
+    hypocentre: F64  # (events, 4): origin time (s), x, y, z (km)
+    count: F64  # (events,), expected number of independent picks
+    sigma_s: F64  # (events, groups), scale of residuals
 
     def __len__(self) -> int:
         return len(self.hypocentre)
@@ -78,14 +68,6 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class Trace:
-    """One line of a fit's log: the bound after an iteration, and what changed the components before it."""
-
-    bound: float
-    change: str = ""
-
-
-@dataclass(frozen=True)
 class Expectation:
     """What the E-step gives, one value per pair unless said otherwise."""
 
@@ -100,22 +82,22 @@ class Expectation:
 
 @dataclass
 class Fit:
-    """Result of a fit: events, pairs, posteriors, the log of the bound, and each event's first guess."""
+    """Events, pairs, posteriors, each event's first guess (its index), and the log of the bound.
+
+    A line of the log is the bound after an iteration, and what changed the events before it.
+    """
 
     events: Events
     pairs: Pairs
     expectation: Expectation
     converged: bool
     n_iter: int
-    trace: list[Trace] = field(default_factory=list)
+    bounds: list[tuple[float, str]] = field(default_factory=list)
     index: I64 = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 def find_pairs(data: PickData, events: Events, reach_s: F64) -> Pairs:
-    """Find the picks within reach of each event's predicted arrivals.
-
-    `reach_s` (events, groups).
-    """
+    """Find the picks within reach (events, groups) of each event's predicted arrivals."""
     receiver_phases = np.unique(data.receiver_phase)
     num_events = len(events)
     if num_events == 0 or len(receiver_phases) == 0:
@@ -142,16 +124,12 @@ def find_pairs(data: PickData, events: Events, reach_s: F64) -> Pairs:
 
 def expect(data: PickData, events: Events, pairs: Pairs) -> Expectation:
     """E-step: residuals, posterior of each pair, robust weights, and the bound."""
-    receiver_phase = data.receiver_phase[pairs.pick]
-    time, gradient = data.travel_time.times_and_gradients(
-        events.hypocentre[pairs.event, 1:], data.receiver_phase_xyz_km[receiver_phase], receiver_phase & 1
-    )
-    residual = data.time_s[pairs.pick] - events.hypocentre[pairs.event, 0] - time
+    residual, gradient = data.residuals(events.hypocentre, pairs.pick, pairs.event)
     return _posterior(data, events, pairs, residual, gradient)
 
 
 def _posterior(data: PickData, events: Events, pairs: Pairs, residual: F64, gradient: F64) -> Expectation:
-    group = data.receiver_phase_group[data.receiver_phase[pairs.pick]]
+    group = data.group_of(pairs.pick)
     sigma = events.sigma_s[pairs.event, group]
     square = (residual / sigma) ** 2
     half = 0.5 * (DEGREES_OF_FREEDOM + 1.0)
@@ -184,19 +162,18 @@ def _log_prior(data: PickData, events: Events) -> float:
 
 def fit_mixture(data: PickData, events: Events, *, max_iterations: int, reach_s: float) -> Fit:
     """Fit the mixture from first guesses."""
-    trace: list[Trace] = []
     index = np.arange(len(events))
     pairs = find_pairs(data, events, np.full(events.sigma_s.shape, reach_s))
     current = expect(data, events, pairs)
     damping = Damping.start(len(events))
-    trace.append(Trace(current.bound, "start"))
+    bounds = [(current.bound, "start")]
     converged = len(events) == 0
     iteration = age = refreshed = 0
     while not converged and iteration < max_iterations:
         iteration, age = iteration + 1, age + 1
         events, current, settled = _maximise(data, events, pairs, current, damping)
-        settled |= 0.0 <= current.bound - trace[-1].bound < _MIN_RISE * len(events)
-        trace.append(Trace(current.bound))
+        settled |= 0.0 <= current.bound - bounds[-1][0] < _MIN_RISE * len(events)
+        bounds.append((current.bound, ""))
         if not settled and age < _REFRESH:
             continue
         age = 0
@@ -209,9 +186,9 @@ def fit_mixture(data: PickData, events: Events, *, max_iterations: int, reach_s:
         refreshed = refreshed + settled if keep.all() else 0
         events, damping, pairs, index = events.take(keep), damping.take(keep), new_pairs, index[keep]
         current = expect(data, events, pairs)
-        trace.append(Trace(current.bound, change or "reach"))
+        bounds.append((current.bound, change or "reach"))
         converged = len(events) == 0
-    return Fit(events, pairs, current, converged, iteration, trace, index)
+    return Fit(events, pairs, current, converged, iteration, bounds, index)
 
 
 def _same(a: Pairs, b: Pairs) -> bool:
@@ -219,7 +196,7 @@ def _same(a: Pairs, b: Pairs) -> bool:
 
 
 def _nearest_only(data: PickData, events: Events, reach_s: F64, *, everywhere: bool) -> Pairs:
-    """Pairs within reach, of each event's picks on one slot only the one nearest to the prediction.
+    """Pairs within reach, of one event, receiver and phase only the one nearest to the prediction.
 
     Before locations have settled this is done on cables alone, where two events a second apart would else
     be taken for one with a wide scale; a seismometer's nearest pick may still be a false one.
@@ -254,7 +231,7 @@ def _maximise(
     Also says whether nothing moved by more than the tolerance.
     """
     num_events = len(events)
-    group = data.receiver_phase_group[data.receiver_phase[pairs.pick]]
+    group = data.group_of(pairs.pick)
     claim = data.weight[pairs.pick] * now.posterior
     found = np.bincount(pairs.event, claim, minlength=num_events)
     count = np.maximum(found - 0.5 * data.num_free, 1e-3)
@@ -281,7 +258,7 @@ def _maximise(
 def _survivors(
     data: PickData, events: Events, pairs: Pairs, now: Expectation, settled: bool
 ) -> tuple[npt.NDArray[np.bool_], str]:
-    """Components that the prior has not emptied and that do not repeat a larger one."""
+    """Events that the prior has not emptied and that do not repeat a larger one."""
     keep = events.count > _MIN_COUNT
     change = "" if keep.all() else f"death of {int((~keep).sum())}"
     if settled:
@@ -293,7 +270,7 @@ def _survivors(
 
 
 def _repeated(data: PickData, events: Events, pairs: Pairs, now: Expectation) -> npt.NDArray[np.bool_]:
-    """Components that share their picks evenly with a larger one: the same event found twice."""
+    """Events that share their picks evenly with a larger one: the same event found twice."""
     num_events = len(events)
     claim = sparse.csr_matrix(
         (np.sqrt(data.weight[pairs.pick]) * now.posterior, (pairs.event, pairs.pick)),

@@ -25,44 +25,27 @@ def read_table(path: Path) -> pd.DataFrame:
     """Read a table of picks or stations, Parquet or CSV."""
     if not path.exists():
         raise PickError(f"{path}: no such file.")
-    if path.suffix == ".parquet":
-        return pd.read_parquet(path)
     try:
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
         return pd.read_csv(path, dtype=dict.fromkeys(_NAMES, "str"))
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise PickError(f"{path}: cannot be read as CSV ({error}).") from error
+    except (OSError, ValueError) as error:  # of pandas and pyarrow: no table, another format, cut short
+        kind = "Parquet" if path.suffix == ".parquet" else "CSV"
+        raise PickError(f"{path}: cannot be read as {kind} ({error}). Expected CSV, or .parquet.") from error
 
 
 @dataclass(frozen=True)
 class Observations:
-    """Usable picks, sorted by time, then receiver and phase.
+    """Usable picks, sorted by time, then receiver and phase, and the rows that are not used."""
 
-    Attributes
-    ----------
-    time_ns : numpy.ndarray of int64, shape (picks,)
-        Nanoseconds since 1970 UTC.
-    receiver_phase : numpy.ndarray of int64, shape (picks,)
-        ``2 * receiver + phase`` (0 P, 1 S).
-    score, amplitude : numpy.ndarray, shape (picks,)
-        NaN when the table has none.
-    row : numpy.ndarray of int64, shape (picks,)
-        Row of the pick in the table given.
-    num_rows : int
-        Rows of the table given.
-    excluded : dict
-        Reason to rows that are not used.
-    unknown_receivers : dict
-        Name of a receiver that is not in the station table to its number of picks.
-    """
-
-    time_ns: I64
-    receiver_phase: I64
-    score: F64
+    time_ns: I64  # since 1970 UTC
+    receiver_phase: I64  # 2 * receiver + phase (0 P, 1 S)
+    score: F64  # NaN when the table has none
     amplitude: F64
-    row: I64
+    row: I64  # in the table given
     num_rows: int
-    excluded: dict[str, I64] = field(default_factory=dict)
-    unknown_receivers: dict[str, int] = field(default_factory=dict)
+    excluded: dict[str, I64] = field(default_factory=dict)  # reason: rows
+    unknown_receivers: dict[str, int] = field(default_factory=dict)  # name: number of picks
 
     def __len__(self) -> int:
         return len(self.time_ns)
@@ -142,8 +125,9 @@ def load_picks(picks: pd.DataFrame, receivers: Receivers, config: AssociationCon
 
 
 def _times_ns(column: pd.Series) -> tuple[I64, npt.NDArray[np.bool_]]:
+    written = not pd.api.types.is_datetime64_any_dtype(column.dtype)
     try:
-        times = pd.to_datetime(column, utc=True, format=None if _is_time(column) else "ISO8601")
+        times = pd.to_datetime(column, utc=True, format="ISO8601" if written else None)
     except (ValueError, TypeError) as error:
         raise PickError(
             f"picks: phase_time cannot be read as times ({error}); expected UTC times."
@@ -151,10 +135,6 @@ def _times_ns(column: pd.Series) -> tuple[I64, npt.NDArray[np.bool_]]:
     known: npt.NDArray[np.bool_] = np.asarray(times.notna(), dtype=np.bool_)
     stamps: I64 = np.asarray(times.dt.as_unit("ns").astype("int64"), dtype=np.int64)
     return stamps, known
-
-
-def _is_time(column: pd.Series) -> bool:
-    return pd.api.types.is_datetime64_any_dtype(column.dtype)
 
 
 def _float_column(picks: pd.DataFrame, name: str, n: int) -> F64:

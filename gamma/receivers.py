@@ -47,28 +47,13 @@ class LocalFrame:
 
 @dataclass(frozen=True)
 class Receivers:
-    """All receivers, sorted by (station_id, channel_index).
-
-    Attributes
-    ----------
-    station_id : numpy.ndarray of str, shape (receivers,)
-    channel_index : numpy.ndarray of int64, shape (receivers,)
-        -1 for a seismometer.
-    xyz_km : numpy.ndarray, shape (receivers, 3)
-        East, north, down; zeros when the geometry is unknown.
-    cable : numpy.ndarray of int64, shape (receivers,)
-        Number of the cable, -1 for receivers that stand alone.
-    along_km : numpy.ndarray, shape (receivers,)
-        Position along the cable; NaN for those that stand alone.
-    frame : LocalFrame
-    geometry_known : bool
-    """
+    """All receivers, sorted by (station_id, channel_index)."""
 
     station_id: npt.NDArray[np.object_]
-    channel_index: I64
-    xyz_km: F64
-    cable: I64
-    along_km: F64
+    channel_index: I64  # -1 for a seismometer
+    xyz_km: F64  # (receivers, 3), east, north, down; zeros when the geometry is unknown
+    cable: I64  # number of the cable, -1 for receivers that stand alone
+    along_km: F64  # position along the cable; NaN for those that stand alone
     frame: LocalFrame
     geometry_known: bool
 

@@ -40,40 +40,21 @@ _REASONS = [
 
 @dataclass(frozen=True)
 class FittedEvents:
-    """Events fitted on all picks one by one, sorted by origin time.
-
-    Attributes
-    ----------
-    events : Events
-    member : numpy.ndarray of int64, shape (events,)
-        Place of each event in the list of first guesses.
-    pick, event : numpy.ndarray of int64, shape (pairs,)
-    posterior, residual_s : numpy.ndarray, shape (pairs,)
-    near : numpy.ndarray of int64, shape (n,)
-        Picks within reach of some event's predicted arrivals.
-    location : Location
-    odds : numpy.ndarray, shape (events,)
-    correlation : Correlation
-    converged : bool
-    picks : PickSeries
-    bounds : list
-        The log of the bound, batch by batch.
-    dropped : Counter
-    """
+    """Events fitted on all picks one by one, sorted by origin time, and the pairs of pick and event."""
 
     events: Events
-    member: I64
-    pick: I64
+    member: I64  # (events,), place in the list of first guesses
+    pick: I64  # (pairs,)
     event: I64
     posterior: F64
     residual_s: F64
-    near: I64
+    near: I64  # picks within reach of some event's predicted arrivals
     location: Location
-    odds: F64
+    odds: F64  # (events,)
     correlation: Correlation
     converged: bool
     picks: PickSeries
-    bounds: list[list[tuple[float, str]]]
+    bounds: list[list[tuple[float, str]]]  # the log of the bound, batch by batch
     dropped: Counter[str]
 
 
@@ -89,17 +70,10 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Mirrors:
-    """A second place that explains an event's picks about as well; NaN where there is none.
+    """A second place that explains an event's picks about as well; NaN where there is none."""
 
-    Attributes
-    ----------
-    theta : numpy.ndarray, shape (events, 4)
-    loss : numpy.ndarray, shape (events,)
-        By how much (nat) it explains the picks worse.
-    """
-
-    hypocentre: F64
-    loss: F64
+    hypocentre: F64  # (events, 4)
+    loss: F64  # (events,), how much (nat) it explains the picks worse
 
 
 @dataclass(frozen=True)

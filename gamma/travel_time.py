@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -25,23 +24,6 @@ _MIN_STEP_KM = 0.05
 _LEVEL_KM = 0.25
 _ROUND_STEPS_KM = (2.0, 1.0, 0.5, 0.25, 0.2, 0.1, 0.05)
 _MAX_LEVELS = 25
-
-
-class TravelTimeModel(Protocol):
-    """What the associator asks of a velocity model."""
-
-    def times(self, source_km: F64, receiver_km: F64, phase: I64) -> F64:
-        """Travel times (s) of paired sources and receivers; phase 0 is P, 1 is S."""
-        ...
-
-    def times_and_gradients(self, source_km: F64, receiver_km: F64, phase: I64) -> tuple[F64, F64]:
-        """Travel times (s), shape (n,), and their gradients by the source position (s/km), shape (n, 3)."""
-        ...
-
-    @property
-    def slowest_km_s(self) -> tuple[float, float]:
-        """Smallest P and S velocity (km/s)."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -74,12 +56,9 @@ class HomogeneousModel:
 
 @dataclass(frozen=True)
 class LayeredModel:
-    """Interpolated tables of mean slowness.
+    """Interpolated tables of mean slowness."""
 
-    `slowness` (2, levels, depths, ranges).
-    """
-
-    slowness: F64 = field(repr=False)
+    slowness: F64 = field(repr=False)  # (2, levels, depths, ranges)
     level_km: tuple[float, float]
     depth_km: tuple[float, float]
     range_km: tuple[float, float]
@@ -87,9 +66,12 @@ class LayeredModel:
 
     def times(self, source_km: F64, receiver_km: F64, phase: I64) -> F64:
         """Travel times (s) of sources and receivers; arrays broadcast, last axis x, y, z."""
-        source, receiver, phase = _broadcast(source_km, receiver_km, phase)
-        flat = self.times_and_gradients(source.reshape(-1, 3), receiver.reshape(-1, 3), phase.ravel())[0]
-        return flat.reshape(phase.shape)
+        shape = np.broadcast_shapes(source_km.shape[:-1], receiver_km.shape[:-1], phase.shape)
+        source, receiver = (
+            np.broadcast_to(xyz, (*shape, 3)).reshape(-1, 3) for xyz in (source_km, receiver_km)
+        )
+        phase = np.broadcast_to(phase, shape).ravel()
+        return self.times_and_gradients(source, receiver, phase)[0].reshape(shape)
 
     def times_and_gradients(self, source_km: F64, receiver_km: F64, phase: I64) -> tuple[F64, F64]:
         """Travel times (s), shape (n,), and gradients by the source position (s/km), shape (n, 3)."""
@@ -124,13 +106,7 @@ class LayeredModel:
         return value, (bottom - top) / self.depth_km[1], along / self.range_km[1]
 
 
-def _broadcast(source: F64, receiver: F64, phase: I64) -> tuple[F64, F64, I64]:
-    shape = np.broadcast_shapes(source.shape[:-1], receiver.shape[:-1], phase.shape)
-    return (
-        np.broadcast_to(source, (*shape, 3)),
-        np.broadcast_to(receiver, (*shape, 3)),
-        np.broadcast_to(phase, shape),
-    )
+TravelTimeModel = HomogeneousModel | LayeredModel
 
 
 def _place(value: F64, axis: tuple[float, float], size: int) -> tuple[I64, F64]:
@@ -151,10 +127,7 @@ def layered_model(
     depth_range_km: tuple[float, float],
     max_range_km: float,
 ) -> LayeredModel:
-    """Make the tables, or take them from the cache.
-
-    `receiver_depth_km` (receivers,).
-    """
+    """Make the tables, or take them from the cache."""
     high, low = float(receiver_depth_km.min()), float(receiver_depth_km.max())
     levels = int(np.clip(np.ceil((low - high) / _LEVEL_KM), 0, _MAX_LEVELS - 1)) + 1
     step = max(
@@ -251,10 +224,7 @@ def _cell_slowness(
 
 
 def make_model(config: AssociationConfig, receiver_km: F64, lower_km: F64, upper_km: F64) -> TravelTimeModel:
-    """Make the velocity model that the settings ask for.
-
-    `receiver_km` (receivers, 3); `lower_km` and `upper_km` (3,).
-    """
+    """Make the velocity model that the settings ask for."""
     if config.layers is None:
         return HomogeneousModel(config.vp_km_s, config.s_velocity_km_s)
     places = receiver_km[:, :2]

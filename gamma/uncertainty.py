@@ -26,18 +26,10 @@ _CURVATURE_SPREAD = 0.4
 
 @dataclass(frozen=True)
 class Location:
-    """Uncertainties of all events.
+    """Uncertainties of all events, from picks and from the velocity."""
 
-    Attributes
-    ----------
-    covariance : numpy.ndarray, shape (events, 4, 4)
-        Of origin time (s), x, y, z (km), from picks and from the velocity; zero for fixed parameters.
-    distance_km, distance_uncertainty_km : numpy.ndarray, shape (events,)
-        From the event to the nearest receiver.
-    """
-
-    covariance: F64
-    distance_km: F64
+    covariance: F64  # (events, 4, 4) of origin time (s), x, y, z (km); zero for fixed parameters
+    distance_km: F64  # (events,), to the nearest receiver
     distance_uncertainty_km: F64
 
     def take(self, index: I64) -> Location:
@@ -84,7 +76,7 @@ def _inverse(hessian: F64, free: npt.NDArray[np.bool_]) -> F64:
 
 def _weights(data: PickData, fit: Fit) -> _Weights:
     pairs, now, num_events = fit.pairs, fit.expectation, len(fit.events)
-    group = data.receiver_phase_group[data.receiver_phase[pairs.pick]]
+    group = data.group_of(pairs.pick)
     sigma = fit.events.sigma_s[pairs.event, group]
     claim = data.weight[pairs.pick] * now.posterior
     weight = claim * now.robust / sigma**2
@@ -116,10 +108,7 @@ def _variances(data: PickData, fit: Fit, weights: _Weights) -> F64:
 def pick_covariance(
     data: PickData, fit: Fit, order: CableOrder | None = None, correlation: Correlation | None = None
 ) -> F64:
-    """Covariance of locations from pick errors (Huber's sandwich, with errors correlated along cables).
-
-    Returns (events, 4, 4).
-    """
+    """Covariance of locations from pick errors (Huber's sandwich, with errors correlated along cables)."""
     fit = _inner_depth(data, fit)
     weights = _weights(data, fit)
     sides = np.maximum(data.upper_km - data.lower_km, 1e-9)
@@ -166,10 +155,7 @@ def _inner_depth(data: PickData, fit: Fit) -> Fit:
         return fit
     hypocentre = fit.events.hypocentre.copy()
     hypocentre[:, 3] = moved
-    receiver_phase = data.receiver_phase[fit.pairs.pick]
-    _, gradient = data.travel_time.times_and_gradients(
-        hypocentre[fit.pairs.event, 1:], data.receiver_phase_xyz_km[receiver_phase], receiver_phase & 1
-    )
+    _, gradient = data.residuals(hypocentre, fit.pairs.pick, fit.pairs.event)
     return replace(fit, expectation=replace(fit.expectation, gradient=gradient))
 
 
@@ -236,8 +222,6 @@ def log_odds(data: PickData, fit: Fit) -> F64:
 
     The rise of the log likelihood owed to the event, times the volume of its location uncertainty over
     that of the search box (Laplace's approximation), with one event a minute expected.
-
-    Returns (events,).
     """
     pairs, now, events = fit.pairs, fit.expectation, fit.events
     without = np.maximum(1.0 - now.posterior, 1e-12)
@@ -264,11 +248,7 @@ def ellipses(covariance: F64) -> tuple[F64, F64, F64]:
 
 
 def azimuthal_gaps(event: I64, receiver: I64, hypocentre: F64, receiver_km: F64) -> F64:
-    """Largest azimuth range (degrees) without a receiver that picked the event.
-
-    `event` and `receiver` (picks,); `theta` (events, 4); `receiver_km` (receivers, 3). Returns
-    (events,).
-    """
+    """Largest azimuth range (degrees) without a receiver that picked the event: (events,)."""
     offset = receiver_km[receiver, :2] - hypocentre[event, 1:3]
     azimuth = np.rad2deg(np.arctan2(offset[:, 0], offset[:, 1])) % 360.0
     order = np.lexsort((azimuth, event))

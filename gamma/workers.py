@@ -48,7 +48,7 @@ def _main_hidden() -> Iterator[None]:
 
 
 class Runner:
-    """Maps a function of (setup, task) over tasks, in order, in this process or in others."""
+    """Maps a function of (domain, task) over tasks, in order, in this process or in others."""
 
     def __init__(self, domain: Domain, pool: ProcessPoolExecutor | None = None) -> None:
         self.domain = domain

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from gamma import AssociationConfig, associate
 from gamma.cli import app
 from gamma.errors import ConfigError, PickError, StationError
+from gamma.picks import read_table
 from gamma.utils import _layers, association
 from tests.gamma import made_picks as made
 
@@ -112,6 +113,35 @@ def test_command_line_fails_with_one_line(case, tmp_path):
     assert done.exit_code == 1
     assert "Did you mean 'vp_km_s'" in done.output
     assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("picks.csv", b""), ("picks.csv", b"\xff\xfe\x00"), ("picks.parquet", b"no table")]
+)
+def test_the_command_line_names_a_table_that_cannot_be_read(case, tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    case[1].to_csv(tmp_path / "stations.csv", index=False)
+    arguments = ["associate", str(tmp_path / name), "--stations", str(tmp_path / "stations.csv")]
+    done = CliRunner().invoke(app, [*arguments, "-o", str(tmp_path)])
+    assert done.exit_code == 1
+    assert f"{name}: cannot be read" in done.output
+    assert isinstance(done.exception, SystemExit)
+
+
+def test_stations_with_numbers_for_names_are_found_in_csv_files(case, tmp_path):
+    picks, stations = (
+        table.assign(station_id=table["station_id"].str.replace("S", "00")) for table in case[:2]
+    )
+    picks.to_csv(tmp_path / "picks.csv", index=False)
+    stations.to_csv(tmp_path / "stations.csv", index=False)
+    found = associate(
+        read_table(tmp_path / "picks.csv"),
+        read_table(tmp_path / "stations.csv"),
+        AssociationConfig(**made.settings()),
+    )
+    assert found.summary["unknown_receivers"] == {}
+    assert found.picks["station_id"].tolist() == picks["station_id"].tolist()
+    assert len(found.events) == 3
 
 
 def test_drop_in_wants_depths_unless_dims_leave_them_out(case):
