@@ -41,7 +41,7 @@ from phasenet_das.tables import (
     write_table,
 )
 from phasenet_das.tables.channels import load_channels, only_station
-from phasenet_das.tables.files import read_catalog
+from phasenet_das.tables.files import pick_tables, read_catalog
 from phasenet_das.tables.provenance import file_hash, provenance
 
 _SITE: Final = ["station_id", "channel_index", "phase_type"]
@@ -392,7 +392,7 @@ def calibrate_catalog(
         **options,
     )
     table = geometry.path if isinstance(geometry, GeometrySettings) else geometry
-    names = [reference, *(Path(folder) / name for name in ("events.parquet", "picks.parquet"))]
+    names = [reference, Path(folder) / "events.parquet", *pick_tables(folder)]
     scale.write(output, provenance(inputs=names if table is None else [*names, table]))
     if figure is not None:
         _draw(scale, Path(figure))
@@ -418,7 +418,7 @@ def add_magnitudes(
     facts = read_metadata(Path(folder) / "events.parquet")
     facts |= {"magnitude_scale": str(scale), "magnitude_scale_hash": file_hash(scale)}
     if output.resolve() != Path(folder).resolve():
-        own = read_metadata(Path(folder) / "picks.parquet")
+        own = read_metadata(pick_tables(folder)[0])
         write_table(conform(picks, PICK_COLUMNS, "picks"), output / "picks.parquet", own)
     write_table(conform(sized, EVENT_COLUMNS, "events"), output / "events.parquet", facts)
     write_catalog(sized, picks, output, placed, settings, facts)
@@ -426,7 +426,7 @@ def add_magnitudes(
 
 
 def _unit(folder: str | Path, stated: str | None) -> str:
-    path = Path(folder) / "picks.parquet"
+    path = pick_tables(folder)[0]
     unit = stated or read_metadata(path).get("amplitude_unit")
     if not unit:
         raise UnitError(

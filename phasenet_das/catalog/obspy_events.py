@@ -11,7 +11,8 @@ import pandas as pd
 
 from phasenet_das.catalog.export.common import PreparedCatalog, prepare_catalog
 from phasenet_das.catalog.export.thinning import MAX_PICKS_PER_PHASE
-from phasenet_das.catalog.quality import describe_event, explain_flags, located
+from phasenet_das.catalog.quality import describe_event, explain_flags
+from phasenet_das.tables.columns import located
 from phasenet_das.text import coordinates, records
 
 if TYPE_CHECKING:

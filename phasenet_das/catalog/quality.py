@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from phasenet_das.tables.columns import depth_known, located
 from phasenet_das.text import coordinates, decimals, plus_minus
 
 FLAG_MEANINGS: dict[str, str] = {
@@ -64,16 +65,6 @@ def describe_event(event: Mapping[str, Any]) -> str:
     if math.isfinite(event["source_distance_km"]):
         parts.append(_distance(event))
     return ", ".join(parts)
-
-
-def depth_known(event: Mapping[str, Any]) -> bool:
-    """Whether an event has a depth that the receivers constrain."""
-    return math.isfinite(event["depth_km"]) and "depth-unconstrained" not in event["location_quality"]
-
-
-def located(event: Mapping[str, Any]) -> bool:
-    """Whether an event has a longitude and a latitude."""
-    return math.isfinite(event["longitude"]) and math.isfinite(event["latitude"])
 
 
 def _time(event: Mapping[str, Any]) -> str:

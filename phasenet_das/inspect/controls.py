@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from phasenet_das.errors import PhaseNetDASError
+from phasenet_das.errors import MissingPackageError, PhaseNetDASError
 
 if TYPE_CHECKING:
     from phasenet_das.inspect.inspector import PickInspector
 
+MODES: Final = ("look", "add P", "add S", "move", "delete", "reject", "keep")
+
 
 def make_controls(inspector: PickInspector, save_to: str) -> Any:  # noqa: ANN401 - a type of an optional package
     """Make slider, buttons and fields that steer an inspector."""
-    from phasenet_das.inspect.inspector import MODES, needs
-
     try:
         import ipywidgets
     except ImportError as error:
-        raise needs("ipywidgets") from error
+        raise MissingPackageError(
+            "the controls of the inspector need ipywidgets. Install it with:\n"
+            "    pip install 'phasenet-das[notebooks]'"
+        ) from error
     threshold = ipywidgets.FloatSlider(
         inspector.editor.min_score,
         min=0.0,

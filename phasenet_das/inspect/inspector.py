@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 from matplotlib.image import AxesImage
 
-from phasenet_das.errors import ConfigError, MissingPackageError
+from phasenet_das.errors import ConfigError
+from phasenet_das.inspect.controls import MODES, make_controls
 from phasenet_das.inspect.editor import PickEditor
 from phasenet_das.io import (
     get_channel_index,
@@ -49,8 +50,6 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 
-Mode = Literal["look", "add P", "add S", "move", "delete", "reject", "keep"]
-MODES: Final = ("look", "add P", "add S", "move", "delete", "reject", "keep")
 _REACH_POINTS: Final = 8.0  # how near a click must be to a pick
 _PIXELS_PER_INCH: Final = 120
 _KEPT_VIEWS: Final = 8  # of a few MB each: home, back and forward of the toolbar are quick
@@ -236,8 +235,6 @@ class PickInspector:
         MissingPackageError
             ipywidgets is not installed.
         """
-        from phasenet_das.inspect.controls import make_controls
-
         return make_controls(self, save_to)
 
     def _start(self) -> None:
@@ -416,11 +413,3 @@ def _new_figure() -> Figure:
     import matplotlib.pyplot as plt
 
     return plt.figure(figsize=(9.5, 8.5), layout="constrained")
-
-
-def needs(package: str) -> MissingPackageError:
-    """Make the error of a missing optional package."""
-    return MissingPackageError(
-        f"the interactive inspector needs {package}. Install it with:\n"
-        "    pip install 'phasenet-das[notebooks]'"
-    )

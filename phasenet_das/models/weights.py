@@ -7,7 +7,6 @@ from its cache; the optional package is used only to download them.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import os
@@ -28,6 +27,7 @@ from phasenet_das.models.eqnet import EQNet
 from phasenet_das.models.phasenet import PhaseNet
 from phasenet_das.models.phasenet_das import PhaseNetDAS
 from phasenet_das.tables import atomic_path
+from phasenet_das.tables.provenance import file_sha256
 
 log = logging.getLogger(__name__)
 
@@ -260,7 +260,7 @@ def save_weights(
         "normalization": normalization,
         "window_samples": window_samples,
         "provenance": dict(provenance),
-        "sha256": _digest(folder / "model.safetensors"),
+        "sha256": file_sha256(folder / "model.safetensors"),
     }
     if calibration is not None:
         config["calibration"] = calibration.to_json()
@@ -302,7 +302,7 @@ def _load_folder(folder: Path, name: str) -> Weights:
     if absent:
         raise WeightsError(f"{folder}: no {' and no '.join(absent)}; a model folder holds both.")
     config = _read_json(config_file)
-    digest = _digest(file)
+    digest = file_sha256(file)
     if config.get("sha256") != digest:
         raise WeightsError(
             f"{file}: sha256 is {digest}, config.json says {config.get('sha256')}: the file is damaged or "
@@ -370,7 +370,7 @@ def _load_checkpoint(file: Path) -> Weights:
         component_order="1",
         normalization="none",
         window_samples=_EQNET_LENGTH,
-        sha256=_digest(file),
+        sha256=file_sha256(file),
         provenance={"file": file.name, "citation": "Zhu et al. 2023, doi:10.1038/s41467-023-43355-3"},
     )
 
@@ -409,7 +409,7 @@ def _load_seisbench(text: str) -> Weights:
         component_order=args.get("component_order", "ZNE"),
         normalization=_known_normalization("phasenet", args.get("norm", "std"), str(file)),
         window_samples=window_samples,
-        sha256=_digest(file),
+        sha256=file_sha256(file),
         provenance={"file": file.name, "docstring": config.get("docstring", "")},
     )
 
@@ -458,11 +458,6 @@ def _read_json(path: Path) -> dict[str, Any]:
         return dict(json.loads(path.read_text()))
     except (OSError, json.JSONDecodeError) as error:
         raise WeightsError(f"{path}: cannot be read ({error}); it must stand beside the weights.") from error
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _fill(network: torch.nn.Module, state: Mapping[str, torch.Tensor], where: str) -> None:

@@ -16,6 +16,7 @@ from phasenet_das.config import Config, PickSettings, StudentSettings, write_con
 from phasenet_das.errors import ConfigError, PhaseNetDASError
 from phasenet_das.pipeline.lock import die_with_parent, note_process, wait_for
 from phasenet_das.tables import atomic_path
+from phasenet_das.tables.provenance import file_sha256
 
 log = logging.getLogger(__name__)
 
@@ -72,8 +73,7 @@ def _digest(folders: Iterable[str]) -> str:
         for path in sorted(Path(folder).iterdir()):
             if path.suffix in _ENDINGS:
                 digest.update(f"{folder}/{path.name} {path.stat().st_size}".encode())
-                with path.open("rb") as file:
-                    digest.update(hashlib.file_digest(file, "sha256").digest())
+                digest.update(bytes.fromhex(file_sha256(path)))
     return digest.hexdigest()
 
 

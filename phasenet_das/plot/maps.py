@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 import pandas as pd
 
-from phasenet_das.catalog.quality import depth_known, located
 from phasenet_das.plot.style import (
     CABLE,
     EVENT,
@@ -21,6 +20,7 @@ from phasenet_das.plot.style import (
     new_axes,
 )
 from phasenet_das.tables import CHANNEL_COLUMNS, conform
+from phasenet_das.tables.columns import depth_known, located
 from phasenet_das.text import coordinates, decimals, plus_minus, records
 
 if TYPE_CHECKING:

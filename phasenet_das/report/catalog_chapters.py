@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from phasenet_das.catalog.quality import FLAG_MEANINGS, depth_known, describe_event, located
+from phasenet_das.catalog.quality import FLAG_MEANINGS, describe_event
 from phasenet_das.report.elements import MISSING, NO_BREAK, Chapter, Table, draw
+from phasenet_das.tables.columns import depth_known, located
 from phasenet_das.text import coordinates, decimals, duration, number, plus_minus, records
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from phasenet_das.catalog.quality import describe_event, located
+from phasenet_das.catalog.quality import describe_event
 from phasenet_das.report.catalog_chapters import (
     events_chapter,
     magnitude_chapter,
@@ -32,6 +32,7 @@ from phasenet_das.tables import (
     atomic_path,
     conform,
 )
+from phasenet_das.tables.columns import located
 from phasenet_das.text import records
 
 if TYPE_CHECKING:

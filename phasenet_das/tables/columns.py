@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from numbers import Number
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -227,3 +229,13 @@ def _where(column: pd.Series, wrong: pd.Series | np.ndarray) -> str:
     """Name the first value that is wrong; rows are counted from 1, below the header."""
     row = int(np.flatnonzero(np.asarray(wrong, dtype=bool))[0])
     return f"{column.name} is {column.iloc[row]} in row {row + 1}"
+
+
+def depth_known(event: Mapping[str, Any]) -> bool:
+    """Whether an event has a depth that the receivers constrain."""
+    return math.isfinite(event["depth_km"]) and "depth-unconstrained" not in event["location_quality"]
+
+
+def located(event: Mapping[str, Any]) -> bool:
+    """Whether an event has a longitude and a latitude."""
+    return math.isfinite(event["longitude"]) and math.isfinite(event["latitude"])

@@ -381,6 +381,12 @@ def read_coverage(path: str | Path) -> pd.DataFrame:
     return conform(table, COVERAGE_COLUMNS, str(path))
 
 
+def pick_tables(folder: str | Path) -> list[Path]:
+    """List the pick tables of a catalog's folder: ``picks.parquet``, or one table a day."""
+    folder = Path(folder)
+    return list(folder.glob("picks.parquet")) or sorted((folder / "picks").glob("*.parquet"))
+
+
 def read_catalog(folder: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Read the events and picks of a folder that associate, watch or the workflow has written.
 
@@ -399,8 +405,7 @@ def read_catalog(folder: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     TableError
         The folder holds no events or no picks, or a table cannot be used.
     """
-    folder = Path(folder)
-    picks = list(folder.glob("picks.parquet")) or sorted((folder / "picks").glob("*.parquet"))
+    folder, picks = Path(folder), pick_tables(folder)
     held = {"events": (folder / "events.parquet").exists(), "picks": bool(picks)}
     missing = [name for name, there in held.items() if not there]
     if missing:

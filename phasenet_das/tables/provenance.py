@@ -58,6 +58,12 @@ def file_hash(path: str | Path) -> str:
     return digest.hexdigest()[:16]
 
 
+def file_sha256(path: str | Path) -> str:
+    """Digest of all of a file, for weights and windows."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def provenance(
     *,
     settings: BaseModel | None = None,

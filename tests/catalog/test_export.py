@@ -8,11 +8,13 @@ import numpy as np
 import obspy
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from phasenet_das import catalog
 from phasenet_das.catalog import EXPORT_FORMATS, export_catalog, export_differential_times, export_stations
+from phasenet_das.cli import app
 from phasenet_das.errors import ChannelGeometryError, ConfigError, DataFormatError, TableError
-from phasenet_das.tables import station_codes
+from phasenet_das.tables import station_codes, write_table
 
 MOST = 6
 
@@ -304,3 +306,16 @@ def test_pairs_of_channels_are_no_differential_times_of_events(events, channels,
         _dtcc(_pairs().assign(event_2=0), events, channels, tmp_path)
     with pytest.raises(TableError, match="waveform_dt_s"):
         _dtcc(_pairs().drop(columns="waveform_dt_s"), events, channels, tmp_path)
+
+
+@pytest.mark.parametrize("name", EXPORT_FORMATS)
+def test_the_tables_of_watch_are_exported_without_a_channel_table(events, picks, tmp_path, name):
+    """Watch writes a table of picks for each day."""
+    write_table(events, tmp_path / "events.parquet")
+    write_table(picks.iloc[:300], tmp_path / "picks" / "2020-01-01.parquet")
+    write_table(picks.iloc[300:], tmp_path / "picks" / "2020-01-02.parquet")
+    path = tmp_path / ("out.csv" if name == "csv" else "out")
+    answer = CliRunner().invoke(app, ["export", str(tmp_path), "--format", name, "-o", str(path)])
+    assert answer.exit_code == 0, answer.exception
+    expected = export_catalog(events, picks, tmp_path / "expected.csv", name).path
+    assert path.read_bytes() == expected.read_bytes()

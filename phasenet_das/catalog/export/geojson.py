@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 
 from phasenet_das.catalog.export.common import PreparedCatalog
-from phasenet_das.catalog.quality import describe_event, located
+from phasenet_das.catalog.quality import describe_event
 from phasenet_das.tables import atomic_path
+from phasenet_das.tables.columns import located
 from phasenet_das.text import records
 
 _POSITION = ("longitude", "latitude")

@@ -17,8 +17,8 @@ import numpy as np
 import pandas as pd
 
 from phasenet_das.catalog.export.common import PreparedCatalog, write_lines
-from phasenet_das.catalog.quality import located
 from phasenet_das.errors import ChannelGeometryError, DataFormatError
+from phasenet_das.tables.columns import located
 from phasenet_das.text import records
 
 _SUMMARY_LENGTH, _STATION_LENGTH, _ID_END = 164, 120, 146
