@@ -70,8 +70,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--picker", choices=("phasenet", "stalta"), default="phasenet")
+    parser.add_argument("--hours", type=float, default=24.0, help="only the first hours of the day")
     arguments = parser.parse_args()
     picks, stations = load(arguments.picker)
+    when = pd.to_datetime(picks["phase_time"], utc=True)
+    picks = picks[when < when.min() + pd.Timedelta(hours=arguments.hours)]
     config = AssociationConfig(layers=LAYERS, depth_range_km=(-1.0, 30.0), max_distance_km=20.0)
     before = time.process_time()
     result = associate(picks, stations, config)

@@ -360,7 +360,7 @@ def main() -> None:
         metavar="NAME",
         help="weights, or LABEL=WEIGHTS to show them under another name",
     )
-    parser.add_argument("--split", default="test", choices=("test", "validation"))
+    parser.add_argument("--split", default="test", choices=("test", "validation", "quick"))
     parser.add_argument("--rate", type=float, help="one rate for networks that see several, Hz")
     parser.add_argument("--average-channels", type=int, help="channels that these average")
     parser.add_argument("--cache", type=Path, default=Path("results/bench"))

@@ -1,17 +1,18 @@
-"""What the demo reaches on the Brady record: the fronts of the teacher, and the picks that the event keeps.
+"""The demo on the Brady recording: the fronts that the teacher finds, and the picks that the event keeps.
 
-make demo && SEISBENCH_CACHE_ROOT=... python benchmarks/brady_event.py
+python benchmarks/brady_event.py                         # picks and associates, some minutes
+python benchmarks/brady_event.py --run results/brady     # the run of `make demo`
 """
 
 from __future__ import annotations
 
+import argparse
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
 
-from phasenet_das.config import DataSettings, PickSettings, load_config
-from phasenet_das.io.inputs import find_recordings
-from phasenet_das.picking import load_picker
 from phasenet_das.tables import read_events, read_picks
 
 START = pd.Timestamp("2016-03-21T07:37:30.532309Z")
@@ -23,13 +24,22 @@ def lateness_s(picks: pd.DataFrame) -> pd.Series:
     return (picks["phase_time"] - START).dt.total_seconds() - picks["phase_type"].map(FRONT_S).astype(float)
 
 
-def report_teacher(data: DataSettings, source: str) -> None:
-    """Count channels of the teacher alone, at default settings, with a pick near the front."""
-    settings = PickSettings()
-    picks = load_picker(settings.weights).pick(source, settings, data=data)
+def make_run(config: Path, folder: Path) -> None:
+    """Pick and associate by the commands, as the settings file says."""
+    picks = folder / "teacher_picks.parquet"
+    for arguments in (
+        ["pick", "--config", config, "-o", picks],
+        ["associate", picks, "--config", config, "-o", folder],
+    ):
+        command = [sys.executable, "-m", "phasenet_das.cli", *map(str, arguments)]
+        subprocess.run(command, check=True)  # noqa: S603
+
+
+def report_fronts(picks: pd.DataFrame) -> None:
+    """Count the channels with a pick near the front."""
     for phase, tolerance in (("P", 0.5), ("S", 1.0)):
         near = picks[(picks["phase_type"] == phase) & (lateness_s(picks).abs() < tolerance)]
-        print(f"teacher alone: {phase} within {tolerance} s on {near['channel_index'].nunique()} channels")
+        print(f"teacher: {phase} within {tolerance} s on {near['channel_index'].nunique()} channels")
 
 
 def report_event(folder: Path) -> None:
@@ -46,9 +56,18 @@ def report_event(folder: Path) -> None:
 
 def main() -> None:
     """Report on configs/brady.yaml."""
-    config = load_config(Path(__file__).parents[1] / "configs" / "brady.yaml")
-    report_teacher(config.data, find_recordings(config.data.inputs, config.data.fallback_inputs)[0])
-    report_event(Path(config.output) / config.name)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--config", type=Path, default=Path(__file__).parents[1] / "configs" / "brady.yaml")
+    parser.add_argument("--run", type=Path, help="folder of a finished run; one is made without it")
+    parser.add_argument("--out", type=Path, default=Path("results/brady_event"), help="where it is made")
+    options = parser.parse_args()
+    folder = options.run or options.out
+    if options.run is None:
+        make_run(options.config, folder)
+    report_fronts(read_picks(folder / "picks.parquet"))
+    report_event(folder)
 
 
 if __name__ == "__main__":

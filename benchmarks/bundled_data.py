@@ -42,13 +42,14 @@ def main() -> None:
     )
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--out", type=Path, default=Path("results/bundled"))
-    parser.add_argument("--held-out", type=Path, default=Path("benchmarks/held_out.yaml"))
+    parser.add_argument("--held-out", type=Path, default=Path(__file__).with_name("held_out.yaml"))
     parser.add_argument("--sections", type=int, default=2400)
     parser.add_argument("--recordings", type=int, default=24)
+    parser.add_argument("--channels", type=int, default=300, help="channels of a recording")
     options = parser.parse_args()
     held_out = yaml.safe_load(options.held_out.read_text())
     make_sections(options.shared / "data", options.out / "sections", held_out, options.sections)
-    make_recordings(options.out / "recordings", options.recordings)
+    make_recordings(options.out / "recordings", options.recordings, options.channels)
 
 
 def training_rows(table: pd.DataFrame, held_out: dict[str, list[str]]) -> list[int]:
@@ -106,7 +107,7 @@ def label_table(phase: np.ndarray, row: np.ndarray, when: np.ndarray, event: np.
     return conform(pd.DataFrame(values), PICK_COLUMNS, "labels")
 
 
-def make_recordings(folder: Path, count: int) -> None:
+def make_recordings(folder: Path, count: int, channels: int) -> None:
     """Simulate recordings of every scenario, each on a cable of its own."""
     folder.mkdir(parents=True, exist_ok=True)
     for number in tqdm(range(count), desc="recordings", unit="recording"):
@@ -114,13 +115,13 @@ def make_recordings(folder: Path, count: int) -> None:
         if path.exists():
             continue
         name = NAMES[number % len(NAMES)]
-        config = scenario(name, **overrides(name, number))
+        config = scenario(name, **overrides(name, number, channels))
         with tempfile.TemporaryDirectory() as scratch:
             simulate(config, scratch, seed=50_000 + number)
             write_recording(Path(scratch), config.sampling_rate_hz, number, path)
 
 
-def overrides(name: str, number: int) -> dict[str, Any]:
+def overrides(name: str, number: int, channels: int) -> dict[str, Any]:
     """Give what departs from the scenario: one file, few channels, any spacing."""
     in_well = name == "borehole"
     dx_m, gauge_length_m = CABLES[number % (3 if in_well else len(CABLES))]
@@ -128,7 +129,7 @@ def overrides(name: str, number: int) -> dict[str, Any]:
     return {
         "duration_s": seconds,
         "file_length_s": seconds,
-        "cable": {"num_channels": 300, "dx_m": dx_m, "gauge_length_m": gauge_length_m},
+        "cable": {"num_channels": channels, "dx_m": dx_m, "gauge_length_m": gauge_length_m},
         "faults": {"num_gaps": 0, "clock_jump_s": 0.0, "wrong_metadata": False},
     }
 

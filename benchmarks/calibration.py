@@ -45,16 +45,21 @@ def main() -> None:
     )
     parser.add_argument("weights", help="bundled model or folder")
     parser.add_argument("--cache", type=Path, default=Path("results/bench"))
+    parser.add_argument("--quick", action="store_true", help="try the script out on a few short recordings")
     parser.add_argument("--figure", type=Path, default=Path("results/reliability.png"))
     parser.add_argument(
         "--write", action="store_true", help="put the calibration into the folder of the weights"
     )
     options = parser.parse_args()
     picker = load_picker(options.weights)
-    calibration = fit(picker, options.cache)
+    calibration = fit(picker, options.cache, "quick" if options.quick else "validation")
     if options.write:
         print(f"-> {set_calibration(options.weights, calibration)}")
-    table = judge(Picker(replace(picker.weights, calibration=calibration)), options.cache)
+    table = judge(
+        Picker(replace(picker.weights, calibration=calibration)),
+        options.cache,
+        "quick" if options.quick else "test",
+    )
     rows = [
         (r.phase, r.quantity, f"{r.stated:.4f}", f"{r.observed:.4f}", f"{r.num_picks}")
         for r in table.itertuples()
@@ -75,19 +80,19 @@ def picked(picker: Picker, split: str, cache: Path, rate: str | None) -> Iterato
         yield Picked(picks, case.truth, kind.tolerance_s, kind.sampling_rate_hz / RATE_HZ)
 
 
-def fit(picker: Picker, cache: Path) -> PickCalibration:
+def fit(picker: Picker, cache: Path, split: str) -> PickCalibration:
     """Calibrate on the validation set, seen at one rate, whose samples errors are measured in."""
     tables = []
-    for one in picked(picker, "validation", cache, "native"):
+    for one in picked(picker, split, cache, "native"):
         residuals = scored_residuals(one.picks, one.truth, one.tolerance_s)
         tables.append(residuals.assign(residual_samples=residuals["residual_s"] * one.slower * RATE_HZ))
-    return fit_calibration(pd.concat(tables), source=f"{BENCH_VERSION}, validation set")
+    return fit_calibration(pd.concat(tables), source=f"{BENCH_VERSION}, {split} set")
 
 
-def judge(picker: Picker, cache: Path) -> pd.DataFrame:
+def judge(picker: Picker, cache: Path, split: str) -> pd.DataFrame:
     """Compare stated and observed reliability on the test set, on the network's time axis."""
     picks, truth = [], []
-    for number, one in enumerate(picked(picker, "test", cache, None)):
+    for number, one in enumerate(picked(picker, split, cache, None)):
         # Each recording is a station, its time stretched to the network's: one tolerance holds for all.
         begin = one.truth["phase_time"].min()
         tables = []

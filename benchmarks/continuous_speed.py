@@ -111,7 +111,8 @@ def measure(
     }
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Measure, and print one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("kind", choices=["student", "teacher"])
     parser.add_argument("--channels", type=int, default=10_000)
@@ -124,3 +125,7 @@ if __name__ == "__main__":
     given = parser.parse_args()
     size = (given.channels, given.minutes, given.workers, given.shard_samples)
     print(json.dumps(measure(given.kind, *size, one_rate=given.one_rate)))
+
+
+if __name__ == "__main__":
+    main()

@@ -25,7 +25,6 @@ import h5py
 import numpy as np
 import psutil
 from fault_lab import (
-    PARTS,
     SEED,
     Ended,
     Harm,
@@ -45,8 +44,8 @@ from phasenet_das.tables import read_picks
 _KILLS = 8
 
 
-def wait_for_parts(process: subprocess.Popen[str], lab: Lab, count: int) -> bool:
-    """Wait until so many parts are there; false when the process ends before."""
+def wait_for_chunks(process: subprocess.Popen[str], lab: Lab, count: int) -> bool:
+    """Wait until so many chunks are there; false when the process ends before."""
     while process.poll() is None:
         if len(lab.written()) >= count:
             return True
@@ -57,13 +56,13 @@ def wait_for_parts(process: subprocess.Popen[str], lab: Lab, count: int) -> bool
 def sigkill(lab: Lab) -> Outcome:
     """Kill a run at instants from its start to the merge, again and again, until it is let through."""
     rng = np.random.default_rng(SEED)
-    spread = (np.arange(_KILLS - 1) + rng.uniform(size=_KILLS - 1)) * PARTS / (_KILLS - 1)
-    targets = [0, *map(int, spread), PARTS]
+    spread = (np.arange(_KILLS - 1) + rng.uniform(size=_KILLS - 1)) * lab.num_chunks / (_KILLS - 1)
+    targets = [0, *map(int, spread), lab.num_chunks]
     before: dict[str, int] = {}
     hits, again = 0, 0
     for target in targets:
         process = lab.start()
-        if not wait_for_parts(process, lab, target):
+        if not wait_for_chunks(process, lab, target):
             break
         time.sleep(float(rng.uniform(0.0, 3.0 if target == 0 else 0.2)))
         process.kill()
@@ -74,7 +73,7 @@ def sigkill(lab: Lab) -> Outcome:
     run = lab.run()
     again += sum(lab.written().get(key) != at for key, at in before.items())
     found = lab.judge(run, f"killed {hits} times, run again each time", least=len(before))
-    wrong = found.wrong or (f"{again} parts written twice" if again else "")
+    wrong = found.wrong or (f"{again} chunks written twice" if again else "")
     wrong = wrong or ("" if hits >= _KILLS else f"only {hits} kills hit")
     return replace(found, wrong=wrong)
 
@@ -82,13 +81,13 @@ def sigkill(lab: Lab) -> Outcome:
 def sigterm(lab: Lab) -> Outcome:
     """Stop a run with two worker processes half-way; none of them stays."""
     process = lab.start("--workers", "2")
-    wait_for_parts(process, lab, 40)
+    wait_for_chunks(process, lab, 40)
     children = psutil.Process(process.pid).children(recursive=True)
     process.terminate()
     ended(process)
     before = lab.written()
     _, alive = psutil.wait_procs(children, timeout=20)
-    found = lab.judge(lab.run("--workers", "2"), f"stopped at {len(before)} parts", least=len(before))
+    found = lab.judge(lab.run("--workers", "2"), f"stopped at {len(before)} chunks", least=len(before))
     wrong = found.wrong or (f"{len(alive)} processes stay" if alive else "")
     return replace(found, wrong=wrong)
 
@@ -96,7 +95,7 @@ def sigterm(lab: Lab) -> Outcome:
 def lost_worker(lab: Lab) -> Outcome:
     """Kill a dask worker in mid-run."""
     process = lab.start("--workers", "2")
-    wait_for_parts(process, lab, 20)
+    wait_for_chunks(process, lab, 20)
     workers = [
         child for child in psutil.Process(process.pid).children() if "spawn_main" in " ".join(child.cmdline())
     ]
@@ -105,7 +104,7 @@ def lost_worker(lab: Lab) -> Outcome:
 
 
 def full_disk(lab: Lab) -> Outcome:
-    """Leave no room for more parts; then make room."""
+    """Leave no room for more chunks; then make room."""
     lab.output.parent.mkdir()
     size = sum(path.stat().st_size for path in (lab.root / "reference").rglob("*.parquet"))
     mounted = os.geteuid() == 0 and mount(lab.output.parent, f"size={size // 2}")
@@ -126,7 +125,7 @@ def mount(folder: Path, option: str) -> bool:
 
 
 def no_room_for_table(lab: Lab) -> Outcome:
-    """Leave room for the parts, none for the table."""
+    """Leave room for the chunks, none for the table."""
     largest = max(path.stat().st_size for path in (lab.root / "reference").rglob("??/*.parquet"))
     return after_full(lab, lab.reuse().run(limit=3 * largest), "limit on the size of files")
 
@@ -135,7 +134,7 @@ def after_full(lab: Lab, run: Ended, what: str) -> Outcome:
     """Judge the error, and the run after room was made."""
     before = lab.written()
     stopped = run.code == 1 and "error: no room" in run.text and "same command" in run.text
-    found = lab.judge(lab.run(), f"{what}; stopped at {len(before)} parts", least=len(before))
+    found = lab.judge(lab.run(), f"{what}; stopped at {len(before)} chunks", least=len(before))
     wrong = found.wrong or ("" if stopped else f"no clear error: {run.text.strip()[-300:]}")
     return replace(found, wrong=wrong)
 
@@ -186,8 +185,8 @@ def _bring(lab: Lab) -> None:
     (lab.folder / "later.h5").rename(lab.file(7))
 
 
-def _damage_parts(lab: Lab) -> None:
-    for number, path in enumerate(sorted(lab.parts.glob("??/*.parquet"))[:9]):
+def _damage_chunks(lab: Lab) -> None:
+    for number, path in enumerate(sorted(lab.chunks.glob("??/*.parquet"))[:9]):
         content = bytearray(path.read_bytes())
         if number % 3 == 2:
             content[200:208] = bytes(8)
@@ -196,7 +195,7 @@ def _damage_parts(lab: Lab) -> None:
 
 def _damage_index(lab: Lab) -> None:
     lab.run()  # so that there is one of these files
-    path = lab.parts / "index" / "continuous-index.parquet"
+    path = lab.chunks / "index" / "continuous-index.parquet"
     content = bytearray(path.read_bytes())
     content[len(content) // 3 : len(content) // 3 + 64] = bytes(64)
     path.write_bytes(content)
@@ -204,40 +203,41 @@ def _damage_index(lab: Lab) -> None:
 
 @dataclass(frozen=True)
 class Harmed:
-    """A fault of files: `harm` before a run over the parts of the undisturbed one, `mend` before another.
+    """A fault of files: `harm` before a run over the chunks of the undisturbed one, `mend` before another.
 
-    `rows` of the coverage table are demanded: status and words; `least` parts must be reused, with 0 there
-    are none.
+    `rows` of the coverage table are demanded: status and words. At most `again` chunks are picked again; None
+    begins without any.
     """
 
     what: str
     harm: Harm
-    least: int = 90
+    again: int | None = 48
     hole: Hole | None = None
     rows: tuple[tuple[str, ...], ...] = ()
     mend: Harm | None = None
 
     def __call__(self, lab: Lab) -> Outcome:
         """Harm, run and compare; mend, run and compare."""
-        if self.least:
+        if self.again is not None:
             lab.reuse()
+        least = 0 if self.again is None else lab.num_chunks - self.again
         self.harm(lab)
-        found = lab.judge(lab.run(), self.what, hole=self.hole, least=self.least)
+        found = lab.judge(lab.run(), self.what, hole=self.hole, least=least)
         for status, *words in self.rows:
             found = lab.named(found, status, *words)
         if self.mend is None or found.wrong or found.lost or found.doubled:
             return found
         self.mend(lab)
-        return lab.judge(lab.run(), self.what, least=self.least)
+        return lab.judge(lab.run(), self.what, least=least)
 
 
 def other_settings(lab: Lab) -> Outcome:
-    """Pick with another threshold over the parts of a run."""
+    """Pick with another threshold over the chunks of a run."""
     run = lab.reuse().run("--min-score", "0.6")
     expected, found = read_picks(lab.root / "reference" / "picks.parquet"), read_picks(lab.output)
     lost, doubled, wrong = compare(expected[expected["phase_score"] >= 0.6], found, None)
     reused = run.reused[0]
-    wrong = wrong or (f"{reused} parts of other settings reused" if reused else "")
+    wrong = wrong or (f"{reused} chunks of other settings reused" if reused else "")
     return Outcome("all picked anew", lost, doubled, str(reused), wrong)
 
 
@@ -246,7 +246,7 @@ FAULTS: dict[str, Callable[[Lab], Outcome]] = {
     "SIGKILL at random instants": sigkill,
     "SIGTERM, two workers": sigterm,
     "a dask worker killed": lost_worker,
-    "disk full, parts": full_disk,
+    "disk full, chunks": full_disk,
     "disk full, table": no_room_for_table,
     "truncated file": Harmed(
         "the file is left out",
@@ -273,32 +273,32 @@ FAULTS: dict[str, Callable[[Lab], Outcome]] = {
     "file under two names": Harmed(
         "the copy is not used",
         lambda lab: shutil.copy(lab.file(4), lab.raw / "99.h5"),
-        least=PARTS,
+        again=0,
         rows=(("duplicate", "99.h5", "the same content"),),
     ),
     "file over halves of two others": Harmed(
         "each sample is used once", _rewrite("99.h5", 165.0, 195.0), rows=(("overlapped", "99.h5"),)
     ),
     "text, table, picture": Harmed(
-        "left out", _add_foreign, least=PARTS, rows=(("skipped", "a.txt"), ("skipped", "c.png"))
+        "left out", _add_foreign, again=0, rows=(("skipped", "a.txt"), ("skipped", "c.png"))
     ),
     "files of 1970 and without start": Harmed(
         "left out",
         _add_without_start,
-        least=PARTS,
+        again=0,
         rows=(("unreadable", "98.h5", "1970"), ("unreadable", "99.h5")),
     ),
     "10 channels NaN for 6 s": Harmed(
         "not picked there",
         _set(4, np.nan, slice(20, 30), slice(1000, 1600)),
-        least=0,
+        again=None,
         hole=Hole((130.0, 136.0), (20, 30)),
         rows=(("skipped", "NaN"),),
     ),
     "5 channels zero for a file": Harmed(
         "not picked there",
         _set(4, 0.0, slice(40, 45), slice(None)),
-        least=0,
+        again=None,
         hole=Hole((120.0, 148.0), (40, 45)),  # whole blocks of 4 s
         rows=(("skipped", "one value only"),),
     ),
@@ -308,8 +308,8 @@ FAULTS: dict[str, Callable[[Lab], Outcome]] = {
         hole=Hole(span_of(6), silent=False),
         rows=(("split", "06.h5", "interval"),),
     ),
-    "parts cut, emptied, overwritten": Harmed("9 parts picked again", _damage_parts, least=PARTS - 9),
-    "index overwritten within": Harmed("rebuilt", _damage_index, least=PARTS),
+    "chunks cut, emptied, overwritten": Harmed("9 chunks picked again", _damage_chunks, again=9),
+    "index overwritten within": Harmed("rebuilt", _damage_index, again=0),
     "another threshold": other_settings,
 }
 
@@ -324,8 +324,8 @@ def row(name: str, one: Outcome) -> str:
 def campaign(root: Path, only: list[str]) -> bool:
     """Run the faults; true when all passed."""
     make_record(root)
-    print(f"Undisturbed: {run_reference(root)} picks in {PARTS} parts.\n")
-    print("| fault | what happened | picks lost | doubled | parts reused | verdict |")
+    print(f"Undisturbed: {run_reference(root)} picks.\n")
+    print("| fault | what happened | picks lost | doubled | chunks reused | verdict |")
     print("|---|---|---|---|---|---|")
     passed = True
     for name, fault in FAULTS.items():

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,13 +45,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
-    parser.add_argument("--held-out", type=Path, default=Path("benchmarks/held_out.yaml"))
+    parser.add_argument("--held-out", type=Path, default=Path(__file__).with_name("held_out.yaml"))
     parser.add_argument("--weights", nargs="+", default=["seisbench:original", "phasenet"], metavar="NAME")
     parser.add_argument("--tolerance-s", type=float, default=0.1)
     parser.add_argument("--min-score", type=float, default=0.3)
+    parser.add_argument("--most", type=int, help="only so many records")
     options = parser.parse_args()
     held_out = yaml.safe_load(options.held_out.read_text())
-    traces = list(held_out_traces(options.shared / RECORDS, held_out))
+    traces = list(islice(held_out_traces(options.shared / RECORDS, held_out), options.most))
     tables = [
         judge(load_picker(name), traces, options.tolerance_s, options.min_score).assign(weights=name)
         for name in options.weights

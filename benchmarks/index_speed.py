@@ -25,7 +25,6 @@ from phasenet_das.simulate import scenario, simulate
 from phasenet_das.tables import PICK_COLUMNS, conform, make_pick_ids, write_table
 
 START = np.datetime64("2024-01-01T00:00:00", "ns")
-YEAR_MINUTES = 525_600
 
 
 def main() -> None:
@@ -34,6 +33,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--files", type=int, default=1000)
+    parser.add_argument("--minutes", type=int, default=525_600, help="one-minute files of the long index")
+    parser.add_argument("--picks", type=int, default=1_000_000)
     options = parser.parse_args()
     print("| what | figure |\n|---|---|")
     for name, write in (("quakeflow_das", quakeflow_files), ("PRODML", prodml_files)):
@@ -46,15 +47,15 @@ def main() -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch)
-        write_index(year(), path)
+        write_index(minutes(options.minutes), path)
         read_s, (index, _) = timed(lambda: read_index(path))
         arrange_s, source = timed(lambda: archive_of_index(index))
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    print(f"| a year of one-minute files: read, arrange | {read_s:.1f} s, {arrange_s:.1f} s |")
+    print(f"| {options.minutes} one-minute files: read, arrange | {read_s:.1f} s, {arrange_s:.1f} s |")
     print(f"| its index; peak memory more, with making it | {size / 1e6:.1f} MB; {grown:.0f} MB |")
     print(f"| its recordings | {len(source.recordings)} |")
-    print(f"| a pick on disk | {pick_bytes():.1f} bytes |")
+    print(f"| a pick on disk | {pick_bytes(options.picks):.1f} bytes |")
 
 
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
@@ -84,17 +85,17 @@ def prodml_files(folder: Path, count: int) -> None:
         path.rename(folder / path.name)
 
 
-def year() -> Index:
-    """Make the index of a year of one-minute files that do not exist."""
-    starts = START.astype(np.int64) + np.arange(YEAR_MINUTES) * 60_000_000_000
-    names = np.char.add(np.char.zfill(np.arange(YEAR_MINUTES).astype(str), 6), ".h5").tolist()
+def minutes(count: int) -> Index:
+    """Make the index of one-minute files that do not exist."""
+    starts = START.astype(np.int64) + np.arange(count) * 60_000_000_000
+    names = np.char.add(np.char.zfill(np.arange(count).astype(str), 6), ".h5").tolist()
     facts = {"size": 1, "mtime_ns": 0, "key": "k", "status": "ok", "station_id": "A", "dt_s": 0.005}
     facts |= {"num_samples": 12_000, "geometry": "g", "unit": "m/s"}
     table = pd.DataFrame({"path": names}).assign(**{**UNKNOWN, **facts, "start_ns": starts})
     return Index(make_rows(table), {"g": Geometry(1000, dx_m=10.0)})
 
 
-def pick_bytes(count: int = 1_000_000) -> float:
+def pick_bytes(count: int) -> float:
     """Write picks of many channels, and give the bytes of one."""
     rng = np.random.default_rng(0)
     channel = rng.integers(0, 10_000, count)

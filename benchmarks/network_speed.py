@@ -68,6 +68,7 @@ WAYS = {
     "tile 768 x 6144": {"tile": (768, 6144)},
     "tile 512 x 16384, all channels of a short array": {"tile": (512, 16384), "all_channels": True},
 }
+QUICK = {"tile": (512, 8192), "repeats": 1}
 KEEP_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": "4000000000",
     "MALLOC_TRIM_THRESHOLD_": "4000000000",
@@ -82,6 +83,7 @@ def main() -> None:
     )
     parser.add_argument("--only", choices=VARIANTS, help="measure one variant")
     parser.add_argument("--ways", action="store_true", help="run the default in several ways")
+    parser.add_argument("--quick", action="store_true", help="one pass over a small tile")
     parser.add_argument("--case", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.case:
@@ -96,7 +98,7 @@ def main() -> None:
         "million core samples a CPU-second | peak memory (MB) |\n|---|---|---|---|---|---|---|---|"
     )
     for name, case in cases.items():
-        print(row(name, run(case)), flush=True)
+        print(row(name, run({**case, **(QUICK if options.quick else {})})), flush=True)
 
 
 def run(case: dict[str, Any]) -> dict[str, Any]:
@@ -117,7 +119,7 @@ def measure(case: dict[str, Any]) -> dict[str, Any]:
     eqnet = case["variant"] == "eqnet"
     model = build_model("eqnet" if eqnet else "phasenet-das", VARIANTS[case["variant"]]).eval()
     halo = (0, 0) if eqnet else model.halo
-    tile = (1024, 4096) if eqnet else tuple(case.get("tile", TILE))
+    tile = tuple(case.get("tile", (1024, 4096) if eqnet else TILE))
     sides = (0 if case.get("all_channels") else halo[0], halo[1])
     core = tuple((side, size - side) for side, size in zip(sides, tile, strict=True))
     network = model if case.get("unfused") else model.fused()
@@ -130,7 +132,7 @@ def measure(case: dict[str, Any]) -> dict[str, Any]:
     arguments = (data,) if eqnet or case.get("whole") else (data, core)
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bool(case.get("bfloat16"))):
         network(*arguments)
-        seconds = min(cpu_seconds(network, arguments) for _ in range(5))
+        seconds = min(cpu_seconds(network, arguments) for _ in range(case.get("repeats", 5)))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     samples = (core[0][1] - core[0][0]) * (core[1][1] - core[1][0])
     return {

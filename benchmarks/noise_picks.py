@@ -31,7 +31,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
-    parser.add_argument("--held-out", type=Path, default=Path("benchmarks/held_out.yaml"))
+    parser.add_argument("--held-out", type=Path, default=Path(__file__).with_name("held_out.yaml"))
     parser.add_argument("--weights", nargs="+", default=["seisbench:original", "phasenet"], metavar="NAME")
     options = parser.parse_args()
     names = yaml.safe_load(options.held_out.read_text())["noise"]

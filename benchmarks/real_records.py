@@ -60,6 +60,12 @@ def main() -> None:
     parser.add_argument("--weights", default="seisbench:original")
     parser.add_argument("--out", type=Path, default=Path("results/real_records"))
     parser.add_argument("--figure", type=Path, help="figure of the four records by the rule")
+    parser.add_argument(
+        "--only", nargs="+", metavar="RECORD", help="words of the names of some; all by default"
+    )
+    parser.add_argument(
+        "--rule-only", action="store_true", help="only as the network sees them by its own rule"
+    )
     options = parser.parse_args()
     folder = options.shared / "data" / "das_events"
     control = pd.read_csv(folder / "eye_picks.csv")
@@ -69,6 +75,10 @@ def main() -> None:
     together, axes = plt.subplots(2, 2, figsize=(16, 9.6), layout="constrained")
     panels = dict(zip(TITLES, axes.flat, strict=True))
     for file, label, settings in CASES:
+        if options.only and not any(word in file for word in options.only):
+            continue
+        if options.rule_only and label != RULE:
+            continue
         patch = io.read(folder / file, start_time=None if file.startswith("brady") else NOMINAL_START)
         picks = picker.pick(patch, station_id=file.split("_")[0].upper(), **settings)
         points = control[control["file"] == file]

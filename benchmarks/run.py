@@ -56,16 +56,20 @@ def main() -> None:
     parser.add_argument("--weights", nargs="+", default=["seisbench:original"], metavar="NAME")
     parser.add_argument("--out", type=Path, default=Path("docs/benchmarks.md"))
     parser.add_argument("--only", choices=("picking", "association"), help="run one of them, print it only")
+    parser.add_argument("--quick", action="store_true", help="try the scripts out: the figures say nothing")
     options = parser.parse_args()
     shared = Path(os.environ.get("PHASENET_DAS_SHARED", "../shared"))
+    folder = str(options.out.parent)
+    bench = ["--weights", *options.weights, "--shared", str(shared), "--figure", str(FIGURE)]
+    cases = ["das_1000ch_20ev", "scale_10k"] if (shared / "bench" / "association").is_dir() else ["das"]
+    if options.quick:
+        bench = ["--split", "quick", "--weights", "phasenet"]
+        bench += [word for name in ("cache", "out", "shared") for word in (f"--{name}", folder)]
+        cases = ["das", "--no-reference"]
     sections = []
     if options.only != "association":
-        found = run(
-            "bench_v1.py", "--weights", *options.weights, "--shared", str(shared), "--figure", str(FIGURE)
-        )
-        sections.append(f"{PICKING}\n{found}\n")
+        sections.append(f"{PICKING}\n{run('bench_v1.py', *bench)}\n")
     if options.only != "picking":
-        cases = ["das_1000ch_20ev", "scale_10k"] if (shared / "bench" / "association").is_dir() else ["das"]
         table = run("association.py", *cases).split("\n\n")[-1]
         sections.append(f"{ASSOCIATION}\n{table}\n")
     print("\n".join(sections))

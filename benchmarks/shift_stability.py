@@ -31,13 +31,15 @@ def main() -> None:
     )
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--weights", default="phasenet-das")
+    parser.add_argument("--channels", type=int, nargs="+", default=CHANNELS)
+    parser.add_argument("--shifts", type=int, nargs="+", default=SHIFTS, help="samples")
     options = parser.parse_args()
     record = io.read(options.shared / "data" / "das_events" / RECORD)
     picker = load_picker(options.weights)
     head = ["channels", "P right, worst to best", "S right", "S called P"]
     rows = []
-    for count in CHANNELS:
-        shares = np.array([named(picker, record, count, shift) for shift in SHIFTS])
+    for count in options.channels:
+        shares = np.array([named(picker, record, count, shift) for shift in options.shifts])
         worst, best = shares.min(axis=0), shares.max(axis=0)
         rows.append(
             (str(count), *(f"{low:.2f} to {high:.2f}" for low, high in zip(worst, best, strict=True)))

@@ -1,7 +1,7 @@
 """Speed of the simulator, and simulated records beside real ones.
 
     python benchmarks/simulate.py speed
-    python benchmarks/simulate.py compare --real DIR --figures DIR
+    python benchmarks/simulate.py compare --real ../shared/data/das_events --figures results
 
 The first simulates 10 minutes of 1,000 channels at 100 Hz and times training sections. The second takes the
 Brady and SAFOD records from a folder, simulates a like cable and source (the defaults were adjusted on
@@ -17,6 +17,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -41,9 +42,9 @@ class Panel:
         return self.data[:, low:high]
 
 
-def speed() -> None:
+def speed(changes: dict[str, Any], count: int) -> None:
     """Time a whole recording and training sections."""
-    config = scenario("demo")
+    config = scenario("demo", **changes)
     begun = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         result = simulate(config, folder, seed=1)
@@ -58,9 +59,11 @@ def speed() -> None:
     for index in range(20):
         sections[index]  # fills the tables of wave populations
     begun = time.process_time()
-    for index in range(20, 120):
+    for index in range(20, 20 + count):
         sections[index]
-    print(f"from_records: {10 * (time.process_time() - begun):.1f} CPU-ms for a section of 128 x 1536")
+    print(
+        f"from_records: {1000 / count * (time.process_time() - begun):.1f} CPU-ms for a section of 128 x 1536"
+    )
 
 
 def real_panel(path: Path, name: str, band_hz: tuple[float, float], spans: dict) -> Panel:
@@ -276,9 +279,11 @@ def main() -> None:
     parser.add_argument("--real", type=Path, help="folder of the real records")
     parser.add_argument("--figures", type=Path, default=Path(), help="folder for the figures")
     parser.add_argument("--seed", type=int, default=5)
+    parser.add_argument("--quick", action="store_true", help="time a minute of 50 channels")
     options = parser.parse_args()
     if options.what == "speed":
-        speed()
+        small = {"duration_s": 60.0, "cable": {"num_channels": 50}}
+        speed(small if options.quick else {}, 5 if options.quick else 100)
     elif options.what == "scenarios":
         draw_scenarios(options.figures / "simulated_scenarios.jpg", options.seed)
     else:

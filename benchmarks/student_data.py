@@ -49,9 +49,10 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("results/bench"))
     parser.add_argument("--teacher", default="seisbench:original")
     parser.add_argument("--recordings", type=int, default=16, help="of each kind")
+    parser.add_argument("--quick", action="store_true", help="try the script out on a few short recordings")
     options = parser.parse_args()
     teacher = load_picker(options.teacher) if options.labels == "pseudo" else None
-    for part, split in chosen_parts(options.recordings):
+    for part, split in chosen_parts(options.recordings, quick=options.quick):
         folder = make_part(part, options.cache)
         window = options.out / split / f"{part.name}.h5"
         if not window.exists():
@@ -61,8 +62,10 @@ def main() -> None:
             write_pseudo(part, folder, labels, teacher)
 
 
-def chosen_parts(recordings: int) -> list[tuple[BenchPart, str]]:
+def chosen_parts(recordings: int, *, quick: bool) -> list[tuple[BenchPart, str]]:
     """List the first training recordings of each kind, and all for validation."""
+    if quick:
+        return [(part, "train") for part in bench_parts("quick")]
     seeds = sorted({part.seed for part in bench_parts("train")})[:recordings]
     training = [(part, "train") for part in bench_parts("train") if part.seed in seeds]
     training.sort(key=lambda item: item[0].seed)

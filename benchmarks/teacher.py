@@ -68,7 +68,7 @@ def main() -> None:
     )
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--out", type=Path, default=Path("results/teacher"))
-    parser.add_argument("--held-out", type=Path, default=Path("benchmarks/held_out.yaml"))
+    parser.add_argument("--held-out", type=Path, default=Path(__file__).with_name("held_out.yaml"))
     parser.add_argument("--sections", type=Path, default=Path("results/bundled/sections"))
     parser.add_argument("--recordings", type=Path, default=Path("results/student/train"))
     parser.add_argument("--traces", type=Path, help="folder of the traces; OUT/traces by default")
@@ -76,7 +76,11 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3600)
     parser.add_argument("--learning-rate", type=float, default=4e-3)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--teacher", default="seisbench:original", help="the network to learn from")
+    parser.add_argument("--quick", action="store_true", help="try the script out: few traces, two steps")
     options = parser.parse_args()
+    counts = dict.fromkeys(COUNTS, 16) if options.quick else COUNTS
+    options.steps = 2 if options.quick else options.steps
     torch.set_num_threads(1)
     held_out = yaml.safe_load(options.held_out.read_text())
     records = options.shared / "data" / "waveforms3c" / "phasenet_ncedc_154.h5"
@@ -86,19 +90,24 @@ def main() -> None:
     with noise_folder(options.shared / "data" / "das_noise", held_out["noise"]) as noise:
         learned = load_records(records, [row for row, out in zip(rows, judged, strict=True) if not out])
         makers: dict[str, Callable[[], Iterable[Piece]]] = {
-            "records": lambda: record_traces(learned, COUNTS["records"], options.seed),
-            "quiet": lambda: quiet_traces(learned, COUNTS["quiet"], options.seed),
-            "sections": lambda: window_traces(options.sections, COUNTS["sections"], options.seed),
-            "recordings": lambda: window_traces(options.recordings, COUNTS["recordings"], options.seed),
-            "noise": lambda: noise_traces(noise, COUNTS["noise"], options.seed),
+            "records": lambda: record_traces(learned, counts["records"], options.seed),
+            "quiet": lambda: quiet_traces(learned, counts["quiet"], options.seed),
+            "sections": lambda: window_traces(options.sections, counts["sections"], options.seed),
+            "recordings": lambda: window_traces(options.recordings, counts["recordings"], options.seed),
+            "noise": lambda: noise_traces(noise, counts["noise"], options.seed),
         }
         training = [
-            load_traces(make(folder / f"{kind}.npz", COUNTS[kind], maker), SHARES[kind])
+            load_traces(make(folder / f"{kind}.npz", counts[kind], maker, options.teacher), SHARES[kind])
             for kind, maker in makers.items()
         ]
         others = load_records(records, [row for row, out in zip(rows, judged, strict=True) if out])
-        count = VALIDATION_COUNTS["records"]
-        path = make(folder / "validation.npz", count, lambda: record_traces(others, count, options.seed))
+        count = 16 if options.quick else VALIDATION_COUNTS["records"]
+        path = make(
+            folder / "validation.npz",
+            count,
+            lambda: record_traces(others, count, options.seed),
+            options.teacher,
+        )
     description = DATA.format(count=len(learned))
     result = distill(
         settings(options, description),
@@ -151,11 +160,11 @@ def noise_folder(folder: Path, held_out: list[str]) -> Iterator[Path]:
         yield Path(temporary)
 
 
-def make(path: Path, count: int, maker: Callable[[], Iterable[Piece]]) -> Path:
+def make(path: Path, count: int, maker: Callable[[], Iterable[Piece]], teacher_name: str) -> Path:
     """Make a file of traces with the teacher's scores, unless it exists."""
     if path.exists():
         return path
-    teacher = load_weights("seisbench:original")
+    teacher = load_weights(teacher_name)
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     with tqdm(total=count, desc=path.stem, unit="trace") as bar:
         for piece in maker():

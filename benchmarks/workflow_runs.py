@@ -36,13 +36,18 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=6)
     parser.add_argument("--longest", type=float, default=60.0, help="longest time before a kill, s")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--quick", action="store_true", help="no training, one run that is killed once")
     options = parser.parse_args()
+    settings = TRAINED.replace("duration_s: 60", "duration_s: 150")  # three jobs
     rng = random.Random(options.seed)  # noqa: S311 - times of kills
     runs = {"one": 1, "two": 2, "killed": 2}
+    if options.quick:
+        settings, runs = TRAINED.replace("rounds: 1", "rounds: 0"), {"killed": 1}
+        options.kills, options.longest = 1, 6.0
     for name, cores in runs.items():
         folder = options.out.resolve() / name
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "run.yaml").write_text(TRAINED.replace("duration_s: 60", "duration_s: 150"))  # three blocks
+        (folder / "run.yaml").write_text(settings)
         kills = 0
         while kills < options.kills and name == "killed":
             after = rng.uniform(5.0, options.longest)
@@ -56,7 +61,7 @@ def main() -> None:
         print(
             f"{name}: {cores} core(s), {kills} kills, last run {time.monotonic() - begin:.0f} s", flush=True
         )
-    compare(options.out.resolve(), list(runs))
+    compare(options.out.resolve(), list(runs), trained=not options.quick)
 
 
 def run(folder: Path, cores: int, kill_after_s: float | None = None) -> int | None:
@@ -82,7 +87,7 @@ def run(folder: Path, cores: int, kill_after_s: float | None = None) -> int | No
             return None
 
 
-def compare(out: Path, names: list[str]) -> None:
+def compare(out: Path, names: list[str], *, trained: bool) -> None:
     """Say whether all runs gave the same; exit with 1 when not."""
     same = True
     results = {name: out / name / "results" / "trained" for name in names}
@@ -92,11 +97,14 @@ def compare(out: Path, names: list[str]) -> None:
             same &= report(name, file, (results[name] / file).read_bytes() == (first / file).read_bytes())
         for file, read in (("events.parquet", read_events), ("picks.parquet", read_picks)):
             same &= report(name, file, _equal(read(results[name] / file), read(first / file)))
+        if not trained:
+            continue
         weights = [
             load_weights(str(one / "round1" / "training" / "model")).sha256 for one in (results[name], first)
         ]
         same &= report(name, "student", weights[0] == weights[1])
-    raise SystemExit(0 if same else 1)
+    if not same:
+        raise SystemExit(1)
 
 
 def _equal(one: pd.DataFrame, other: pd.DataFrame) -> bool:

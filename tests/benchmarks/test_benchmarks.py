@@ -1,0 +1,98 @@
+"""Every script in benchmarks/ runs: each for some seconds, on little data, with the bundled networks."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+ALONE = {
+    "calibration": "phasenet --quick --cache {cache} --figure {out}/reliability.png",
+    "continuous_speed": "student --channels 64 --minutes 0.5",
+    "fault_campaign": "truncated",
+    "index_speed": "--files 20 --minutes 2000 --picks 10000",
+    "network_speed": "--only default --quick",
+    "picking_speed": "--channels 8 --minutes 0.5 --weights phasenet",
+    "run": "--quick --out {cache}/benchmarks.md",
+    "simulate": "speed --quick",
+    "student_data": "truth --quick --cache {cache} --out {out}",
+    "workflow_runs": "--quick --out {out}",
+}
+RUN_BY_OTHERS = {"association", "bench_v1", "bundled_data", "teacher"}  # by run, and by the last test
+REAL = {
+    "association_moveouts": "-o {out}",
+    "association_real": "-o {out} --hours 0.5",
+    "brady_event": "--out {out}",
+    "held_out_records": "--shared {shared} --weights phasenet --most 10",
+    "noise_picks": "--shared {shared} --weights phasenet",
+    "real_records": "--shared {shared} --out {out} --weights phasenet --only eq03 --rule-only",
+    "shift_stability": "--shared {shared} --channels 40 --shifts 0 2",
+}
+SLOW = {"brady_event", "calibration", "fault_campaign", "run", "workflow_runs"}
+
+
+def marked(names: Iterable[str]) -> list[Any]:
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in names]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Recordings of bench-v1 that several scripts make and share."""
+    return tmp_path_factory.mktemp("bench")
+
+
+@pytest.fixture
+def script(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., str]:
+    """Run the main function of a script with arguments, and give what it printed."""
+
+    def run(name: str, arguments: str, **folders: Path) -> str:
+        words = [word.format(out=tmp_path, cache=cache, **folders) for word in arguments.split()]
+        monkeypatch.setattr(sys, "argv", [f"{name}.py", *words])
+        importlib.import_module(name).main()
+        return capsys.readouterr().out
+
+    return run
+
+
+def test_every_script_is_run_here() -> None:
+    scripts = {path.stem for path in BENCHMARKS.glob("*.py") if "__main__" in path.read_text()}
+    assert scripts == ALONE.keys() | REAL.keys() | RUN_BY_OTHERS
+
+
+@pytest.mark.parametrize("name", marked(ALONE))
+def test_a_script_runs(name: str, script: Callable[..., str]) -> None:
+    assert script(name, ALONE[name]).strip()
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", marked(REAL))
+def test_a_script_of_real_data_runs(name: str, script: Callable[..., str], shared: Path) -> None:
+    script(name, REAL[name], shared=shared)
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+def test_the_bundled_phasenet_is_made_of_what_two_scripts_write(
+    script: Callable[..., str], shared: Path, tmp_path: Path
+) -> None:
+    script(
+        "bundled_data",
+        "--shared {shared} --out {out} --sections 2 --recordings 1 --channels 24",
+        shared=shared,
+    )
+    script("student_data", ALONE["student_data"])
+    windows = "--sections {out}/sections --recordings {out}/train"
+    printed = script(
+        "teacher",
+        f"--quick --teacher phasenet --out {{out}}/run --shared {{shared}} {windows}",
+        shared=shared,
+    )
+    assert "2 steps" in printed
+    assert (tmp_path / "run" / "model" / "config.json").exists()
