@@ -59,65 +59,32 @@ _SAMPLES_AT_A_TIME = 4_000_000
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """The neighbourhood on which the scores of a sample depend.
+    """The neighbourhood on which the scores of a sample depend."""
 
-    Attributes
-    ----------
-    time : int
-        Samples on each side, at the network's rate.
-    block : int
-        Context begins and ends at absolute multiples of this many samples, or with the recording.
-    channels : int or None
-        Positions along the cable on each side; None when all channels are needed.
-    stride : int
-        Whole ranges of channels begin and end at multiples of this many positions.
-    """
-
-    time: int
-    block: int
-    channels: int | None
-    stride: int
+    time: int  # samples on each side, at the network's rate
+    block: int  # context begins and ends at absolute multiples of this many samples, or with the recording
+    channels: int | None  # positions along the cable on each side; None when all channels are needed
+    stride: int  # whole ranges of channels begin and end at multiples of this many positions
 
 
 @dataclass(frozen=True)
 class ChunkSize:
-    """How much is picked at a time.
+    """How much is picked at a time."""
 
-    Attributes
-    ----------
-    samples : int
-        Samples loaded at a time, with the context.
-    channels : int
-        Largest number of channels, where the network does not need all.
-    seconds : float or None
-        Length of a core; None for as long as `samples` leaves room for, ``inf`` for the whole recording.
-    """
-
-    samples: int = 75_000_000
-    channels: int = 4096
+    samples: int = 75_000_000  # samples loaded at a time, with the context
+    channels: int = 4096  # largest number of channels, where the network does not need all
+    # length of a core; None for as long as `samples` leaves room for, ``inf`` for the whole recording
     seconds: float | None = None
 
 
 @dataclass(frozen=True)
 class Context:
-    """What a chunk loads: its core and all on which the core's picks depend.
+    """What a chunk loads: its core and all on which the core's picks depend."""
 
-    Attributes
-    ----------
-    source : tuple of int
-        Samples of the recording, half open.
-    span : tuple of int
-        Samples at the network's rate that can be computed from them.
-    rows : tuple of int
-        Rows along the cable, half open.
-    positions : numpy.ndarray, shape (channel,), int64
-        Positions of their channels in the recording.
-    """
-
-    source: tuple[int, int]
-    span: tuple[int, int]
-    rows: tuple[int, int]
-    positions: np.ndarray
+    source: tuple[int, int]  # samples of the recording, half open
+    span: tuple[int, int]  # samples at the network's rate that can be computed from them
+    rows: tuple[int, int]  # rows along the cable, half open
+    positions: np.ndarray  # (channel,) int64: positions of their channels in the recording
 
     @property
     def channels(self) -> slice:
@@ -366,41 +333,20 @@ class Chunk:
     """A stretch of a recording that is picked at a time; it is filled as it goes.
 
     Samples and rows are counted as in the whole recording, so that every chunk has the grid of the whole.
-
-    Attributes
-    ----------
-    plan : ChunkPlan
-        The recording, and how it is cut.
-    core, rows : tuple of int
-        Samples at the network's rate, and rows along the cable, half open: each belongs to one chunk.
-    key : str
-        Name in the store.
-    samples : numpy.ndarray, shape (channel, time), float32
-        As read.
-    conditioned : Conditioned
-        Screened and conditioned samples.
-    data, missing : numpy.ndarray, shape (row, span), float32 and bool
-        Averaged and resampled for the network; where no channel of the row has data (None: nowhere).
-    scale : MovingScale
-        Offset and amplitude of each row, for networks that do not normalise inside their windows.
-    peaks, picks : pandas.DataFrame
-        Peaks of the scores, with those a little beyond the core; rows of the pick table.
-    info : ChunkInfo
-        What was examined.
     """
 
-    plan: ChunkPlan
-    core: tuple[int, int]
-    rows: tuple[int, int]
-    key: str = ""
-    samples: np.ndarray | None = None
-    conditioned: Conditioned | None = None
-    data: np.ndarray | None = None
-    missing: np.ndarray | None = None
-    scale: MovingScale | None = None
-    peaks: pd.DataFrame | None = None
-    picks: pd.DataFrame | None = None
-    info: ChunkInfo | None = None
+    plan: ChunkPlan  # the recording, and how it is cut
+    core: tuple[int, int]  # samples at the network's rate, half open
+    rows: tuple[int, int]  # rows along the cable, half open
+    key: str = ""  # name in the store
+    samples: np.ndarray | None = None  # (channel, time) float32, as read
+    conditioned: Conditioned | None = None  # screened and conditioned samples
+    data: np.ndarray | None = None  # (row, span) float32, averaged and resampled for the network
+    missing: np.ndarray | None = None  # (row, span) bool: no channel of the row has data; None for nowhere
+    scale: MovingScale | None = None  # for networks that do not normalise inside their windows
+    peaks: pd.DataFrame | None = None  # peaks of the scores, with those a little beyond the core
+    picks: pd.DataFrame | None = None  # rows of the pick table
+    info: ChunkInfo | None = None  # what was examined
 
     @cached_property
     def context(self) -> Context:

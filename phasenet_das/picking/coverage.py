@@ -26,81 +26,41 @@ _DONE = {
 
 @dataclass(frozen=True)
 class QualityIssue:
-    """Something wrong with some channels over some time.
+    """Something wrong with some channels over some time."""
 
-    Attributes
-    ----------
-    kind : str
-        One of ``phasenet_das.picking.preprocess.KINDS``.
-    start_ns, end_ns : int
-        Span, ns since 1970, half open.
-    channels : tuple of (int, int, int)
-        Runs of channels: first and last number, and how many.
-    """
-
-    kind: str
-    start_ns: int
+    kind: str  # one of ``phasenet_das.picking.preprocess.KINDS``
+    start_ns: int  # span, ns since 1970, half open
     end_ns: int
-    channels: Runs
+    channels: Runs  # runs of channels: first and last number, and how many
 
 
 @dataclass(frozen=True)
 class ChunkInfo:
-    """What was examined by a chunk.
+    """What was examined by a chunk."""
 
-    Attributes
-    ----------
-    station_id : str
-        Name of the cable.
-    start_ns, end_ns : int
-        Time of its core, ns since 1970, half open.
-    first_channel, last_channel : int
-        Smallest and largest channel number.
-    num_channels : int
-        Channels of the core.
-    recording_channels : int
-        Channels of the whole record.
-    dead : tuple of (int, int, int)
-        Runs of channels that are dead throughout, as in :class:`QualityIssue`.
-    unit : str
-        Unit of the amplitudes.
-    sources : tuple of str
-        First and last file behind the core.
-    issues : tuple of QualityIssue
-        What was wrong.
-    failures : dict of str to str
-        Files that could not be read, of those loaded, and why.
-    rate_pass : int
-        Number of the scale at which the network saw it, the fastest 0.
-    time_stretch : float
-        True seconds in one of the network's.
-    work_fraction : float
-        Of the work on the record that this scale is.
-    """
-
-    station_id: str
-    start_ns: int
+    station_id: str  # name of the cable
+    start_ns: int  # time of its core, ns since 1970, half open
     end_ns: int
-    first_channel: int
+    first_channel: int  # smallest and largest channel number
     last_channel: int
-    num_channels: int
-    recording_channels: int
-    dead: Runs
-    unit: str
-    sources: tuple[str, ...]
-    issues: tuple[QualityIssue, ...]
-    failures: dict[str, str]
-    rate_pass: int
-    time_stretch: float
-    work_fraction: float
+    num_channels: int  # channels of the core
+    recording_channels: int  # channels of the whole recording
+    dead: Runs  # runs of channels that are dead throughout, as in :class:`QualityIssue`
+    unit: str  # unit of the amplitudes
+    sources: tuple[str, ...]  # first and last file behind the core
+    issues: tuple[QualityIssue, ...]  # what was wrong
+    failures: dict[str, str]  # files that could not be read, of those loaded, and why
+    rate_pass: int  # number of the rate pass, the fastest 0
+    time_stretch: float  # true seconds in one of the network's
+    work_fraction: float  # fraction of the work on the recording
 
     def to_json(self) -> dict[str, Any]:
-        """Give the facts as JSON values."""
+        """Give the infos as JSON values."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> ChunkInfo:
-        """Restore the facts from what :meth:`to_json` gave."""
+        """Restore the infos from what :meth:`to_json` gave."""
         issues = tuple(
             QualityIssue(one["kind"], one["start_ns"], one["end_ns"], _runs_of(one["channels"]))
             for one in values["issues"]
@@ -109,9 +69,9 @@ class ChunkInfo:
         return cls(**{**values, **rest})
 
 
-def coverage_table(facts: Sequence[ChunkInfo], left_out: Iterable[pd.DataFrame] = ()) -> pd.DataFrame:
+def coverage_table(infos: Sequence[ChunkInfo], left_out: Iterable[pd.DataFrame] = ()) -> pd.DataFrame:
     """Make the coverage table of a run; what adjoins and is alike becomes one row."""
-    ordered = sorted(facts, key=lambda one: (one.station_id, one.start_ns, one.end_ns, one.first_channel))
+    ordered = sorted(infos, key=lambda one: (one.station_id, one.start_ns, one.end_ns, one.first_channel))
     slots = [_slot(list(group)) for _, group in groupby(ordered, key=_slot_key)]
     rows = [_examined_row(one) for one in _join_slots(slots)]
     rows += list(_issue_rows(ordered))
@@ -124,7 +84,7 @@ def coverage_table(facts: Sequence[ChunkInfo], left_out: Iterable[pd.DataFrame] 
 
 
 def left_out_row(reason: str, *, station_id: str, span_ns: tuple[int, int], source: str) -> dict[str, Any]:
-    """Make the row of a record that cannot be picked."""
+    """Make the row of a recording that cannot be picked."""
     return _row(station_id, span_ns, (-1, -1, 0), "skipped", reason, source)
 
 
@@ -132,15 +92,15 @@ def _slot_key(one: ChunkInfo) -> tuple[str, int, int]:
     return one.station_id, one.start_ns, one.end_ns
 
 
-def _slot(facts: list[ChunkInfo]) -> ChunkInfo:
+def _slot(infos: list[ChunkInfo]) -> ChunkInfo:
     """Join the blocks of channels of one span of time; equal cables that overlap stay what they are."""
-    first = facts[0]
+    first = infos[0]
     return replace(
         first,
-        first_channel=min(one.first_channel for one in facts),
-        last_channel=max(one.last_channel for one in facts),
-        num_channels=sum(one.num_channels for one in facts),
-        dead=tuple(run for one in facts for run in one.dead),
+        first_channel=min(one.first_channel for one in infos),
+        last_channel=max(one.last_channel for one in infos),
+        num_channels=sum(one.num_channels for one in infos),
+        dead=tuple(run for one in infos for run in one.dead),
     )
 
 
@@ -169,9 +129,9 @@ def _examined_row(one: ChunkInfo) -> dict[str, Any]:
     )
 
 
-def _issue_rows(facts: list[ChunkInfo]) -> Iterator[dict[str, Any]]:
+def _issue_rows(infos: list[ChunkInfo]) -> Iterator[dict[str, Any]]:
     open_: dict[tuple[Any, ...], tuple[QualityIssue, str]] = {}
-    for one in facts:
+    for one in infos:
         for found in one.issues:
             key = one.station_id, found.kind, found.channels
             before = open_.get(key)
@@ -198,9 +158,9 @@ def _rows_of(station_id: str, found: QualityIssue, source: str) -> Iterator[dict
         yield _row(station_id, (found.start_ns, found.end_ns), one, status, reason, source)
 
 
-def _failure_rows(facts: list[ChunkInfo]) -> Iterator[dict[str, Any]]:
+def _failure_rows(infos: list[ChunkInfo]) -> Iterator[dict[str, Any]]:
     seen: set[str] = set()
-    for one in facts:
+    for one in infos:
         for path, reason in one.failures.items():
             if path not in seen:
                 seen.add(path)

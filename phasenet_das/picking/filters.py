@@ -1,7 +1,7 @@
 """Linear-phase filtering and resampling on an absolute grid, the delay removed.
 
 Every filter is a symmetric FIR, so that a sample of the output depends on a bounded span of the
-input (the halo) and a record gives the same numbers whole and in pieces.
+input (the halo) and a recording gives the same numbers whole and in pieces.
 """
 
 from __future__ import annotations
@@ -26,20 +26,10 @@ _TIE = Fraction(1, 2) + Fraction(1, 512)
 
 @dataclass(frozen=True)
 class TimeGrid:
-    """Equally spaced sample times.
+    """Equally spaced sample times."""
 
-    Attributes
-    ----------
-    start_ns : int
-        Time of the first sample, nanoseconds since 1970-01-01T00:00:00Z.
-    dt_s : float
-        Sampling interval, s.
-    num_samples : int
-        Number of samples.
-    """
-
-    start_ns: int
-    dt_s: float
+    start_ns: int  # time of the first sample, ns since 1970
+    dt_s: float  # sampling interval, s
     num_samples: int
 
     @property
@@ -72,8 +62,8 @@ def resample(data: np.ndarray, grid: TimeGrid, rate_hz: float) -> tuple[np.ndarr
     """Bring data to another rate by polyphase FIR filtering (Crochiere & Rabiner, 1983).
 
     Output samples lie on those instants of the absolute input grid whose up-sampled number is a
-    multiple of the decimation factor, so that pieces of a record share one grid. Beyond its ends
-    the record is continued by its first and last sample.
+    multiple of the decimation factor, so that pieces of a recording share one grid. Beyond its ends
+    the recording is continued by its first and last sample.
 
     `data` (channel, time) float32. Returns `data` (channel, time') float32.
     """

@@ -42,21 +42,11 @@ _FEWEST_SAMPLES = 256
 
 @dataclass(frozen=True)
 class RatePass:
-    """One of the rates at which a network sees a recording.
+    """One of the rates at which a network sees a recording."""
 
-    Attributes
-    ----------
-    number : int
-        0 for the fastest.
-    settings : PickSettings
-        With ``rate`` and ``average_channels`` as numbers.
-    work_fraction : float
-        Fraction of the work on the recording.
-    """
-
-    number: int
-    settings: PickSettings
-    work_fraction: float
+    number: int  # 0 for the fastest
+    settings: PickSettings  # with ``rate`` and ``average_channels`` as numbers
+    work_fraction: float  # fraction of the work on the recording
 
 
 def choose_rate_passes(recording: Recording, settings: PickSettings, weights: Weights) -> list[RatePass]:

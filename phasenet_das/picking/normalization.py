@@ -1,4 +1,4 @@
-"""Amplitude normalisation on an absolute grid: the same numbers for a record whole and in pieces.
+"""Amplitude normalisation on an absolute grid: the same numbers for a recording whole and in pieces.
 
 Time is divided into blocks that begin at absolute multiples of their length. Of each block and channel
 two numbers are kept: the mean and the mean absolute deviation from the moving mean. Both are averaged over a
@@ -30,25 +30,15 @@ _CACHED_CHANNELS = 512
 
 @dataclass(frozen=True)
 class MovingScale:
-    """Offset and scale of every channel at every block of the absolute grid.
+    """Offset and scale of every channel at every block of the absolute grid."""
 
-    Attributes
-    ----------
-    block_samples : int
-        Length of the blocks, samples.
-    first_block : int
-        Absolute number of the first block.
-    offset, scale : numpy.ndarray, shape (channel, block), float32
-        Moving mean and moving amplitude. A scale of zero marks silence.
-    """
-
-    block_samples: int
-    first_block: int
-    offset: np.ndarray
-    scale: np.ndarray
+    block_samples: int  # length of the blocks, samples
+    first_block: int  # absolute number of the first block
+    offset: np.ndarray  # (channel, block) float32: moving mean
+    scale: np.ndarray  # (channel, block) float32: moving amplitude; zero marks silence
 
     def apply(self, data: np.ndarray, first_index: int, channels: slice = slice(None)) -> np.ndarray:
-        """Normalise a part of the record.
+        """Normalise a part of the recording.
 
         `data` (channel, time) float32. Returns (channel, time) float32.
         """
@@ -91,7 +81,7 @@ def moving_normalization(
 
     Notes
     -----
-    A piece of the record gives the numbers of the whole beyond :func:`normalization_halo` samples from its
+    A piece of the recording gives the numbers of the whole beyond :func:`normalization_halo` samples from its
     ends; with ``per="array"`` when it holds the same channels.
     """
     return moving_scale(data, dt_s, first_index=first_index, window_s=window_s, per=per).apply(
@@ -113,7 +103,7 @@ def moving_scale(
     per: Per = "channel",
     missing: np.ndarray | None = None,
 ) -> MovingScale:
-    """Measure the moving mean and amplitude of a record.
+    """Measure the moving mean and amplitude of a recording.
 
     `missing` (channel, time) bool, optional.
     """
@@ -182,7 +172,7 @@ def _blocks(data: np.ndarray, edges: np.ndarray, count: np.ndarray, missing: np.
 
 def _moving_mean(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Weighted mean over a window of blocks; zero where nothing has weight."""
-    # Direct sums: a running sum would carry a loud block's rounding errors along the whole record.
+    # Direct sums: a running sum would carry a loud block's rounding errors along the whole recording.
     taps = np.ones(2 * _HALF_BLOCKS + 1)
     total = ndimage.convolve1d(values * weight, taps, axis=-1, mode="constant", output=np.float64)
     norm = ndimage.convolve1d(weight, taps, axis=-1, mode="constant", output=np.float64)

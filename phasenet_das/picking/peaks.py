@@ -29,33 +29,17 @@ ONSET_SAMPLES = 20
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of some channels of a recording over some time.
+    """Scores of some channels of a recording over some time."""
 
-    Attributes
-    ----------
-    scores : numpy.ndarray, shape (3, group, time), float32
-        Probabilities of N, P and S of each group of stacked channels (one channel when not stacked).
-    grid : TimeGrid
-        Times of the whole recording at the rate of the scores.
-    first : int
-        Number of the first score in `grid`.
-    core : tuple of int
-        Scores that this block answers for, half open, counted from its first; the others are context.
-    rows : numpy.ndarray, shape (channel,), int64
-        Rows of the channels among the conditioned data.
-    group : numpy.ndarray, shape (channel,), int64
-        Group of each of these channels.
-    missing : numpy.ndarray, shape (channel, time), bool, or None
-        Samples of the scores that rest on no data.
-    """
-
+    # (3, group, time) float32: probabilities of N, P and S of each group of averaged channels
     scores: np.ndarray
-    grid: TimeGrid
-    first: int
+    grid: TimeGrid  # times of the whole recording at the rate of the scores
+    first: int  # number of the first score in `grid`
+    # scores that this block answers for, half open, counted from its first; the others are context
     core: tuple[int, int]
-    rows: np.ndarray
-    group: np.ndarray
-    missing: np.ndarray | None
+    rows: np.ndarray  # (channel,) int64: rows of the channels among the conditioned data
+    group: np.ndarray  # (channel,) int64: group of each of these channels
+    missing: np.ndarray | None  # (channel, time) bool: samples of the scores that rest on no data
 
 
 def channel_scores(block: Scores) -> np.ndarray:
@@ -105,7 +89,7 @@ def _phase_picks(
 
 
 def _has_past(block: Scores, channel: np.ndarray, sample: np.ndarray) -> np.ndarray:
-    """Tell the peaks with data before them: where a record begins, or data after a gap, all is an onset."""
+    """Tell the peaks with data before them: a beginning, or data after a gap, looks like an onset."""
     seen = block.first + sample >= ONSET_SAMPLES
     if block.missing is not None:
         past = np.maximum(sample[:, None] - np.arange(ONSET_SAMPLES + 1), 0)
@@ -203,7 +187,7 @@ def find_peaks(scores: np.ndarray, min_score: float, min_separation: int) -> tup
 
     A local maximum at or above the threshold is kept when no other local maximum within
     `min_separation` samples is higher (of equals, the earlier stays). Unlike a greedy search this
-    depends only on the scores nearby, so that pieces of a record give the peaks of the whole.
+    depends only on the scores nearby, so that pieces of a recording give the peaks of the whole.
 
     `scores` (channel, time) float32. Returns `row, sample` (n,) int64.
     """

@@ -33,21 +33,12 @@ _COARSE_NS = 60_000_000_000
 
 @dataclass(frozen=True)
 class Conditioned:
-    """A recording made ready for picking.
+    """A recording made ready for picking."""
 
-    Attributes
-    ----------
-    data : numpy.ndarray, shape (channel, time), float32
-        Conditioned samples of the channels that can be picked.
-    missing : numpy.ndarray, shape (channel, time), bool, or None
-        Samples that rest on no data; None when there are none.
-    unit : str
-        Unit of `data`.
-    """
-
-    data: np.ndarray
+    data: np.ndarray  # (channel, time) float32: conditioned samples of the channels that can be picked
+    # (channel, time) bool: samples that rest on no data; None when there are none
     missing: np.ndarray | None
-    unit: str
+    unit: str  # unit of `data`
 
 
 def condition(
@@ -151,27 +142,18 @@ def _strain_rate(data: np.ndarray, dt_s: float, unit: str) -> tuple[np.ndarray, 
 
 @dataclass(frozen=True)
 class QualityGrid:
-    """The blocks of a record: they begin at absolute multiples of 4 s.
+    """The blocks of a recording: they begin at absolute multiples of 4 s.
 
-    A block cut short to less than half by an end of the record belongs to its neighbour.
-
-    Attributes
-    ----------
-    first_index : int
-        Absolute number of the record's first sample.
-    num_samples : int
-        Length of the record.
-    block : int
-        Length of a block, samples.
+    A block cut short to less than half by an end of the recording belongs to its neighbour.
     """
 
-    first_index: int
-    num_samples: int
-    block: int
+    first_index: int  # absolute number of the recording's first sample
+    num_samples: int  # length of the recording
+    block: int  # length of a block, samples
 
     @classmethod
     def of(cls, first_index: int, num_samples: int, dt_s: float) -> QualityGrid:
-        """Lay the blocks of a record."""
+        """Lay the blocks of a recording."""
         return cls(first_index, num_samples, max(8, round(_BLOCK_S / dt_s)))
 
     def edges(self, first: int, end: int) -> np.ndarray:
@@ -197,23 +179,15 @@ class QualityGrid:
 
 @dataclass(frozen=True)
 class Screened:
-    """Samples fit for filtering, and what was found wrong.
+    """Samples fit for filtering, and what was found wrong."""
 
-    Attributes
-    ----------
-    data : numpy.ndarray, shape (channel, time), float32
-        Finite: where nothing is known, the nearest sample that is.
-    missing : numpy.ndarray, shape (channel, time), bool, or None
-        Samples not to be trusted: not finite, or in a dead block; None when there are none.
-    edges : numpy.ndarray, shape (block,), int64
-        First sample of each block in the record.
-    flags : numpy.ndarray, shape (4, channel, block), bool
-        Where channels are dead (one value only), not finite somewhere, saturated, or coarse: ``KINDS``.
-    """
-
-    data: np.ndarray
+    data: np.ndarray  # (channel, time) float32: finite: where nothing is known, the nearest sample that is
+    # (channel, time) bool: samples not to be trusted: not finite, or in a dead block; None when there are
+    # none
     missing: np.ndarray | None
-    edges: np.ndarray
+    edges: np.ndarray  # (block,) int64: first sample of each block in the recording
+    # (4, channel, block) bool: where channels are dead (one value only), not finite somewhere, saturated,
+    # or coarse: ``KINDS``
     flags: np.ndarray
 
 

@@ -21,19 +21,12 @@ R = TypeVar("R")
 
 @dataclass
 class StageTimes:
-    """Time spent in each step; as steps overlap, the sum may exceed the time that has passed.
+    """Time spent in each step; as steps overlap, the sum may exceed the time that has passed."""
 
-    Attributes
-    ----------
-    seconds : dict of str to float
-        By step: read, prepare (screen, condition, resample, measure amplitudes), network (normalise, score,
-        find peaks), picks (amplitudes, tables, writing), s.
-    samples : int
-        Samples of the cores at the network's rate.
-    """
-
+    # by step: read, prepare (screen, condition, resample, measure amplitudes), network (normalise, score,
+    # find peaks), picks (amplitudes, tables, writing), s
     seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
-    samples: int = 0
+    samples: int = 0  # samples of the cores at the network's rate
 
     def timed(self, stage: str, work: Callable[[T], R]) -> Callable[[T], R]:
         """Measure a step."""

@@ -217,27 +217,13 @@ class ChunkPicker:
 
 @dataclass(frozen=True)
 class PickRun:
-    """How recordings are picked: with which network, how much at a time, and in which range.
-
-    Attributes
-    ----------
-    picker : ChunkPicker
-        The network and how to pick with it.
-    size : ChunkSize
-        How much at a time.
-    keys : ChunkKeys
-        Names of chunks.
-    wanted : Range
-        Times and channels.
-    strict : bool
-        Raise at the first recording that cannot be picked, and at the first bad channel.
-    """
+    """How recordings are picked: with which network, how much at a time, and in which range."""
 
     picker: ChunkPicker
     size: ChunkSize
     keys: ChunkKeys
-    wanted: Range = field(default_factory=Range)
-    strict: bool = False
+    wanted: Range = field(default_factory=Range)  # times and channels
+    strict: bool = False  # raise at the first recording that cannot be picked, and at the first bad channel
 
     @classmethod
     def of(
@@ -314,27 +300,13 @@ class PickRun:
 
 @dataclass
 class PickedChunks:
-    """The chunks of a run.
-
-    Attributes
-    ----------
-    chunks : list of StoredChunk
-        All of them.
-    left_out : pandas.DataFrame
-        Coverage rows of recordings that cannot be picked.
-    wanted : Range
-        Times and channels.
-    reused : int
-        Chunks that an earlier run left.
-    times : StageTimes
-        Time spent in each step.
-    """
+    """The chunks of a run."""
 
     chunks: list[StoredChunk]
-    left_out: pd.DataFrame
-    wanted: Range = field(default_factory=Range)
-    reused: int = 0
-    times: StageTimes = field(default_factory=StageTimes)
+    left_out: pd.DataFrame  # coverage rows of recordings that cannot be picked
+    wanted: Range = field(default_factory=Range)  # times and channels
+    reused: int = 0  # chunks that an earlier run left
+    times: StageTimes = field(default_factory=StageTimes)  # time spent in each step
 
     @property
     def infos(self) -> list[ChunkInfo]:

@@ -1,8 +1,8 @@
 """Cut a recording into overlapping tiles so that the scores equal those of the whole recording.
 
-Tiles begin and end at absolute multiples of the network's total stride. A tile that ends inside the record
-reaches a halo beyond the core it is asked for; at the ends of the record the network's own zero padding
-takes over, as it would for the whole. So the scores of the cores are those of the whole record.
+Tiles begin and end at absolute multiples of the network's total stride. A tile that ends inside the recording
+reaches a halo beyond the core it is asked for; at the ends of the recording the network's own zero padding
+takes over, as it would for the whole. So the scores of the cores are those of the whole recording.
 """
 
 from __future__ import annotations
@@ -24,21 +24,13 @@ Network = Callable[[Tensor, tuple[tuple[int, int], tuple[int, int]]], Tensor]
 
 @dataclass(frozen=True)
 class ChannelRun:
-    """Channels that a network may see together.
+    """Channels that a network may see together."""
 
-    Attributes
-    ----------
-    rows : numpy.ndarray, shape (n,), int64
-        Rows of the data, in the order of the cable.
-    positions : numpy.ndarray, shape (n,), int64
-        Absolute positions of these rows, increasing; positions that no row has are holes.
-    extent : tuple of int
-        First position of the whole run, and how many there are with the holes. Rows that are not
-        loaded belong to it.
-    """
-
-    rows: np.ndarray
+    rows: np.ndarray  # (n,) int64: rows of the data, in the order of the cable
+    # (n,) int64: absolute positions of these rows, increasing; positions that no row has are holes
     positions: np.ndarray
+    # first position of the whole run, and how many there are with the holes. Rows that are not loaded
+    # belong to it
     extent: tuple[int, int]
 
     def between(self, start: int, end: int) -> slice:
@@ -82,23 +74,13 @@ def split_channels(
 
 @dataclass(frozen=True)
 class Tile:
-    """A tile along one axis, in absolute numbers, half open; all but `core` are multiples of the stride.
+    """A tile along one axis, in absolute numbers, half open; all but `core` are multiples of the stride."""
 
-    Attributes
-    ----------
-    start, end : int
-        What the network sees.
-    scored_start, scored_end : int
-        Where scores are computed: the core and its context.
-    core_start, core_end : int
-        What this tile answers for: the cores of all tiles are the record, each sample once.
-    """
-
-    start: int
+    start: int  # what the network sees
     end: int
-    scored_start: int
+    scored_start: int  # where scores are computed: the core and its context
     scored_end: int
-    core_start: int
+    core_start: int  # what this tile answers for: the cores of all tiles are the recording, each sample once
     core_end: int
 
     @property

@@ -1,9 +1,9 @@
-"""A window-normalising network over any length of record, on one fixed absolute grid of windows.
+"""A window-normalising network over any length of recording, on one fixed absolute grid of windows.
 
 PhaseNet standardises each window, so that its scores depend on where windows begin. They begin at
-absolute sample numbers that are multiples of the step, and flush with both ends of the record: the
+absolute sample numbers that are multiples of the step, and flush with both ends of the recording: the
 same wherever a file or a chunk was cut. Overlapping windows are averaged with weights that vanish at
-their ends. A record shorter than a window is seen as it is, at its own length: padded or mirrored to
+their ends. A recording shorter than a window is seen as it is, at its own length: padded or mirrored to
 full length, its ends are taken for onsets.
 """
 
@@ -20,27 +20,17 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class WindowRange:
-    """The samples of a recording that are there, and those that are scored.
+    """The samples of a recording that are there, and those that are scored."""
 
-    Attributes
-    ----------
-    num_samples : int
-        Length of the record.
-    first : int
-        Number of the first sample there is; all windows that overlap `wanted` must be there.
-    wanted : tuple of int
-        Samples to be scored, half open.
-    """
-
-    num_samples: int
-    first: int
-    wanted: tuple[int, int]
+    num_samples: int  # length of the recording
+    first: int  # number of the first sample there is; all windows that overlap `wanted` must be there
+    wanted: tuple[int, int]  # samples to be scored, half open
 
 
 def window_starts(
     num_samples: int, window: int, step: int, first_index: int = 0, span: tuple[int, int] | None = None
 ) -> np.ndarray:
-    """First samples of the windows that cover a record.
+    """First samples of the windows that cover a recording.
 
     Returns (n,) int64.
     """
@@ -130,7 +120,7 @@ def picture_scores(
         into = slice(column + seen.start - low, column + seen.stop - low)
         scores[:, row : row + height, into].addcmul_(probability[..., seen], weights[:, seen])
         total[row : row + height, into] += weights[:, seen]
-    assert scores is not None  # noqa: S101 - windows cover the record
+    assert scores is not None  # noqa: S101 - windows cover the recording
     return scores.div_(total).numpy()
 
 
