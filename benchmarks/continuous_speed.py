@@ -62,7 +62,7 @@ def random_picker(kind: str) -> Picker:
 
 
 def measure(
-    kind: str, channels: int, minutes: float, workers: int, shard_samples: int, *, one_rate: bool
+    kind: str, channels: int, minutes: float, workers: int, chunk_samples: int, *, one_rate: bool
 ) -> dict[str, object]:
     """Pick generated data, and say how fast and in how much memory."""
     record = recording_of_function(
@@ -79,7 +79,7 @@ def measure(
     seen = {"rate": "model", "average_channels": 1} if one_rate else {}
     run = PickRun.of(
         picker.chunk_picker(PickSettings(min_score=0.9, **seen)),
-        ContinuousSettings(shard_samples=shard_samples),
+        ContinuousSettings(chunk_samples=chunk_samples),
     )
     with tempfile.TemporaryDirectory() as folder:
         store = ChunkStore(Path(folder) / "parts")
@@ -118,12 +118,12 @@ def main() -> None:
     parser.add_argument("--channels", type=int, default=10_000)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--shard-samples", type=int, default=ContinuousSettings().shard_samples)
+    parser.add_argument("--chunk-samples", type=int, default=ContinuousSettings().chunk_samples)
     parser.add_argument(
         "--one-rate", action="store_true", help="100 Hz and every channel, not the rule's rates"
     )
     given = parser.parse_args()
-    size = (given.channels, given.minutes, given.workers, given.shard_samples)
+    size = (given.channels, given.minutes, given.workers, given.chunk_samples)
     print(json.dumps(measure(given.kind, *size, one_rate=given.one_rate)))
 
 

@@ -26,7 +26,7 @@ from phasenet_das.tables import read_coverage, read_picks
 _FILES, _FILE_S, _CHANNELS, _DT_S = 12, 30, 60, 0.01
 _START = pd.Timestamp("2024-05-06T23:57:00", tz="UTC")  # midnight lies within
 # One rate, so that a chunk sees no farther than the widths of holes below.
-_SETTINGS = "continuous:\n  shard_s: 8.0\n  shard_channels: 30\npick:\n  rate: 100.0\n"
+_SETTINGS = "continuous:\n  chunk_s: 8.0\n  chunk_channels: 30\npick:\n  rate: 100.0\n"
 _REACH_S, _REACH_CHANNELS = 6.0, 24  # beyond what the small network and its normalisation see
 _MIN_SCORE, _SCORE_TOLERANCE = 0.3, 1e-3
 SEED = 7

@@ -19,7 +19,7 @@ paper could not be checked, so none are built in.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -29,7 +29,7 @@ import pandas as pd
 
 from phasenet_das.catalog.association import write_catalog
 from phasenet_das.catalog.reference import read_reference
-from phasenet_das.config import GeometrySettings, ReportSettings
+from phasenet_das.config import ReportSettings
 from phasenet_das.errors import ConfigError, TableError, UnitError
 from phasenet_das.matching import geodesic_km, match_events
 from phasenet_das.tables import (
@@ -40,7 +40,6 @@ from phasenet_das.tables import (
     read_metadata,
     write_table,
 )
-from phasenet_das.tables.channels import load_channels, only_station
 from phasenet_das.tables.files import pick_tables, read_catalog
 from phasenet_das.tables.provenance import file_hash, provenance
 
@@ -374,26 +373,25 @@ def calibrate_catalog(
     folder: str | Path,
     reference: str | Path,
     output: str | Path,
-    geometry: GeometrySettings | str | Path | None = None,
+    channels: pd.DataFrame | None = None,
     *,
+    tables: Sequence[str | Path] = (),
     amplitude_unit: str | None = None,
     figure: str | Path | None = None,
     **options: Any,  # noqa: ANN401 - of calibrate_magnitude
 ) -> MagnitudeScale:
-    """Fit a magnitude scale to a catalog on disk, and write it."""
+    """Fit a magnitude scale to a catalog on disk, and write it with the hashes of the channel `tables`."""
     events, picks = read_catalog(folder)
-    placed = load_channels(geometry, only_station(picks))
     scale = calibrate_magnitude(
         events,
         picks,
         read_reference(reference),
-        placed,
+        channels,
         amplitude_unit=_unit(folder, amplitude_unit),
         **options,
     )
-    table = geometry.path if isinstance(geometry, GeometrySettings) else geometry
     names = [reference, Path(folder) / "events.parquet", *pick_tables(folder)]
-    scale.write(output, provenance(inputs=names if table is None else [*names, table]))
+    scale.write(output, provenance(inputs=[*names, *tables]))
     if figure is not None:
         _draw(scale, Path(figure))
     return scale
@@ -403,16 +401,15 @@ def add_magnitudes(
     folder: str | Path,
     scale: str | Path,
     output: str | Path,
-    geometry: GeometrySettings | str | Path | None = None,
+    channels: pd.DataFrame | None = None,
     *,
     amplitude_unit: str | None = None,
     settings: ReportSettings | None = None,
 ) -> pd.DataFrame:
     """Write a catalog again, with magnitudes."""
     events, picks = read_catalog(folder)
-    placed = load_channels(geometry, only_station(picks))
     check_strain_rate(_unit(folder, amplitude_unit))
-    sized = estimate_magnitudes(events, picks, read_magnitude_scale(scale), placed)
+    sized = estimate_magnitudes(events, picks, read_magnitude_scale(scale), channels)
     output = Path(output)
     # All that the tables said of themselves stays; the scale is added.
     facts = read_metadata(Path(folder) / "events.parquet")
@@ -421,7 +418,7 @@ def add_magnitudes(
         own = read_metadata(pick_tables(folder)[0])
         write_table(conform(picks, PICK_COLUMNS, "picks"), output / "picks.parquet", own)
     write_table(conform(sized, EVENT_COLUMNS, "events"), output / "events.parquet", facts)
-    write_catalog(sized, picks, output, placed, settings, facts)
+    write_catalog(sized, picks, output, channels, settings, facts)
     return sized
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,12 @@ import numpy as np
 import pandas as pd
 
 from phasenet_das.config import PickSettings
-from phasenet_das.errors import ConfigError, DeviceError, PhaseNetDASError, TableError, WeightsError
+from phasenet_das.errors import ConfigError, DeviceError, PhaseNetDASError, TableError
 from phasenet_das.io.inputs import find_recordings
 from phasenet_das.io.opened import time_limits
+from phasenet_das.models.names import check_weights_name
 from phasenet_das.tables import check_table_name
 
-_SEISBENCH = re.compile(r"seisbench:\w+")
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 
@@ -115,7 +114,10 @@ def check_request(
     if output is not None:
         checks.append(lambda: _check_output(Path(output)))
     if settings is not None:
-        checks += [lambda: check_weights(settings.weights), lambda: _check_device(settings.device)]
+        checks += [
+            lambda: check_weights_name("weights", settings.weights),
+            lambda: _check_device(settings.device),
+        ]
     problems: list[PhaseNetDASError] = []
     for check in (*checks, *further):
         try:
@@ -127,22 +129,6 @@ def check_request(
     if problems:
         lines = "\n".join(f"  {number}. {error}" for number, error in enumerate(problems, 1))
         raise ConfigError(f"{len(problems)} problems:\n{lines}")
-
-
-def check_weights(name: str, setting: str = "weights") -> None:
-    """Refuse weights that are not there; a download is not tried."""
-    bundled = [folder.name for folder in (files("phasenet_das.models") / "bundled").iterdir()]
-    path = Path(name)
-    if _SEISBENCH.fullmatch(name) or name in bundled or path.is_file() or (path / "config.json").is_file():
-        return
-    from gamma.errors import nearest_name
-    from phasenet_das.models import list_weights  # slow to import, only for the message
-
-    hint = nearest_name(name, [*list_weights(), "seisbench:original"])
-    raise WeightsError(
-        f"{setting}: found '{name}', expected a bundled model, seisbench:NAME, a model folder (with "
-        f"config.json) or a checkpoint file that exists.{hint}"
-    )
 
 
 def _check_device(name: str) -> None:

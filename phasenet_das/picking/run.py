@@ -236,7 +236,7 @@ class PickRun:
     ) -> PickRun:
         """Make a run from settings."""
         choice = settings or ContinuousSettings()
-        size = ChunkSize(choice.shard_samples, choice.shard_channels, choice.shard_s)
+        size = ChunkSize(choice.chunk_samples, choice.chunk_channels, choice.chunk_s)
         return cls(picker, size, ChunkKeys(picker.weights, picker.own_station_id), wanted or Range(), strict)
 
     def plans(self, recordings: Sequence[Recording]) -> tuple[dict[tuple[int, int], ChunkPlan], pd.DataFrame]:

@@ -124,8 +124,8 @@ class Watcher:
         settle_s: float = 2.0,
     ) -> None:
         size = continuous or ContinuousSettings()
-        if size.shard_s is None:
-            size = size.model_copy(update={"shard_s": _CHUNK_S})
+        if size.chunk_s is None:
+            size = size.model_copy(update={"chunk_s": _CHUNK_S})
         self._settings = settings or PickSettings()
         self._data, wanted = select_range(data, None, None, None)
         self._run = PickRun.of(picker.chunk_picker(self._settings), size, wanted=wanted)

@@ -22,7 +22,7 @@ def publish_catalog(
         with atomic_path(folder / name) as temporary:
             shutil.copyfile(stage / name, temporary)
     if settings.magnitude_scale is not None:
-        add_magnitudes(folder, settings.magnitude_scale, folder, receivers, settings=settings)
+        add_magnitudes(folder, settings.magnitude_scale, folder, read_channels(receivers), settings=settings)
         return
     write_catalog(
         read_events(folder / "events.parquet"),

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
-from importlib.resources import files
 from pathlib import Path
 
-from gamma.errors import nearest_name
 from phasenet_das.config import Config, DataSettings, PickSettings
-from phasenet_das.errors import ChannelGeometryError, TableError, WeightsError
+from phasenet_das.errors import ChannelGeometryError, TableError
+from phasenet_das.models.names import check_weights_name
 from phasenet_das.pipeline.jobs import CATALOG, TRAINING, BlockIndex, neighbours, recordings_of
 from phasenet_das.pipeline.student import student_settings
 
 FINAL = "final"
 """The stage whose events are the catalog."""
-
-_SEISBENCH = re.compile(r"seisbench:[\w.-]+")
 
 
 class Plan:
@@ -92,11 +88,11 @@ class Plan:
         be downloaded is not asked.
         """
         if not self.rounds:
-            _check_weights("pick: weights", self.config.pick.weights)
+            check_weights_name("pick: weights", self.config.pick.weights)
         else:
-            _check_weights("teacher: weights", self.config.teacher.weights)
+            check_weights_name("teacher: weights", self.config.teacher.weights)
             if self.config.student.weights is not None:
-                _check_weights("student: weights", self.config.student.weights)
+                check_weights_name("student: weights", self.config.student.weights)
         there = self.channel_tables()
         for name, cable in self.config.cable_settings().items():
             path = cable.geometry.path
@@ -143,17 +139,3 @@ class Plan:
         if Path(self.results("report.html")).exists():
             lines.append(f"The report: {self.results('report.html')}")
         return "\n".join(lines)
-
-
-def _check_weights(setting: str, name: str) -> None:
-    bundled = [folder.name for folder in (files("phasenet_das.models") / "bundled").iterdir()]
-    path = Path(name)
-    if _SEISBENCH.fullmatch(name) or name in bundled or path.is_file() or (path / "config.json").is_file():
-        return
-    from phasenet_das.models import list_weights  # torch, which is slow to import, only for the message
-
-    hint = nearest_name(name, [*list_weights(), "seisbench:original"])
-    raise WeightsError(
-        f"{setting}: found '{name}', expected a bundled model, seisbench:NAME, a model folder (with "
-        f"config.json) or a checkpoint file that exists.{hint}"
-    )

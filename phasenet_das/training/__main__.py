@@ -15,10 +15,10 @@ from phasenet_das.errors import PhaseNetDASError
 
 def run(config: str | Path, *, overfit: bool = False) -> int:
     """Train by a file of settings, and say how it went."""
-    from phasenet_das.training import overfit_one_batch, train
+    settings = load_config(config).student
+    from phasenet_das.training import overfit_one_batch, train  # torch, after what can fail early
     from phasenet_das.training.ddp import find_world
 
-    settings = load_config(config).student
     if overfit:
         losses = overfit_one_batch(settings)
         _say(f"loss of one batch: {losses[0]:.4g} at first, {losses[-1]:.4g} after {len(losses)} steps")

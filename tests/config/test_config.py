@@ -67,6 +67,7 @@ def test_every_setting_has_a_description_and_dimensions_their_unit() -> None:
         ({"pick": {"stack_channels": 4}}, "'stack_channels': it is now 'average_channels'"),
         ({"student": {"augment": {"stack": 0.1, "average": 2}}}, "now 'add_event'.*now 'average_channels'"),
         ({"student": {"rounds": 2}}, "'rounds' at the top"),
+        ({"continuous": {"shard_s": 6}}, "'shard_s': it is now 'chunk_s'"),
         ({"jobs": {"block_s": 60}}, "'block_s': it is now 'length_s'"),
         ({"jobs": {"overlap_s": 60}}, "'overlap_s': it is no longer needed"),
     ],

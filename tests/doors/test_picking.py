@@ -27,7 +27,7 @@ START = np.datetime64("2024-05-06T07:08:09.120", "ns")
 CHANNELS, SAMPLES, DT_S = 24, 3600, 0.01
 CUTS = [0, 777, 1300, SAMPLES]
 DATA = DataSettings(station_id="CABLE")
-SHORT = ContinuousSettings(shard_s=4.0, shard_channels=12)
+SHORT = ContinuousSettings(chunk_s=4.0, chunk_channels=12)
 
 
 @cache

@@ -14,7 +14,7 @@ from phasenet_das.config import ContinuousSettings, DataSettings
 from phasenet_das.picking import pick_archive, store
 from tests.picking.small_pickers import small_picker
 
-SETTINGS = ContinuousSettings(shard_s=6.0, shard_channels=12)
+SETTINGS = ContinuousSettings(chunk_s=6.0, chunk_channels=12)
 DATA = DataSettings(station_id="CABLE")
 
 

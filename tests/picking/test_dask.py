@@ -42,7 +42,7 @@ def _record(fatal: Path | None = None) -> Recording:
 
 def test_two_processes_one_of_which_is_lost_give_the_table_of_one(tmp_path: Path) -> None:
     picker = small_picker()
-    settings = ContinuousSettings(shard_s=4.0, shard_channels=12)
+    settings = ContinuousSettings(chunk_s=4.0, chunk_channels=12)
     run = PickRun.of(picker.chunk_picker(PickSettings()), settings)
     expected = picker.pick(_record(), continuous=settings)
     fatal = tmp_path / "fatal"

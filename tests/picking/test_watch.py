@@ -57,7 +57,7 @@ def _watcher(folder: Path, output: Path) -> Watcher:
         [str(folder)],
         output,
         data=DataSettings(station_id="CABLE"),
-        continuous=ContinuousSettings(shard_s=8.0),
+        continuous=ContinuousSettings(chunk_s=8.0),
         associate=_events,
         recent_s=20.0,
         settle_s=5.0,

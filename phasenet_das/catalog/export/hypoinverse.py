@@ -66,7 +66,7 @@ def _check_networks(codes: pd.Series) -> None:
     if long:
         raise ChannelGeometryError(
             f"network code '{long[0]}' has {len(long[0])} characters, HYPOINVERSE holds two. Say "
-            "--network with a shorter one."
+            "--network-code with a shorter one."
         )
 
 

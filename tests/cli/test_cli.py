@@ -85,14 +85,14 @@ def test_a_full_disk_is_told_with_what_to_do(
 
     arguments = ("pick", "record.h5", "-o", tmp_path / "picks.parquet", "--weights", "weights")
     with monkeypatch.context() as broken:
-        broken.setattr("phasenet_das.picking.recordings.write_merged", full)
+        broken.setattr("phasenet_das.picking.run.write_merged", full)
         answer = run(*arguments, cwd=workplace)
     assert answer.returncode == 1
     assert "error: no room left to write" in answer.stderr
     assert "run the same command" in answer.stderr
     answer = run(*arguments, cwd=workplace)
     assert answer.returncode == 0
-    assert "parts were there" in answer.stdout
+    assert "chunks were there" in answer.stdout
 
 
 def test_info_says_what_a_file_holds(run: Run, workplace: Path) -> None:
@@ -168,7 +168,7 @@ def test_a_bad_file_among_good_ones_is_named_and_the_run_goes_on(run: Run, workp
     [
         (
             ("pick", "record.h5", "-o", "p.parquet", "--weights", "nothing"),
-            "neither a bundled model nor a folder",
+            "expected a bundled model",
         ),
         (("pick", "none.h5", "-o", "p.parquet"), "no recording found"),
         (("pick", "record.h5", "-o", "p.parquet", "--weights", "weights", "--rate", "fast"), "--rate fast"),
@@ -185,6 +185,23 @@ def test_errors_are_one_message_without_a_traceback(
     assert answer.returncode != 0
     assert message in answer.stderr
     assert "Traceback" not in answer.stderr
+
+
+def test_all_obstacles_to_picking_are_told_at_once(run: Run, workplace: Path) -> None:
+    words = ("none.h5", "-o", "p.txt", "--weights", "phasnet", "--rate", "fast", "--channel-range", "9:3")
+    answer = run("pick", *words, "--start", "yesterday", "--min-score", "3", cwd=workplace)
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("error: 7 problems")
+    expected = (
+        ".parquet or .csv",
+        "none.h5",
+        "mean 'phasenet'",
+        "yesterday",
+        "--channel-range 9:3",
+        "--rate fast",
+    )
+    for words in (*expected, "min_score"):
+        assert words in answer.stderr
 
 
 def test_weights_are_listed_and_described(run: Run, workplace: Path) -> None:
@@ -227,9 +244,9 @@ def test_help_fits_a_screen(run: Run, workplace: Path) -> None:
 
 
 def test_simulates_a_recording_that_can_be_read(run: Run, workplace: Path) -> None:
-    changes = "duration_s: 20\nfile_length_s: 10\ncable: {num_channels: 30}\n"
-    (workplace / "short.yaml").write_text(changes)
-    arguments = ("simulate", "-o", "made", "--scenario", "easy", "--config", "short.yaml", "--seed", "4")
+    changes = "{duration_s: 20, file_length_s: 10, cable: {num_channels: 30}}"
+    (workplace / "short.yaml").write_text(f"simulate: {{scenario: easy, seed: 4, settings: {changes}}}\n")
+    arguments = ("simulate", "-o", "made", "--config", "short.yaml")
     answer = run(*arguments, cwd=workplace)
     assert answer.returncode == 0, answer.stderr
     assert answer.stdout.startswith("2 files")
@@ -286,7 +303,7 @@ def test_watch_goes_on_while_no_pick_has_a_place(
 ) -> None:
     channel_table(20, "OTHER").to_csv(tmp_path / "ch.csv", index=False)
     arguments = ("-o", tmp_path / "live", "--weights", "weights", "--channels", tmp_path / "ch.csv", "--once")
-    answer = run("watch", "record.h5", *arguments, "--settle", "0", "--station-id", "C", cwd=workplace)
+    answer = run("watch", "record.h5", *arguments, "--settle-s", "0", "--station-id", "C", cwd=workplace)
     assert answer.returncode == 0, answer.stderr
     assert "the channel table holds OTHER" in caplog.text
     assert read_events(tmp_path / "live" / "events.parquet").empty

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from phasenet_das.cli_options import ChannelTable, DistanceTolerance, TimeTolerance
+from phasenet_das.cli.options import (
+    Cable,
+    ChannelTable,
+    Command,
+    ConfigFile,
+    DistanceTolerance,
+    TimeTolerance,
+)
+from phasenet_das.cli.settings import chosen_tables, load_receivers, override, read_settings
+from phasenet_das.errors import ConfigError
 
 magnitude_app = typer.Typer(
     help="Calibrate a magnitude scale, and give events their magnitudes.",
@@ -19,12 +28,14 @@ CatalogFolder = Annotated[Path, typer.Argument(help="Folder written by 'associat
 AmplitudeUnit = Annotated[str | None, typer.Option(help="Unit, where the pick table does not say it.")]
 
 
-@magnitude_app.command()
+@magnitude_app.command(cls=Command)
 def calibrate(
     folder: CatalogFolder,
     output: Annotated[Path, typer.Option("-o", "--output", help="Scale to write, .json.")],
     reference: Annotated[Path, typer.Option(help="Catalog with magnitudes: CSV (also ComCat), QuakeML.")],
     *,
+    config: ConfigFile = None,
+    cable: Cable = None,
     channels: ChannelTable = None,
     magnitude_type: Annotated[str | None, typer.Option(help="Type of its magnitudes, such as ML.")] = None,
     slopes_p: Annotated[
@@ -34,8 +45,8 @@ def calibrate(
         tuple[float, float] | None, typer.Option(help="The same for S.", metavar="A B")
     ] = None,
     min_events: Annotated[int, typer.Option(help="Fewest events that must match.", min=1)] = 3,
-    time_tolerance: TimeTolerance = 3.0,
-    distance_tolerance: DistanceTolerance = 15.0,
+    time_tolerance_s: TimeTolerance = None,
+    distance_tolerance_km: DistanceTolerance = None,
     amplitude_unit: AmplitudeUnit = None,
     figure: Annotated[Path | None, typer.Option(help="Also draw the residuals, .png or .pdf.")] = None,
 ) -> None:
@@ -45,19 +56,26 @@ def calibrate(
     -o scale.json
     """
     from phasenet_das.catalog.magnitude import calibrate_catalog
+    from phasenet_das.tables import read_catalog
 
+    base = read_settings(config)
+    limits = override(
+        base.evaluation, time_tolerance_s=time_tolerance_s, distance_tolerance_km=distance_tolerance_km
+    )
+    tables = [one.geometry.path for one in chosen_tables(base, channels, cable)]
     stated = {phase: pair for phase, pair in (("P", slopes_p), ("S", slopes_s)) if pair is not None}
     scale = calibrate_catalog(
         folder,
         reference,
         output,
-        channels,
+        load_receivers(base, channels=channels, cable=cable, picks=read_catalog(folder)[1]),
+        tables=[path for path in tables if path is not None],
         amplitude_unit=amplitude_unit,
         figure=figure,
         coefficients=stated,
         min_events=min_events,
-        time_tolerance_s=time_tolerance,
-        distance_tolerance_km=distance_tolerance,
+        time_tolerance_s=limits.time_tolerance_s,
+        distance_tolerance_km=limits.distance_tolerance_km,
         magnitude_type=magnitude_type,
     )
     for row in scale.coefficients.itertuples():
@@ -68,12 +86,14 @@ def calibrate(
     typer.echo(f"{len(scale.residuals)} events, standard error {scale.uncertainty:.2f} -> {output}")
 
 
-@magnitude_app.command()
+@magnitude_app.command(cls=Command)
 def apply(
     folder: CatalogFolder,
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the catalog; may be the same.")],
-    scale: Annotated[Path, typer.Option(help="Scale written by 'calibrate'.")],
     *,
+    scale: Annotated[Path | None, typer.Option(help="Scale written by 'calibrate'.")] = None,
+    config: ConfigFile = None,
+    cable: Cable = None,
     channels: ChannelTable = None,
     amplitude_unit: AmplitudeUnit = None,
 ) -> None:
@@ -82,8 +102,16 @@ def apply(
     Example: phasenet-das magnitude apply catalog/ --scale scale.json --channels channels.csv -o sized/
     """
     from phasenet_das.catalog.magnitude import add_magnitudes
+    from phasenet_das.tables import read_catalog
 
-    events = add_magnitudes(folder, scale, output, channels, amplitude_unit=amplitude_unit)
+    base = read_settings(config)
+    chosen = scale or (None if base.report.magnitude_scale is None else Path(base.report.magnitude_scale))
+    if chosen is None:
+        raise ConfigError("--scale: name the scale, or report.magnitude_scale in a file of --config.")
+    placed = load_receivers(base, channels=channels, cable=cable, picks=read_catalog(folder)[1])
+    events = add_magnitudes(
+        folder, chosen, output, placed, amplitude_unit=amplitude_unit, settings=base.report
+    )
     known = int(events["magnitude"].notna().sum())
     typer.echo(f"{known} of {len(events)} events have a magnitude -> {output}")
     if known < len(events):

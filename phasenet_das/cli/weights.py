@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
+from phasenet_das.cli.options import Command
+
 weights_app = typer.Typer(
     help="Name and describe model weights.", no_args_is_help=True, rich_markup_mode=None
 )
 
 
-@weights_app.command("list")
+@weights_app.command("list", cls=Command)
 def list_() -> None:
     """Name the weights at hand.
 
@@ -23,7 +25,7 @@ def list_() -> None:
         typer.echo(name)
 
 
-@weights_app.command()
+@weights_app.command(cls=Command)
 def show(
     name: Annotated[str, typer.Argument(help="Bundled model, seisbench:NAME, folder or checkpoint.")],
 ) -> None:

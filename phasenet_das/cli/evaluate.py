@@ -1,0 +1,101 @@
+"""The command ``phasenet-das evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from phasenet_das.cli.options import Band, ConfigFile, DistanceTolerance, StartTime, TimeTolerance
+from phasenet_das.cli.settings import override, read_settings
+from phasenet_das.errors import ConfigError
+
+
+def evaluate(
+    picks: Annotated[Path | None, typer.Argument(help="Pick table.")] = None,
+    *,
+    config: ConfigFile = None,
+    truth: Annotated[Path | None, typer.Option(help="True picks, or a folder written by 'simulate'.")] = None,
+    events: Annotated[Path | None, typer.Option(help="Event table, .csv or .parquet.")] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="True events or a catalog: CSV (also ComCat), QuakeML.")
+    ] = None,
+    waveforms: Annotated[
+        list[str] | None, typer.Option(help="Recordings of the picks, to be cross-correlated.")
+    ] = None,
+    coverage: Annotated[
+        Path | None, typer.Option(help="What was examined; else PICKS.coverage.csv where it exists.")
+    ] = None,
+    tolerance_p_s: Annotated[float | None, typer.Option(help="Largest error of a right P.", min=0)] = None,
+    tolerance_s_s: Annotated[float | None, typer.Option(help="The same for S.", min=0)] = None,
+    time_tolerance_s: TimeTolerance = None,
+    distance_tolerance_km: DistanceTolerance = None,
+    bandpass_hz: Band = None,
+    window_s: Annotated[
+        tuple[float, float], typer.Option(help="Span before and after a pick.", metavar="BEFORE AFTER")
+    ] = (0.5, 1.5),
+    max_lag_s: Annotated[float, typer.Option(help="Largest move of a waveform.", min=0)] = 0.5,
+    common_mode: Annotated[bool, typer.Option("--common-mode", help="Subtract the median channel.")] = False,
+    start_time: StartTime = None,
+    json_: Annotated[Path | None, typer.Option("--json", help="File for all numbers.")] = None,
+    figures: Annotated[Path | None, typer.Option(help="Folder for figures.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the intervals.", min=0)] = 0,
+) -> None:
+    """Compare picks with truth or waveforms, events with truth or a catalog.
+
+    The section `evaluation` of --config has the truth, the reference and the tolerances.
+
+    Example: phasenet-das evaluate picks.parquet --truth truth_picks.parquet --json scores.json
+    """
+    from phasenet_das.evaluate import CorrelationWindow, report
+    from phasenet_das.io.inputs import find_recordings
+    from phasenet_das.tables.provenance import provenance
+
+    base = read_settings(config)
+    settings = override(
+        base.truth,
+        picks=None if truth is None else str(truth),
+        events=None if reference is None else str(reference),
+        tolerance_p_s=tolerance_p_s,
+        tolerance_s_s=tolerance_s_s,
+        time_tolerance_s=time_tolerance_s,
+        distance_tolerance_km=distance_tolerance_km,
+    )
+    if truth is not None and picks is None:
+        raise ConfigError("--truth: name the pick table that is compared with it.")
+    if reference is not None and events is None:
+        raise ConfigError("--reference: name the event table that is compared with it with --events.")
+    truth = None if settings.picks is None or picks is None else Path(settings.picks)
+    reference = None if settings.events is None or events is None else Path(settings.events)
+    if picks is not None and truth is None and not waveforms:
+        raise ConfigError("PICKS: name what they are compared with: --truth or --waveforms.")
+    if events is not None and reference is None:
+        raise ConfigError("--events: name what they are compared with: --reference.")
+    found = []
+    if picks is not None and truth is not None:
+        limits = {"P": settings.tolerance_p_s, "S": settings.tolerance_s_s}
+        found.append(
+            report.evaluate_pick_file(picks, truth, tolerance_s=limits, coverage=coverage, seed=seed)
+        )
+    if picks is not None and waveforms:
+        cut = CorrelationWindow(*window_s, max_lag_s, bandpass_hz or (1.0, 15.0), common_mode)
+        sources = find_recordings(waveforms)
+        found.append(report.evaluate_pick_waveforms(picks, sources, cut, start_time=start_time))
+    if events is not None and reference is not None:
+        found.append(
+            report.evaluate_event_file(
+                events,
+                reference,
+                time_tolerance_s=settings.time_tolerance_s,
+                distance_tolerance_km=settings.distance_tolerance_km,
+                coverage=coverage,
+            )
+        )
+    if not found:
+        raise ConfigError("nothing to evaluate: name PICKS --truth TRUTH, or --events E --reference R.")
+    typer.echo("\n\n".join(one.text for one in found))
+    inputs = [path for path in (picks, truth, events, reference) if path is not None and path.is_file()]
+    facts = provenance(inputs=inputs)
+    for path in report.write_evaluations(found, json_path=json_, figure_dir=figures, metadata=facts):
+        typer.echo(f"-> {path}")

@@ -1,0 +1,88 @@
+"""The command ``phasenet-das export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gamma.errors import nearest_name
+from phasenet_das.cli.options import Band, Cable, ChannelTable, ConfigFile, StationId
+from phasenet_das.cli.settings import load_receivers, override, read_settings
+from phasenet_das.errors import ConfigError
+
+_CORRELATED = "hypodd-dtcc"
+
+
+def export(
+    folder: Annotated[Path, typer.Argument(help="Folder written by 'associate' or the workflow.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="File to write.")],
+    *,
+    format_: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="quakeml, csv, geojson, nonlinloc, hypodd, hypodd-dtcc, hypoinverse or nordic.",
+        ),
+    ] = "quakeml",
+    config: ConfigFile = None,
+    cable: Cable = None,
+    channels: ChannelTable = None,
+    station_id: StationId = None,
+    stations: Annotated[Path | None, typer.Option(help="Also write the stations, to this file.")] = None,
+    waveforms: Annotated[
+        list[str] | None, typer.Option(help="Recordings to correlate (hypodd-dtcc); may be repeated.")
+    ] = None,
+    bandpass_hz: Band = None,
+    network_code: Annotated[str | None, typer.Option(help="FDSN network code of the cables.")] = None,
+    max_picks_per_phase: Annotated[
+        int | None, typer.Option(help="Picks per event, cable and phase.", min=1)
+    ] = None,
+) -> None:
+    """Write a catalog for other programs: locators, hypoDD, SEISAN, maps.
+
+    Example: phasenet-das export catalog/ --format hypodd --channels channels.csv -o cat.pha
+    """
+    from phasenet_das.catalog import (
+        EXPORT_FORMATS,
+        export_catalog,
+        export_differential_times,
+        export_stations,
+    )
+    from phasenet_das.evaluate import CorrelationWindow, compare_differential_times
+    from phasenet_das.io.inputs import find_recordings
+    from phasenet_das.tables import read_catalog, read_metadata
+
+    names = (*EXPORT_FORMATS, _CORRELATED)
+    if format_ not in names:
+        raise ConfigError(f"--format {format_}: expected {', '.join(names)}.{nearest_name(format_, names)}")
+    if format_ == _CORRELATED and not waveforms:
+        raise ConfigError(f"--format {_CORRELATED}: name the recordings to correlate with --waveforms.")
+    base = read_settings(config)
+    report = override(base.report, network_code=network_code, max_picks_per_phase=max_picks_per_phase)
+    events, picks = read_catalog(folder)
+    placed = load_receivers(base, channels=channels, cable=cable, station_id=station_id, picks=picks)
+    if stations is not None:
+        if placed is None:
+            raise ConfigError("--stations: name the channel table with --channels or --config.")
+        export_stations(placed, stations, format_.removesuffix("-dtcc"), report.network_code)
+    chosen: dict[str, Any] = {
+        "max_picks_per_phase": report.max_picks_per_phase,
+        "network": report.network_code,
+    }
+    if format_ == _CORRELATED:
+        cut = CorrelationWindow(band_hz=bandpass_hz or (1.0, 15.0))
+        pairs = compare_differential_times(find_recordings(waveforms or []), picks, cut, between="events")
+        export_differential_times(pairs, events, output, placed, **chosen)
+        typer.echo(f"differential times -> {output}")
+        return
+    facts = read_metadata(folder / "events.parquet")
+    done = export_catalog(events, picks, output, format_, placed, metadata=facts, **chosen)
+    typer.echo(f"{done.num_events} events -> {output}")
+    if done.left_out:
+        typer.echo(
+            f"{len(done.left_out)} events have no position, which {format_} needs, and were left out: "
+            f"{', '.join(done.left_out[:5])}{' ...' if len(done.left_out) > 5 else ''}",
+            err=True,
+        )

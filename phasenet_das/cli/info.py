@@ -1,0 +1,45 @@
+"""The command ``phasenet-das info``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from phasenet_das.cli.options import Cable, ConfigFile, Interval, OptionalInputs, Spacing, StartTime, Unit
+from phasenet_das.cli.settings import chosen_cable, chosen_inputs, override, read_settings
+from phasenet_das.errors import PhaseNetDASError
+
+
+def info(
+    inputs: OptionalInputs = None,
+    *,
+    config: ConfigFile = None,
+    cable: Cable = None,
+    start_time: StartTime = None,
+    dt_s: Interval = None,
+    dx_m: Spacing = None,
+    unit: Unit = None,
+) -> None:
+    """Describe recordings: format, span, gaps, sampling, channels, unit; a folder also as one archive.
+
+    Example: phasenet-das info recording.h5
+    """
+    from phasenet_das import io
+    from phasenet_das.io.archive import open_archive
+    from phasenet_das.io.inputs import find_recordings
+
+    data = chosen_cable(read_settings(config), cable).data
+    data = override(data, start_time=start_time, dt_s=dt_s, dx_m=dx_m, unit=unit)
+    sources, failed = chosen_inputs(inputs, data), 0
+    lacking = {name: getattr(data, name) for name in ("start_time", "dt_s", "dx_m", "unit")}
+    for source in find_recordings(sources):
+        try:
+            typer.echo(str(io.describe(source, **lacking)))
+        except PhaseNetDASError as error:
+            failed += 1
+            typer.echo(f"error: {error}", err=True)
+    if any(Path(item).is_dir() for item in inputs or data.inputs):
+        typer.echo(open_archive(sources, data).summary())
+    if failed:
+        raise typer.Exit(1)

@@ -1,0 +1,114 @@
+"""Options that several commands share, in one spelling, and their errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from phasenet_das.errors import ConfigError
+
+Inputs = Annotated[list[str], typer.Argument(help="Files, folders or glob patterns of recordings.")]
+OptionalInputs = Annotated[
+    list[str] | None,
+    typer.Argument(help="Files, folders or glob patterns of recordings; else data.inputs of --config."),
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", help="YAML file of settings; flags override it.")
+]
+Cable = Annotated[str | None, typer.Option("--cable", help="One of the cables of --config.")]
+StationId = Annotated[str | None, typer.Option(help="Name of the cable.")]
+StartTime = Annotated[str | None, typer.Option(help="Time of the first sample, for files that lack it.")]
+Unit = Annotated[str | None, typer.Option(help="Unit of the samples, for files that lack it.")]
+Interval = Annotated[float | None, typer.Option(help="Sampling interval in s, for files that lack it.")]
+Spacing = Annotated[float | None, typer.Option(help="Channel spacing in m, for files that lack it.")]
+Start = Annotated[str | None, typer.Option(help="Begin of the time range, UTC.")]
+End = Annotated[str | None, typer.Option(help="End of the time range, UTC, not included.")]
+ChannelRange = Annotated[
+    str | None, typer.Option(help="Channel numbers FIRST:END, END not included.", metavar="A:B")
+]
+Weights = Annotated[str | None, typer.Option(help="Bundled model, seisbench:NAME, folder or checkpoint.")]
+MinScore = Annotated[float | None, typer.Option(help="Smallest probability of a pick.")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Workers = Annotated[int, typer.Option(help="Processes on this machine.", min=1)]
+ChannelTable = Annotated[Path | None, typer.Option("--channels", help="Channel table (CSV).")]
+TimeTolerance = Annotated[
+    float | None, typer.Option("--time-tolerance-s", help="Largest error of an origin time.", min=0)
+]
+DistanceTolerance = Annotated[
+    float | None, typer.Option("--distance-tolerance-km", help="Largest error of an epicentre.", min=0)
+]
+Band = Annotated[
+    tuple[float, float] | None,
+    typer.Option("--bandpass-hz", help="Band of the waveforms.", metavar="LOW HIGH"),
+]
+
+_RENAMED = {
+    "--from": "--start",
+    "--to": "--end",
+    "--every-channel": "--channel-step",
+    "--stack-channels": "--average-channels",
+    "--keep": "--keep-chunks",
+    "--no-keep": "--no-keep-chunks",
+    "--minutes": "--recent-s (in seconds)",
+    "--settle": "--settle-s",
+    "--poll": "--poll-s",
+    "--tolerance-p": "--tolerance-p-s",
+    "--tolerance-s": "--tolerance-s-s",
+    "--time-tolerance": "--time-tolerance-s",
+    "--distance-tolerance": "--distance-tolerance-km",
+    "--bandpass": "--bandpass-hz",
+    "--window": "--window-s",
+    "--max-lag": "--max-lag-s",
+    "--network": "--network-code",
+}
+
+
+class Command(TyperCommand):
+    """A command that answers an old option with the name of the new one."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - of typer's own click
+        """Refuse old options, then parse."""
+        known = {name for param in self.params for name in (*param.opts, *param.secondary_opts)}
+        for word in args[: args.index("--") if "--" in args else None]:
+            flag = word.partition("=")[0]
+            if flag in _RENAMED and flag not in known and _RENAMED[flag].split()[0] in known:
+                raise ConfigError(f"unknown option {flag}: it is now {_RENAMED[flag]}.")
+            if flag == "--channels" and flag not in known and "--channel-range" in known:
+                raise ConfigError(
+                    "unknown option --channels: it is now --channel-range FIRST:END with END not included: "
+                    "100:500 for channels 100 to 499."
+                )
+        return super().parse_args(ctx, args)
+
+
+def parse_range(text: str | None) -> tuple[int, int] | None:
+    """Read FIRST:END, half open."""
+    if text is None:
+        return None
+    first, _, end = text.partition(":")
+    try:
+        found = int(first), int(end)
+    except ValueError:
+        found = (0, 0)
+    if found[0] >= found[1]:
+        raise ConfigError(
+            f"--channel-range {text}: expected FIRST:END with FIRST below END, such as 100:500 for channels "
+            "100 to 499."
+        )
+    return found
+
+
+def parse_rate(text: str | None) -> tuple[float, ...] | float | str | None:
+    """Read ``native``, ``model``, a rate in Hz, or several with commas."""
+    if text is None or text in ("native", "model"):
+        return text
+    try:
+        rates = tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise ConfigError(
+            f"--rate {text}: expected 'native', 'model', or Hz, such as 100 or 100,50."
+        ) from error
+    return rates[0] if len(rates) == 1 else rates

@@ -1,0 +1,137 @@
+"""The command ``phasenet-das pick``."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from phasenet_das.cli.options import (
+    Cable,
+    ChannelRange,
+    ConfigFile,
+    Device,
+    End,
+    Interval,
+    MinScore,
+    OptionalInputs,
+    Spacing,
+    Start,
+    StartTime,
+    StationId,
+    Unit,
+    Weights,
+    Workers,
+    parse_range,
+    parse_rate,
+)
+from phasenet_das.cli.settings import chosen_cable, chosen_inputs, override, read_settings
+
+
+def pick(
+    inputs: OptionalInputs = None,
+    *,
+    output: Annotated[Path, typer.Option("-o", "--output", help="Pick table to write, .parquet or .csv.")],
+    config: ConfigFile = None,
+    cable: Cable = None,
+    weights: Weights = None,
+    station_id: StationId = None,
+    min_score: MinScore = None,
+    min_score_p: Annotated[float | None, typer.Option(help="The same for P only.")] = None,
+    min_score_s: Annotated[float | None, typer.Option(help="The same for S only.")] = None,
+    rate: Annotated[
+        str | None,
+        typer.Option(help="'native', 'model', or Hz (several: 100,50): how the network sees the data."),
+    ] = None,
+    average_channels: Annotated[int | None, typer.Option(help="Average this many neighbours.")] = None,
+    common_mode: Annotated[str | None, typer.Option(help="'median': subtract it over channels.")] = None,
+    to_strain_rate: Annotated[
+        bool | None, typer.Option("--to-strain-rate", help="Differentiate strain.")
+    ] = None,
+    start_time: StartTime = None,
+    dt_s: Interval = None,
+    dx_m: Spacing = None,
+    unit: Unit = None,
+    start: Start = None,
+    end: End = None,
+    channel_range: ChannelRange = None,
+    channel_step: Annotated[int, typer.Option(help="Pick every Nth channel number.", min=1)] = 1,
+    device: Device = None,
+    workers: Workers = 1,
+    scheduler: Annotated[str | None, typer.Option(help="Address of a dask scheduler.")] = None,
+    resume: Annotated[bool, typer.Option(help="Resume an earlier run.")] = True,
+    keep_chunks: Annotated[bool, typer.Option(help="Keep finished chunks, for a later run.")] = True,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad recording.")] = False,
+) -> None:
+    """Pick P and S arrivals on every channel of files and folders of recordings, whatever their length.
+
+    Writes the pick table, and beside it NAME.coverage.csv: what was examined. Kill it at any time: the same
+    command resumes, from the finished chunks in OUTPUT.chunks.
+
+    Example: phasenet-das pick recordings/ -o picks.parquet --station-id BRADY --workers 4
+    """
+    from phasenet_das.models.names import check_weights_name
+    from phasenet_das.picking.request import check_request
+
+    base = read_settings(config)
+    own = chosen_cable(base, cable).data
+    data = partial(
+        override, own, station_id=station_id, start_time=start_time, dt_s=dt_s, dx_m=dx_m, unit=unit
+    )
+    settings = partial(
+        override,
+        base.pick,
+        weights=weights,
+        min_score=min_score,
+        min_score_p=min_score_p,
+        min_score_s=min_score_s,
+        average_channels=average_channels,
+        common_mode=common_mode,
+        to_strain_rate=to_strain_rate,
+        device=device,
+    )
+    check_request(
+        inputs or (),
+        output,
+        start=start,
+        end=end,
+        further=[
+            lambda: inputs or chosen_inputs(None, own),
+            lambda: check_weights_name("--weights", weights or base.pick.weights),
+            lambda: parse_range(channel_range),
+            lambda: parse_rate(rate),
+            data,
+            settings,
+        ],
+    )
+    from phasenet_das.picking import RunOptions, load_picker, pick_archive  # torch, after all checks
+
+    choice = settings(rate=parse_rate(rate))
+    report = pick_archive(
+        load_picker(choice.weights, device=choice.device, sha256=choice.weights_sha256),
+        chosen_inputs(inputs, own),
+        output,
+        data=data(),
+        settings=choice,
+        continuous=base.continuous,
+        start=start,
+        end=end,
+        channel_range=parse_range(channel_range),
+        channel_step=channel_step,
+        options=RunOptions(workers, scheduler, resume, keep_chunks, strict),
+        progress=True,
+    )
+    picks, reused = report.summary, f" ({report.reused} of {report.num_chunks} chunks were there)"
+    typer.echo(
+        f"{picks.num_picks} picks ({picks.by_phase.get('P', 0)} P, {picks.by_phase.get('S', 0)} S) on "
+        f"{len(picks.channels)} channels -> {output}{reused if report.reused else ''}"
+    )
+    left_out = report.coverage[report.coverage["status"].isin(["unreadable", "skipped"])]["source"]
+    if len(left_out):
+        typer.echo(
+            f"{left_out.nunique()} recordings were left out, or a part of them; see the coverage table "
+            f"{output.with_suffix('.coverage.csv')}.",
+            err=True,
+        )

@@ -1,0 +1,50 @@
+"""The command ``phasenet-das report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from phasenet_das.cli.options import Cable, ChannelTable, ConfigFile, StationId
+from phasenet_das.cli.settings import load_receivers, read_settings
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(help="Folder written by 'associate' or the workflow.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="HTML file to write.")],
+    *,
+    config: ConfigFile = None,
+    cable: Cable = None,
+    channels: ChannelTable = None,
+    station_id: StationId = None,
+) -> None:
+    """Write one HTML page about a catalog: map, events, picks, coverage, settings.
+
+    A folder of the workflow also has its record sections, trainings and scores.
+
+    Example: phasenet-das report catalog/ --channels channels.csv -o report.html
+    """
+    from phasenet_das.report import write_report
+    from phasenet_das.report.run import write_run_report
+    from phasenet_das.tables import read_catalog, read_coverage, read_metadata
+
+    own = folder / "config.yaml"
+    base = read_settings(own if config is None and own.exists() else config)
+    if (folder / "index" / "blocks.json").exists():
+        typer.echo(f"-> {write_run_report(base, folder, output)}")
+        return
+    events, picks = read_catalog(folder)
+    seen = folder / "coverage.csv"
+    placed = load_receivers(base, channels=channels, cable=cable, station_id=station_id, picks=picks)
+    path = write_report(
+        output,
+        events=events,
+        picks=picks,
+        channels=placed,
+        coverage=read_coverage(seen) if seen.exists() else None,
+        provenance=read_metadata(folder / "events.parquet"),
+        title=base.report.title or "Earthquake catalog",
+    )
+    typer.echo(f"-> {path}")

@@ -1,0 +1,57 @@
+"""The command ``phasenet-das windows``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from phasenet_das.cli.options import Cable, ConfigFile, End, OptionalInputs, Start, StationId
+from phasenet_das.cli.settings import chosen_cable, chosen_inputs, override, read_settings
+
+
+def windows(
+    inputs: OptionalInputs = None,
+    *,
+    picks: Annotated[Path, typer.Option(help="Pick table after association.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the training windows.")],
+    events: Annotated[Path | None, typer.Option(help="Event table; else all events of the picks.")] = None,
+    config: ConfigFile = None,
+    cable: Cable = None,
+    station_id: StationId = None,
+    start: Start = None,
+    end: End = None,
+    before_s: Annotated[float | None, typer.Option(help="Time before the first pick.", min=0)] = None,
+    after_s: Annotated[float | None, typer.Option(help="Time after the last pick.", min=0)] = None,
+    min_channel_share: Annotated[
+        float | None, typer.Option(help="Smallest share of channels with a pick.", min=0, max=1)
+    ] = None,
+) -> None:
+    """Cut a training window around each event, with its kept and rejected picks as labels.
+
+    The windows are conditioned by the section `pick` of --config, as the student will see recordings.
+
+    Example: phasenet-das windows recordings/ --picks catalog/picks.parquet -o windows/ --station-id BRADY
+    """
+    from phasenet_das.tables import read_events, read_picks
+    from phasenet_das.training import cut_windows
+
+    base = read_settings(config)
+    one = chosen_cable(base, cable).data
+    data = override(base.student.recordings.get(cable or "", one), station_id=station_id or one.station_id)
+    settings = override(base.student, before_s=before_s, after_s=after_s, min_channel_share=min_channel_share)
+    found = cut_windows(
+        chosen_inputs(inputs, data),
+        read_picks(picks),
+        None if events is None else read_events(events),
+        output,
+        settings=base.pick,
+        data=data,
+        start=start,
+        end=end,
+        before_s=settings.before_s,
+        after_s=settings.after_s,
+        min_channel_share=settings.min_channel_share,
+    )
+    typer.echo(f"{len(found)} training windows -> {output}")
