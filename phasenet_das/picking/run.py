@@ -434,6 +434,7 @@ def pick_archive(
     station_id: str | None = None,
     options: RunOptions | None = None,
     coverage: str | Path | None = None,
+    index: str | Path | None = None,
     progress: bool = False,
 ) -> PickReport:
     """Pick recordings into a table on disk, whatever their length, in bounded memory.
@@ -460,6 +461,8 @@ def pick_archive(
         Workers, resuming, strictness.
     coverage : str or pathlib.Path, optional
         Coverage table to write; ``NAME.coverage.csv`` beside the picks by default.
+    index : str or pathlib.Path, optional
+        Folder in which the headers of the files are kept, for runs to share; in ``OUTPUT.chunks`` by default.
     progress : bool
         Show a progress bar.
 
@@ -482,7 +485,12 @@ def pick_archive(
     data, wanted = select_range(data, start, end, channel_range)
     store = ChunkStore(folder)
     recordings, left_out = open_recordings(
-        source, data, index=folder / "index", strict=how.strict, channel_step=channel_step, progress=progress
+        source,
+        data,
+        index=Path(index or folder / "index"),
+        strict=how.strict,
+        channel_step=channel_step,
+        progress=progress,
     )
     run = PickRun.of(picker.chunk_picker(choice, station_id), continuous, wanted=wanted, strict=how.strict)
     submit = _submit(run, recordings, picker, store, how)
