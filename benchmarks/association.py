@@ -165,6 +165,7 @@ def measure(case: Case, with_reference: bool, workers: int) -> dict[str, float]:
     """Associate one case and score it against the truth."""
     import resource
 
+    import gamma.fit  # noqa: F401 - imported here, so that the time of its import is not measured
     from gamma import AssociationConfig, associate
 
     config = AssociationConfig(**case.settings)

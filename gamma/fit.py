@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -110,17 +110,21 @@ def _over_batches(
 
     `margin_s`: a batch has picks from so long before its first origin to so long after its last arrival.
     """
-    reach, time = runner.domain.reach_s, events.hypocentre[:, 0]
+    return list(runner.map(function, _batches(runner.domain.reach_s, picks, events, margin_s)))
+
+
+def _batches(
+    reach_s: float, picks: PickSeries, events: Events, margin_s: tuple[float, float]
+) -> Iterator[Batch]:
+    time = events.hypocentre[:, 0]
     size = int(np.clip(_MAX_PAIRS // max(len(picks.template.receiver_phase_weight), 1), 4, _MAX_BATCH))
-    batches = []
     for first in range(0, len(time), size):
         last = min(first + size, len(time))
-        lo = int(np.searchsorted(time, time[first] - reach))
-        hi = int(np.searchsorted(time, time[last - 1] + reach, side="right"))
+        lo = int(np.searchsorted(time, time[first] - reach_s))
+        hi = int(np.searchsorted(time, time[last - 1] + reach_s, side="right"))
         member = np.arange(lo, hi)
-        data, pick = picks.between(time[lo] - margin_s[0], time[hi - 1] + reach + margin_s[1])
-        batches.append(Batch(data, pick, events.take(member), member, (member >= first) & (member < last)))
-    return list(runner.map(function, batches))
+        data, pick = picks.between(time[lo] - margin_s[0], time[hi - 1] + reach_s + margin_s[1])
+        yield Batch(data, pick, events.take(member), member, (member >= first) & (member < last))
 
 
 def _fit_margin_s(domain: Domain) -> tuple[float, float]:
@@ -197,23 +201,23 @@ def _seed_all(runner: Runner, picks: PickSeries, left: Mask) -> Seeds:
     time, receiver_phase = picks.time_s[left], picks.receiver_phase[left]
     if len(time) == 0:
         return Seeds(np.empty((0, 4)), np.empty(0))
-    grid, block_s = runner.domain.grid, runner.domain.config.block_s
-    margin = grid.separation_s + 4.0 * grid.window_s
-    tasks = []
-    first_block, last_block = (
-        np.floor((float(time[0]) - grid.reach_s) / block_s),
-        np.floor(time[-1] / block_s),
-    )
-    for block in range(int(first_block), int(last_block) + 1):
-        start, end = block * block_s, (block + 1) * block_s
-        first, last = np.searchsorted(time, [start - margin, end + margin + grid.reach_s])
-        if last > first:
-            chosen = SeedPicks(time[first:last], receiver_phase[first:last], np.empty(0, np.int64))
-            tasks.append((chosen, start, end))
-    found = list(runner.map(_seed_block, tasks))
+    found = list(runner.map(_seed_block, _blocks(runner.domain, time, receiver_phase)))
     hypocentre = [seeds.hypocentre for seeds in found] or [np.empty((0, 4))]
     count = [seeds.count for seeds in found] or [np.empty(0)]
     return Seeds(np.concatenate(hypocentre), np.concatenate(count))
+
+
+def _blocks(domain: Domain, time_s: F64, receiver_phase: I64) -> Iterator[tuple[SeedPicks, float, float]]:
+    """Cut seed picks into blocks, each with all picks that an origin in it can have."""
+    grid, block_s = domain.grid, domain.config.block_s
+    margin = grid.separation_s + 4.0 * grid.window_s
+    first_block = int(np.floor((float(time_s[0]) - grid.reach_s) / block_s))
+    for block in range(first_block, int(np.floor(time_s[-1] / block_s)) + 1):
+        start, end = block * block_s, (block + 1) * block_s
+        first, last = np.searchsorted(time_s, [start - margin, end + margin + grid.reach_s])
+        if last > first:
+            chosen = SeedPicks(time_s[first:last], receiver_phase[first:last], np.empty(0, np.int64))
+            yield chosen, start, end
 
 
 def _seed_block(domain: Domain, task: tuple[SeedPicks, float, float]) -> Seeds:

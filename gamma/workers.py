@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from itertools import chain, islice
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
 
@@ -50,15 +52,25 @@ def _main_hidden() -> Iterator[None]:
 class Runner:
     """Maps a function of (domain, task) over tasks, in order, in this process or in others."""
 
-    def __init__(self, domain: Domain, pool: ProcessPoolExecutor | None = None) -> None:
+    def __init__(self, domain: Domain, pool: ProcessPoolExecutor | None = None, ahead: int = 1) -> None:
         self.domain = domain
         self._pool = pool
+        self._ahead = ahead
 
-    def map(self, function: Callable[[Domain, Any], Any], tasks: list[Any]) -> Iterator[Any]:
-        """Yield the results in the order of the tasks."""
-        if self._pool is None or len(tasks) < 2:  # starting a process costs more than a single task
-            return (function(self.domain, task) for task in tasks)
-        return self._pool.map(_call, [(function, task) for task in tasks])
+    def map(self, function: Callable[[Domain, Any], Any], tasks: Iterable[Any]) -> Iterator[Any]:
+        """Yield the results in the order of the tasks, which are taken as they are needed."""
+        source = iter(tasks)
+        first = list(islice(source, 2))
+        if self._pool is None or len(first) < 2:  # starting a process costs more than a single task
+            yield from (function(self.domain, task) for task in chain(first, source))
+            return
+        waiting: deque[Future[Any]] = deque()
+        for task in chain(first, source):
+            waiting.append(self._pool.submit(_call, function, task))
+            if len(waiting) > self._ahead:  # tasks hold copies of picks: never all of them at once
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 _worker_domain: list[Domain] = []
@@ -69,8 +81,7 @@ def _initialise(domain: Domain) -> None:
     _worker_domain[:] = [domain]
 
 
-def _call(job: tuple[Callable[[Domain, Any], Any], Any]) -> Any:  # noqa: ANN401 - whatever the function gives
-    function, task = job
+def _call(function: Callable[[Domain, Any], Any], task: Any) -> Any:  # noqa: ANN401 - whatever the function gives
     return function(_worker_domain[0], task)
 
 
@@ -81,4 +92,4 @@ def open_runner(domain: Domain, workers: int) -> Iterator[Runner]:
         yield Runner(domain)
         return
     with ProcessPoolExecutor(workers, _Context(), initializer=_initialise, initargs=(domain,)) as pool:
-        yield Runner(domain, pool)
+        yield Runner(domain, pool, 2 * workers)
