@@ -22,7 +22,7 @@ import yaml
 from tqdm import tqdm
 
 from phasenet_das import io
-from phasenet_das.io.hdf5 import write_quakeflow
+from phasenet_das.io.formats.quakeflow import write_quakeflow
 from phasenet_das.simulate import RecordSectionConfig, from_records, scenario, simulate
 from phasenet_das.simulate.record_sections import SyntheticSection
 from phasenet_das.tables import PICK_COLUMNS, conform, make_pick_ids, read_picks, write_table

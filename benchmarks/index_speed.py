@@ -19,7 +19,7 @@ import pandas as pd
 
 from phasenet_das import io
 from phasenet_das.io.archive import archive_of_index, open_archive
-from phasenet_das.io.hdf5 import write_quakeflow
+from phasenet_das.io.formats.quakeflow import write_quakeflow
 from phasenet_das.io.index import UNKNOWN, Geometry, Index, make_rows, read_index, write_index
 from phasenet_das.simulate import scenario, simulate
 from phasenet_das.tables import PICK_COLUMNS, conform, make_pick_ids, write_table

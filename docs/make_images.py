@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from phasenet_das import io, plot
 from phasenet_das.config import PickSettings, load_config
-from phasenet_das.io.inputs import find_recordings
+from phasenet_das.io.files import find_recordings
 from phasenet_das.picking.preprocess import condition
 from phasenet_das.tables import read_picks
 

@@ -49,7 +49,7 @@ def evaluate(
     Example: phasenet-das evaluate picks.parquet --truth truth_picks.parquet --json scores.json
     """
     from phasenet_das.evaluate import CorrelationWindow, report
-    from phasenet_das.io.inputs import find_recordings
+    from phasenet_das.io.files import find_recordings
     from phasenet_das.tables.provenance import provenance
 
     base = read_settings(config)

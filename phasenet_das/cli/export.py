@@ -51,7 +51,7 @@ def export(
         export_stations,
     )
     from phasenet_das.evaluate import CorrelationWindow, compare_differential_times
-    from phasenet_das.io.inputs import find_recordings
+    from phasenet_das.io.files import find_recordings
     from phasenet_das.tables import read_catalog, read_metadata
 
     names = (*EXPORT_FORMATS, _CORRELATED)

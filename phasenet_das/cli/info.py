@@ -27,7 +27,7 @@ def info(
     """
     from phasenet_das import io
     from phasenet_das.io.archive import open_archive
-    from phasenet_das.io.inputs import find_recordings
+    from phasenet_das.io.files import find_recordings
 
     data = chosen_cable(read_settings(config), cable).data
     data = override(data, start_time=start_time, dt_s=dt_s, dx_m=dx_m, unit=unit)

@@ -42,7 +42,7 @@ def chosen_inputs(inputs: list[str] | None, data: DataSettings) -> list[str]:
     """Return the recordings that a command names, else those of the settings."""
     if inputs:
         return list(inputs)
-    from phasenet_das.io.inputs import find_recordings
+    from phasenet_das.io.files import find_recordings
 
     if not data.inputs:
         raise ConfigError("no recordings: name files or folders, or data.inputs in a file of --config.")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from phasenet_das._lazy import lazy_names
 from phasenet_das.io.description import Description, describe
-from phasenet_das.io.hdf5 import write_quakeflow
+from phasenet_das.io.formats.quakeflow import write_quakeflow
 from phasenet_das.io.patch import (
     get_channel_index,
     get_channel_status,
@@ -16,9 +19,15 @@ from phasenet_das.io.patch import (
     make_patch,
 )
 from phasenet_das.io.read import read
+from phasenet_das.io.recording import Recording
+
+if TYPE_CHECKING:
+    from phasenet_das.io.archive import Archive, open_archive
 
 __all__ = [
+    "Archive",
     "Description",
+    "Recording",
     "describe",
     "get_channel_index",
     "get_channel_status",
@@ -29,6 +38,9 @@ __all__ = [
     "get_times",
     "get_unit",
     "make_patch",
+    "open_archive",
     "read",
     "write_quakeflow",
 ]
+
+__getattr__ = lazy_names(__name__, {"Archive": ".archive", "open_archive": ".archive"})

@@ -1,14 +1,15 @@
-"""Archives: folders of files as an ordered sequence of gap-free recordings.
+"""Archives: an ordered set of gap-free recordings, of any number of files or of objects in memory.
 
-:func:`open_archive` reads headers only; :meth:`Recording.load` opens files when they are needed. The
-rules by which files become recordings are those of :mod:`phasenet_das.io.arrange`.
+:func:`open_archive` reads headers only; :meth:`Recording.load` opens files when they are needed. The rule by
+which files become recordings is that of :mod:`phasenet_das.io.merge`.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,20 @@ import pandas as pd
 
 from phasenet_das.config import DataSettings
 from phasenet_das.errors import ConfigError, DataFormatError, PhaseNetDASError
-from phasenet_das.io import left_out
-from phasenet_das.io.arrange import FIRST, arrange, cluster
-from phasenet_das.io.files import Files, Pieces
-from phasenet_das.io.index import Index, ScanReport
-from phasenet_das.io.opened import time_limits
+from phasenet_das.io.files import cable_name
+from phasenet_das.io.formats import is_object, open_source
+from phasenet_das.io.index import Index, ScanReport, index_of_recordings, join_indexes, update_index
+from phasenet_das.io.members import MemberReader, MemberTable
+from phasenet_das.io.merge import merge_members, merged_recordings
+from phasenet_das.io.metadata import ChosenChannels, JoinedRows, UserMetadata, join_metadata
 from phasenet_das.io.recording import Recording
-from phasenet_das.io.scan import update_index
-from phasenet_das.io.statements import Selected, resolve_rows
+from phasenet_das.io.time import TimeRange, time_limits
+from phasenet_das.tables import coverage as cover
 
 log = logging.getLogger(__name__)
 
-_SAME_INTERVAL = 1e-6
-_ON_SAMPLE = 1e-3
 _SHOWN = 5
+_IN_MEMORY = "DAS"
 
 
 @dataclass(frozen=True)
@@ -42,9 +43,9 @@ class Archive:
     recordings : tuple of Recording
         By cable, then time; between two of a cable there is a gap, a change, or drift of the clock.
     coverage : pandas.DataFrame
-        ``COVERAGE_COLUMNS``; a row with ``reason`` for whatever is not in a segment. Its ``status``:
+        ``COVERAGE_COLUMNS``; a row with ``reason`` for whatever is not in a recording. Its ``status``:
         ``skipped`` (no recording), ``unreadable`` (damaged, unusable, or still being written),
-        ``duplicate``, ``overlapped``, ``out-of-range``, ``gap``, and ``split`` (nothing is lost, but the
+        ``duplicate``, ``overlapped``, ``gap``, and ``split`` (nothing is lost, but the
         record is divided there).
     report : ScanReport
         How the files compare with the index.
@@ -91,56 +92,124 @@ def _duration(seconds: float) -> str:
 
 
 def open_archive(
-    inputs: Iterable[str | Path],
+    inputs: Any,  # noqa: ANN401 - paths, objects that hold DAS data, or a list of them
     data: DataSettings | None = None,
     *,
-    index: Path | None = None,
+    index: str | Path | None = None,
     strict: bool = False,
     start: Any = None,  # noqa: ANN401 - as phasenet_das.read
     end: Any = None,  # noqa: ANN401
     channel_step: int = 1,
     progress: bool = False,
 ) -> Archive:
-    """Open files, folders and glob patterns as gap-free recordings, from headers alone."""
-    limits = _limits(start, end)
-    found = update_index(inputs, index, strict=strict, progress=progress)
-    return archive_of_index(found, data, strict=strict, limits_ns=limits, channel_step=channel_step)
+    """Open recordings as an archive, from headers alone.
 
+    Parameters
+    ----------
+    inputs : path, dascore.Patch or BaseSpool, obspy.Stream, xarray.DataArray, or a sequence of them
+        Files, folders and glob patterns; and objects in memory.
+    data : DataSettings, optional
+        What the files do not say, and the range of channels.
+    index : str or pathlib.Path, optional
+        Folder in which the headers are kept, so that a file is opened once.
+    strict : bool
+        Whether the first file that cannot be read is an error; otherwise it has a row of coverage.
+    channel_step : int
+        Only channels whose number is a multiple of this are taken.
+    progress : bool
+        Whether a progress bar is shown.
 
-def _limits(start: Any, end: Any) -> tuple[int | None, int | None]:  # noqa: ANN401
-    low, high = (
-        None if limit is None else int(limit.astype(np.int64)) for limit in time_limits((start, end))
-    )
-    if low is not None and high is not None and low >= high:
+    Returns
+    -------
+    Archive
+        A cable that its files do not name is called after its file, after its folder where a folder was
+        given, and "DAS" in memory; a stated ``station_id`` wins.
+
+    Raises
+    ------
+    DataFormatError
+        Nothing can be used, or something is not a source of DAS data.
+    ConfigError, ChannelGeometryError, SamplingError, UnitError
+        A statement contradicts the files.
+    """
+    settings = data or DataSettings()
+    limits = time_limits((start, end))
+    if limits[0] is not None and limits[1] is not None and limits[0] >= limits[1]:
         raise ConfigError(f"the range of time [{start}, {end}) is empty; expected a start before the end.")
-    return low, high
+    paths, opened = _sorted_inputs(inputs)
+    found = index_of_recordings(opened) if opened else None
+    if paths or found is None:
+        scanned = update_index(
+            paths, None if index is None else Path(index), strict=strict, progress=progress
+        )
+        found = scanned if found is None else join_indexes(scanned, found)
+    archive = archive_of_index(
+        found,
+        UserMetadata.of(settings),
+        channels=settings.channel_range,
+        channel_step=channel_step,
+        strict=strict,
+        opened=opened,
+        name_of=lambda path: _IN_MEMORY if path in opened else cable_name(path, paths),
+    )
+    return archive if limits == (None, None) else _within(archive, limits)
+
+
+def archive_of_source(source: Any, user: UserMetadata) -> Archive:  # noqa: ANN401 - as phasenet_das.read
+    """Open one source, or a list of them, as :func:`phasenet_das.read` does: whatever is wrong raises."""
+    paths, opened = _sorted_inputs(source)
+    opened = {path: open_source(path) for path in paths} | opened
+    if not opened:
+        raise DataFormatError("found an empty list. Expected a path, a Patch or a list of them.")
+    return archive_of_index(
+        index_of_recordings(opened),
+        user,
+        strict=True,
+        opened=opened,
+        name_of=lambda path: cable_name(path, paths) if path in paths else _IN_MEMORY,
+    )
+
+
+def _sorted_inputs(inputs: Any) -> tuple[list[str], dict[str, list[Recording]]]:  # noqa: ANN401
+    """Tell paths from objects, and open the objects, by a label of each."""
+    several = isinstance(inputs, list | tuple | set | frozenset | Iterator) and not is_object(inputs)
+    items = list(inputs) if several else [inputs]
+    paths = [os.fspath(item) for item in items if isinstance(item, str | os.PathLike)]
+    objects = [item for item in items if not isinstance(item, str | os.PathLike)]
+    opened = {}
+    for number, item in enumerate(objects):
+        found = open_source(item)
+        kind = found[0].label
+        label = kind if len(objects) == 1 else f"{kind} {number}"
+        opened[label] = [replace(recording, label=label) for recording in found]
+    return paths, opened
 
 
 def archive_of_index(
     index: Index,
-    data: DataSettings | None = None,
+    user: UserMetadata | None = None,
     *,
-    strict: bool = False,
-    limits_ns: tuple[int | None, int | None] = (None, None),
+    channels: tuple[int, int] | None = None,
     channel_step: int = 1,
+    strict: bool = False,
+    opened: Mapping[str, list[Recording]] | None = None,
+    name_of: Callable[[str], str] | None = None,
 ) -> Archive:
-    """Arrange the files of an index into recordings, without touching them."""
-    rows, selected, problems = resolve_rows(index, data or DataSettings(), channel_step)
-    if strict and problems:
-        raise problems[min(problems)]
-    tables = [left_out.unread(index.rows), left_out.unusable(rows, problems)]
-    usable = rows.drop(index=list(problems)) if problems else rows
+    """Merge what an index lists into recordings, without touching any file."""
+    joined = join_metadata(index, user or UserMetadata(), channels, channel_step)
+    if strict and joined.problems:
+        raise joined.problems[min(joined.problems)]
+    tables = [cover.unread(index.rows), cover.unusable(joined.rows, joined.problems)]
+    usable = joined.rows.drop(index=list(joined.problems)) if joined.problems else joined.rows
     if usable.empty:
         raise _nothing(pd.concat(tables, ignore_index=True))
-    pieces = _arrange(usable)
-    chains = _segments(pieces)
-    clipped, chains = _clip(pieces, chains, limits_ns)
-    tables += [left_out.repeated(pieces, selected), left_out.between(chains, selected)]
-    if limits_ns != (None, None):
-        tables.append(left_out.out_of_range(pieces, clipped, selected))
-    recordings = _recordings(clipped, chains, selected, strict)
-    coverage = left_out.join(tables)
+    members = merge_members(_named(usable, name_of))
+    merged = merged_recordings(members)
+    numbers = {name: item.channel_index for name, item in joined.channels.items()}
+    tables += [cover.repeated(members, numbers), cover.between(merged, numbers)]
+    coverage = cover.join_coverage(tables)
     _report(coverage, usable)
+    recordings = _recordings(members, merged, joined, opened or {}, strict)
     return Archive(recordings, coverage, index.report)
 
 
@@ -151,130 +220,118 @@ def _nothing(coverage: pd.DataFrame) -> PhaseNetDASError:
     return DataFormatError(f"none of {len(coverage)} files is a usable recording ({counts}); first: {first}")
 
 
-def _arrange(rows: pd.DataFrame) -> pd.DataFrame:
-    """Order recordings by cable, what they have in common, and time; and say where each goes.
-
-    Adds ``config`` (equal for what can be one segment), and ``segment``, ``skipped``, ``position``,
-    ``owner`` (a position in the result), ``cause`` of :class:`phasenet_das.io.arrange.Arranged`.
-    """
-    gauge = rows["gauge_length_m"].fillna(-1.0)
-    same = [rows["station_id"], cluster(rows["dt_s"].to_numpy(), _SAME_INTERVAL), rows["place"]]
-    rows = rows.assign(config=rows.groupby([*same, rows["unit"], gauge], sort=True).ngroup())
-    rows = rows.sort_values(["config", "start_ns", "path", "part"], kind="stable", ignore_index=True)
-    configs = rows["config"].to_numpy(np.int64)
-    bounds = np.searchsorted(configs, np.arange(int(configs[-1]) + 2))
-    columns = {name: np.empty(len(rows), np.int64) for name in _ARRANGED}
-    segments = 0
-    for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
-        part = rows.iloc[low:high]
-        found = arrange(*(part[name].to_numpy() for name in ("start_ns", "num_samples", "dt_s")))
-        for name in _ARRANGED:
-            columns[name][low:high] = getattr(found, name)
-        inside = columns["segment"][low:high]
-        inside[inside >= 0] += segments
-        owner = columns["owner"][low:high]
-        owner[owner >= 0] += low
-        segments = int(inside.max()) + 1
-    return rows.assign(**columns)
-
-
-_ARRANGED = ("segment", "skipped", "position", "owner", "cause")
-
-
-def _segments(pieces: pd.DataFrame) -> pd.DataFrame:
-    """Describe each segment: a row by its number, from the piece with which it begins."""
-    first = pieces[pieces["cause"] >= FIRST].set_index("segment").sort_index()
-    begin = first["start_ns"] + np.rint(first["skipped"] * (first["dt_s"] * 1e9)).astype(np.int64)
-    used = pieces[pieces["segment"] >= 0]
-    lengths = (used["num_samples"] - used["skipped"]).groupby(used["segment"]).sum()
-    names = ["station_id", "dt_s", "place", "unit", "gauge_length_m", "config", "cause", "geometry", "path"]
-    return first[names].assign(start_ns=begin, num_samples=lengths)
-
-
-def _clip(
-    pieces: pd.DataFrame, chains: pd.DataFrame, limits_ns: tuple[int | None, int | None]
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Cut segments to a range of time: the pieces that remain, with ``count``; and the segments."""
-    used = pieces[pieces["segment"] >= 0]
-    used = used.assign(count=used["num_samples"] - used["skipped"])
-    if limits_ns == (None, None):
-        return used, chains
-    dt_ns = chains["dt_s"] * 1e9
-    low, high = (
-        chains["num_samples"] * side
-        if limit is None
-        else np.ceil((limit - chains["start_ns"]) / dt_ns - _ON_SAMPLE).clip(0, chains["num_samples"])
-        for side, limit in enumerate(limits_ns)
-    )
-    low, high = low.astype(np.int64), high.astype(np.int64)
-    of_piece = used["segment"].to_numpy()
-    begin = np.maximum(used["position"], low.to_numpy()[of_piece])
-    end = np.minimum(used["position"] + used["count"], high.to_numpy()[of_piece])
-    used = used.assign(
-        skipped=used["skipped"] + begin - used["position"],
-        position=begin - low.to_numpy()[of_piece],
-        count=end - begin,
-    )
-    chains = chains.assign(
-        start_ns=chains["start_ns"] + np.rint(low * dt_ns).astype(np.int64), num_samples=high - low
-    )
-    return used[used["count"] > 0], chains[chains["num_samples"] > 0]
+def _named(rows: pd.DataFrame, name_of: Callable[[str], str] | None) -> pd.DataFrame:
+    """Name the cables that nobody names."""
+    nameless = rows["station_id"] == ""
+    if name_of is None or not nameless.any():
+        return rows
+    paths = rows.loc[nameless, "path"]
+    names = paths.map({path: name_of(path) for path in paths.unique()})
+    shown = ", ".join(sorted(set(names))[:_SHOWN])
+    log.info("%d file(s) do not name their cable: it is called %s; station_id= names it", len(names), shown)
+    return rows.assign(station_id=rows["station_id"].where(~nameless, names))
 
 
 def _recordings(
-    pieces: pd.DataFrame, chains: pd.DataFrame, selected: dict[str, Selected], strict: bool
+    members: pd.DataFrame,
+    merged: pd.DataFrame,
+    joined: JoinedRows,
+    opened: Mapping[str, list[Recording]],
+    strict: bool,
 ) -> tuple[Recording, ...]:
-    pieces = pieces.sort_values(["segment", "position"], kind="stable")
-    integers = ("position", "count", "skipped", "size", "mtime_ns", "part", "num_samples")
-    texts = ("path", "key", "geometry")
-    columns: dict[str, np.ndarray] = {name: pieces[name].to_numpy(np.int64) for name in integers}
-    columns |= {name: pieces[name].to_numpy(object) for name in texts}
-    columns["in_file"] = columns.pop("num_samples")
-    table = Pieces(**columns)
-    numbers = pieces["segment"].to_numpy()
-    ordered = chains.sort_values(["station_id", "start_ns", "config"], kind="stable")
+    used = members[members["recording"] >= 0].sort_values(["recording", "position"], kind="stable")
+    table, numbers = _member_table(used), used["recording"].to_numpy()
+    ordered = merged.sort_values(["station_id", "start_ns", "config"], kind="stable")
     lows = np.searchsorted(numbers, ordered.index.to_numpy(), side="left").tolist()
     highs = np.searchsorted(numbers, ordered.index.to_numpy(), side="right").tolist()
-    rows = {name: (item.rows, item.in_file) for name, item in selected.items()}
-    facts = ("station_id", "start_ns", "dt_s", "num_samples", "geometry", "unit", "gauge_length_m", "path")
-    each = zip(*(ordered[name].tolist() for name in facts), _names(ordered), lows, highs, strict=True)
+    rows = {name: (item.rows, item.in_file) for name, item in joined.channels.items()}
+    facts = zip(
+        *(ordered[name].tolist() for name in ("num_samples", "start_ns", "dt_s", "station_id", "unit")),
+        *(ordered[name].tolist() for name in ("gauge_length_m", "path", "geometry")),
+        *(lows, highs),
+        strict=True,
+    )
     recordings = []
-    for station, start, dt_s, count, geometry, unit, gauge, path, name, low, high in each:
-        numbers = selected[geometry].channel_index
-        files = Files(name, table, low, high, numbers, rows, strict)
-        recordings.append(
-            Recording(
-                label=path,
-                read_block=files,
-                num_samples=count,
-                start_time=np.datetime64(start, "ns"),
-                dt_s=dt_s,
-                channel_index=numbers,
-                distance_m=selected[geometry].distance_m,
-                station_id=station,
-                unit=unit,
-                gauge_length_m=gauge,
-                name_inputs=files.inputs,
-                failures=files.failures,
-                notes=files.notes,
-            )
+    for count, start, dt_s, station, unit, gauge, path, geometry, low, high in facts:
+        chosen = joined.channels[geometry]
+        bare = Recording(
+            label=path,
+            read_block=_no_block,
+            num_samples=count,
+            channel_index=chosen.channel_index,
+            distance_m=chosen.distance_m,
+            start_time=np.datetime64(start, "ns"),
+            dt_s=dt_s,
+            station_id=station,
+            unit=unit,
+            gauge_length_m=gauge,
         )
+        own = (
+            [opened[item][part] for item, part in _paths(table, low, high) if item in opened]
+            if opened
+            else []
+        )
+        if len(own) == high - low == 1:
+            recordings.append(_of_one(bare, own[0], chosen, int(table.skipped[low])))
+            continue
+        exact = strict and len(own) == high - low  # as read() gives it; files that may fail need NaN
+        dtype = np.result_type(*(item.dtype for item in own)) if exact else np.float32
+        reader = MemberReader(
+            bare.name, table, low, high, chosen.channel_index, rows, opened, np.dtype(dtype), strict
+        )
+        recordings.append(_of_members(bare, reader, own, chosen))
     return tuple(recordings)
 
 
-def _names(chains: pd.DataFrame) -> list[str]:
-    """Name each recording as :attr:`Recording.name` does."""
-    starts = np.datetime_as_string(chains["start_ns"].to_numpy().astype("datetime64[ns]"), unit="ms").tolist()
-    return [
-        f"{station} {start}".strip()
-        for station, start in zip(chains["station_id"].tolist(), starts, strict=True)
-    ]
+def _no_block(_channels: slice, _samples: slice) -> np.ndarray:
+    raise DataFormatError("a recording without samples was read. This is a fault of the package.")
+
+
+def _paths(table: MemberTable, low: int, high: int) -> Iterable[tuple[str, int]]:
+    return zip(table.path[low:high].tolist(), table.part[low:high].tolist(), strict=True)
+
+
+def _member_table(used: pd.DataFrame) -> MemberTable:
+    integers = ("position", "skipped", "size", "mtime_ns", "part", "num_samples")
+    columns = {name: used[name].to_numpy(np.int64) for name in integers}
+    columns |= {name: used[name].to_numpy(object) for name in ("path", "key", "geometry")}
+    in_file = columns.pop("num_samples")
+    return MemberTable(**columns, in_file=in_file, count=in_file - columns["skipped"])
+
+
+def _of_one(bare: Recording, own: Recording, chosen: ChosenChannels, skipped: int) -> Recording:
+    """Take a recording that is open as it is, with what is known of it now."""
+    part = own.narrow(chosen.rows, slice(skipped, skipped + bare.num_samples))
+    return replace(bare, **_header(part), read_block=part.read_block)
+
+
+def _header(recording: Recording) -> dict[str, Any]:
+    names = ("dtype", "format", "attrs", "channel_coords", "warnings", "gap_note", "start_found")
+    return {name: getattr(recording, name) for name in names}
+
+
+def _of_members(
+    bare: Recording, reader: MemberReader, own: list[Recording], chosen: ChosenChannels
+) -> Recording:
+    known: dict[str, Any] = {}
+    if own:
+        known = _header(own[0].narrow(chosen.rows, slice(0, own[0].num_samples)))
+        known["warnings"] = tuple(dict.fromkeys(note for item in own for note in item.warnings))
+    known |= {"dtype": reader.dtype, "name_inputs": reader.inputs}
+    return replace(bare, **known, read_block=reader, failures=reader.failures, notes=reader.notes)
+
+
+def _within(archive: Archive, limits: TimeRange) -> Archive:
+    """Cut recordings to a range of time."""
+    cut = ((item, item.sample_range(*limits)) for item in archive.recordings)
+    kept = (item.narrow(np.arange(item.num_channels), part) for item, part in cut if part.start < part.stop)
+    return replace(archive, recordings=tuple(kept))
 
 
 def _report(coverage: pd.DataFrame, usable: pd.DataFrame) -> None:
     """Log what was left out, a line for each kind; and what headers contradict."""
     for status, rows in coverage.groupby("status"):
-        level = logging.INFO if status in ("skipped", "out-of-range", "gap") else logging.WARNING
+        level = logging.INFO if status in ("skipped", "gap") else logging.WARNING
         shown = "; ".join(rows["reason"].head(_SHOWN))
         more = f"; and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
         log.log(level, "%d %s: %s%s", len(rows), status, shown, more)

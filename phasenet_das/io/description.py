@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phasenet_das.errors import ChannelGeometryError, ConfigError
-from phasenet_das.io.opened import (
-    ChannelRange,
-    Opened,
-    Stated,
-    TimeRange,
-    channel_numbers,
-    cut,
-    end_time,
-    gaps,
-    join,
-    resolve,
-    spacing_m,
-)
+from phasenet_das.errors import ChannelGeometryError, ConfigError, MissingMetadataError
+from phasenet_das.io.formats import open_source
 from phasenet_das.io.patch import DEAD, NONFINITE, channel_status
-from phasenet_das.io.read import open_source
+from phasenet_das.io.read import check_one_cable, cut, gaps_of
+from phasenet_das.io.recording import ChannelRange, Recording, spacing_m
+from phasenet_das.io.time import TimeRange
+
+if TYPE_CHECKING:
+    from phasenet_das.io.metadata import UserMetadata
 
 _LOAD_ALL = 2**24  # values; above it channels are judged from blocks
 _NUM_BLOCKS = 8
@@ -133,18 +126,20 @@ def describe(
     DataFormatError, SamplingError, ChannelGeometryError, UnitError, ConfigError, MissingPackageError
         As :func:`phasenet_das.read`, but gaps are listed and dead recordings are described.
     """
-    stated = Stated(start_time, dt_s, dx_m, unit, station_id, first_channel)
-    found = [resolve(item, stated, strict=False) for item in open_source(source)]
-    missing = _missing(found[0])
-    spans = found if missing and len(found) == 1 else join(found)
-    spans = _cut_spans(spans, channels, time)
-    first, status, sampled = spans[0], *_judge(spans)
-    numbers = channel_numbers(first)
-    gap_notes = [first.gap_note] if len(spans) > 1 and first.gap_note else []
+    from phasenet_das.io.metadata import UserMetadata
+
+    user = UserMetadata(start_time, dt_s, dx_m, unit, station_id, first_channel)
+    found, missing = _open(source, user)
+    if not missing:
+        found = _cut_all(found, channels, time)
+    first, status, sampled = found[0], *_judge(found)
+    numbers, distance_m = first.channel_index, first.distance_m
+    gap_notes = [first.gap_note] if len(found) > 1 and first.gap_note else []
     notes = dict.fromkeys(
-        [*missing, *(note for item in spans for note in item.warnings), *gap_notes, *sampled]
+        [*missing, *(note for item in found for note in item.warnings), *gap_notes, *sampled]
     )
-    distance_m = first.distance_m
+    placed = bool(np.isfinite(distance_m).all())
+    start = None if np.isnat(first.start_time) else first.start_time
     return Description(
         path=first.label,
         format=first.format,
@@ -152,14 +147,14 @@ def describe(
         num_channels=len(numbers),
         first_channel=int(numbers[0]),
         last_channel=int(numbers[-1]),
-        first_distance_m=None if distance_m is None else float(distance_m[0]),
-        last_distance_m=None if distance_m is None else float(distance_m[-1]),
-        dx_m=first.dx_m if distance_m is None or len(distance_m) < 2 else spacing_m(distance_m),
-        start_time=first.start_time,
-        end_time=None if missing else end_time(spans[-1]),
-        dt_s=first.dt_s,
-        num_samples=sum(item.shape[1] for item in spans),
-        gaps=tuple(gaps(spans)),
+        first_distance_m=float(distance_m[0]) if placed else None,
+        last_distance_m=float(distance_m[-1]) if placed else None,
+        dx_m=spacing_m(distance_m) if placed and len(distance_m) > 1 else None,
+        start_time=start,
+        end_time=None if missing else found[-1].end_time,
+        dt_s=None if np.isnan(first.dt_s) else first.dt_s,
+        num_samples=sum(item.num_samples for item in found),
+        gaps=tuple(gaps_of(found)),
         unit=first.unit,
         dtype=str(first.dtype),
         dead_channels=tuple(numbers[status == DEAD].tolist()),
@@ -168,22 +163,42 @@ def describe(
     )
 
 
-def _missing(recording: Opened) -> list[str]:
+def _open(source: Any, user: UserMetadata) -> tuple[list[Recording], list[str]]:  # noqa: ANN401 - as read
+    """Open a source, and say what nobody states that read() would need."""
+    from phasenet_das.io.archive import archive_of_source
+    from phasenet_das.io.metadata import fill
+
+    try:
+        found = list(archive_of_source(source, user).recordings)
+    except MissingMetadataError:
+        opened = open_source(source)
+        if len(opened) > 1:
+            raise
+        recording = fill(opened[0], user)
+        missing = _missing(recording)
+        if not missing:
+            raise
+        return [recording], missing
+    check_one_cable(found)
+    return found, []
+
+
+def _missing(recording: Recording) -> list[str]:
     notes = []
-    if recording.start_time is None:
+    if np.isnat(recording.start_time):
         found = f" (the file says {recording.start_found})" if recording.start_found else ""
         notes.append(f"no usable start time{found}: state it with start_time= (--start-time).")
-    if recording.dt_s is None:
+    if np.isnan(recording.dt_s):
         notes.append("no sampling interval: state it with dt_s=.")
     return notes
 
 
-def _cut_spans(spans: list[Opened], channels: ChannelRange | None, time: TimeRange | None) -> list[Opened]:
-    """Cut every span, and drop those outside the time range."""
-    if channels is None and time is None:
-        return spans
+def _cut_all(
+    recordings: list[Recording], channels: ChannelRange | None, time: TimeRange | None
+) -> list[Recording]:
+    """Cut every recording, and drop those outside the time range."""
     kept, problems = [], []
-    for item in spans:
+    for item in recordings:
         try:
             kept.append(cut(item, channels, time))
         except (ConfigError, ChannelGeometryError) as error:
@@ -193,14 +208,14 @@ def _cut_spans(spans: list[Opened], channels: ChannelRange | None, time: TimeRan
     return kept
 
 
-def _judge(spans: list[Opened]) -> tuple[np.ndarray, list[str]]:
+def _judge(recordings: list[Recording]) -> tuple[np.ndarray, list[str]]:
     """Return the status of each channel, and a note when only blocks were looked at."""
-    total = sum(item.shape[0] * item.shape[1] for item in spans)
-    everything = slice(0, spans[0].shape[0])
+    total = sum(item.shape[0] * item.shape[1] for item in recordings)
+    everything = slice(0, recordings[0].shape[0])
     if total <= _LOAD_ALL:
-        blocks = [item.load(everything, slice(0, item.shape[1])) for item in spans]
+        blocks = [item.read_block(everything, slice(0, item.shape[1])) for item in recordings]
         return channel_status(np.concatenate(blocks, axis=1)), []
-    blocks = [item.load(everything, part) for item in spans for part in _blocks(item.shape[1])]
+    blocks = [item.read_block(everything, part) for item in recordings for part in _blocks(item.shape[1])]
     note = f"dead channels were judged from {len(blocks)} blocks of {_BLOCK_SAMPLES} samples, not from all."
     return channel_status(np.concatenate(blocks, axis=1)), [note]
 

@@ -1,216 +1,171 @@
-"""The samples of a recording that lie in files, which are opened when they are needed."""
+"""Find files: from files, folders and glob patterns to a sorted list; and tell their content apart."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from pathlib import Path
 
-import numpy as np
-
-from phasenet_das.errors import DataFormatError, PhaseNetDASError
-from phasenet_das.io.arrays import BROKEN_FILE
-from phasenet_das.io.inputs import PSEUDO_PATH
-from phasenet_das.io.listing import content_key
-from phasenet_das.io.opened import Opened
-from phasenet_das.io.read import open_source
-from phasenet_das.io.recording import hidden_by_offset, say_hidden
+from phasenet_das.errors import DataFormatError
 
 log = logging.getLogger(__name__)
 
-_LOGGED = 5
-_OPEN_FILES = 2  # a window crosses from one file to the next
-_BLOCK_VALUES = 2**24  # read at once; more is read in parts, so that little is held beside the result
+PSEUDO_PATH = re.compile(r"^daspy:\w+$")
+_HEAD_BYTES = 65536
+_SAMPLE_BYTES = 4096
+_TEXT = "txt csv tsv md rst log json yaml yml toml xml html ini cfg conf"
+_PICTURE = "pdf png jpg jpeg gif svg tif tiff doc docx xls xlsx kml kmz"
+_PROGRAM = "py ipynb m sh mat npy npz pkl parquet md5 sha256 lock"
+_ARCHIVE = "zip gz tar tgz bz2 xz 7z"
+_UNFINISHED = "bak tmp part partial crdownload filepart swp"
+_NOT_DAS = {
+    f".{ending}" for kinds in (_TEXT, _PICTURE, _PROGRAM, _ARCHIVE, _UNFINISHED) for ending in kinds.split()
+}
+_DAS = {"." + ending for ending in (*_TEXT, *_PICTURE, *_PROGRAM, *_ARCHIVE, *_UNFINISHED)}
+_DAS = {".h5", ".hdf5", ".hdf", ".tdms", ".sgy", ".segy", ".mseed", ".miniseed", ".nc", ".das"}
 
 
-@dataclass(frozen=True)
-class Pieces:
-    """The pieces of files that make up a recording, in order; arrays of shape (piece,).
+@dataclass(frozen=True, slots=True)
+class FileEntry:
+    """A file found: `reason` says why it cannot be a recording, empty when it may be one."""
 
-    Attributes
-    ----------
-    position : numpy.ndarray, int64
-        Sample of the recording at which a piece begins.
-    count : numpy.ndarray, int64
-        Its number of samples.
-    skipped : numpy.ndarray, int64
-        Its first sample in the file.
-    path, key : numpy.ndarray, object (str)
-        The file, and the key of its content.
-    size, mtime_ns : numpy.ndarray, int64
-        Size of the file in bytes, and time of its last change.
-    part : numpy.ndarray, int64
-        Number of the recording in the file.
-    in_file : numpy.ndarray, int64
-        Samples of that recording.
-    geometry : numpy.ndarray, object (str)
-        Name of the file's geometry.
-    """
-
-    position: np.ndarray
-    count: np.ndarray
-    skipped: np.ndarray
-    path: np.ndarray
-    key: np.ndarray
-    size: np.ndarray
-    mtime_ns: np.ndarray
-    part: np.ndarray
-    in_file: np.ndarray
-    geometry: np.ndarray
-
-    def slice(self, first: int, end: int) -> Pieces:
-        """Return pieces ``[first, end)``, as views."""
-        return Pieces(*(getattr(self, item.name)[first:end] for item in fields(self)))
+    path: str
+    size: int
+    mtime_ns: int
+    reason: str = ""
 
 
-@dataclass(frozen=True, eq=False)
-class Files:
-    """Reads blocks of a recording that lies in one file or many.
-
-    Its pieces are ``pieces[first:end]``: recordings share one table, of which a copy that is
-    sent to another process takes only its own part. ``rows`` names, for each geometry of the files, the
-    positions of the channels in the file and the number of channels that the file has. With ``strict``
-    a file that cannot be read raises.
-    """
-
-    name: str
-    pieces: Pieces = field(repr=False)
-    first: int
-    end: int
-    channel_index: np.ndarray = field(repr=False)
-    rows: Mapping[str, tuple[np.ndarray, int]] = field(repr=False)
-    strict: bool = False
-    failures: dict[str, str] = field(default_factory=dict)
-    notes: dict[str, str] = field(default_factory=dict)
-
-    def __getstate__(self) -> dict[str, Any]:
-        own = self.pieces.slice(self.first, self.end)
-        return {**vars(self), "pieces": own, "first": 0, "end": self.end - self.first}
-
-    def __call__(self, channels: slice, samples: slice) -> np.ndarray:
-        """Read a block, (channel, time) float32."""
-        length = samples.stop - samples.start
-        out = np.empty((len(self.channel_index[channels]), length), dtype=np.float32)
-        if not out.size:
-            return out
-        for k in self._pieces_of(samples):
-            begin = int(self.pieces.position[k])
-            low, high = max(samples.start, begin), min(samples.stop, begin + int(self.pieces.count[k]))
-            self._fill(out[:, low - samples.start : high - samples.start], k, low - begin, channels)
-        return out
-
-    def inputs(self, samples: slice) -> list[tuple[str, str]]:
-        """Name the files behind samples."""
-        found = self._pieces_of(samples)
-        return list(dict.fromkeys((str(self.pieces.path[k]), str(self.pieces.key[k])) for k in found))
-
-    def _pieces_of(self, samples: slice) -> range:
-        if samples.start >= samples.stop:
-            return range(0)
-        positions = self.pieces.position[self.first : self.end]
-        low = int(np.searchsorted(positions, samples.start, side="right")) - 1
-        high = int(np.searchsorted(positions, samples.stop, side="left"))
-        return range(self.first + low, self.first + high)
-
-    def _fill(self, out: np.ndarray, k: int, first: int, channels: slice) -> None:
-        """Write samples of piece `k`, from its own sample `first` on."""
-        path = str(self.pieces.path[k])
-        if path in self.failures:
-            out[:] = np.nan
-            return
-        try:
-            recording = self._open(k)
-            rows = self.rows[str(self.pieces.geometry[k])][0][channels]
-            hidden = _copy(recording, rows, int(self.pieces.skipped[k]) + first, out)
-        except (PhaseNetDASError, *BROKEN_FILE) as error:
-            reason = str(error) if path in str(error) else f"{path}: {type(error).__name__}: {error}"
-            if self.strict:
-                raise error if isinstance(error, PhaseNetDASError) else DataFormatError(reason) from error
-            self.failures[path] = reason
-            _say(logging.ERROR, f"{self.name}: samples are lost: {reason}", len(self.failures))
-            out[:] = np.nan
-            return
-        if hidden.any() and path not in self.notes:
-            self._note(path, say_hidden(self.channel_index[channels][hidden]))
-        self._judge(path, out)
-
-    def _open(self, k: int) -> Opened:
-        path, part = str(self.pieces.path[k]), int(self.pieces.part[k])
-        mtime_ns = _check_unchanged(self.pieces, k)
-        recordings = _opened(path, mtime_ns)
-        shape = (self.rows[str(self.pieces.geometry[k])][1], int(self.pieces.in_file[k]))
-        found = recordings[part].shape if part < len(recordings) else None
-        if found != shape:
+def list_files(inputs: Iterable[str | Path]) -> list[FileEntry]:
+    """List every file that paths, folders and glob patterns name."""
+    found: dict[str, FileEntry] = {}
+    for pattern in map(str, inputs):
+        matched = {item.path: item for item in _expand(pattern)}
+        found |= matched
+        if not matched:
             raise DataFormatError(
-                f"{path}: the header promises {shape} (channels, samples), found {found}. It was probably "
-                "cut short: copy it again."
+                f"no file found in {pattern}; expected a file, folder or glob pattern that exists."
             )
-        return recordings[part]
-
-    def _judge(self, path: str, block: np.ndarray) -> None:
-        """Note a block of several channels that holds nothing but zeros, or nothing finite."""
-        if path in self.notes or block.shape[0] < 2 or block.shape[1] < 2:
-            return
-        edge = block[:: max(1, block.shape[0] // 8), -1]
-        if (edge == 0).all() and not block.any():
-            self._note(path, "nothing but zeros in what was read of it.")
-        elif not np.isfinite(edge).any() and not np.isfinite(block).any():
-            self._note(path, "nothing finite in what was read of it.")
-
-    def _note(self, path: str, text: str) -> None:
-        self.notes[path] = f"{path}: {text}"
-        _say(logging.WARNING, f"{self.name}: {self.notes[path]}", len(self.notes))
+    if not found:
+        raise DataFormatError("no file found in nothing; expected files, folders or glob patterns.")
+    return [found[path] for path in sorted(found)]
 
 
-def _say(level: int, text: str, count: int) -> None:
-    """Log the first few of many files alike; all are in ``failures`` or ``notes``."""
-    if count <= _LOGGED:
-        log.log(level, "%s%s", text, " (further ones are not logged)" if count == _LOGGED else "")
+def find_recordings(inputs: Iterable[str | Path], fallback: Iterable[str | Path] = ()) -> list[str]:
+    """List the files that may be recordings; of `fallback` where none of `inputs` exists."""
+    inputs, fallback = list(inputs), list(fallback)
+    found = _usable(inputs)
+    if not found and fallback:
+        found = _usable(fallback)
+        if found:
+            log.warning(
+                "none of %s exists: reading %s instead", ", ".join(map(str, inputs)), ", ".join(found)
+            )
+    if not found:
+        names = ", ".join(map(str, [*inputs, *fallback])) or "nothing"
+        raise DataFormatError(
+            f"no recording found in {names}; expected files, folders or glob patterns that exist."
+        )
+    return found
 
 
-def _check_unchanged(pieces: Pieces, k: int) -> int:
-    """Return the time of a file's last change; refuse a file whose content is not what was indexed."""
-    path, size = str(pieces.path[k]), int(pieces.size[k])
+def _usable(inputs: Iterable[str | Path]) -> list[str]:
+    return sorted({item.path for pattern in inputs for item in _expand(str(pattern)) if not item.reason})
+
+
+def cable_name(path: str, inputs: Sequence[str | Path]) -> str:
+    """Name a cable that its files do not name: after the one file, or the folder, that was given."""
+    if len(inputs) == 1 and str(inputs[0]) == path:
+        return _as_name(Path(path).stem)
+    return _folder_name(Path(path).parent, tuple(map(str, inputs)))
+
+
+@lru_cache(maxsize=1024)
+def _folder_name(folder: Path, inputs: tuple[str, ...]) -> str:
+    given = (Path(item) for item in inputs)
+    above = (item for item in given if item == folder or item in folder.parents)
+    return _as_name(next(above, folder).resolve().name)
+
+
+def _as_name(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._") or "DAS"
+
+
+def _expand(pattern: str) -> Iterator[FileEntry]:
+    path = Path(pattern)
+    if PSEUDO_PATH.match(pattern):
+        yield FileEntry(pattern, 0, 0)
+    elif path.is_dir():
+        yield from _walk(pattern)
+    elif path.exists():
+        stat = path.stat()
+        yield FileEntry(
+            pattern, stat.st_size, stat.st_mtime_ns
+        )  # named by itself: it is tried, whatever it is
+    else:
+        for match in Path(path.anchor or ".").glob(str(path.relative_to(path.anchor))):
+            if match.is_dir():
+                yield from _walk(str(match))
+            else:
+                yield _listed(str(match), match.stat())
+
+
+def _walk(folder: str) -> Iterator[FileEntry]:
+    """Walk a folder tree; links to folders are not followed, since they may lead in a circle."""
+    try:
+        entries = list(os.scandir(folder))
+    except OSError as error:
+        yield FileEntry(
+            folder, 0, 0, f"{folder}: cannot be opened ({error.strerror}). Check its permissions."
+        )
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
+            yield from _walk(entry.path)
+        elif entry.is_dir():
+            kind = "hidden folder" if entry.name.startswith(".") else "link to a folder"
+            yield FileEntry(entry.path, 0, 0, f"{kind}, not entered")
+        else:
+            yield _entry(entry)
+
+
+def _entry(entry: os.DirEntry[str]) -> FileEntry:
+    try:
+        return _listed(entry.path, entry.stat())
+    except OSError as error:  # a dangling link, or gone since
+        return FileEntry(entry.path, 0, 0, f"{entry.path}: cannot be opened ({error.strerror}).")
+
+
+def _listed(path: str, stat: os.stat_result) -> FileEntry:
+    name = os.path.basename(path)  # noqa: PTH119 - of many thousand files
+    ending = os.path.splitext(name)[1].lower()  # noqa: PTH122
+    reason = ""
+    if name.startswith("."):
+        reason = "hidden file"
+    elif ending in _NOT_DAS:
+        reason = f"not a recording: a {ending} file"
+    return FileEntry(path, stat.st_size, stat.st_mtime_ns, reason)
+
+
+def looks_like_das(path: str) -> bool:
+    """Say whether a file's ending promises DAS data, so that it is unreadable rather than something else."""
+    return Path(path).suffix.lower() in _DAS
+
+
+def content_key(path: str, size: int) -> str:
+    """Digest of a file's header and of samples of the rest: quick, and the same wherever the file lies."""
     if PSEUDO_PATH.match(path):
-        return 0
-    stat = os.stat(path)  # noqa: PTH116 - for each block loaded
-    same = stat.st_size == size and (
-        stat.st_mtime_ns == pieces.mtime_ns[k] or content_key(path, size) == pieces.key[k]
-    )
-    if not same:
-        raise DataFormatError(f"{path}: has changed since it was indexed. Run again to read it as it is now.")
-    return stat.st_mtime_ns
-
-
-def _copy(recording: Opened, rows: np.ndarray, first: int, out: np.ndarray) -> np.ndarray:
-    """Copy rows of a recording, from its sample `first` on, in parts of bounded size.
-
-    Returns in which rows float32 loses the signal, shape (channel,), bool.
-    """
-    hidden = np.zeros(len(rows), bool)
-    lowest, highest = int(rows.min()), int(rows.max()) + 1
-    wanted: slice | np.ndarray = rows - lowest
-    if len(rows) == highest - lowest and (np.diff(rows) == 1).all():
-        wanted = slice(None)
-    step = max(1, _BLOCK_VALUES // (highest - lowest))
-    for begin in range(0, out.shape[1], step):
-        end = min(begin + step, out.shape[1])
-        block = recording.load(slice(lowest, highest), slice(first + begin, first + end))
-        if block.shape != (highest - lowest, end - begin):
-            raise DataFormatError(
-                f"{recording.label}: holds fewer samples than its header says (asked for "
-                f"{(highest - lowest, end - begin)}, found {block.shape}). It was probably cut short."
-            )
-        values = block[wanted]
-        out[:, begin:end] = values
-        hidden |= hidden_by_offset(values)
-    return hidden
-
-
-@lru_cache(maxsize=_OPEN_FILES)
-def _opened(path: str, _mtime_ns: int) -> list[Opened]:
-    """Open a file, or find it open; a file that changed is opened anew."""
-    return open_source(path)
+        return path
+    digest = hashlib.sha256(str(size).encode())
+    with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - of many thousand files
+        digest.update(file.read(_HEAD_BYTES))
+        for quarter in range(1, 5):
+            place = min(size * quarter // 4, size - _SAMPLE_BYTES)
+            if place >= _HEAD_BYTES:
+                file.seek(place)
+                digest.update(file.read(_SAMPLE_BYTES))
+    return f"{size:x}-{digest.hexdigest()[:16]}"

@@ -1,4 +1,4 @@
-"""A table of what many files say about themselves, and how it is kept on disk."""
+"""A table of what many files say about themselves: kept on disk, and each new or changed file opened once."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import base64
 import hashlib
 import json
 import logging
+import os
+import time
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,13 +20,18 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from phasenet_das.errors import DataFormatError, PhaseNetDASError
+from phasenet_das.io.files import FileEntry, content_key, list_files, looks_like_das
+from phasenet_das.io.formats import NoRecordingError, read_headers
+from phasenet_das.io.formats.axes import BROKEN_FILE
+from phasenet_das.io.recording import Recording
 from phasenet_das.tables import atomic_path
 
 log = logging.getLogger(__name__)
 
 INDEX_NAME = "continuous-index.parquet"
 NO_TIME = np.iinfo(np.int64).min  # numpy's NaT
-_VERSION = 1
+_VERSION = 2
 _METADATA_KEY = b"phasenet_das_index"
 _COLUMNS: dict[str, str] = {
     "path": "str",
@@ -36,7 +44,6 @@ _COLUMNS: dict[str, str] = {
     "station_id": "str",
     "start_ns": "int64",
     "start_found": "str",
-    "start_believed": "bool",
     "dt_s": "float64",
     "num_samples": "int64",
     "geometry": "str",
@@ -50,7 +57,6 @@ UNKNOWN: dict[str, Any] = {
     "station_id": "",
     "start_ns": NO_TIME,
     "start_found": "",
-    "start_believed": False,
     "dt_s": np.nan,
     "num_samples": 0,
     "geometry": "",
@@ -59,6 +65,8 @@ UNKNOWN: dict[str, Any] = {
     "note": "",
 }
 Row: TypeAlias = dict[str, Any]
+_SAVE_EVERY_S = 60.0
+_BEING_WRITTEN = ("unable to lock", "open for write", "consistency flags", "SWMR")
 
 
 @dataclass(frozen=True)
@@ -175,3 +183,200 @@ def _decode(stored: list[str] | None) -> np.ndarray | None:
         return None
     dtype, text = stored
     return np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=dtype)
+
+
+def geometry_of(recording: Recording) -> Geometry:
+    """Take the channels of a recording as its source gives them."""
+    return Geometry(
+        recording.num_channels,
+        recording.channel_index if recording.numbered else None,
+        None if np.isnan(recording.distance_m).all() else recording.distance_m,
+        None if np.isnan(recording.dx_m) else recording.dx_m,
+    )
+
+
+def describe_rows(recordings: Iterable[Recording], geometries: dict[str, Geometry]) -> list[Row]:
+    """Write down what recordings of one source say, and note their geometries."""
+    rows = []
+    for part, recording in enumerate(recordings):
+        geometry = geometry_of(recording)
+        name = geometry_name(geometry)
+        geometries.setdefault(name, geometry)
+        rows.append(
+            {
+                "part": part,
+                "station_id": recording.station_id,
+                "start_ns": recording.start_ns,
+                "start_found": recording.start_found,
+                "dt_s": recording.dt_s,
+                "num_samples": recording.num_samples,
+                "geometry": name,
+                "unit": recording.unit,
+                "gauge_length_m": recording.gauge_length_m,
+                "note": " ".join(recording.warnings),
+            }
+        )
+    return rows
+
+
+def index_of_recordings(opened: Mapping[str, list[Recording]]) -> Index:
+    """Make an index of recordings that are open, by the label of their source."""
+    geometries: dict[str, Geometry] = {}
+    rows = [
+        {**UNKNOWN, "path": label, "size": 0, "mtime_ns": 0, "key": label, "status": "ok", **row}
+        for label, found in opened.items()
+        for row in describe_rows(found, geometries)
+    ]
+    return Index(make_rows(rows), geometries)
+
+
+def join_indexes(one: Index, other: Index) -> Index:
+    """Join two indexes of different sources."""
+    rows = pd.concat([one.rows, other.rows], ignore_index=True)
+    return Index(make_rows(rows), {**one.geometries, **other.geometries}, one.report)
+
+
+def update_index(
+    inputs: Iterable[str | Path], folder: Path | None = None, *, strict: bool = False, progress: bool = False
+) -> Index:
+    """Bring an index up to date with the files, opening only those that are new or have changed."""
+    listed = list_files(inputs)
+    if folder is not None:
+        own = Path(folder).resolve()
+        listed = [item for item in listed if not _inside(item.path, own)]
+    old, rebuilt = read_index(folder)
+    scan = _Scan(old, listed, folder, strict)
+    scan.run(progress)
+    return scan.result(rebuilt)
+
+
+def _inside(path: str, folder: Path) -> bool:
+    """Say whether a path is the folder of the index, or the index itself."""
+    name = os.path.basename(path)  # noqa: PTH119 - of many thousand files
+    if name not in (INDEX_NAME, folder.name):
+        return False
+    return folder in (Path(path).resolve(), Path(path).resolve().parent)
+
+
+class _Scan:
+    """One comparison of the files with the index."""
+
+    def __init__(self, old: Index, listed: list[FileEntry], folder: Path | None, strict: bool) -> None:
+        self._old, self._listed, self._folder, self._strict = old, listed, folder, strict
+        self._geometries: dict[str, Geometry] = dict(old.geometries)
+        self._rows: list[Row] = []
+        self._touched: dict[str, int] = {}
+        self._opened = 0
+        first = old.rows.drop_duplicates("path")
+        columns = (first[name].tolist() for name in ("path", "size", "mtime_ns", "key", "status"))
+        self._known = {path: rest for path, *rest in zip(*columns, strict=True)}
+        self._to_open = [item for item in listed if not item.reason and not self._is_unchanged(item)]
+        self._saved_at = time.monotonic()
+
+    def _is_unchanged(self, item: FileEntry) -> bool:
+        known = self._known.get(item.path)
+        return known is not None and known[:2] == [item.size, item.mtime_ns] and known[3] != "unreadable"
+
+    def run(self, progress: bool) -> None:
+        """Open the files that are new or have changed, and write the index now and then."""
+        from tqdm import tqdm
+
+        for item in tqdm(self._to_open, desc="index", unit="file", disable=not progress, leave=False):
+            self._look_at(item)
+            if self._folder is not None and time.monotonic() - self._saved_at > _SAVE_EVERY_S:
+                write_index(self._everything(), self._folder)
+                self._saved_at = time.monotonic()
+        if self._folder is not None and (self._rows or self._touched or self._vanished):
+            write_index(self._everything(), self._folder)
+
+    def _look_at(self, item: FileEntry) -> None:
+        known = self._known.get(item.path)
+        try:
+            key = content_key(item.path, item.size) if item.size else ""
+        except OSError:
+            key = ""
+        if known and known[0] == item.size and known[2] == key != "" and known[3] != "unreadable":
+            self._touched[item.path] = item.mtime_ns
+            return
+        self._opened += 1
+        self._rows += self._open(item, key)
+
+    def _open(self, item: FileEntry, key: str) -> list[Row]:
+        base = {**UNKNOWN, "path": item.path, "size": item.size, "mtime_ns": item.mtime_ns, "key": key}
+        try:
+            found = read_headers(item.path)
+            if _size(item) != item.size:
+                raise DataFormatError(f"{item.path}: is still being written: it grew while it was read.")
+            return [{**base, "status": "ok", **row} for row in describe_rows(found, self._geometries)]
+        except NoRecordingError as error:
+            status = "unreadable" if looks_like_das(item.path) else "skipped"
+            if self._strict and status == "unreadable":
+                raise
+            return [{**base, "status": status, "reason": str(error)}]
+        except (PhaseNetDASError, *BROKEN_FILE) as error:
+            reason = _reason(item.path, error)
+            if self._strict:
+                raise error if isinstance(error, PhaseNetDASError) else DataFormatError(reason) from error
+            return [{**base, "status": "unreadable", "reason": reason}]
+
+    @cached_property
+    def _vanished(self) -> set[str]:
+        here = {item.path for item in self._listed}
+        return {path for path in self._known if path not in here and not Path(path).exists()}
+
+    def _everything(self) -> Index:
+        """Join what was known and is still there with what was found."""
+        dropped = self._vanished | {row["path"] for row in self._rows}
+        kept = self._old.rows[~self._old.rows["path"].isin(dropped)].copy() if dropped else self._old.rows
+        if self._touched:
+            kept = kept.copy()
+            changed = kept["path"].map(self._touched)
+            kept["mtime_ns"] = changed.fillna(kept["mtime_ns"]).where(changed.notna(), kept["mtime_ns"])
+        rows = pd.concat([kept, make_rows(self._rows)], ignore_index=True) if self._rows else kept
+        return Index(make_rows(rows), self._geometries)
+
+    def result(self, rebuilt: bool) -> Index:
+        """Give the rows of the files that were asked for, and count what was found."""
+        everything = self._everything()
+        asked = {item.path for item in self._listed if not item.reason}
+        skipped = [{**UNKNOWN, **_skipped_row(item)} for item in self._listed if item.reason]
+        rows = everything.rows[everything.rows["path"].isin(asked)]
+        if skipped:
+            rows = pd.concat([rows, make_rows(skipped)], ignore_index=True)
+        rows = rows.sort_values(["path", "part"], kind="stable", ignore_index=True)
+        new = sum(item.path not in self._known for item in self._to_open)
+        report = ScanReport(
+            new=new,
+            changed=len(self._to_open) - new,
+            vanished=len(self._vanished),
+            unchanged=len(asked) - len(self._to_open),
+            opened=self._opened,
+            rebuilt=rebuilt,
+        )
+        log.info("index: %s", report)
+        return Index(make_rows(rows), everything.geometries, report)
+
+
+def _skipped_row(item: FileEntry) -> Row:
+    return {
+        "path": item.path,
+        "size": item.size,
+        "mtime_ns": item.mtime_ns,
+        "key": "",
+        "status": "skipped",
+        "reason": item.reason,
+    }
+
+
+def _size(item: FileEntry) -> int:
+    try:
+        return os.stat(item.path).st_size  # noqa: PTH116 - of many thousand files
+    except OSError:
+        return item.size  # a pseudo-path, or gone: then the reader has said so
+
+
+def _reason(path: str, error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    if any(word in text for word in _BEING_WRITTEN):
+        return f"{path}: is still being written, or was not closed by its writer ({text})."
+    return text if path in text else f"{path}: cannot be read ({type(error).__name__}: {text})."

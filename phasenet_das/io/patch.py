@@ -16,7 +16,7 @@ from phasenet_das.errors import (
     SamplingError,
     UnitError,
 )
-from phasenet_das.io.timing import parse_time, sample_times
+from phasenet_das.io.time import parse_time, sample_times
 
 if TYPE_CHECKING:
     from dascore import Patch, PatchAttrs

@@ -2,39 +2,29 @@
 
 from __future__ import annotations
 
-import os
+import itertools
+import logging
 import warnings
-from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from phasenet_das.errors import ConfigError, DataFormatError, SamplingError
-from phasenet_das.io.opened import (
-    ChannelRange,
-    Opened,
-    Stated,
-    TimeRange,
-    cut,
-    end_time,
-    gaps,
-    join,
-    resolve,
-    time_axis,
-    time_limits,
-)
-from phasenet_das.io.patch import NONFINITE, OK, make_patch, spatial_dim
+from phasenet_das.io.formats import package_of
+from phasenet_das.io.patch import NONFINITE, OK, get_station_id, make_patch, spatial_dim
+from phasenet_das.io.recording import ChannelRange, Recording, channel_rows
+from phasenet_das.io.time import TimeRange, time_limits
 
 if TYPE_CHECKING:
     from dascore import Patch
 
+    from phasenet_das.io.archive import Archive
+    from phasenet_das.io.metadata import UserMetadata
 
-DASPY_EXAMPLE = "daspy:example"
+log = logging.getLogger(__name__)
 
-
-class NoRecordingError(DataFormatError):
-    """A file is of no format of DAS data, as opposed to a damaged one."""
+_SHOWN = 5
+_DT_TOLERANCE = 1e-6
 
 
 def read(
@@ -53,10 +43,10 @@ def read(
 
     Parameters
     ----------
-    source : path, dascore.Patch, obspy.Stream, xarray.DataArray, xdas.DataArray or daspy Section
+    source : path, dascore.Patch or Spool, obspy.Stream, xarray or xdas DataArray, daspy Section, or a list
         A path may be of any file that dascore reads, of the quakeflow_das HDF5 layout, of miniSEED with
         one trace a channel, or of xdas netCDF. ``"daspy:example"`` is the record that the
-        package daspy-toolbox carries.
+        package daspy-toolbox carries. A list, or a spool, is merged to one recording without a gap.
     start_time : str, datetime, numpy.datetime64 or obspy.UTCDateTime, optional
         Time of the first sample, if the source does not say (UTC).
     dt_s : float, optional
@@ -66,7 +56,8 @@ def read(
     unit : str, optional
         Unit of the data, if the source does not say or says it in words that cannot be parsed.
     station_id : str, optional
-        Name of the cable; wins over the source's.
+        Name of the cable; wins over the source's. Without any the cable is called after its file, "DAS" in
+        memory.
     first_channel : int, optional
         Number of the first channel, if the source does not say.
     channels : slice or (int, int), optional
@@ -83,7 +74,7 @@ def read(
     Raises
     ------
     DataFormatError
-        No DAS data, damaged, several cables in one file, or every channel dead.
+        No DAS data, damaged, several cables in one source, or every channel dead.
     MissingMetadataError
         Start time or sampling interval are unknown; nothing is assumed.
     SamplingError
@@ -93,176 +84,101 @@ def read(
     MissingPackageError
         The source needs an optional package.
     """
-    stated = Stated(start_time, dt_s, dx_m, unit, station_id, first_channel)
-    if not stated and channels is None and time is None and _is_ready(source):
-        patch: Patch = source
-        return patch
-    recordings = join([resolve(item, stated) for item in open_source(source)])
-    recording = cut(_one_span(recordings, time), channels, time)
-    for note in recording.warnings:
+    from phasenet_das.io.archive import archive_of_source
+    from phasenet_das.io.metadata import UserMetadata
+
+    user = UserMetadata(start_time, dt_s, dx_m, unit, station_id, first_channel)
+    if channels is None and time is None and _is_ready(source, user):
+        return _named(source)
+    archive = archive_of_source(source, user)
+    recording = cut(_one_recording(archive, time), channels, time)
+    overlaps = archive.coverage.loc[archive.coverage["status"].isin(["overlapped", "duplicate"]), "reason"]
+    for note in (*recording.warnings, *overlaps[:_SHOWN]):
         warnings.warn(note, UserWarning, stacklevel=2)
     return _load(recording)
 
 
-def _is_ready(source: Any) -> bool:  # noqa: ANN401
-    if _package(source) != "dascore":
+def _is_ready(source: Any, user: UserMetadata) -> bool:  # noqa: ANN401
+    if user or package_of(source) != "dascore" or not hasattr(source, "dims"):
         return False
-    from phasenet_das.io.arrays import is_own_patch
+    from phasenet_das.io.formats.patches import is_own_patch
 
     return is_own_patch(source)
 
 
-def _package(source: Any) -> str:  # noqa: ANN401
-    """Name the package that an object is from, without importing it."""
-    return type(source).__module__.split(".", maxsplit=1)[0]
+def _named(patch: Patch) -> Patch:
+    if get_station_id(patch):
+        return patch
+    log.info("the patch does not name its cable: it is called DAS; station_id= names it")
+    named: Patch = patch.update_attrs(station_id="DAS")
+    return named
 
 
-def open_source(source: Any, *, headers_only: bool = False) -> list[Opened]:  # noqa: ANN401 - as read
-    """Find the reader for a source, and describe its recordings without loading them."""
-    if isinstance(source, str | os.PathLike):
-        return _open_example() if str(source) == DASPY_EXAMPLE else _open_path(Path(source), headers_only)
-    open_object = _OBJECTS.get((_package(source), type(source).__name__))
-    if open_object is None:
-        raise DataFormatError(
-            f"{type(source).__module__}.{type(source).__name__} is not a source of DAS data. Expected a "
-            "path, a dascore "
-            "Patch, an ObsPy Stream, an xarray or xdas DataArray, or a DASPy Section; for an array use "
-            "make_patch()."
+def cut(recording: Recording, channels: ChannelRange | None, time: TimeRange | None) -> Recording:
+    """Narrow a recording to a range of channel numbers and times, without loading it."""
+    rows = channel_rows(recording, channels)
+    samples = recording.sample_range(*(time_limits(time) if time is not None else (None, None)))
+    if samples.start == samples.stop:
+        start, end = (None, None) if time is None else time
+        raise ConfigError(
+            f"{recording.label}: no sample in [{start}, {end}); the recording runs from "
+            f"{recording.start_time} to {recording.end_time}."
         )
-    return open_object(source)
+    return recording.narrow(rows, samples)
 
 
-def _open_example() -> list[Opened]:
-    from phasenet_das.io.arrays import daspy_example
-
-    return daspy_example()
-
-
-def _open_patch(source: Any) -> list[Opened]:  # noqa: ANN401
-    from phasenet_das.io.arrays import from_patch
-
-    return from_patch(source)
+def gaps_of(recordings: list[Recording]) -> list[tuple[np.datetime64, np.datetime64]]:
+    """List the gaps between recordings that follow each other in time."""
+    return [(one.end_time, other.start_time) for one, other in itertools.pairwise(recordings)]
 
 
-def _open_dataarray(source: Any) -> list[Opened]:  # noqa: ANN401
-    from phasenet_das.io.arrays import from_dataarray
-
-    return from_dataarray(source)
-
-
-def _open_section(source: Any) -> list[Opened]:  # noqa: ANN401
-    from phasenet_das.io.arrays import from_section
-
-    return from_section(source)
-
-
-def _open_stream(source: Any) -> list[Opened]:  # noqa: ANN401
-    from phasenet_das.io.streams import from_stream
-
-    return from_stream(source)
-
-
-_OBJECTS: dict[tuple[str, str], Callable[[Any], list[Opened]]] = {
-    ("dascore", "Patch"): _open_patch,
-    ("daspy", "Section"): _open_section,
-    ("obspy", "Stream"): _open_stream,
-    ("xarray", "DataArray"): _open_dataarray,
-    ("xdas", "DataArray"): _open_dataarray,
-}
-
-
-def _open_path(path: Path, headers_only: bool) -> list[Opened]:
-    import h5py
-
-    from phasenet_das.io.streams import is_miniseed, open_miniseed
-    from phasenet_das.io.vendor import open_vendor
-
-    _check_file(path)
-    if is_miniseed(path):
-        return open_miniseed(path)
-    found = _open_own_hdf5(path) if h5py.is_hdf5(path) else None
-    if found is None:
-        found = open_vendor(path, headers_only=headers_only)
-    if found is None and h5py.is_hdf5(path):
-        found = _open_plain_hdf5(path)
-    if found is None:
-        raise NoRecordingError(
-            f"{path}: not a format of DAS data that can be read. Expected HDF5 with a dataset 'data' "
-            "(channel, time), a "
-            "format of dascore, miniSEED, or xdas netCDF; check that it is the data file and not a table or "
-            "a log."
-        )
-    return found
-
-
-def _open_own_hdf5(path: Path) -> list[Opened] | None:
-    """Open the HDF5 layouts that dascore does not read."""
-    import h5py
-
-    from phasenet_das.io.arrays import open_xdas
-    from phasenet_das.io.hdf5 import is_quakeflow, open_quakeflow
-
-    try:
-        with h5py.File(path, "r") as file:
-            if is_quakeflow(file):
-                return open_quakeflow(path, file)
-            is_netcdf = "_NCProperties" in file.attrs or "Conventions" in file.attrs
-    except OSError as error:
-        raise DataFormatError(
-            f"{path}: damaged HDF5 file ({error}). It was probably cut short: copy it again."
-        ) from error
-    return open_xdas(path) if is_netcdf else None
-
-
-def _open_plain_hdf5(path: Path) -> list[Opened] | None:
-    """Open HDF5 with a dataset ``data`` and no word about time: the caller has to state it."""
-    import h5py
-
-    from phasenet_das.io.hdf5 import is_quakeflow, open_quakeflow
-
-    with h5py.File(path, "r") as file:
-        return open_quakeflow(path, file) if is_quakeflow(file, marked=False) else None
-
-
-def _check_file(path: Path) -> None:
-    if path.is_dir():
-        raise DataFormatError(f"{path}: is a folder, expected one file. Name a file inside it.")
-    if not path.exists():
-        raise DataFormatError(f"{path}: no such file. Check the path.")
-    if path.stat().st_size == 0:
-        raise DataFormatError(
-            f"{path}: the file is empty (0 bytes). It was probably not copied: copy it again."
-        )
-
-
-def _one_span(recordings: list[Opened], time: TimeRange | None) -> Opened:
-    """Return the one span that a time range falls into; a gap is never bridged."""
+def _one_recording(archive: Archive, time: TimeRange | None) -> Recording:
+    """Return the one recording that a time range falls into; a gap is never bridged."""
     start, end = (None, None) if time is None else time_limits(time)
     inside = [
         item
-        for item in recordings
-        if (start is None or end_time(item) > start) and (end is None or time_axis(item)[0] < end)
+        for item in archive.recordings
+        if (start is None or item.end_time > start) and (end is None or item.start_time < end)
     ]
     if len(inside) == 1:
         return inside[0]
-    label = recordings[0].label
-    found = "; ".join(f"{a} to {b}" for a, b in gaps(inside or recordings)[:5])
+    found = inside or list(archive.recordings)
+    check_one_cable(found)
+    gaps = "; ".join(f"{a} to {b}" for a, b in gaps_of(found)[:_SHOWN])
+    label = found[0].label
     if not inside:
-        raise ConfigError(f"{label}: the time range [{start}, {end}) holds no data. Gaps: {found}.")
+        raise ConfigError(f"{label}: the time range [{start}, {end}) holds no data. Gaps: {gaps}.")
     raise SamplingError(
-        f"{label}: {len(inside) - 1} gap(s) in the recording ({found}). Gaps are never bridged: read each "
-        "span apart, "
-        f"with time=(start, end). {recordings[0].gap_note}".rstrip()
+        f"{label}: {len(inside) - 1} gap(s) in the recording ({gaps}). Gaps are never bridged: read each "
+        f"side apart, with time=(start, end). {found[0].gap_note}".rstrip()
     )
 
 
-def _load(recording: Opened) -> Patch:
-    data = recording.load(slice(0, recording.shape[0]), slice(0, recording.shape[1]))
-    start, dt_s = time_axis(recording)
+def check_one_cable(recordings: list[Recording]) -> None:
+    """Refuse recordings that differ in more than time."""
+    first = recordings[0]
+    for other in recordings[1:]:
+        if abs(other.dt_s / first.dt_s - 1) > _DT_TOLERANCE:
+            raise SamplingError(
+                f"{other.label}: the sampling interval changes from {first.dt_s} to {other.dt_s} s at "
+                f"{other.start_time}. Split the file."
+            )
+        same = np.array_equal(first.channel_index, other.channel_index) and np.allclose(
+            first.distance_m, other.distance_m, equal_nan=True
+        )
+        if first.station_id != other.station_id or not same or first.unit != other.unit:
+            raise DataFormatError(
+                f"{other.label}: holds several cables, units or sets of channels ({first.num_channels} and "
+                f"{other.num_channels}). Expected one cable; write each to a file of its own."
+            )
+
+
+def _load(recording: Recording) -> Patch:
+    data = recording.read_block(slice(0, recording.num_channels), slice(0, recording.num_samples))
     patch = make_patch(
         data,
-        start_time=start,
-        dt_s=dt_s,
+        start_time=recording.start_time,
+        dt_s=recording.dt_s,
         channel_index=recording.channel_index,
         distance_m=recording.distance_m,
         station_id=recording.station_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -24,6 +24,7 @@ from phasenet_das.io.patch import (
     spatial_first,
     units_in,
 )
+from phasenet_das.io.time import first_sample, sample_ns, usable_start
 
 if TYPE_CHECKING:
     from dascore import Patch
@@ -32,11 +33,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EVERYTHING = slice(None)
+ChannelRange: TypeAlias = slice | tuple[int | None, int | None]
 Loader: TypeAlias = Callable[[slice, slice], np.ndarray]
 Inputs: TypeAlias = list[tuple[str, str]]
+_NAN = float("nan")
+_NO_TIME = np.datetime64("NaT", "ns")
 _GAUGE_NAMES = ("gauge_length_m", "gauge_length")
 _FINE_STEPS = 100
-_ON_SAMPLE = 1e-3
 
 
 def _no_inputs(_samples: slice) -> Inputs:
@@ -58,20 +61,40 @@ class Recording:
         stored, (channel, time).
     num_samples : int
         Length.
-    start_time : numpy.datetime64
-        UTC time of the first sample.
-    dt_s : float
-        Sampling interval in s.
-    channel_index : numpy.ndarray, shape (channel,), int32
+    channel_index : numpy.ndarray, shape (channel,), int
         The interrogator's numbers, in the order of the file.
     distance_m : numpy.ndarray, shape (channel,), float64
         Optical distance, NaN when unknown.
+    start_time : numpy.datetime64
+        UTC time of the first sample, NaT when unknown.
+    dt_s : float
+        Sampling interval in s, NaN when unknown.
     station_id : str
         Name of the cable, empty when unknown.
     unit : str
         Unit of the samples, "unknown" when nothing says.
     gauge_length_m : float
         NaN when unknown.
+    dtype : numpy.dtype
+        Type of the values that ``read_block`` gives.
+    format : str
+        Name of the format.
+    attrs : mapping
+        Further attributes.
+    channel_coords : mapping of str to numpy.ndarray
+        Further coordinates along the cable.
+    warnings : tuple of str
+        What the header contradicts.
+    gap_note : str
+        Names the channels with gaps.
+    start_found : str
+        Text of the start time in the source, for messages.
+    numbered : bool
+        Whether the source numbers its channels; 0, 1, 2 … otherwise.
+    dx_m : float
+        Channel spacing that the source gives without distances, NaN without.
+    name_inputs : callable
+        ``name_inputs(samples)``: see :meth:`inputs`.
     failures : dict of str to str
         Files that could not be read after all, with the reason; their samples are NaN.
     notes : dict of str to str
@@ -82,13 +105,22 @@ class Recording:
     label: str
     read_block: Loader = field(repr=False)
     num_samples: int
-    start_time: np.datetime64
-    dt_s: float
     channel_index: np.ndarray = field(repr=False)
     distance_m: np.ndarray = field(repr=False)
+    start_time: np.datetime64 = _NO_TIME
+    dt_s: float = _NAN
     station_id: str = ""
     unit: str = UNKNOWN_UNIT
-    gauge_length_m: float = float("nan")
+    gauge_length_m: float = _NAN
+    dtype: np.dtype[Any] = np.dtype(np.float32)  # noqa: RUF009 - a dtype does not change
+    format: str = ""
+    attrs: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    channel_coords: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
+    warnings: tuple[str, ...] = ()
+    gap_note: str = ""
+    start_found: str = ""
+    numbered: bool = True
+    dx_m: float = _NAN
     name_inputs: Callable[[slice], Inputs] = field(default=_no_inputs, repr=False)
     failures: dict[str, str] = field(default_factory=dict, repr=False)
     notes: dict[str, str] = field(default_factory=dict, repr=False)
@@ -99,9 +131,14 @@ class Recording:
         return len(self.channel_index)
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of channels and samples."""
+        return self.num_channels, self.num_samples
+
+    @property
     def start_ns(self) -> int:
         """UTC time of the first sample, ns since 1970."""
-        return int(self.start_time.astype("datetime64[ns]").astype(np.int64))
+        return int(self.start_time.astype(np.int64))
 
     @property
     def end_ns(self) -> int:
@@ -120,7 +157,7 @@ class Recording:
 
     def sample_ns(self, sample: int) -> int:
         """Return the UTC time of a sample, also of one outside, in ns since 1970."""
-        return self.start_ns + round(sample * (self.dt_s * 1e9))
+        return sample_ns(self.start_ns, self.dt_s, sample)
 
     def sample_range(self, start: np.datetime64 | None = None, end: np.datetime64 | None = None) -> slice:
         """Return the samples at times ``[start, end)`` as far as the recording goes; empty when none is."""
@@ -131,9 +168,8 @@ class Recording:
         return slice(first, max(first, last))
 
     def _first_at(self, limit: np.datetime64) -> int:
-        """Return the first sample that is not before a time."""
-        since_ns = int(limit.astype("datetime64[ns]").astype(np.int64)) - self.start_ns
-        return int(np.ceil(since_ns / (self.dt_s * 1e9) - _ON_SAMPLE))
+        limit_ns = int(limit.astype("datetime64[ns]").astype(np.int64))
+        return first_sample(self.start_ns, self.dt_s, limit_ns)
 
     def load(self, channels: slice = EVERYTHING, samples: slice = EVERYTHING) -> np.ndarray:
         """Load a block: slices of positions among channels and samples.
@@ -162,6 +198,53 @@ class Recording:
             )
         return slice(first, end)
 
+    def narrow(self, rows: np.ndarray, samples: slice) -> Recording:
+        """Take some channels, by ascending positions, and a range of samples, without loading anything."""
+        if len(rows) == self.num_channels and samples == slice(0, self.num_samples):
+            return self
+        known = not (np.isnat(self.start_time) or np.isnan(self.dt_s))
+        start = np.datetime64(self.sample_ns(samples.start), "ns") if known else self.start_time
+        return replace(
+            self,
+            read_block=_Narrowed(self.read_block, rows, samples.start),
+            num_samples=samples.stop - samples.start,
+            start_time=start,
+            channel_index=self.channel_index[rows],
+            distance_m=self.distance_m[rows],
+            channel_coords={name: values[rows] for name, values in self.channel_coords.items()},
+            name_inputs=_ShiftedInputs(self.name_inputs, samples.start),
+        )
+
+
+@dataclass(frozen=True)
+class _Narrowed:
+    """Reads blocks of some rows of another reader, from its sample `first` on."""
+
+    read_block: Loader
+    rows: np.ndarray
+    first: int
+
+    def __call__(self, channels: slice, samples: slice) -> np.ndarray:
+        rows = self.rows[channels]
+        samples = slice(samples.start + self.first, samples.stop + self.first)
+        if not len(rows):
+            return self.read_block(slice(0, 0), samples)
+        lowest = int(rows.min())
+        block = self.read_block(slice(lowest, int(rows.max()) + 1), samples)
+        whole = len(block) == len(rows) and (np.diff(rows) == 1).all()
+        return block if whole else block[rows - lowest]
+
+
+@dataclass(frozen=True)
+class _ShiftedInputs:
+    """Names the files behind samples that are counted from sample `first` of another recording."""
+
+    name_inputs: Callable[[slice], Inputs]
+    first: int
+
+    def __call__(self, samples: slice) -> Inputs:
+        return self.name_inputs(slice(samples.start + self.first, samples.stop + self.first))
+
 
 @dataclass(frozen=True)
 class _Array:
@@ -172,6 +255,44 @@ class _Array:
     def __call__(self, channels: slice, samples: slice) -> np.ndarray:
         values: np.ndarray = self.data[channels, samples]
         return values
+
+
+def array_reader(data: np.ndarray) -> Loader:
+    """Read blocks of an array (channel, time)."""
+    return _Array(data)
+
+
+def recording_of_header(
+    label: str,
+    shape: tuple[int, int],
+    read_block: Loader,
+    *,
+    start_time: np.datetime64 | None = None,
+    dt_s: float | None = None,
+    channel_index: np.ndarray | None = None,
+    distance_m: np.ndarray | None = None,
+    dx_m: float | None = None,
+    attrs: Mapping[str, Any] | None = None,
+    **known: Any,  # noqa: ANN401 - further fields of Recording
+) -> Recording:
+    """Make a recording of what a source says about itself; None is what it does not say.
+
+    A start in 1970 counts as unknown: software writes it for "not set".
+    """
+    return Recording(
+        label,
+        read_block,
+        shape[1],
+        np.arange(shape[0], dtype=np.int32) if channel_index is None else channel_index,
+        np.full(shape[0], _NAN) if distance_m is None else np.asarray(distance_m, np.float64),
+        start_time=usable_start(start_time),
+        dt_s=_NAN if dt_s is None else float(dt_s),
+        numbered=channel_index is not None,
+        dx_m=_NAN if dx_m is None else dx_m,
+        attrs=attrs or {},
+        gauge_length_m=gauge_length_of(attrs or {}),
+        **known,
+    )
 
 
 def recording_of_array(
@@ -185,16 +306,16 @@ def recording_of_array(
     **known: Any,  # noqa: ANN401 - further fields of Recording
 ) -> Recording:
     """Make a recording of an array (channel, time) of real numbers, which is not copied."""
-    array = check_array(np.asarray(data))
-    numbers = check_channel_index(channel_index, len(array))
+    array = check_array(np.asarray(data), label)
     return recording_of_function(
         _Array(array),
         num_samples=array.shape[1],
         start_time=start_time,
         dt_s=dt_s,
-        channel_index=numbers,
+        channel_index=check_channel_index(channel_index, len(array)),
         distance_m=distance_m,
         label=label,
+        dtype=array.dtype,
         **known,
     )
 
@@ -211,16 +332,15 @@ def recording_of_function(
     **known: Any,  # noqa: ANN401 - further fields of Recording
 ) -> Recording:
     """Make a recording whose blocks a function makes: ``generate(channels, samples)`` (channel, time)."""
-    check_dt(dt_s, label)
     numbers = check_channel_index(channel_index, len(channel_index))
-    distance = np.full(len(numbers), np.nan) if distance_m is None else np.asarray(distance_m, np.float64)
+    distance = np.full(len(numbers), _NAN) if distance_m is None else np.asarray(distance_m, np.float64)
     if distance.shape != numbers.shape:
         raise ChannelGeometryError(
             f"distance_m: found shape {distance.shape}, expected {numbers.shape}, one value a channel (NaN "
             "when unknown)."
         )
-    start = start_time.astype("datetime64[ns]")
-    return Recording(label, generate, num_samples, start, dt_s, numbers, distance, **known)
+    start, dt_s = start_time.astype("datetime64[ns]"), check_dt(dt_s, label)
+    return Recording(label, generate, num_samples, numbers, distance, start, dt_s, **known)
 
 
 def recording_of_patch(
@@ -238,6 +358,32 @@ def recording_of_patch(
         unit=get_unit(patch),
         gauge_length_m=gauge_length_of(dict(patch.attrs)) if gauge_length_m is None else gauge_length_m,
     )
+
+
+def channel_rows(recording: Recording, channels: ChannelRange | None) -> np.ndarray:
+    """Find the positions of a range of channel numbers."""
+    numbers = recording.channel_index
+    if channels is None:
+        return np.arange(len(numbers))
+    if isinstance(channels, slice) and channels.step not in (None, 1):
+        raise ConfigError(f"channels={channels}: a step is not supported; expected (first, last + 1).")
+    low, high = (channels.start, channels.stop) if isinstance(channels, slice) else channels
+    inside = np.ones(len(numbers), dtype=bool)
+    if low is not None:
+        inside &= numbers >= low
+    if high is not None:
+        inside &= numbers < high
+    if not inside.any():
+        raise ChannelGeometryError(
+            f"{recording.label}: no channel in [{low}, {high}); the file holds {numbers.min()} to "
+            f"{numbers.max()}."
+        )
+    return np.flatnonzero(inside)
+
+
+def spacing_m(distance_m: np.ndarray) -> float:
+    """Return the typical spacing of channels in m, NaN for a single channel."""
+    return float(np.median(np.diff(distance_m))) if len(distance_m) > 1 else _NAN
 
 
 def hidden_by_offset(values: np.ndarray) -> np.ndarray:

@@ -13,8 +13,8 @@ import pandas as pd
 
 from phasenet_das.config import PickSettings
 from phasenet_das.errors import ConfigError, DeviceError, PhaseNetDASError, TableError
-from phasenet_das.io.inputs import find_recordings
-from phasenet_das.io.opened import time_limits
+from phasenet_das.io.files import find_recordings
+from phasenet_das.io.time import time_limits
 from phasenet_das.models.names import check_weights_name
 from phasenet_das.tables import check_table_name
 

@@ -19,7 +19,7 @@ from gamma.errors import GammaError
 from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
 from phasenet_das.errors import PhaseNetDASError
 from phasenet_das.io.archive import open_archive
-from phasenet_das.io.inputs import find_recordings
+from phasenet_das.io.files import find_recordings
 from phasenet_das.picking.picker import Picker
 from phasenet_das.picking.request import Range
 from phasenet_das.picking.run import PickedChunks, PickRun, pick_chunks, select_range

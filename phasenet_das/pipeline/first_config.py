@@ -13,7 +13,7 @@ import numpy as np
 from phasenet_das.config import DataSettings, load_config
 from phasenet_das.errors import ConfigError, PhaseNetDASError
 from phasenet_das.io.archive import Archive, open_archive
-from phasenet_das.io.inputs import find_recordings
+from phasenet_das.io.files import find_recordings
 from phasenet_das.io.recording import Recording
 from phasenet_das.tables import atomic_path
 

@@ -158,7 +158,7 @@ def neighbours(names: Iterable[str], name: str, jobs: JobSettings) -> list[str]:
 
 
 def _inputs(data: DataSettings) -> list[str]:
-    from phasenet_das.io.inputs import find_recordings
+    from phasenet_das.io.files import find_recordings
 
     return find_recordings(data.inputs, data.fallback_inputs)
 

@@ -71,7 +71,7 @@ class Plan:
 
     def recordings(self) -> list[str]:
         """Find all files that go in, to be watched for changes; what is not a file is left out."""
-        from phasenet_das.io.inputs import find_recordings
+        from phasenet_das.io.files import find_recordings
 
         if self.config.simulated is not None:
             return [str(self.config.simulated / "data")]

@@ -16,7 +16,7 @@ from phasenet_das import io
 from phasenet_das.config import Config
 from phasenet_das.errors import PhaseNetDASError
 from phasenet_das.io.archive import open_archive
-from phasenet_das.io.inputs import find_recordings
+from phasenet_das.io.files import find_recordings
 from phasenet_das.io.recording import Recording
 from phasenet_das.picking.filters import bandpass
 from phasenet_das.picking.preprocess import fill_gaps

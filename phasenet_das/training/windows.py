@@ -14,12 +14,11 @@ import pandas as pd
 from phasenet_das.config import DataSettings, PickSettings
 from phasenet_das.errors import ConfigError, DataFormatError, MissingMetadataError, TableError
 from phasenet_das.io.archive import Archive, open_archive
-from phasenet_das.io.hdf5 import is_quakeflow, open_quakeflow, write_quakeflow
-from phasenet_das.io.inputs import find_recordings
-from phasenet_das.io.opened import Opened, time_limits
+from phasenet_das.io.files import find_recordings
+from phasenet_das.io.formats.quakeflow import is_quakeflow, open_quakeflow, write_quakeflow
 from phasenet_das.io.patch import get_channel_index, get_times, make_patch
 from phasenet_das.io.recording import Recording, recording_of_patch
-from phasenet_das.io.timing import believable
+from phasenet_das.io.time import time_limits
 from phasenet_das.picking.preprocess import condition, filter_reach
 from phasenet_das.tables import PICK_COLUMNS, conform, read_picks, write_table
 from phasenet_das.tables.files import read_csv
@@ -103,7 +102,7 @@ class TrainingWindow:
             With the arrivals of these channels, also those outside the span. Channels that are constant or
             not finite are dead, their data zero.
         """
-        data = _with_file(self.path, lambda record: record.load(channels, samples)).astype(np.float32)
+        data = _with_file(self.path, lambda record: record.load(channels, samples))
         arrivals, rejected = self.arrivals()[:2] if labels is None else labels
         finite = np.isfinite(data).all(axis=1)
         data[~finite] = 0
@@ -144,21 +143,21 @@ def open_window(path: str | Path, labels: str | Path | None = None) -> TrainingW
     """
     path = Path(path)
     record = _with_file(path, lambda found: found)
-    if record.start_time is None or not believable(record.start_time):
+    if np.isnat(record.start_time):
         raise MissingMetadataError(
             f"{path}: begin_time is {record.start_found or 'missing'}, expected the time of the first "
             "sample, such as 2019-07-06T03:19:53.040+00:00. Write it into the attributes of 'data'."
         )
-    if record.dt_s is None:
+    if np.isnan(record.dt_s):
         raise MissingMetadataError(f"{path}: no attribute dt_s. Write the sampling interval in seconds.")
     return TrainingWindow(
         path=path,
         labels=_find_labels(path, None if labels is None else Path(labels)),
-        num_channels=record.shape[0],
-        num_samples=record.shape[1],
+        num_channels=record.num_channels,
+        num_samples=record.num_samples,
         begin_time=record.start_time,
         dt_s=record.dt_s,
-        dx_m=float("nan") if record.dx_m is None else record.dx_m,
+        dx_m=record.dx_m,
         station_id=record.station_id,
         event_id=str(record.attrs.get("event_id", "")),
     )
@@ -414,7 +413,7 @@ def _free_path(folder: Path, station_id: str, first_pick_ns: int, taken: list[Pa
     return path
 
 
-def _with_file(path: Path, ask: Callable[[Opened], Any]) -> Any:  # noqa: ANN401 - whatever was asked
+def _with_file(path: Path, ask: Callable[[Recording], Any]) -> Any:  # noqa: ANN401 - whatever was asked
     import h5py
 
     try:
@@ -426,8 +425,8 @@ def _with_file(path: Path, ask: Callable[[Opened], Any]) -> Any:  # noqa: ANN401
         raise DataFormatError(f"{path}: cannot be read as HDF5 ({error}).") from error
 
 
-def _numbers(record: Opened) -> np.ndarray:
-    return np.arange(record.shape[0]) if record.channel_index is None else np.asarray(record.channel_index)
+def _numbers(record: Recording) -> np.ndarray:
+    return record.channel_index
 
 
 def _find_labels(path: Path, labels: Path | None) -> Path:

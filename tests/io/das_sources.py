@@ -155,7 +155,7 @@ def patch_time_first(_: Path) -> Source:
 def patch_channel_dim(_: Path) -> Source:
     import dascore
 
-    truth = Truth(dx_m=None, unit="unknown", station_id="")
+    truth = Truth(dx_m=None, unit="unknown", station_id="DAS")  # nobody names the cable
     coords = {"time": truth.times, "channel": truth.channels}
     return Source(dascore.Patch(data=truth.data, coords=coords, dims=("channel", "time")), truth)
 

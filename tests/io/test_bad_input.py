@@ -308,14 +308,14 @@ def test_other_files_of_the_shared_folder_are_refused(shared: Path):
             read(shared / "data" / name)
 
 
-@pytest.mark.parametrize("source", [waves(), 5, None, ["a.h5"]])
+@pytest.mark.parametrize("source", [waves(), 5, None, [5]])
 def test_other_objects_are_refused(source: Any):
     with pytest.raises(DataFormatError, match="Expected a path"):
         read(source)
 
 
 def test_packages_that_are_missing_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("phasenet_das.io.arrays.find_spec", lambda _: None)
+    monkeypatch.setattr("phasenet_das.io.formats.arrays.find_spec", lambda _: None)
     with pytest.raises(MissingPackageError, match="pip install daspy-toolbox"):
         read("daspy:example")
     path = write_h5(tmp_path / "a.nc", waves(), name="__values__")
@@ -611,9 +611,10 @@ def test_patches_with_a_gap_are_not_merged(tmp_path: Path):
         read(dasdae(tmp_path / "a.h5", piece(0, 25), piece(26, 60)))
 
 
-def test_patches_that_overlap_are_refused(tmp_path: Path):
-    with pytest.raises(SamplingError, match="overlap by 5"):
-        read(dasdae(tmp_path / "a.h5", piece(0, 25), piece(20, 60)))
+def test_patches_that_overlap_give_each_sample_once_and_say_so(tmp_path: Path):
+    with pytest.warns(UserWarning, match="first 5 of 40 samples overlap"):
+        patch = read(dasdae(tmp_path / "a.h5", piece(0, 25), piece(20, 60)))
+    np.testing.assert_array_equal(patch.data, waves())
 
 
 def test_several_cables_in_one_file_are_refused(tmp_path: Path):

@@ -176,11 +176,11 @@ def test_what_is_picked_anew_is_not_found_by_workers(tmp_path: Path) -> None:
 def test_a_file_that_fails_while_it_is_read_is_named_and_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from phasenet_das.io.files import Files
+    from phasenet_das.io.members import MemberReader
 
     data = _noise()
     folder, output = _write(tmp_path / "raw", data, [1200, 2400]), tmp_path / "picks.parquet"
-    read_block = Files.__call__
+    read_block = MemberReader.__call__
 
     def failing(self, channels, samples):
         out = read_block(self, channels, samples)
@@ -191,7 +191,7 @@ def test_a_file_that_fails_while_it_is_read_is_named_and_tried_again(
         return out
 
     with monkeypatch.context() as broken:
-        broken.setattr(Files, "__call__", failing)
+        broken.setattr(MemberReader, "__call__", failing)
         report = _pick(folder, output)
     lost = read_picks(output)
     seconds = (lost["phase_time"] - pd.Timestamp(START, tz="UTC")).dt.total_seconds()

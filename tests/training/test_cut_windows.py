@@ -12,7 +12,7 @@ import pytest
 from phasenet_das import io
 from phasenet_das.config import DataSettings, PickSettings
 from phasenet_das.errors import ConfigError
-from phasenet_das.io.hdf5 import write_quakeflow
+from phasenet_das.io.formats.quakeflow import write_quakeflow
 from phasenet_das.picking.preprocess import condition
 from phasenet_das.tables import read_picks
 from phasenet_das.training import cut_windows, open_window

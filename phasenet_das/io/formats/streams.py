@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from phasenet_das.errors import DataFormatError, SamplingError
-from phasenet_das.io.opened import Loader, Opened
+from phasenet_das.io.merge import merge
+from phasenet_das.io.recording import Recording, recording_of_header
 
 if TYPE_CHECKING:
     from obspy import Stream, Trace
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
 
 _RECORD_START = re.compile(rb"^\d{6}[DRQM][ \x00]|^MS\x03")
 _STATION_NUMBER = re.compile(r"^(\D*)(\d{1,9})$")
-_SAME_SAMPLE = 0.1  # intervals by which trace times may miss a common axis
+_BESIDE = 0.1  # intervals by which the samples of two traces may lie beside each other
 _RAGGED_ENDS = 0.05  # share of the span that traces may start later or end earlier than others
 
 _Interval: TypeAlias = tuple[int, int]  # ns since 1970, half open
-_Get: TypeAlias = Callable[[int, int], "Stream"]
+_Get: TypeAlias = Callable[[int, int], "Iterable[Trace]"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class _Cable:
 
     ids: list[str]
     numbers: np.ndarray | None
-    pieces: list[list[_Interval]]
+    spans: list[list[_Interval]]
     dt_ns: float
     warnings: tuple[str, ...]
     gap_note: str
@@ -46,7 +47,7 @@ def is_miniseed(path: Path) -> bool:
         return _RECORD_START.match(file.read(8)) is not None
 
 
-def open_miniseed(path: Path) -> list[Opened]:
+def open_miniseed(path: Path) -> list[Recording]:
     """Describe a miniSEED file from its record headers."""
     import obspy
     from obspy.io.mseed import ObsPyMSEEDError
@@ -61,17 +62,12 @@ def open_miniseed(path: Path) -> list[Opened]:
             raise
         raise DataFormatError(f"{path}: damaged miniSEED file ({error}). Copy it again.") from error
 
-    def get(start_ns: int, end_ns: int) -> Stream:
-        """Read the traces of a span from the file."""
-        first, last = obspy.UTCDateTime(ns=start_ns), obspy.UTCDateTime(ns=end_ns)
-        return obspy.read(str(path), format="MSEED", starttime=first, endtime=last)
-
     encoding = headers[0].stats.mseed.encoding
     dtype = {"FLOAT32": np.float32, "FLOAT64": np.float64}.get(encoding, np.int32)
-    return _open(headers, get, np.dtype(dtype), str(path), "miniSEED")
+    return _open(headers, _MiniSeed(path), np.dtype(dtype), str(path), "miniSEED")
 
 
-def from_stream(stream: Stream, label: str = "Stream") -> list[Opened]:
+def from_stream(stream: Stream, label: str = "Stream") -> list[Recording]:
     """Describe a Stream of one-channel traces."""
     if any(isinstance(trace.data, np.ma.MaskedArray) for trace in stream):
         stream = stream.split()
@@ -79,27 +75,27 @@ def from_stream(stream: Stream, label: str = "Stream") -> list[Opened]:
     if not filled:
         raise DataFormatError(f"{label}: holds no samples. Expected one trace for each channel.")
     dtype = np.result_type(*{trace.data.dtype for trace in filled})
-    return _open(filled, lambda _start, _end: filled, dtype, label, "ObsPy Stream")
+    return _open(filled, _Held(filled), dtype, label, "ObsPy Stream")
 
 
-def _open(traces: Iterable[Trace], get: _Get, dtype: np.dtype[Any], label: str, name: str) -> list[Opened]:
+def _open(traces: Iterable[Trace], get: _Get, dtype: np.dtype[Any], label: str, name: str) -> list[Recording]:
     by_id: dict[str, list[Trace]] = defaultdict(list)
     for trace in traces:
         by_id[trace.id].append(trace)
     cable = _sort(by_id, label)
-    spans = reduce(_overlap, cable.pieces)
+    spans = reduce(_overlap, cable.spans)
     notes = cable.warnings + _ragged_ends(cable, spans, label)
     first = [by_id[code][0].stats for code in cable.ids]
     distances = [stats.get("distance") for stats in first]
     networks = {stats.network for stats in first}
     station_id = networks.pop() if len(networks) == 1 else ""
     return [
-        Opened(
-            label=label,
-            format=name,
-            shape=(len(cable.ids), int((end - start) / cable.dt_ns + _SAME_SAMPLE)),
+        recording_of_header(
+            label,
+            (len(cable.ids), int((end - start) / cable.dt_ns + _BESIDE)),
+            _Traces(get, cable.ids, _beside(cable, start), start, cable.dt_ns, dtype, label),
             dtype=dtype,
-            load=_loader(get, cable, start, dtype, label),
+            format=name,
             start_time=np.datetime64(start, "ns"),
             start_found=str(np.datetime64(start, "ns")),
             dt_s=cable.dt_ns * 1e-9,
@@ -125,13 +121,13 @@ def _sort(by_id: dict[str, list[Trace]], label: str) -> _Cable:
     dt_s = _common_interval([trace for group in by_id.values() for trace in group], label)
     numbers = _numbers(by_id)
     order = list(by_id) if numbers is None else sorted(by_id, key=numbers.__getitem__)
-    pieces = [_pieces(by_id[code], dt_s * 1e9, label) for code in order]
-    broken = [code for code, found in zip(order, pieces, strict=True) if len(found) > 1]
+    spans = [_spans(by_id[code], dt_s, label) for code in order]
+    broken = [code for code, found in zip(order, spans, strict=True) if len(found) > 1]
     unnumbered = f"{label}: station codes give no unique numbers; channels are 0 to {len(order) - 1}."
     return _Cable(
         ids=order,
         numbers=None if numbers is None else np.array([numbers[code] for code in order], dtype=np.int32),
-        pieces=pieces,
+        spans=spans,
         dt_ns=dt_s * 1e9,
         warnings=(unnumbered,) if numbers is None and len(order) > 1 else (),
         gap_note=_name_broken(broken, len(order)) if broken else "",
@@ -166,24 +162,37 @@ def _numbers(by_id: dict[str, list[Trace]]) -> dict[str, int] | None:
     return {code: int(match[2]) for code, match in found.items() if match is not None}
 
 
-def _pieces(group: list[Trace], dt_ns: float, label: str) -> list[_Interval]:
-    """Return where a channel has data, in time order, with contiguous traces merged."""
-    pieces: list[_Interval] = []
-    for stats in sorted((trace.stats for trace in group), key=lambda item: item.starttime.ns):
-        start = stats.starttime.ns
-        end = start + round(stats.npts * dt_ns)
-        missing = (start - pieces[-1][1]) / dt_ns if pieces else np.inf
-        if missing < -_SAME_SAMPLE:
-            raise SamplingError(
-                f"{label}: traces of {group[0].id} overlap by {-missing:.1f} samples at {stats.starttime}. "
-                "Expected "
-                "each sample once; see Stream.merge()."
-            )
-        if missing <= _SAME_SAMPLE:
-            pieces[-1] = (pieces[-1][0], end)
-        else:
-            pieces.append((start, end))
-    return pieces
+def _spans(group: list[Trace], dt_s: float, label: str) -> list[_Interval]:
+    """Return where a channel has data, in time order, with traces joined that continue each other."""
+    ordered = sorted((trace.stats for trace in group), key=lambda stats: stats.starttime.ns)
+    starts, counts = (
+        np.array(values, dtype=np.int64)
+        for values in zip(*((stats.starttime.ns, stats.npts) for stats in ordered), strict=True)
+    )
+    plan = merge(starts, counts, np.full(len(starts), dt_s))
+    if plan.skipped.any():
+        k = int(np.flatnonzero(plan.skipped)[0])
+        raise SamplingError(
+            f"{label}: traces of {group[0].id} overlap by {plan.skipped[k]} samples at "
+            f"{ordered[k].starttime}. Expected each sample once; see Stream.merge()."
+        )
+    firsts = np.flatnonzero(plan.cause >= 0)
+    lengths = np.add.reduceat(counts, firsts)
+    return [
+        (start, start + round(length * dt_s * 1e9))
+        for start, length in zip(starts[firsts].tolist(), lengths.tolist(), strict=True)
+    ]
+
+
+def _beside(cable: _Cable, origin_ns: int) -> dict[str, float]:
+    """Name the traces whose samples lie beside the common axis, and by how many intervals."""
+    off = {}
+    for code, found in zip(cable.ids, cable.spans, strict=True):
+        start = next(start for start, end in found if end > origin_ns)
+        exact = (start - origin_ns) / cable.dt_ns
+        if abs(exact - round(exact)) > _BESIDE:
+            off[code] = abs(exact - round(exact))
+    return off
 
 
 def _overlap(one: list[_Interval], other: list[_Interval]) -> list[_Interval]:
@@ -194,8 +203,8 @@ def _overlap(one: list[_Interval], other: list[_Interval]) -> list[_Interval]:
 
 def _ragged_ends(cable: _Cable, spans: list[_Interval], label: str) -> tuple[str, ...]:
     """Say what is left out where traces start late or end early; refuse when it is a lot."""
-    starts = np.array([pieces[0][0] for pieces in cable.pieces])
-    ends = np.array([pieces[-1][1] for pieces in cable.pieces])
+    starts = np.array([found[0][0] for found in cable.spans])
+    ends = np.array([found[-1][1] for found in cable.spans])
     late, early = cable.ids[int(starts.argmax())], cable.ids[int(ends.argmin())]
     if not spans:
         raise SamplingError(
@@ -205,7 +214,7 @@ def _ragged_ends(cable: _Cable, spans: list[_Interval], label: str) -> tuple[str
             "the odd traces."
         )
     left_out = [spans[0][0] - int(starts.min()), int(ends.max()) - spans[-1][1]]
-    if max(left_out) <= _SAME_SAMPLE * cable.dt_ns:
+    if max(left_out) <= _BESIDE * cable.dt_ns:
         return ()
     what = (
         f"{label}: traces differ in span: {left_out[0] * 1e-9:.6g} s at the start (until {late} starts) and "
@@ -216,33 +225,63 @@ def _ragged_ends(cable: _Cable, spans: list[_Interval], label: str) -> tuple[str
     return (f"{what} are left out.",)
 
 
-def _loader(get: _Get, cable: _Cable, origin_ns: int, dtype: np.dtype[Any], label: str) -> Loader:
-    def load(channels: slice, samples: slice) -> np.ndarray:
-        """Load a block; every sample of it lies in a trace."""
-        ids = cable.ids[channels]
-        start = origin_ns + round(samples.start * cable.dt_ns)
+@dataclass(frozen=True)
+class _MiniSeed:
+    """Reads the traces of a span from a file."""
+
+    path: Path
+
+    def __call__(self, start_ns: int, end_ns: int) -> Iterable[Trace]:
+        import obspy
+
+        first, last = obspy.UTCDateTime(ns=start_ns), obspy.UTCDateTime(ns=end_ns)
+        stream: Stream = obspy.read(str(self.path), format="MSEED", starttime=first, endtime=last)
+        return stream
+
+
+@dataclass(frozen=True)
+class _Held:
+    """Gives traces in memory."""
+
+    traces: list[Trace]
+
+    def __call__(self, _start_ns: int, _end_ns: int) -> Iterable[Trace]:
+        return self.traces
+
+
+@dataclass(frozen=True)
+class _Traces:
+    """Reads blocks of traces; every sample of a block lies in a trace."""
+
+    get: _Get
+    ids: list[str]
+    beside: dict[str, float]
+    origin_ns: int
+    dt_ns: float
+    dtype: np.dtype[Any]
+    label: str
+
+    def __call__(self, channels: slice, samples: slice) -> np.ndarray:
+        ids = self.ids[channels]
+        for code in ids:
+            if code in self.beside:
+                raise SamplingError(
+                    f"{self.label}: samples of {code} lie {self.beside[code]:.2f} intervals beside those of "
+                    "the other traces. Expected one time axis; interpolate the traces to common times first."
+                )
+        start = self.origin_ns + round(samples.start * self.dt_ns)
         count = samples.stop - samples.start
         rows = {code: row for row, code in enumerate(ids)}
-        block = np.zeros((len(ids), count), dtype=dtype)
-        for trace in get(start, start + round((count - 1) * cable.dt_ns)):
+        block = np.zeros((len(ids), count), dtype=self.dtype)
+        for trace in self.get(start, start + round((count - 1) * self.dt_ns)) if count else ():
             if trace.id in rows:
-                _place(trace, block[rows[trace.id]], start, cable.dt_ns, label)
+                _place(trace, block[rows[trace.id]], start, self.dt_ns)
         return block
 
-    return load
 
-
-def _place(trace: Trace, row: np.ndarray, start_ns: int, dt_ns: float, label: str) -> None:
+def _place(trace: Trace, row: np.ndarray, start_ns: int, dt_ns: float) -> None:
     """Copy the part of a trace that falls into a row which starts at `start_ns`."""
-    exact = (trace.stats.starttime.ns - start_ns) / dt_ns
-    offset = round(exact)
+    offset = round((trace.stats.starttime.ns - start_ns) / dt_ns)
     first, last = max(offset, 0), min(offset + trace.stats.npts, len(row))
-    if first >= last:
-        return
-    if abs(exact - offset) > _SAME_SAMPLE:
-        raise SamplingError(
-            f"{label}: samples of {trace.id} lie {abs(exact - offset):.2f} intervals beside those of the "
-            "other traces. "
-            "Expected one time axis; interpolate the traces to common times first."
-        )
-    row[first:last] = trace.data[first - offset : last - offset]
+    if first < last:
+        row[first:last] = trace.data[first - offset : last - offset]

@@ -1,4 +1,4 @@
-"""Read what a file says about itself as quickly as it can be done correctly, for the index of many files."""
+"""Headers of PRODML of one raw record with regular stamps, read quickly; dascore reads the rest."""
 
 from __future__ import annotations
 
@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from phasenet_das.io.hdf5 import is_quakeflow, open_quakeflow
-from phasenet_das.io.opened import Opened
+from phasenet_das.io.formats.vendor import no_data
 from phasenet_das.io.patch import parse_unit, unit_text
-from phasenet_das.io.read import open_source
-from phasenet_das.io.timing import believable
-from phasenet_das.io.vendor import no_data
+from phasenet_das.io.recording import Recording, recording_of_header
+from phasenet_das.io.time import believable
 
 if TYPE_CHECKING:
     import h5py
 
 
-_HDF5_MARK = b"\x89HDF\r\n\x1a\n"
 _PRODML_NODES = {"Raw[0]"}
 _PRODML_ATTRS = ("PulseRate", "PulseWidth", "NumberOfLoci", "schemaVersion", "uuid")
 _STAMPS = ("PartStartTime", "PartEndTime")
@@ -27,29 +24,7 @@ _ALL_STAMPS = 10  # intervals; dascore then believes the array of stamps rather 
 _UNIT_NAMES = ("GaugeLengthUnit", "GaugeLengthUnits", "GaugeLength.uom")
 
 
-def read_headers(path: str | Path) -> list[Opened]:
-    """Describe a file from its header alone."""
-    path = Path(path)
-    found = _quick(path) if path.is_file() and _is_hdf5(path) else None
-    return open_source(str(path), headers_only=True) if found is None else found
-
-
-def _is_hdf5(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(_HDF5_MARK)) == _HDF5_MARK
-
-
-def _quick(path: Path) -> list[Opened] | None:
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            return open_quakeflow(path, file) if is_quakeflow(file) else _prodml(path, file)
-    except OSError:
-        return None  # the full reader says what is wrong
-
-
-def _prodml(path: Path, file: h5py.File) -> list[Opened] | None:
+def prodml_header(path: Path, file: h5py.File) -> list[Recording] | None:
     """Describe PRODML of one raw record with regular stamps; None leaves it to dascore."""
     acquisition = file.get("Acquisition")
     if acquisition is None:
@@ -72,12 +47,12 @@ def _prodml(path: Path, file: h5py.File) -> list[Opened] | None:
     if step <= 0:
         return None
     return [
-        Opened(
-            label=str(path),
-            format=f"PRODML {_text(attrs['schemaVersion'])}",
-            shape=shape,
+        recording_of_header(
+            str(path),
+            shape,
+            no_data,
             dtype=node["RawData"].dtype,
-            load=no_data,
+            format=f"PRODML {_text(attrs['schemaVersion'])}",
             start_time=time[0],
             start_found=time[1],
             dt_s=time[2],

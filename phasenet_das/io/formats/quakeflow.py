@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from phasenet_das.errors import ChannelGeometryError, DataFormatError, SamplingError
-from phasenet_das.io.opened import Opened, spacing_m
 from phasenet_das.io.patch import (
     check_array,
     get_channel_index,
@@ -21,7 +21,8 @@ from phasenet_das.io.patch import (
     get_unit,
     spatial_first,
 )
-from phasenet_das.io.timing import parse_time, sample_times
+from phasenet_das.io.recording import Recording, recording_of_header, spacing_m
+from phasenet_das.io.time import parse_time, sample_times
 
 if TYPE_CHECKING:
     import h5py
@@ -57,7 +58,7 @@ def is_quakeflow(file: h5py.File, *, marked: bool = True) -> bool:
     return not marked or any(name in dataset.attrs or name in file.attrs for name in _MARKS)
 
 
-def open_quakeflow(path: Path, file: h5py.File) -> list[Opened]:
+def open_quakeflow(path: Path, file: h5py.File) -> list[Recording]:
     """Describe a file of the quakeflow_das layout, without loading its data."""
     dataset = file["data"]
     attrs = {name: _plain(value) for name, value in {**file.attrs, **dataset.attrs}.items()}
@@ -70,17 +71,17 @@ def open_quakeflow(path: Path, file: h5py.File) -> list[Opened]:
     shape = dataset.shape[::-1] if time_first else dataset.shape
     check_array(np.empty((0 if 0 in shape else 1, 1), dataset.dtype), label)
     return [
-        Opened(
-            label=label,
-            format=_LAYOUT,
-            shape=shape,
+        recording_of_header(
+            label,
+            shape,
+            _Dataset(path, time_first),
             dtype=dataset.dtype,
-            load=_loader(path, time_first),
+            format=_LAYOUT,
             start_time=start_time,
             start_found="" if found is None else repr(str(found)),
             dt_s=dt_s,
             channel_index=_channel_index(file, attrs, shape[0]),
-            distance_m=np.asarray(file["distance_m"], dtype=np.float64) if "distance_m" in file else None,
+            distance_m=file["distance_m"][:] if "distance_m" in file else None,
             dx_m=_spacing(attrs, label),
             unit=str(attrs.get("unit") or "unknown"),
             station_id=str(attrs.get("station_id") or ""),
@@ -93,18 +94,21 @@ def open_quakeflow(path: Path, file: h5py.File) -> list[Opened]:
     ]
 
 
-def _loader(path: Path, time_first: bool) -> Any:  # noqa: ANN401 - Opened.load
-    def load(channels: slice, samples: slice) -> np.ndarray:
-        """Read a block from the file, channels first."""
+@dataclass(frozen=True)
+class _Dataset:
+    """Reads blocks of the dataset of a file, channels first."""
+
+    path: Path
+    time_first: bool
+
+    def __call__(self, channels: slice, samples: slice) -> np.ndarray:
         import h5py
 
-        with h5py.File(path, "r") as file:
+        with h5py.File(self.path, "r") as file:
             dataset = file["data"]
-            block = dataset[samples, channels].T if time_first else dataset[channels, samples]
+            block = dataset[samples, channels].T if self.time_first else dataset[channels, samples]
         array: np.ndarray = block
         return array
-
-    return load
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - an HDF5 attribute
@@ -273,15 +277,15 @@ def write_quakeflow(patch: Patch, path: str | Path) -> Path:
         "first_channel": int(numbers[0]),
         "dims": "channel,time",
     }
-    dx_m = None if np.isnan(distance_m).any() else spacing_m(distance_m)
-    if dx_m is not None:
+    dx_m = spacing_m(distance_m)
+    if np.isfinite(dx_m):
         attrs["dx_m"] = dx_m
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
         file.create_dataset("data", data=array).attrs.update(attrs)
         if not np.array_equal(numbers, numbers[0] + np.arange(len(numbers))):
             file["channel_index"] = numbers
         if np.isfinite(distance_m).all() and (
-            dx_m is None or not np.allclose(distance_m, numbers * dx_m, atol=1e-9)
+            np.isnan(dx_m) or not np.allclose(distance_m, numbers * dx_m, atol=1e-9)
         ):
             file["distance_m"] = distance_m
     return path

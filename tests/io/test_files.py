@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from phasenet_das.errors import DataFormatError
-from phasenet_das.io.inputs import find_recordings, recording_names
+from phasenet_das.io.files import find_recordings
 
 
 @pytest.fixture
@@ -39,9 +39,3 @@ def test_nothing_found_is_an_error(folder: Path) -> None:
         find_recordings([folder / "none.h5"])
     with pytest.raises(DataFormatError, match="nothing"):
         find_recordings([])
-
-
-def test_names_are_unique_and_valid(folder: Path) -> None:
-    names = recording_names([*find_recordings([folder]), "daspy:example", "x/two words.h5"])
-    assert list(names) == ["a", "b", "a-2", "daspy-example", "two-words"]
-    assert names["a-2"].endswith("day 2/a.h5")

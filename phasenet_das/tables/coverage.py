@@ -1,4 +1,4 @@
-"""What of a folder is in no segment, and why: rows of the coverage table."""
+"""What of an archive is in no recording, and why: rows of the coverage table."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import numpy as np
 import pandas as pd
 
 from phasenet_das.errors import PhaseNetDASError
-from phasenet_das.io.arrange import DRIFT, HALF_SAMPLE, end_ns
-from phasenet_das.io.index import NO_TIME
-from phasenet_das.io.statements import Selected
-from phasenet_das.tables import COVERAGE_COLUMNS, conform
+from phasenet_das.tables.columns import COVERAGE_COLUMNS, conform
 
-Selection = Mapping[str, Selected]
+Channels = Mapping[str, np.ndarray]  # numbers of the channels of each geometry
+_NO_TIME = np.iinfo(np.int64).min  # numpy's NaT
+_HALF_SAMPLE = 0.5
 
 
 def _rows(
@@ -23,8 +22,8 @@ def _rows(
     source: Sequence[str],
     *,
     station_id: Any = "",  # noqa: ANN401 - one or one for each row
-    start_ns: Any = NO_TIME,  # noqa: ANN401
-    end_ns: Any = NO_TIME,  # noqa: ANN401
+    start_ns: Any = _NO_TIME,  # noqa: ANN401
+    end_ns: Any = _NO_TIME,  # noqa: ANN401
     channels: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
 ) -> pd.DataFrame:
     count = len(reason)
@@ -49,10 +48,15 @@ def _times(ns: Any, count: int) -> pd.DatetimeIndex:  # noqa: ANN401
     return pd.DatetimeIndex(stamps.astype("datetime64[ns]")).tz_localize("UTC")
 
 
-def _channels(geometry: pd.Series, selected: Selection) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _end_ns(start_ns: np.ndarray, num_samples: np.ndarray, dt_s: np.ndarray) -> np.ndarray:
+    lengths: np.ndarray = np.rint(num_samples * (dt_s * 1e9)).astype(np.int64)
+    return start_ns + lengths
+
+
+def _channels(geometry: pd.Series, channels_of: Channels) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return first and last channel and number of channels of each row."""
     codes, names = pd.factorize(geometry)
-    numbers = [selected[name].channel_index for name in names]
+    numbers = [channels_of[name] for name in names]
     facts = np.array([(item.min(), item.max(), len(item)) for item in numbers], dtype=np.int32)
     first, last, count = facts.reshape(-1, 3)[codes].T
     return first, last, count
@@ -70,9 +74,9 @@ def unusable(rows: pd.DataFrame, problems: Mapping[int, PhaseNetDASError]) -> pd
         return _rows([], [], [])
     bad = rows.loc[sorted(problems)]
     ends = np.where(
-        (bad["start_ns"] == NO_TIME) | bad["dt_s"].isna(),
-        NO_TIME,
-        end_ns(bad["start_ns"].to_numpy(), bad["num_samples"].to_numpy(), bad["dt_s"].fillna(0).to_numpy()),
+        (bad["start_ns"] == _NO_TIME) | bad["dt_s"].isna(),
+        _NO_TIME,
+        _end_ns(bad["start_ns"].to_numpy(), bad["num_samples"].to_numpy(), bad["dt_s"].fillna(0).to_numpy()),
     )
     return _rows(
         "unreadable",
@@ -84,15 +88,15 @@ def unusable(rows: pd.DataFrame, problems: Mapping[int, PhaseNetDASError]) -> pd
     )
 
 
-def repeated(pieces: pd.DataFrame, selected: Selection) -> pd.DataFrame:
+def repeated(members: pd.DataFrame, channels_of: Channels) -> pd.DataFrame:
     """Name what an earlier file has already: whole files (``duplicate``, ``overlapped``) and beginnings."""
-    later = pieces[pieces["owner"] >= 0]
+    later = members[members["kept_by"] >= 0]
     if later.empty:
         return _rows([], [], [])
-    owners = pieces.iloc[later["owner"].to_numpy()]
+    owners = members.iloc[later["kept_by"].to_numpy()]
     dt_ns = later["dt_s"].to_numpy() * 1e9
     apart = np.abs(later["start_ns"].to_numpy() - owners["start_ns"].to_numpy()) / dt_ns
-    same = (apart <= HALF_SAMPLE) & (later["num_samples"].to_numpy() == owners["num_samples"].to_numpy())
+    same = (apart <= _HALF_SAMPLE) & (later["num_samples"].to_numpy() == owners["num_samples"].to_numpy())
     equal = later["key"].to_numpy(object) == owners["key"].to_numpy(object)
     facts = zip(
         *(later[name].tolist() for name in ("path", "skipped", "num_samples")),
@@ -109,7 +113,7 @@ def repeated(pieces: pd.DataFrame, selected: Selection) -> pd.DataFrame:
         station_id=later["station_id"].to_numpy(object),
         start_ns=later["start_ns"].to_numpy(),
         end_ns=later["start_ns"].to_numpy() + np.rint(skipped * dt_ns).astype(np.int64),
-        channels=_channels(later["geometry"], selected),
+        channels=_channels(later["geometry"], channels_of),
     )
 
 
@@ -122,63 +126,38 @@ def _repeated_reason(path: str, skipped: int, samples: int, owner: str, same: bo
     return f"{path}: its first {skipped} of {samples} samples overlap with {owner}, which begins earlier"
 
 
-def out_of_range(pieces: pd.DataFrame, clipped: pd.DataFrame, selected: Selection) -> pd.DataFrame:
-    """Name what of each file lies before and after the range of time."""
-    used = pieces[pieces["segment"] >= 0]
-    kept = clipped.reindex(used.index)
-    none = kept["count"].isna().to_numpy()
-    first, last = used["skipped"].to_numpy(), used["num_samples"].to_numpy()
-    begin = np.where(none, last, kept["skipped"].fillna(0)).astype(np.int64)
-    end = np.where(none, last, (kept["skipped"] + kept["count"]).fillna(0)).astype(np.int64)
-    parts = []
-    for low, high in ((first, begin), (end, last)):
-        inside = low < high
-        part = used[inside]
-        dt_ns, start = part["dt_s"].to_numpy() * 1e9, part["start_ns"].to_numpy()
-        parts.append(
-            _rows(
-                "out-of-range",
-                [f"{path}: outside the range of time asked for" for path in part["path"]],
-                part["path"].tolist(),
-                station_id=part["station_id"].to_numpy(object),
-                start_ns=start + np.rint(low[inside] * dt_ns).astype(np.int64),
-                end_ns=start + np.rint(high[inside] * dt_ns).astype(np.int64),
-                channels=_channels(part["geometry"], selected),
-            )
-        )
-    return pd.concat(parts, ignore_index=True)
-
-
-def between(chains: pd.DataFrame, selected: Selection) -> pd.DataFrame:
-    """Name gaps between the segments of a cable, and where its record is divided though nothing lacks."""
+def between(recordings: pd.DataFrame, channels_of: Channels) -> pd.DataFrame:
+    """Name gaps between the recordings of a cable, and where its record is divided though nothing lacks."""
     tables = [
-        _between(part, selected) for _, part in chains.groupby("station_id", sort=True) if len(part) > 1
+        _between(part, channels_of)
+        for _, part in recordings.groupby("station_id", sort=True)
+        if len(part) > 1
     ]
     return pd.concat(tables, ignore_index=True) if tables else _rows([], [], [])
 
 
-def _between(chains: pd.DataFrame, selected: Selection) -> pd.DataFrame:
-    chains = chains.sort_values(["start_ns", "config"], kind="stable")
-    start = chains["start_ns"].to_numpy()
-    ends = end_ns(start, chains["num_samples"].to_numpy(), chains["dt_s"].to_numpy())
+def _between(recordings: pd.DataFrame, channels_of: Channels) -> pd.DataFrame:
+    recordings = recordings.sort_values(["start_ns", "config"], kind="stable")
+    start = recordings["start_ns"].to_numpy()
+    ends = _end_ns(start, recordings["num_samples"].to_numpy(), recordings["dt_s"].to_numpy())
     reached = np.maximum.accumulate(ends)[:-1]
-    later, before = chains.iloc[1:], chains.iloc[:-1]
+    later, before = recordings.iloc[1:], recordings.iloc[:-1]
     missing_ns = start[1:] - reached
-    half_ns = HALF_SAMPLE * later["dt_s"].to_numpy() * 1e9
+    half_ns = _HALF_SAMPLE * later["dt_s"].to_numpy() * 1e9
     changed = later["config"].to_numpy() != before["config"].to_numpy()
-    drifted = ~changed & (later["cause"].to_numpy() == DRIFT)
+    drifted = ~changed & (later["drifted"].to_numpy())
     gap = (missing_ns > half_ns) & ~drifted
     split = changed | ~gap
     off_ns = np.where(changed, missing_ns, start[1:] - ends[:-1])
     reasons = [f"gap of {ns * 1e-9:.9g} s" for ns in missing_ns[gap].tolist()]
-    common = {"station_id": str(chains["station_id"].iat[0])}
+    common = {"station_id": str(recordings["station_id"].iat[0])}
     gaps = _rows(
         "gap",
         reasons,
         later.loc[gap, "path"].tolist(),
         start_ns=reached[gap],
         end_ns=start[1:][gap],
-        channels=_channels(later.loc[gap, "geometry"], selected),
+        channels=_channels(later.loc[gap, "geometry"], channels_of),
         **common,
     )
     splits = _rows(
@@ -190,14 +169,14 @@ def _between(chains: pd.DataFrame, selected: Selection) -> pd.DataFrame:
         later.loc[split, "path"].tolist(),
         start_ns=start[1:][split],
         end_ns=start[1:][split],
-        channels=_channels(later.loc[split, "geometry"], selected),
+        channels=_channels(later.loc[split, "geometry"], channels_of),
         **common,
     )
     return pd.concat([gaps, splits], ignore_index=True)
 
 
 def _split_reason(before: pd.Series, later: pd.Series, off_ns: int, half_ns: float) -> str:
-    if before["config"] == later["config"] and later["cause"] != DRIFT:
+    if before["config"] == later["config"] and not later["drifted"]:
         return (
             f"{later['path']}: gap of {off_ns * 1e-9:.9g} s in this record, over which the cable has another"
         )
@@ -206,9 +185,9 @@ def _split_reason(before: pd.Series, later: pd.Series, off_ns: int, half_ns: flo
             f"{later['path']}: its start is {off_ns * 1e-9:+.9g} s off the time axis, more than half a "
             "sample: the clock drifts or the interval is rounded"
         )
-    names = {"dt_s": "interval", "unit": "unit", "gauge_length_m": "gauge length", "place": "channels"}
+    names = {"dt_s": "interval", "unit": "unit", "gauge_length_m": "gauge length", "channels_id": "channels"}
     changes = [
-        f"{label} {before[name]} to {later[name]}" if name != "place" else "channels or their distances"
+        f"{label} {before[name]} to {later[name]}" if name != "channels_id" else "channels or their distances"
         for name, label in names.items()
         if before[name] != later[name] and not (pd.isna(before[name]) and pd.isna(later[name]))
     ]
@@ -221,7 +200,7 @@ def _split_reason(before: pd.Series, later: pd.Series, off_ns: int, half_ns: flo
     return text
 
 
-def join(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
+def join_coverage(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     """Join rows into one coverage table, by cable, time and file."""
     filled = [table for table in tables if len(table)]
     table = pd.concat(filled, ignore_index=True) if filled else _rows([], [], [])

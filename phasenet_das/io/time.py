@@ -6,16 +6,19 @@ import datetime as dt
 import itertools
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from phasenet_das.errors import SamplingError
+from phasenet_das.errors import ConfigError, SamplingError
+
+TimeRange: TypeAlias = tuple[Any, Any]
 
 _ISO_DATE = re.compile(r"^\s*\d{4}-?\d{2}-?\d{2}")
 FIRST_BELIEVABLE = np.datetime64("1971-01-01T00:00:00", "ns")
 _JITTER_SAMPLES = 0.1  # of a sample: what clocks and rounding may move a time stamp off the regular axis
 _GAP_SAMPLES = 1.5
+_ON_SAMPLE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ def regular_spans(times: np.ndarray, label: str) -> list[Span]:
     """
     times = times.astype("datetime64[ns]")
     if len(times) < 2:
-        raise SamplingError(f"{label}: one sample, so that the sampling interval is unknown. State dt_s=.")
+        return [Span(0, len(times), times[0], float("nan"))]
     steps = np.diff(times).astype(np.float64)
     if steps.min() <= 0:
         worst = int(np.argmin(steps))
@@ -98,3 +101,31 @@ def _fit_span(times: np.ndarray, first: int, last: int, typical_ns: float, label
             "axis first."
         )
     return Span(first, last, times[first], float(dt_ns * 1e-9))
+
+
+def usable_start(found: np.datetime64 | None) -> np.datetime64:
+    """Return a start time as a source gives it, NaT for one that cannot be a recording's."""
+    if found is None or not believable(found):
+        return np.datetime64("NaT", "ns")
+    return found.astype("datetime64[ns]")
+
+
+def sample_ns(start_ns: int, dt_s: float, sample: int) -> int:
+    """Return the time of a sample, rounded to 1 ns, in ns since 1970."""
+    return start_ns + round(sample * (dt_s * 1e9))
+
+
+def first_sample(start_ns: int, dt_s: float, limit_ns: int) -> int:
+    """Return the first sample that is not before a time; one within a thousandth of an interval is at it."""
+    return int(np.ceil((limit_ns - start_ns) / (dt_s * 1e9) - _ON_SAMPLE))
+
+
+def time_limits(limits: TimeRange) -> tuple[np.datetime64 | None, np.datetime64 | None]:
+    """Read the two limits of a time range, None for open ones."""
+    start, end = (None if limit is None else parse_time(limit) for limit in limits)
+    for limit, parsed in zip(limits, (start, end), strict=True):
+        if limit is not None and parsed is None:
+            raise ConfigError(
+                f"time: {limit!r} is not a time; expected ISO 8601 such as '2024-05-01T12:00:00' (UTC)."
+            )
+    return start, end

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from phasenet_das.errors import DataFormatError, PhaseNetDASError
-from phasenet_das.io.arrays import BROKEN_FILE, from_patch, patch_attrs
-from phasenet_das.io.opened import Opened
+from phasenet_das.io.formats.axes import BROKEN_FILE
+from phasenet_das.io.formats.patches import from_patch, patch_attrs
 from phasenet_das.io.patch import is_marked, metres, unit_text
-from phasenet_das.io.timing import believable
+from phasenet_das.io.recording import Recording, recording_of_header
+from phasenet_das.io.time import usable_start
 
 if TYPE_CHECKING:
     import h5py
@@ -28,7 +29,7 @@ _BLOCK_JITTER = 0.1  # by which the time stamps of blocks may vary
 _MARGIN = 0.25  # of a step, around the first and last value of a range
 
 
-def open_vendor(path: Path, *, headers_only: bool = False) -> list[Opened] | None:
+def open_vendor(path: Path, *, headers_only: bool = False) -> list[Recording] | None:
     """Describe a file that dascore reads, loading data only where dascore cannot describe it without."""
     import dascore
     from dascore.exceptions import UnknownFiberFormatError
@@ -58,7 +59,7 @@ def _unreadable(path: Path, name: str, error: Exception) -> DataFormatError:
     )
 
 
-def _open_known(path: Path, name: str, version: str, headers_only: bool) -> list[Opened]:
+def _open_known(path: Path, name: str, version: str, headers_only: bool) -> list[Recording]:
     import dascore
 
     summaries = dascore.scan(path, file_format=name, file_version=version)
@@ -93,10 +94,12 @@ def _tells_all(summary: PatchAttrs) -> bool:
     )
 
 
-def _lazy(path: Path, name: str, version: str, summary: PatchAttrs, label: str) -> Opened:
+def _lazy(path: Path, name: str, version: str, summary: PatchAttrs, label: str) -> Recording:
     dim, along, time = _axes(summary)
-    load = _loader(path, name, version, dim, (along, time))
-    return replace(_scanned(path, summary, label), dtype=load(slice(0, 1), slice(0, 1)).dtype, load=load)
+    load = _Cut(path, name, version, dim, along, time)
+    return replace(
+        _scanned(path, summary, label), dtype=load(slice(0, 1), slice(0, 1)).dtype, read_block=load
+    )
 
 
 def _axes(summary: PatchAttrs) -> tuple[str, Any, Any]:
@@ -110,15 +113,14 @@ def no_data(_channels: slice, _samples: slice) -> np.ndarray:
     raise DataFormatError("only the header was read. Open the file again to load data.")
 
 
-def _scanned(path: Path, summary: PatchAttrs, label: str) -> Opened:
+def _scanned(path: Path, summary: PatchAttrs, label: str) -> Recording:
     """Describe what dascore's scan found, without a loader."""
     dim, along, time = _axes(summary)
-    return Opened(
-        label=str(path),
+    return recording_of_header(
+        str(path),
+        (len(along), len(time)),
+        no_data,
         format=label,
-        shape=(len(along), len(time)),
-        dtype=np.dtype(np.float32),
-        load=no_data,
         start_time=time.min(),
         start_found=str(time.min()),
         dt_s=float(time.step / np.timedelta64(1, "ns")) * 1e-9,
@@ -130,21 +132,27 @@ def _scanned(path: Path, summary: PatchAttrs, label: str) -> Opened:
     )
 
 
-def _loader(path: Path, name: str, version: str, dim: str, coords: tuple[Any, Any]) -> Any:  # noqa: ANN401
-    """Return a function that lets dascore cut a block while it reads."""
-    along, time = coords
+@dataclass(frozen=True)
+class _Cut:
+    """Lets dascore cut a block while it reads; reads whole files where it does not cut what was asked for."""
 
-    def load(channels: slice, samples: slice) -> np.ndarray:
-        """Read a block, whole files where dascore does not cut what was asked for."""
-        ranges = {} if channels == slice(0, len(along)) else {"distance": _limits(along, channels)}
-        if samples != slice(0, len(time)):
-            ranges["time"] = _limits(time, samples)
-        block = _read(path, name, version, ranges)
-        if _is_block(block, dim, channels, time, samples):
-            return _channel_first(block, dim)
-        return _channel_first(_read(path, name, version, {}), dim)[channels, samples]
+    path: Path
+    name: str
+    version: str
+    dim: str
+    along: Any
+    time: Any
 
-    return load
+    def __call__(self, channels: slice, samples: slice) -> np.ndarray:
+        ranges = {}
+        if channels != slice(0, len(self.along)):
+            ranges["distance"] = _limits(self.along, channels)
+        if samples != slice(0, len(self.time)):
+            ranges["time"] = _limits(self.time, samples)
+        block = _read(self.path, self.name, self.version, ranges)
+        if _is_block(block, self.dim, channels, self.time, samples):
+            return _channel_first(block, self.dim)
+        return _channel_first(_read(self.path, self.name, self.version, {}), self.dim)[channels, samples]
 
 
 def _channel_first(patch: Patch, dim: str) -> np.ndarray:
@@ -174,7 +182,9 @@ def _limits(coord: Any, part: slice) -> tuple[Any, Any]:  # noqa: ANN401 - a das
     return coord.min() + coord.step * part.start - margin, coord.min() + coord.step * (part.stop - 1) + margin
 
 
-def _completed(path: Path, recording: Opened, complete: Callable[[h5py.File, Opened], Opened]) -> Opened:
+def _completed(
+    path: Path, recording: Recording, complete: Callable[[h5py.File, Recording], Recording]
+) -> Recording:
     """Add what dascore leaves out of a format's header."""
     import h5py
 
@@ -182,23 +192,28 @@ def _completed(path: Path, recording: Opened, complete: Callable[[h5py.File, Ope
         return complete(file, recording)
 
 
-def _complete_optodas(file: h5py.File, recording: Opened) -> Opened:
+def _complete_optodas(file: h5py.File, recording: Recording) -> Recording:
     unit = file["header/unit"][()]
     text = unit.decode(errors="replace") if isinstance(unit, bytes) else str(unit)
-    return replace(recording, channel_index=file["header/channels"][:], unit=text.strip() or recording.unit)
+    return replace(
+        recording,
+        channel_index=file["header/channels"][:],
+        numbered=True,
+        unit=text.strip() or recording.unit,
+    )
 
 
-def _complete_febus(file: h5py.File, recording: Opened) -> Opened:
+def _complete_febus(file: h5py.File, recording: Recording) -> Recording:
     """Take the interval from the sampling rate (dascore rounds it), and compare it with the block stamps."""
     group, source, zone = (str(recording.attrs.get(key, "")) for key in ("group", "source", "zone"))
     found = file[f"{group}/{source}/{zone}"].attrs.get("SamplingRate")
-    if recording.dt_s is None or found is None:
+    if np.isnan(recording.dt_s) or found is None:
         return recording
     stated = 1.0 / float(np.ravel(found)[0])
     dt_s = stated if abs(stated - recording.dt_s) < _ROUNDING_S else recording.dt_s
     recording = replace(recording, dt_s=dt_s)
     stamps = np.ravel(file[f"{group}/{source}/time"][:])
-    kept_s = recording.shape[1] * dt_s / len(stamps)
+    kept_s = recording.num_samples * dt_s / len(stamps)
     apart_s = float(np.median(np.diff(stamps))) if len(stamps) > 1 else kept_s
     if abs(apart_s / kept_s - 1) < _BLOCK_JITTER:
         return recording
@@ -210,30 +225,30 @@ def _complete_febus(file: h5py.File, recording: Opened) -> Opened:
     return replace(recording, warnings=(*recording.warnings, note))
 
 
-def _complete_terra15(file: h5py.File, recording: Opened) -> Opened:
+def _complete_terra15(file: h5py.File, recording: Recording) -> Recording:
     """Take the interval from the first and last GPS time: dascore rounds it to whole nanoseconds."""
     group = file["data_product"] if "data_product" in file else file[str(file.attrs["data_product"])]
     times = group["gps_time" if "gps_time" in group else "posix_time"][:]
     times = times[times > 0]
-    if len(times) != recording.shape[1] or len(times) < 2:
+    if len(times) != recording.num_samples or len(times) < 2:
         return recording
     return replace(recording, dt_s=float((times[-1] - times[0]) / (len(times) - 1)))
 
 
-def _complete_prodml(file: h5py.File, recording: Opened) -> Opened:
+def _complete_prodml(file: h5py.File, recording: Recording) -> Recording:
     """Take number of the first locus, and the start from the time array when its text says 1970."""
     acquisition = file["Acquisition"]
     first = int(acquisition.attrs.get("StartLocusIndex", -1))
     if first >= 0:  # negative numbers would collide with -1, the number of a seismometer
-        recording = replace(recording, channel_index=first + np.arange(recording.shape[0]))
-    if believable(recording.start_time):
+        recording = replace(recording, channel_index=first + np.arange(recording.num_channels), numbered=True)
+    if not np.isnat(recording.start_time):
         return recording
     arrays = [group["RawDataTime"] for group in acquisition.values() if "RawDataTime" in group]
     start = np.datetime64(int(arrays[0][0]), "us").astype("datetime64[ns]") if arrays else None
-    return replace(recording, start_time=start) if believable(start) else recording
+    return replace(recording, start_time=usable_start(start))
 
 
-_COMPLETE: dict[str, Callable[[Any, Opened], Opened]] = {
+_COMPLETE: dict[str, Callable[[Any, Recording], Recording]] = {
     "febus": _complete_febus,
     "OptoDAS": _complete_optodas,
     "TERRA15": _complete_terra15,

@@ -1,0 +1,188 @@
+"""Readers, one module a family of formats; each describes what a source holds without loading it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from phasenet_das.errors import DataFormatError
+
+if TYPE_CHECKING:
+    from phasenet_das.io.recording import Recording
+
+DASPY_EXAMPLE = "daspy:example"
+_HDF5_MARK = b"\x89HDF\r\n\x1a\n"
+
+
+class NoRecordingError(DataFormatError):
+    """A file is of no format of DAS data, as opposed to a damaged one."""
+
+
+def open_source(source: Any) -> list[Recording]:  # noqa: ANN401 - a path or one of several packages' objects
+    """Find the reader for a source, and describe its recordings without loading them."""
+    if isinstance(source, str | os.PathLike):
+        return _open_example() if str(source) == DASPY_EXAMPLE else _open_path(Path(source), False)
+    opener = _opener(source)
+    if opener is None:
+        raise DataFormatError(
+            f"{type(source).__module__}.{type(source).__name__} is not a source of DAS data. Expected a "
+            "path, a dascore Patch or Spool, an ObsPy Stream, an xarray or xdas DataArray, a DASPy Section, "
+            "or a list of them; for an array use make_patch()."
+        )
+    return opener(source)
+
+
+def read_headers(path: str | Path) -> list[Recording]:
+    """Describe a file from its header alone, as quickly as it can be done correctly, without a loader."""
+    if str(path) == DASPY_EXAMPLE:
+        return _open_example()
+    path = Path(path)
+    found = _quick(path) if path.is_file() and _is_hdf5(path) else None
+    return _open_path(path, True) if found is None else found
+
+
+def is_object(source: Any) -> bool:  # noqa: ANN401
+    """Say whether something is an object that holds DAS data, rather than a path or a list."""
+    return _opener(source) is not None
+
+
+def package_of(source: Any) -> str:  # noqa: ANN401
+    """Name the package that an object is from, without importing it."""
+    return type(source).__module__.split(".", maxsplit=1)[0]
+
+
+def _opener(source: Any) -> Callable[[Any], list[Recording]] | None:  # noqa: ANN401
+    package, name = package_of(source), type(source).__name__
+    if package == "dascore" and name.endswith("Spool"):
+        name = "Spool"
+    return _OBJECTS.get((package, name))
+
+
+def _open_example() -> list[Recording]:
+    from phasenet_das.io.formats.arrays import daspy_example
+
+    return daspy_example()
+
+
+def _open_patch(source: Any) -> list[Recording]:  # noqa: ANN401
+    from phasenet_das.io.formats.patches import from_patch
+
+    return from_patch(source)
+
+
+def _open_spool(source: Any) -> list[Recording]:  # noqa: ANN401
+    from phasenet_das.io.formats.patches import from_spool
+
+    return from_spool(source)
+
+
+def _open_dataarray(source: Any) -> list[Recording]:  # noqa: ANN401
+    from phasenet_das.io.formats.arrays import from_dataarray
+
+    return from_dataarray(source)
+
+
+def _open_section(source: Any) -> list[Recording]:  # noqa: ANN401
+    from phasenet_das.io.formats.arrays import from_section
+
+    return from_section(source)
+
+
+def _open_stream(source: Any) -> list[Recording]:  # noqa: ANN401
+    from phasenet_das.io.formats.streams import from_stream
+
+    return from_stream(source)
+
+
+_OBJECTS: dict[tuple[str, str], Callable[[Any], list[Recording]]] = {
+    ("dascore", "Patch"): _open_patch,
+    ("dascore", "Spool"): _open_spool,
+    ("daspy", "Section"): _open_section,
+    ("obspy", "Stream"): _open_stream,
+    ("xarray", "DataArray"): _open_dataarray,
+    ("xdas", "DataArray"): _open_dataarray,
+}
+
+
+def _open_path(path: Path, headers_only: bool) -> list[Recording]:
+    import h5py
+
+    from phasenet_das.io.formats.streams import is_miniseed, open_miniseed
+    from phasenet_das.io.formats.vendor import open_vendor
+
+    _check_file(path)
+    if is_miniseed(path):
+        return open_miniseed(path)
+    hdf5 = h5py.is_hdf5(path)
+    found = _open_own_hdf5(path) if hdf5 else None
+    if found is None:
+        found = open_vendor(path, headers_only=headers_only)
+    if found is None and hdf5:
+        found = _open_plain_hdf5(path)
+    if found is None:
+        raise NoRecordingError(
+            f"{path}: not a format of DAS data that can be read. Expected HDF5 with a dataset 'data' "
+            "(channel, time), a format of dascore, miniSEED, or xdas netCDF; check that it is the data file "
+            "and not a table or a log."
+        )
+    return found
+
+
+def _is_hdf5(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_HDF5_MARK)) == _HDF5_MARK
+
+
+def _quick(path: Path) -> list[Recording] | None:
+    import h5py
+
+    from phasenet_das.io.formats.prodml import prodml_header
+    from phasenet_das.io.formats.quakeflow import is_quakeflow, open_quakeflow
+
+    try:
+        with h5py.File(path, "r") as file:
+            return open_quakeflow(path, file) if is_quakeflow(file) else prodml_header(path, file)
+    except OSError:
+        return None  # the full reader says what is wrong
+
+
+def _open_own_hdf5(path: Path) -> list[Recording] | None:
+    """Open the HDF5 layouts that dascore does not read."""
+    import h5py
+
+    from phasenet_das.io.formats.arrays import open_xdas
+    from phasenet_das.io.formats.quakeflow import is_quakeflow, open_quakeflow
+
+    try:
+        with h5py.File(path, "r") as file:
+            if is_quakeflow(file):
+                return open_quakeflow(path, file)
+            is_netcdf = "_NCProperties" in file.attrs or "Conventions" in file.attrs
+    except OSError as error:
+        raise DataFormatError(
+            f"{path}: damaged HDF5 file ({error}). It was probably cut short: copy it again."
+        ) from error
+    return open_xdas(path) if is_netcdf else None
+
+
+def _open_plain_hdf5(path: Path) -> list[Recording] | None:
+    """Open HDF5 with a dataset ``data`` and no word about time: the caller has to state it."""
+    import h5py
+
+    from phasenet_das.io.formats.quakeflow import is_quakeflow, open_quakeflow
+
+    with h5py.File(path, "r") as file:
+        return open_quakeflow(path, file) if is_quakeflow(file, marked=False) else None
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        raise DataFormatError(f"{path}: is a folder, expected one file. Name a file inside it.")
+    if not path.exists():
+        raise DataFormatError(f"{path}: no such file. Check the path.")
+    if path.stat().st_size == 0:
+        raise DataFormatError(
+            f"{path}: the file is empty (0 bytes). It was probably not copied: copy it again."
+        )
