@@ -7,6 +7,40 @@ import pandas as pd
 
 from phasenet_das.tables import CHANNEL_COLUMNS, EVENT_COLUMNS, PICK_COLUMNS, conform, make_pick_ids
 
+START = pd.Timestamp("2024-03-01T00:00:00", tz="UTC")
+
+
+def pick_table(
+    channel: np.ndarray,
+    seconds: np.ndarray | float,
+    phase: np.ndarray | str = "P",
+    *,
+    event: np.ndarray | int = -1,
+    score: np.ndarray | float = 0.9,
+    station: np.ndarray | str = "C",
+    start: pd.Timestamp = START,
+    **columns: object,
+) -> pd.DataFrame:
+    """A whole pick table of arrivals in seconds after `start`; `columns` replace or add some."""
+    after = np.broadcast_to(np.rint(np.asarray(seconds, float) * 1e9).astype(np.int64), len(channel))
+    phases = np.broadcast_to(np.asarray(phase, dtype=object), len(channel)).astype(str)
+    table = pd.DataFrame(
+        {
+            "pick_id": make_pick_ids(station, np.asarray(channel), phases, after),
+            "station_id": station,
+            "channel_index": channel,
+            "distance_m": np.nan,
+            "phase_time": start + pd.to_timedelta(after, unit="ns"),
+            "phase_type": phases,
+            "phase_score": score,
+            "phase_amplitude": np.nan,
+            "event_index": event,
+            "association_score": np.nan,
+            "travel_time_residual_s": np.nan,
+        }
+    )
+    return conform(table.assign(**columns), PICK_COLUMNS, "picks")
+
 
 def _event(number: int, time: str, **values: object) -> dict[str, object]:
     return {
@@ -67,35 +101,37 @@ def catalog_picks() -> pd.DataFrame:
     """P and S of both events on 200 channels and a seismometer, and 30 picks of no event."""
     rng = np.random.default_rng(7)
     channel = np.append(np.arange(2000, 2200), -1)
-    table = pd.DataFrame(
-        [(c, phase, event) for event in (0, 1) for phase in ("P", "S") for c in channel]
-        + [(c, "P", -1) for c in channel[:30]],
-        columns=["channel_index", "phase_type", "event_index"],
-    )
-    count = len(table)
-    late = rng.normal(0, 0.05, count)
-    base = pd.to_datetime("2020-01-01T00:00:12Z") + pd.to_timedelta(
-        60.0 * table["event_index"].abs(), unit="s"
-    )
-    delay = (
-        np.where(table["phase_type"] == "S", 4.0, 0.0) + np.where(table["event_index"] < 0, 20.0, 0.0) + late
-    )
-    kept = table["event_index"] >= 0
-    table = table.assign(
-        station_id=np.where(table["channel_index"] < 0, "CI.CCC", "CABLE"),
-        distance_m=np.nan,
-        phase_time=base + pd.to_timedelta(delay, unit="s"),
-        phase_score=rng.uniform(0.3, 1, count),
+    rows = [(c, phase, event) for event in (0, 1) for phase in ("P", "S") for c in channel]
+    rows += [(c, "P", -1) for c in channel[:30]]
+    channel, phase, event = (np.array(column) for column in zip(*rows, strict=True))
+    late, kept = rng.normal(0, 0.05, len(rows)), event >= 0
+    return pick_table(
+        channel,
+        12.0 + 60.0 * np.abs(event) + np.where(phase == "S", 4.0, 0.0) + np.where(kept, 0.0, 20.0) + late,
+        phase,
+        event=event,
+        score=rng.uniform(0.3, 1, len(rows)),
+        station=np.where(channel < 0, "CI.CCC", "CABLE"),
+        start=pd.Timestamp("2020-01-01T00:00:00Z"),
         phase_amplitude=1.0,
-        association_score=np.where(kept, rng.uniform(0.5, 1, count), np.nan),
+        association_score=np.where(kept, rng.uniform(0.5, 1, len(rows)), np.nan),
         travel_time_residual_s=np.where(kept, late, np.nan),
         reason=np.where(kept, "", "fits no event"),
     )
-    nanoseconds = table["phase_time"].dt.as_unit("ns").astype("int64").to_numpy()
-    table["pick_id"] = make_pick_ids(
-        table["station_id"].to_numpy(dtype=str),
-        table["channel_index"].to_numpy(),
-        table["phase_type"].to_numpy(dtype=str),
-        nanoseconds,
+
+
+def make_truth(num_events: int = 12, num_channels: int = 40, seed: int = 0) -> pd.DataFrame:
+    """P and S of events 30 s apart on every channel, with a signal-to-noise ratio for each."""
+    rng = np.random.default_rng(seed)
+    event, channel = (
+        a.ravel() for a in np.meshgrid(np.arange(num_events), np.arange(num_channels), indexing="ij")
     )
-    return conform(table, PICK_COLUMNS)
+    p = 10.0 + 30.0 * event + rng.uniform(1, 4, num_events)[event] + 0.01 * channel
+    lag = rng.uniform(2, 8, num_events)[event] + 0.005 * channel
+    parts = [
+        pick_table(channel, seconds, phase, event=event).assign(
+            snr_db=rng.uniform(-10, 30, num_events)[event] + 0.05 * channel
+        )
+        for phase, seconds in (("P", p), ("S", p + lag))
+    ]
+    return pd.concat(parts, ignore_index=True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from phasenet_das.errors import ConfigError, TableError
 from phasenet_das.evaluate import match_picks
 from phasenet_das.matching import candidate_pairs, nearest_item
-from tests.evaluate.pick_tables import pick_table
+from tests.tables_at_hand import pick_table
 
 TOLERANCE = {"P": 0.5, "S": 0.5}
 tenths = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 40)), max_size=12)

@@ -71,7 +71,7 @@ def timeline(
     share = _STRIP * len(rows) + (0.03 if rows else 0)
     ax.set_ylim(-share / (1 - share) * 1.1 * highest, 1.1 * highest)
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 0 else "")
-    ax.set_ylabel(f"Picks per {_duration(width_s)}")
+    ax.set_ylabel(f"Picks per {_bin_name(width_s)}")
     ax.set_xlabel("Time (UTC)")
     date_ticks(ax.xaxis)
     # Above the axes: bars and lines of events leave no room within.
@@ -83,7 +83,7 @@ def _bin_width_s(span_s: float) -> float:
     return next((width for width in _BIN_WIDTHS_S if span_s / width <= 200), _BIN_WIDTHS_S[-1])
 
 
-def _duration(width_s: float) -> str:
+def _bin_name(width_s: float) -> str:
     for unit, seconds in (("day", 86400), ("hour", 3600), ("minute", 60)):
         if width_s >= seconds:
             number = width_s / seconds

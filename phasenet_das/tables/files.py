@@ -410,8 +410,8 @@ def read_catalog(folder: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     missing = [name for name, there in held.items() if not there]
     if missing:
         raise TableError(
-            f"{folder} holds no {missing[0]}.parquet. Make it with: phasenet-das associate picks.parquet "
-            f"--channels channels.csv -o {folder}"
+            f"{folder} holds no {missing[0]}.parquet. Make it with: phasenet-das associate "
+            f"{' '.join(map(str, picks[:3])) or 'picks.parquet'} --channels channels.csv -o {folder}"
         )
     events, table = read_events(folder / "events.parquet"), read_pick_tables(picks)
     bare = ~events["event_index"].isin(table["event_index"])

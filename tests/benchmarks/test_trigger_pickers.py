@@ -11,7 +11,7 @@ from trigger_pickers import TriggerPicker, TriggerSettings, aic, find_triggers, 
 from phasenet_das import io
 from phasenet_das.errors import ConfigError
 from phasenet_das.tables import PICK_COLUMNS
-from tests.evaluate.pick_tables import START
+from tests.tables_at_hand import START
 
 
 def _record(channels: int = 6) -> np.ndarray:

@@ -14,14 +14,13 @@ from phasenet_das.catalog import associate, explain_rejected, write_association,
 from phasenet_das.errors import ChannelGeometryError
 from phasenet_das.tables import (
     CHANNEL_COLUMNS,
-    PICK_COLUMNS,
     conform,
     empty_picks,
-    make_pick_ids,
     read_events,
     read_picks,
 )
 from tests.pipeline.cables import channel_table
+from tests.tables_at_hand import pick_table
 
 ORIGIN = pd.Timestamp("2024-01-01T00:01:00", tz="UTC")
 
@@ -33,22 +32,7 @@ def _picks() -> pd.DataFrame:
     phase = np.repeat(["P", "S"], 60)
     speed = np.where(phase == "P", 6.0, 6.0 / 1.73)
     seconds = 30.0 / speed + rng.normal(0, 0.02, 120)
-    table = pd.DataFrame(
-        {
-            "pick_id": make_pick_ids("C", channel, phase, np.arange(120)),
-            "station_id": "C",
-            "channel_index": channel,
-            "distance_m": channel * 10.0,
-            "phase_time": ORIGIN + pd.to_timedelta(seconds, unit="s"),
-            "phase_type": phase,
-            "phase_score": 0.9,
-            "phase_amplitude": 1e-9,
-            "event_index": -1,
-            "association_score": np.nan,
-            "travel_time_residual_s": np.nan,
-        }
-    )
-    return conform(table, PICK_COLUMNS)
+    return pick_table(channel, seconds, phase, start=ORIGIN, distance_m=channel * 10.0, phase_amplitude=1e-9)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

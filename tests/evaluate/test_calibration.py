@@ -13,7 +13,7 @@ from phasenet_das.errors import TableError, WeightsError
 from phasenet_das.evaluate import fit_calibration, reliability_table, scored_residuals
 from phasenet_das.models import PickCalibration, build_model, load_weights, save_weights, set_calibration
 from phasenet_das.plot import reliability
-from tests.evaluate.pick_tables import make_truth
+from tests.tables_at_hand import make_truth
 
 DT_S = 0.01
 TOLERANCE_S = {"P": 0.5, "S": 0.5}

@@ -9,7 +9,7 @@ import pytest
 from phasenet_das.errors import TableError
 from phasenet_das.evaluate import evaluate_picks, scores_by_tolerance
 from phasenet_das.evaluate.intervals import bootstrap_ratios, interval
-from tests.evaluate.pick_tables import START, make_truth, pick_table
+from tests.tables_at_hand import START, make_truth, pick_table
 
 TRUTH = make_truth()
 

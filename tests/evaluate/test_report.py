@@ -15,7 +15,7 @@ from phasenet_das.cli import main
 from phasenet_das.evaluate.report import markdown
 from phasenet_das.tables import write_table
 from phasenet_das.text import json_records
-from tests.evaluate.pick_tables import START, make_truth
+from tests.tables_at_hand import START, make_truth
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from phasenet_das import io
 from phasenet_das.errors import ConfigError
 from phasenet_das.evaluate import CorrelationWindow, compare_differential_times, summarize_differential_times
 from phasenet_das.evaluate.waveforms import cross_correlate, peak_lag
-from tests.evaluate.pick_tables import START, pick_table
+from tests.tables_at_hand import START, pick_table
 
 DT_S = 0.01
 WINDOW = CorrelationWindow(0.5, 1.5, 0.4, (1.0, 12.0))

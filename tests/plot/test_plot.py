@@ -22,7 +22,8 @@ from phasenet_das import plot
 from phasenet_das.errors import ChannelGeometryError, ConfigError, TableError
 from phasenet_das.io import make_patch, read
 from phasenet_das.plot.raster import _percentile, channel_bins, envelope_trace, rasterise, signed_extreme
-from phasenet_das.tables import CHANNEL_COLUMNS, COVERAGE_COLUMNS, EVENT_COLUMNS, PICK_COLUMNS, conform
+from phasenet_das.tables import CHANNEL_COLUMNS, COVERAGE_COLUMNS, EVENT_COLUMNS, conform
+from tests.tables_at_hand import pick_table
 
 mpl.use("Agg")
 START = pd.Timestamp("2020-01-01T00:00:00Z")
@@ -46,22 +47,20 @@ def make_record(num_channels=40, num_samples=600, first=100, **options):
 
 
 def make_picks(event_index, *, phase="P", station_id="CABLE", seconds=3.0, channel=None):
-    count = len(event_index)
     event_index = np.asarray(event_index)
-    table = {
-        "pick_id": np.arange(count),
-        "station_id": station_id,
-        "channel_index": np.arange(100, 100 + count) if channel is None else channel,
-        "distance_m": np.nan,
-        "phase_time": START + pd.to_timedelta(np.broadcast_to(seconds, count), unit="s"),
-        "phase_type": phase,
-        "phase_score": np.linspace(0.3, 0.9, count),
-        "phase_amplitude": 1.0,
-        "event_index": event_index,
-        "association_score": 1.0,
-        "travel_time_residual_s": np.where(event_index >= 0, 0.25, np.nan),
-    }
-    return conform(pd.DataFrame(table), PICK_COLUMNS)
+    count = len(event_index)
+    return pick_table(
+        np.arange(100, 100 + count) if channel is None else channel,
+        seconds,
+        phase,
+        event=event_index,
+        score=np.linspace(0.3, 0.9, count),
+        station=station_id,
+        start=START,
+        phase_amplitude=1.0,
+        association_score=1.0,
+        travel_time_residual_s=np.where(event_index >= 0, 0.25, np.nan),
+    )
 
 
 def make_events(**columns):

@@ -16,7 +16,8 @@ from PIL import Image
 from phasenet_das.errors import TableError
 from phasenet_das.io import make_patch
 from phasenet_das.report import write_report
-from phasenet_das.tables import CHANNEL_COLUMNS, COVERAGE_COLUMNS, EVENT_COLUMNS, PICK_COLUMNS, conform
+from phasenet_das.tables import CHANNEL_COLUMNS, COVERAGE_COLUMNS, EVENT_COLUMNS, conform
+from tests.tables_at_hand import pick_table
 
 mpl.use("Agg")
 START = pd.Timestamp("2020-01-01T00:00:00Z")
@@ -76,22 +77,21 @@ def events():
 def picks():
     rng = np.random.default_rng(3)
     rows = [(c, phase, event) for event in (0, 1, -1) for phase in ("P", "S") for c in range(40)]
-    table = pd.DataFrame(rows, columns=["channel_index", "phase_type", "event_index"])
-    table["event_index"] = table["event_index"].astype("int64")
-    seconds = 4.0 + 29 * table["event_index"].clip(0) + np.where(table["phase_type"] == "S", 3.0, 0.0)
-    kept = table["event_index"] >= 0
-    table = table.assign(
-        pick_id=np.arange(len(table)),
-        station_id="CABLE",
-        distance_m=np.nan,
-        phase_time=START + pd.to_timedelta(seconds + np.where(kept, 0, 11), unit="s"),
-        phase_score=rng.uniform(0.3, 1, len(table)),
+    channel, phase, event = (np.array(column) for column in zip(*rows, strict=True))
+    kept = event >= 0
+    return pick_table(
+        channel,
+        4.0 + 29 * event.clip(0) + np.where(phase == "S", 3.0, 0.0) + np.where(kept, 0, 11),
+        phase,
+        event=event,
+        score=rng.uniform(0.3, 1, len(rows)),
+        station="CABLE",
+        start=START,
         phase_amplitude=1.0,
         association_score=np.where(kept, 0.9, np.nan),
-        travel_time_residual_s=np.where(kept, rng.normal(0, 0.05, len(table)), np.nan),
-        reason=np.where(kept, "", np.where(table["phase_type"] == "P", "fits no event", "score below 0.5")),
+        travel_time_residual_s=np.where(kept, rng.normal(0, 0.05, len(rows)), np.nan),
+        reason=np.where(kept, "", np.where(phase == "P", "fits no event", "score below 0.5")),
     )
-    return conform(table, PICK_COLUMNS)
 
 
 @pytest.fixture(scope="module")
