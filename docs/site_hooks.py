@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
-
 from phasenet_das.config import Config
+from phasenet_das.config.generate import settings_tables
 
 ROOT = Path(__file__).parents[1]
 _OUTSIDE = re.compile(r"\[([^\]]+)\]\(\.\./(?!docs/)[^)]*\)")
@@ -33,37 +32,6 @@ def on_page_markdown(markdown: str, **_: Any) -> str:  # noqa: ANN401 - whatever
     if "<!-- model cards -->" in markdown:
         markdown = markdown.replace("<!-- model cards -->", model_cards())
     return markdown
-
-
-def settings_tables(model: type[BaseModel], name: str = "") -> str:
-    """Write a table for each section of the settings.
-
-    Parameters
-    ----------
-    model : type of pydantic.BaseModel
-        The settings.
-    name : str, optional
-        Path of the section.
-
-    Returns
-    -------
-    str
-        Markdown: setting, default, unit, meaning.
-    """
-    rows, sections = [], []
-    for key, info in model.model_fields.items():
-        kind = info.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            sections.append(settings_tables(kind, f"{name}.{key}" if name else key))
-            continue
-        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-        default = info.get_default(call_default_factory=True)
-        shown = "" if default is None else f"`{default!r}`".replace("|", "\\|")
-        meaning = re.sub(r"([|\[\]])", r"\\\1", info.description or "")
-        rows.append(f"| `{key}` | {shown} | {extra.get('unit', '')} | {meaning} |")
-    head = [f"## `{name}`" if name else "## At the top", (model.__doc__ or "").strip().splitlines()[0], ""]
-    table = ["| setting | default | unit | meaning |", "|---|---|---|---|", *rows, ""] if rows else []
-    return "\n".join([*head, *table, *sections])
 
 
 def model_cards() -> str:

@@ -50,13 +50,16 @@ def watch(
     from phasenet_das import catalog
     from phasenet_das.config import DataSettings
     from phasenet_das.errors import ChannelGeometryError
-    from phasenet_das.picking import Watcher, load_picker
+    from phasenet_das.picking.request import check_request
 
     base = read_settings(config)
     of_all = bool(base.cables) and cable is None
     data = override(DataSettings() if of_all else chosen_cable(base, cable).data, station_id=station_id)
     settings = override(base.pick, weights=weights, min_score=min_score, device=device)
+    check_request(settings=settings)
     receivers = load_receivers(base, channels=channels, cable=cable, station_id=station_id)
+
+    from phasenet_das.picking import Watcher, load_picker  # torch, after all checks
 
     def find_events(picks: Any) -> Any:  # noqa: ANN401 - two tables
         try:

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from phasenet_das.cli.options import Command
+from phasenet_das.cli.options import Command, ConfigFile
+from phasenet_das.cli.settings import read_settings
 
 weights_app = typer.Typer(
     help="Name and describe model weights.", no_args_is_help=True, rich_markup_mode=None
@@ -27,15 +28,19 @@ def list_() -> None:
 
 @weights_app.command(cls=Command)
 def show(
-    name: Annotated[str, typer.Argument(help="Bundled model, seisbench:NAME, folder or checkpoint.")],
+    name: Annotated[
+        str | None, typer.Argument(help="Bundled model, seisbench:NAME, folder or checkpoint.")
+    ] = None,
+    *,
+    config: ConfigFile = None,
 ) -> None:
-    """Describe weights: architecture, sampling rate, digest, provenance.
+    """Describe weights, by default those of `pick`: architecture, sampling rate, digest, provenance.
 
     Example: phasenet-das weights show seisbench:original
     """
     from phasenet_das.models import load_weights
 
-    weights = load_weights(name)
+    weights = load_weights(name or read_settings(config).pick.weights)
     size = sum(tensor.numel() for tensor in weights.model.parameters())
     typer.echo(
         f"{weights.weights_id}\n  architecture   {weights.architecture}, {size:,} parameters\n"

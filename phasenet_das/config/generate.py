@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,24 @@ def default_yaml() -> str:
     """Return a YAML file with each setting at its default, below its description and unit."""
     head = "# yaml-language-server: $schema=schema.json\n# Every setting at its default. Generated.\n"
     return head + "\n".join(_section_yaml(Config, 0)) + "\n"
+
+
+def settings_tables(model: type[BaseModel], name: str = "") -> str:
+    """Return a Markdown table for each section: setting, default, unit, meaning."""
+    rows, sections = [], []
+    for key, info in model.model_fields.items():
+        kind = info.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            sections.append(settings_tables(kind, f"{name}.{key}" if name else key))
+            continue
+        extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+        default = info.get_default(call_default_factory=True)
+        shown = "" if default is None else f"`{default!r}`".replace("|", "\\|")
+        meaning = re.sub(r"([|\[\]])", r"\\\1", info.description or "")
+        rows.append(f"| `{key}` | {shown} | {extra.get('unit', '')} | {meaning} |")
+    head = [f"## `{name}`" if name else "## At the top", (model.__doc__ or "").strip().splitlines()[0], ""]
+    table = ["| setting | default | unit | meaning |", "|---|---|---|---|", *rows, ""] if rows else []
+    return "\n".join([*head, *table, *sections])
 
 
 def write_generated(folder: Path) -> None:
