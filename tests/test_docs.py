@@ -42,9 +42,8 @@ def recorded(tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("docs")
     settings = next(block for block in blocks(ROOT / "docs" / "first_hour.md") if block.language == "yaml")
-    simulate(
-        scenario("easy", **(yaml.safe_load(settings.text) | {"duration_s": 60.0})), folder / "made", seed=5
-    )
+    small = yaml.safe_load(settings.text)["simulate"]["settings"] | {"duration_s": 60.0}
+    simulate(scenario("easy", **small), folder / "made", seed=5)
     (folder / "made" / "data").rename(folder / "recordings")
     shutil.copytree(folder / "recordings", folder / "incoming")
     source = min((folder / "recordings").glob("*.h5"))
