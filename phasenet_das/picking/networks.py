@@ -51,7 +51,7 @@ def make_scorer(weights: Weights, device: torch.device) -> Scorer:
         return TileScorer(weights, model, device)
     if isinstance(model, EQNet):
         return WindowScorer(weights, model, device)
-    assert isinstance(model, PhaseNet)  # noqa: S101 - the zoo knows no other
+    assert isinstance(model, PhaseNet)  # noqa: S101 - no other takes windows
     return ChannelScorer(weights, model, device)
 
 

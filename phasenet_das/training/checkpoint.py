@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import pickle
+import signal
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import torch
+from torch import nn
 
 from phasenet_das.config import TrainSettings
 from phasenet_das.config.files import config_hash
@@ -18,6 +21,26 @@ _FREE = (
     "output", "device", "num_workers", "tensorboard", "log_every", "save_every", "license",
     "data_description", "trained_rate_hz", "trained_dx_m", "batch_size", "accumulate",
 )  # fmt: skip
+
+
+class StopSignal:
+    """Context in which SIGTERM and SIGINT are noted, so that a run can save at the end of its step."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> None:
+        self._before = {
+            number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)
+        }
+
+    def __exit__(self, *_error: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self.number = number
 
 
 def run_identity(settings: TrainSettings, world_size: int) -> dict[str, Any]:
@@ -53,3 +76,20 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
         return dict(torch.load(path, map_location="cpu", weights_only=True))
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
         raise WeightsError(f"{path}: a damaged checkpoint ({error}). Delete it to begin anew.") from error
+
+
+def initial_model(settings: TrainSettings) -> nn.Module:
+    """Build the network by name, with random weights by the seed or with given ones."""
+    from phasenet_das.models.weights import build_model, load_weights
+
+    if settings.weights is None:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            return build_model(settings.architecture, settings.model_args)
+    weights = load_weights(settings.weights)
+    if weights.architecture != settings.architecture:
+        raise WeightsError(
+            f"{settings.weights}: of architecture {weights.architecture}, expected {settings.architecture}. "
+            "Set train.architecture."
+        )
+    return weights.model

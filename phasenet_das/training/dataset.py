@@ -297,12 +297,12 @@ class SampleOrder:
         num_samples: int,
         *,
         batch_size: int,
-        accumulate: int,
-        rank: int,
-        world: int,
         seed: int,
-        first_step: int,
         last_step: int,
+        first_step: int = 0,
+        accumulate: int = 1,
+        rank: int = 0,
+        world: int = 1,
     ) -> None:
         self.num_samples, self.batch_size, self.accumulate = num_samples, batch_size, accumulate
         self.rank, self.world, self.seed = rank, world, seed

@@ -1,4 +1,4 @@
-"""What a training says about itself: CSV files, TensorBoard, and the figure of the training curve."""
+"""Logs of a training: CSV files, TensorBoard, and the figure of the training curve."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from phasenet_das.config import TrainSettings
 from phasenet_das.errors import MissingPackageError
 from phasenet_das.tables import atomic_path
 from phasenet_das.tables.files import read_csv
+from phasenet_das.training.ddp import World
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -63,6 +65,34 @@ class TensorBoardLog:
     def close(self) -> None:
         """Write what is left."""
         self._writer.close()
+
+
+class TrainingLogs:
+    """The logs of a training, written by its first process alone."""
+
+    def __init__(self, folder: Path, first_step: int, settings: TrainSettings, world: World) -> None:
+        self.folder = folder
+        self._files: dict[str, CsvLog] = {}
+        self._board: TensorBoardLog | None = None
+        if world.is_first:
+            names = {"train": "log.csv", "validation": "validation.csv"}
+            self._files = {group: CsvLog(folder / name, first_step) for group, name in names.items()}
+            if settings.tensorboard:
+                self._board = TensorBoardLog(folder / "tensorboard", first_step)
+
+    def write(self, group: str, row: Mapping[str, Any]) -> None:
+        """Write a line of the group ``train`` or ``validation``."""
+        if group in self._files:
+            self._files[group].write(row)
+        if self._board is not None:
+            self._board.write(group, row)
+
+    def close(self) -> None:
+        """Draw the training curve, and close TensorBoard's file."""
+        if (self.folder / "log.csv").exists():
+            save_training_curve(self.folder)
+        if self._board is not None:
+            self._board.close()
 
 
 def training_curve(log: pd.DataFrame, validation: pd.DataFrame) -> Figure:

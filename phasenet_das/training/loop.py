@@ -16,8 +16,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,19 +23,27 @@ from torch.nn.parallel import DistributedDataParallel
 from tqdm import tqdm
 
 from phasenet_das.config import TrainSettings
-from phasenet_das.errors import ConfigError, WeightsError
+from phasenet_das.errors import ConfigError
 from phasenet_das.training.card import save_model
-from phasenet_das.training.checkpoint import check_same_run, load_checkpoint, run_identity, save_checkpoint
+from phasenet_das.training.checkpoint import (
+    StopSignal,
+    check_same_run,
+    initial_model,
+    load_checkpoint,
+    run_identity,
+    save_checkpoint,
+)
 from phasenet_das.training.dataset import (
     Batch,
     NoiseSource,
     SampleOrder,
     TrainingSamples,
+    collate,
     make_loader,
     make_sources,
 )
 from phasenet_das.training.ddp import World, find_world, join_world, sum_over_ranks, synchronize_batch_norm
-from phasenet_das.training.logs import CsvLog, TensorBoardLog, save_training_curve
+from phasenet_das.training.logs import TrainingLogs
 from phasenet_das.training.optimization import (
     MovingAverage,
     freeze_parts,
@@ -52,27 +58,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrainingResult:
-    """How a training ended.
+    """Result of a training."""
 
-    Attributes
-    ----------
-    step : int
-        Steps done.
-    finished : bool
-        False when a signal ended it early.
-    signal_number : int
-        The signal, 0 for none.
-    metrics : dict
-        Validation of the weights that were kept.
-    folder : pathlib.Path
-        The model folder.
-    """
-
-    step: int
-    finished: bool
-    signal_number: int
-    metrics: dict[str, float]
-    folder: Path
+    step: int  # steps done
+    finished: bool  # False when a signal ended it early
+    signal_number: int  # 0 for none
+    metrics: dict[str, float]  # validation of the weights that were kept
+    folder: Path  # the model folder
 
 
 def train(settings: TrainSettings, *, progress: bool = False) -> TrainingResult:
@@ -112,23 +104,6 @@ def train(settings: TrainSettings, *, progress: bool = False) -> TrainingResult:
         return trainer.run(progress=progress)
 
 
-def initial_model(settings: TrainSettings) -> nn.Module:
-    """Build the network by name, with random weights by the seed or with given ones."""
-    from phasenet_das.models.weights import build_model, load_weights
-
-    if settings.weights is None:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.seed)
-            return build_model(settings.architecture, settings.model_args)
-    weights = load_weights(settings.weights)
-    if weights.architecture != settings.architecture:
-        raise WeightsError(
-            f"{settings.weights}: of architecture {weights.architecture}, expected {settings.architecture}. "
-            "Set train.architecture."
-        )
-    return weights.model
-
-
 @dataclass
 class _State:
     """What changes while training, apart from network and optimizer."""
@@ -151,9 +126,9 @@ class Trainer:
     model : torch.nn.Module
         Maps (batch, 1, channel, time) to logits (batch, 3, channel, time).
     samples, validation : TrainingSamples
-        What it learns from, and what it is judged by; the latter may be empty.
+        Samples to learn from and to validate on. The latter may be empty.
     world : World
-        Which process this is; several must be connected (``join_world``).
+        Place of this process among those that train together, connected by ``join_world``.
 
     Raises
     ------
@@ -187,7 +162,7 @@ class Trainer:
         )
         self.scaler = torch.amp.GradScaler("cuda", enabled=settings.amp == "fp16" and world.on_cuda)
         self.state = _State()
-        self._signal = 0
+        self._signal = StopSignal()
         self._samples_per_step = settings.batch_size * settings.accumulate * world.size
 
     def _distribute(self) -> nn.Module:
@@ -217,8 +192,15 @@ class Trainer:
         torch.manual_seed(self.settings.seed)  # the same on all ranks: they draw alike, so one state is all
         self._resume()
         self._begin, self._begin_cpu = time.monotonic(), time.process_time()
-        self._open_logs()
-        with self._signals(), self._bar(progress) as bar:
+        self._logs = TrainingLogs(self.folder, self.state.step + 1, self.settings, self.world)
+        bar = tqdm(
+            total=self.settings.steps,
+            initial=self.state.step,
+            disable=not (progress and self.world.is_first),
+            desc="training",
+            unit="step",
+        )
+        with self._signal, bar:
             for batches in self._steps():
                 loss, norm = self._step(batches)
                 self._after_step(loss, norm)
@@ -249,7 +231,7 @@ class Trainer:
                 batches = []
 
     def _step(self, batches: list[Batch]) -> tuple[float, float]:
-        """Take one optimizer step; give the mean loss over all ranks and the norm of the gradient."""
+        """Take one optimizer step. Returns the mean loss over all ranks and the norm of the gradient."""
         settings, world = self.settings, self.world
         train_mode(self.model, self.frozen)
         for group in self.optimizer.param_groups:
@@ -260,15 +242,15 @@ class Trainer:
         # by the true count below.
         nominal = sum(batch.mask.numel() for batch in batches) * world.size
         for batch in batches:
-            with self._without_sync(last=batch is batches[-1]):
+            with self._exchange(last=batch is batches[-1]):
                 loss_sum = self._loss_sum(batch)
                 self.scaler.scale(loss_sum / nominal).backward()
             totals[0] += loss_sum.detach()
             totals[1] += batch.mask.sum()
-        totals[2] = self._signal
+        totals[2] = self._signal.number
         # The signal goes along with the counts, so that all ranks stop after the same step.
         loss_total, count, stop = sum_over_ranks(totals, world).tolist()
-        self.state.stopped_by = (self._signal or signal.SIGTERM) if stop else 0
+        self.state.stopped_by = (self._signal.number or signal.SIGTERM) if stop else 0
         norm = self._apply_gradient(world.size * nominal / max(count, 1.0))
         self.average.update(self.model, self.state.step)
         self.state.step += 1
@@ -295,7 +277,7 @@ class Trainer:
             logits = self.parallel(data)
         return masked_loss_sum(logits, targets, mask, settings.phase_weights)
 
-    def _without_sync(self, *, last: bool) -> contextlib.AbstractContextManager[None]:
+    def _exchange(self, *, last: bool) -> contextlib.AbstractContextManager[None]:
         """Exchange gradients with the last batch of a step only."""
         if last or not isinstance(self.parallel, DistributedDataParallel):
             return contextlib.nullcontext()
@@ -313,7 +295,7 @@ class Trainer:
                 "seconds": round(self._seconds(), 3),
                 "cpu_s": round(self._cpu_seconds(), 3),
             }
-            self._write("train", row)
+            self._logs.write("train", row)
         if len(self.validation) and (step % settings.validate_every == 0 or step == settings.steps):
             self._validate()
         if step % settings.save_every == 0 or step == settings.steps or self.state.stopped_by:
@@ -329,28 +311,12 @@ class Trainer:
 
     def _validate(self) -> None:
         metrics = validate(self.average.model, self.validation, self.settings, self.world)
-        self._write("validation", {"step": self.state.step, **metrics})
+        self._logs.write("validation", {"step": self.state.step, **metrics})
         # Without any pick or label there is no F1: then the loss decides.
         quality = metrics["f1"] if metrics["f1"] == metrics["f1"] else -metrics["loss"]
         if quality > self.state.best:
             self.state.best, self.state.metrics = quality, metrics
             self._save("best.pt")
-
-    def _open_logs(self) -> None:
-        first = self.state.step + 1
-        self._logs: dict[str, CsvLog] = {}
-        self._board: TensorBoardLog | None = None
-        if self.world.is_first:
-            names = {"train": "log.csv", "validation": "validation.csv"}
-            self._logs = {group: CsvLog(self.folder / name, first) for group, name in names.items()}
-            if self.settings.tensorboard:
-                self._board = TensorBoardLog(self.folder / "tensorboard", first)
-
-    def _write(self, group: str, row: dict[str, Any]) -> None:
-        if self.world.is_first:
-            self._logs[group].write(row)
-            if self._board is not None:
-                self._board.write(group, row)
 
     def _save(self, name: str) -> None:
         if not self.world.is_first:
@@ -407,35 +373,9 @@ class Trainer:
             }
             calibration = calibrate(self.average.model, self.validation, self.settings, self.world)
             save_model(folder, self.average.model, self.settings, self.state.metrics, facts, calibration)
-            if (self.folder / "log.csv").exists():
-                save_training_curve(self.folder)
-            if self._board is not None:
-                self._board.close()
+            self._logs.close()
         number = self.state.stopped_by if self.state.step < self.settings.steps else 0
         return TrainingResult(self.state.step, not number, number, self.state.metrics, folder)
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Note SIGTERM and SIGINT, to save at the end of the step."""
-
-        def note(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of handlers
-            self._signal = number
-
-        before = {number: signal.signal(number, note) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def _bar(self, progress: bool) -> Any:  # noqa: ANN401 - tqdm is generic in what it iterates over
-        return tqdm(
-            total=self.settings.steps,
-            initial=self.state.step,
-            disable=not (progress and self.world.is_first),
-            desc="training",
-            unit="step",
-        )
 
 
 def overfit_one_batch(
@@ -449,32 +389,21 @@ def overfit_one_batch(
     Parameters
     ----------
     settings : TrainSettings
-        Learning rate and batch size; augmentation is left out.
+        Learning rate and batch size. Augmentation is left out.
     steps : int
         Optimizer steps.
     model, samples : optional
-        Network and samples; those of the settings without them.
+        Network and samples, those of the settings without them.
 
     Returns
     -------
     list of float
-        Loss after each step, nats per pixel. It must fall far below that of the first step; where it does
-        not, labels do not fit the data, or the learning rate is wrong.
+        Loss after each step, nats per pixel. A loss that does not fall far below that of the first step means
+        wrong labels or a wrong learning rate.
     """
-    from phasenet_das.training.dataset import collate
-
     device = find_world(settings.device).device
     samples = samples or TrainingSamples(make_sources(settings)[0], settings, varied=False)
-    order = SampleOrder(
-        len(samples),
-        batch_size=settings.batch_size,
-        accumulate=1,
-        rank=0,
-        world=1,
-        seed=settings.seed,
-        first_step=0,
-        last_step=1,
-    )
+    order = SampleOrder(len(samples), batch_size=settings.batch_size, seed=settings.seed, last_step=1)
     batch = collate([samples[key] for key in next(iter(order))])
     data, targets, mask = (part.to(device) for part in batch[:3])
     model = (model or initial_model(settings)).to(device).train()

@@ -81,7 +81,7 @@ def test_the_teacher_says_what_its_picker_says(tmp_path: Path) -> None:
     )
     data = traces(4).data.astype(np.float32)
     patch = io.make_patch(data, start_time="1970-01-01", dt_s=0.01, station_id="X", unit="1")
-    expected = load_picker(tmp_path).annotate(patch).transpose("channel", "phase", "time").to_numpy()
+    expected = load_picker(tmp_path).annotate(patch)[0].transpose("channel", "phase", "time").to_numpy()
     found = teacher_scores(load_weights(tmp_path), data)
     np.testing.assert_allclose(found, expected[:, 1:], atol=2e-3)
 

@@ -13,11 +13,12 @@ from typer.testing import CliRunner
 from phasenet_das.cli import app
 from phasenet_das.config import load_config
 from phasenet_das.errors import WeightsError
-from phasenet_das.models import weights as zoo
+from phasenet_das.models import weights as model_files
 from phasenet_das.training import __main__ as command
 from phasenet_das.training import cut_windows
+from phasenet_das.training.checkpoint import initial_model
 from phasenet_das.training.logs import training_curve
-from phasenet_das.training.loop import TrainingResult, initial_model
+from phasenet_das.training.loop import TrainingResult
 from tests.training.test_cut_windows import recording
 from tests.training.tiny import TinyNet, tiny_settings
 
@@ -30,8 +31,8 @@ def windows(tmp_path: Path) -> list[Path]:
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(zoo._ARCHITECTURES, "tiny", TinyNet)
-    monkeypatch.setitem(zoo._NORMALIZATIONS, "tiny", ("std",))
+    monkeypatch.setitem(model_files._ARCHITECTURES, "tiny", TinyNet)
+    monkeypatch.setitem(model_files._NORMALIZATIONS, "tiny", ("std",))
 
 
 def config_file(folder: Path, windows: list[Path], **changes: object) -> Path:
@@ -59,7 +60,7 @@ def test_the_command_trains_goes_on_and_its_model_can_be_fine_tuned(
         tmp_path, windows, weights=str(model), freeze=["stem"], output=str(tmp_path / "tuned")
     )
     assert command.main(["--config", str(tuned)]) == 0
-    start, end = (zoo.load_weights(folder).model for folder in (model, tmp_path / "tuned" / "model"))
+    start, end = (model_files.load_weights(folder).model for folder in (model, tmp_path / "tuned" / "model"))
     assert torch.equal(start.stem.weight, end.stem.weight)
     assert not torch.equal(start.head.weight, end.head.weight)
     assert f"Started from {model} weights" in (tmp_path / "tuned" / "model" / "README.md").read_text()

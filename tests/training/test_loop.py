@@ -17,7 +17,7 @@ import torch
 
 from phasenet_das.config import TrainSettings
 from phasenet_das.errors import ConfigError, WeightsError
-from phasenet_das.models import weights as zoo
+from phasenet_das.models import weights as model_files
 from phasenet_das.training.dataset import TrainingSamples
 from phasenet_das.training.ddp import World
 from phasenet_das.training.loop import Trainer, TrainingResult, overfit_one_batch
@@ -190,10 +190,10 @@ def test_another_run_in_the_folder_is_refused(tmp_path: Path) -> None:
 def test_the_model_folder_loads_and_its_card_tells_data_and_licence(
     one_rank: TrainSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(zoo._ARCHITECTURES, "tiny", TinyNet)
-    monkeypatch.setitem(zoo._NORMALIZATIONS, "tiny", ("std",))
+    monkeypatch.setitem(model_files._ARCHITECTURES, "tiny", TinyNet)
+    monkeypatch.setitem(model_files._NORMALIZATIONS, "tiny", ("std",))
     folder = Path(one_rank.output) / "model"
-    weights = zoo.load_weights(folder)
+    weights = model_files.load_weights(folder)
     best = torch.load(Path(one_rank.output) / "best.pt", weights_only=True)["average"]
     torch.testing.assert_close(weights.model.state_dict(), best)
     assert weights.phases == "NPS"
