@@ -536,19 +536,16 @@ def open_recordings(
     progress: bool = False,
 ) -> tuple[Sequence[Recording], list[pd.DataFrame]]:
     """Return the recordings of a source, and the coverage rows of what is in none."""
-    from phasenet_das import io
-    from phasenet_das.io.recording import recording_of_patch
-
-    if paths := _paths(source):
+    if isinstance(source, Recording):
+        return [source], []
+    if isinstance(source, list | tuple) and all(isinstance(item, Recording) for item in source):
+        return source, []
+    if not isinstance(source, Archive):
         source = open_archive(
-            paths, data, index=index, strict=strict, channel_step=channel_step, progress=progress
+            source, data, index=index, strict=strict, channel_step=channel_step, progress=progress
         )
         log.info("%s", source.summary())
-    if isinstance(source, Archive):
-        return source.recordings, [source.coverage]
-    if isinstance(source, list | tuple):
-        return source, []
-    return [source if isinstance(source, Recording) else recording_of_patch(io.read(source))], []
+    return source.recordings, [source.coverage]
 
 
 def _paths(source: Any) -> Sequence[str | Path]:  # noqa: ANN401

@@ -16,6 +16,7 @@ from phasenet_das.config import DataSettings
 from phasenet_das.errors import DataFormatError, PhaseNetDASError, SamplingError
 from phasenet_das.io.recording import Recording
 from tests.io.das_sources import BUILDERS, Builder
+from tests.picking.small_pickers import assert_same_picks, small_picker
 
 START = np.datetime64("2024-05-01T12:00:00", "ns")
 DT_S = 0.01
@@ -205,3 +206,15 @@ def test_a_cable_without_a_name_is_called_after_its_file_or_folder(
         assert io.get_station_id(pn.read(one, station_id=stated)) == stated
         (recording,) = io.open_archive(one, DataSettings(station_id=stated)).recordings
         assert recording.station_id == stated
+
+
+def test_a_picker_takes_what_the_readers_take() -> None:
+    picker = small_picker("window")
+    data = np.random.default_rng(2).standard_normal((5, 4000)).astype(np.float32)
+    whole = io.make_patch(data, start_time=START, dt_s=DT_S, station_id="A")
+    middle = START + np.timedelta64(17, "s")
+    halves = [io.read(whole, time=span) for span in ((None, middle), (middle, None))]
+    expected = picker.pick(whole)
+    assert len(expected) > 5
+    for source in (halves, halves[::-1], dascore.spool(halves), io.open_archive(halves)):
+        assert_same_picks(expected, picker.pick(source))
