@@ -155,7 +155,9 @@ def to_arrow(table: pd.DataFrame, metadata: Mapping[str, Any] | None = None) -> 
     pyarrow.Table
         Tables of equal columns have equal schemas.
     """
-    arrow = pa.Table.from_pandas(table, preserve_index=False)
+    bare = table.copy(deep=False)
+    bare.attrs = {}  # pandas would write them too, and cannot write times
+    arrow = pa.Table.from_pandas(bare, preserve_index=False)
     text = _metadata_text(metadata or {})
     arrow = arrow.replace_schema_metadata({**(arrow.schema.metadata or {}), _METADATA_KEY: text.encode()})
     for position, field in enumerate(arrow.schema):

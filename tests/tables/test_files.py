@@ -64,6 +64,15 @@ def test_strings_are_dictionary_encoded_on_disk(tmp_path: Path) -> None:
     assert str(pq.read_schema(path).field("phase_type").type).startswith("dictionary")
 
 
+@pytest.mark.filterwarnings("error")
+def test_what_a_picker_says_beside_its_picks_does_not_hinder_writing(tmp_path: Path) -> None:
+    picks = _picks()
+    picks.attrs = {"coverage": [{"start": pd.Timestamp("2024-03-01", tz="UTC")}]}
+    path = tables.write_table(picks, tmp_path / "picks.parquet")
+    assert tables.read_picks(path)["pick_id"].equals(picks["pick_id"])
+    assert picks.attrs
+
+
 def test_equal_tables_give_equal_files(tmp_path: Path) -> None:
     first = tables.write_table(_picks(), tmp_path / "a.parquet", {"a": 1}).read_bytes()
     assert first == tables.write_table(_picks(), tmp_path / "b.parquet", {"a": 1}).read_bytes()
