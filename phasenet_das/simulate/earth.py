@@ -15,38 +15,22 @@ _BISECTIONS = 60
 
 @dataclass(frozen=True)
 class Rays:
-    """Rays of one phase from one source to many receivers.
+    """Rays of one phase from one source to many receivers."""
 
-    Attributes
-    ----------
-    time_s : numpy.ndarray, shape (receiver,), float64
-        Travel time; infinite where the ray does not exist.
-    slowness_s_km : numpy.ndarray, shape (receiver,), float64
-        Horizontal slowness (ray parameter).
-    up_at_source, up_at_receiver : numpy.ndarray, shape (receiver,), bool
-        Whether the ray leaves the source, and reaches the receiver, upwards.
-    """
-
-    time_s: np.ndarray
-    slowness_s_km: np.ndarray
+    time_s: np.ndarray  # (receiver,) Travel time; infinite where the ray does not exist
+    slowness_s_km: np.ndarray  # (receiver,) Horizontal slowness (ray parameter)
+    # (receiver,) Whether the ray leaves the source, and reaches the receiver, upwards
     up_at_source: np.ndarray
+    # (receiver,) Whether the ray leaves the source, and reaches the receiver, upwards
     up_at_receiver: np.ndarray
 
 
 @dataclass(frozen=True)
 class LayeredEarth:
-    """Flat layers of constant velocity.
+    """Flat layers of constant velocity."""
 
-    Attributes
-    ----------
-    top_km : numpy.ndarray, shape (layer,)
-        Tops below sea level; the first layer has none.
-    speed_km_s : dict of str to numpy.ndarray, shape (layer,)
-        Velocity by phase, ``P`` and ``S``.
-    """
-
-    top_km: np.ndarray
-    speed_km_s: dict[str, np.ndarray]
+    top_km: np.ndarray  # (layer,) Tops below sea level; the first layer has none
+    speed_km_s: dict[str, np.ndarray]  # (layer,) Velocity by phase, ``P`` and ``S``
 
     @classmethod
     def from_config(cls, config: EarthConfig) -> LayeredEarth:

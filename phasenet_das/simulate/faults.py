@@ -14,27 +14,13 @@ from phasenet_das.simulate.seeds import generator
 
 @dataclass(frozen=True)
 class Faults:
-    """The faults of one recording.
+    """The faults of one recording."""
 
-    Attributes
-    ----------
-    gaps : tuple of tuple of int
-        Half-open spans of samples that were not recorded, in order.
-    jump_sample : int or None
-        From this sample on the clock is wrong.
-    jump_s : float
-        By how much, positive when its stamps are late.
-    wrong_file : int or None
-        Number of the file whose header states twice the sampling rate.
-    sampling_rate_hz : float
-        Sampling rate.
-    """
-
-    gaps: tuple[tuple[int, int], ...]
-    jump_sample: int | None
-    jump_s: float
-    wrong_file: int | None
-    sampling_rate_hz: float
+    gaps: tuple[tuple[int, int], ...]  # Half-open spans of samples that were not recorded, in order
+    jump_sample: int | None  # From this sample on the clock is wrong
+    jump_s: float  # By how much, positive when its stamps are late
+    wrong_file: int | None  # Number of the file whose header states twice the sampling rate
+    sampling_rate_hz: float  # Sampling rate
 
     @classmethod
     def plan(cls, config: SimulationConfig, seed: int) -> Faults:

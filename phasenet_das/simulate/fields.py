@@ -52,24 +52,13 @@ def complex_normal(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarr
 
 @dataclass(frozen=True)
 class WavePopulation:
-    """Plane waves that make up a diffuse field.
+    """Plane waves that make up a diffuse field."""
 
-    Attributes
-    ----------
-    speed_m_s : float
-        Median speed.
-    speed_spread : float
-        Standard deviation of the logarithm of the speed.
-    gauge_length_m, dx_m : float
-        Gauge length and channel spacing.
-    frame_slowness_s_m : float
-        Slowness along the fibre of the frame in which the field is wanted (a moving source), else 0.
-    """
-
-    speed_m_s: float
-    speed_spread: float
-    gauge_length_m: float
-    dx_m: float
+    speed_m_s: float  # Median speed
+    speed_spread: float  # Standard deviation of the logarithm of the speed
+    gauge_length_m: float  # Gauge length and channel spacing
+    dx_m: float  # Gauge length and channel spacing
+    # Slowness along the fibre of the frame in which the field is wanted (a moving source), else 0
     frame_slowness_s_m: float = 0.0
 
     def amplitude(self, seed: int, freqs_hz: np.ndarray, num_wavenumbers: int) -> np.ndarray:
@@ -93,20 +82,11 @@ class WavePopulation:
 
 @dataclass(frozen=True)
 class CrossFade:
-    """One patch of channels, and its weights where it overlaps its neighbours.
+    """One patch of channels, and its weights where it overlaps its neighbours."""
 
-    Attributes
-    ----------
-    index : int
-        Number of the patch.
-    channels : slice
-        The channels it covers.
-    weight : numpy.ndarray, shape (channel, 1), float32
-        Squares add up to one over all patches, so that the variance is the same everywhere.
-    """
-
-    index: int
-    channels: slice
+    index: int  # Number of the patch
+    channels: slice  # The channels it covers
+    # (channel, 1) Squares add up to one over all patches, so that the variance is the same everywhere
     weight: np.ndarray
 
 

@@ -18,40 +18,19 @@ from phasenet_das.tables import CHANNEL_COLUMNS, conform, read_channels
 
 @dataclass(frozen=True)
 class Cable:
-    """A fibre in local Cartesian coordinates.
+    """A fibre in local Cartesian coordinates."""
 
-    Attributes
-    ----------
-    station_id : str
-        Name of the cable.
-    channel_index : numpy.ndarray, shape (channel,), int32
-        The interrogator's numbers.
-    distance_m : numpy.ndarray, shape (channel,), float64
-        Optical distance.
-    position_km : numpy.ndarray, shape (channel, 3), float64
-        East and north of the origin, and depth below sea level.
-    tangent : numpy.ndarray, shape (channel, 3), float64
-        Unit vector along the fibre, averaged over the gauge length (east, north, down).
-    coupled : numpy.ndarray, shape (channel,), bool
-        False where no ground motion reaches the fibre.
-    located : numpy.ndarray, shape (channel,), bool
-        False where the channels file has no coordinates.
-    dx_m, gauge_length_m : float
-        Channel spacing and gauge length.
-    origin : tuple of float
-        Longitude and latitude of the origin of `position_km`.
-    """
-
-    station_id: str
-    channel_index: np.ndarray
-    distance_m: np.ndarray
-    position_km: np.ndarray
+    station_id: str  # Name of the cable
+    channel_index: np.ndarray  # (channel,) The interrogator's numbers
+    distance_m: np.ndarray  # (channel,) Optical distance
+    position_km: np.ndarray  # (channel, 3) East and north of the origin, and depth below sea level
+    # (channel, 3) Unit vector along the fibre, averaged over the gauge length (east, north, down)
     tangent: np.ndarray
-    coupled: np.ndarray
-    located: np.ndarray
-    dx_m: float
-    gauge_length_m: float
-    origin: tuple[float, float]
+    coupled: np.ndarray  # (channel,) False where no ground motion reaches the fibre
+    located: np.ndarray  # (channel,) False where the channels file has no coordinates
+    dx_m: float  # Channel spacing
+    gauge_length_m: float  # Gauge length
+    origin: tuple[float, float]  # Longitude and latitude of the origin of `position_km`
 
     @property
     def num_channels(self) -> int:

@@ -21,25 +21,13 @@ _LEAD_S = 0.5  # silence before the first arrival, in units of 100 samples
 
 @dataclass(frozen=True)
 class EventMotion:
-    """The ground motion of one event, as the fibre would record it without noise.
+    """The ground motion of one event, as the fibre would record it without noise."""
 
-    Attributes
-    ----------
-    event : Event
-        The event.
-    start_sample : int
-        First sample, counted from the start of the recording; may be negative.
-    data : numpy.ndarray, shape (channel, time), float32
-        Strain rate in 1/s.
-    p_s, s_s : numpy.ndarray, shape (channel,), float64
-        First arrivals after the start of the recording.
-    """
-
-    event: Event
-    start_sample: int
-    data: np.ndarray
-    p_s: np.ndarray
-    s_s: np.ndarray
+    event: Event  # The event
+    start_sample: int  # First sample, counted from the start of the recording; may be negative
+    data: np.ndarray  # (channel, time) Strain rate in 1/s
+    p_s: np.ndarray  # (channel,) First arrivals after the start of the recording
+    s_s: np.ndarray  # (channel,) First arrivals after the start of the recording
 
     @property
     def end_sample(self) -> int:

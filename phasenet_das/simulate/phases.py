@@ -29,20 +29,12 @@ _GEOMETRIC_KM = 100.0  # beyond it body waves turn into guided waves, which spre
 
 @dataclass(frozen=True)
 class Arrivals:
-    """First arrivals of an event.
+    """First arrivals of an event."""
 
-    Attributes
-    ----------
-    p_s, s_s : numpy.ndarray, shape (channel,), float64
-        Times after the origin.
-    p_delay_s, s_delay_s : numpy.ndarray, shape (channel,), float64
-        The part of them that the layers do not explain.
-    """
-
-    p_s: np.ndarray
-    s_s: np.ndarray
-    p_delay_s: np.ndarray
-    s_delay_s: np.ndarray
+    p_s: np.ndarray  # (channel,) Times after the origin
+    s_s: np.ndarray  # (channel,) Times after the origin
+    p_delay_s: np.ndarray  # (channel,) The part of them that the layers do not explain
+    s_delay_s: np.ndarray  # (channel,) The part of them that the layers do not explain
 
 
 @dataclass(frozen=True)

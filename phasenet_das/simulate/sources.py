@@ -14,35 +14,17 @@ from phasenet_das.simulate.seeds import generator
 
 @dataclass(frozen=True)
 class Event:
-    """One source.
+    """One source."""
 
-    Attributes
-    ----------
-    index : int
-        Number in order of time.
-    source_type : str
-        ``earthquake``, ``quarry_blast`` or ``distant_earthquake``.
-    origin_s : float
-        Origin time after the start of the recording.
-    position_km : numpy.ndarray, shape (3,)
-        East, north, depth in the cable's coordinates.
-    magnitude : float
-        Moment magnitude.
-    stress_drop_mpa : float
-        Stress drop.
-    strike_deg, dip_deg, rake_deg : float
-        Double couple.
-    """
-
-    index: int
-    source_type: str
-    origin_s: float
-    position_km: np.ndarray
-    magnitude: float
-    stress_drop_mpa: float
-    strike_deg: float
-    dip_deg: float
-    rake_deg: float
+    index: int  # Number in order of time
+    source_type: str  # ``earthquake``, ``quarry_blast`` or ``distant_earthquake``
+    origin_s: float  # Origin time after the start of the recording
+    position_km: np.ndarray  # (3,) East, north, depth in the cable's coordinates
+    magnitude: float  # Moment magnitude
+    stress_drop_mpa: float  # Stress drop
+    strike_deg: float  # Double couple
+    dip_deg: float  # Double couple
+    rake_deg: float  # Double couple
 
 
 def moment_n_m(magnitude: np.ndarray | float) -> np.ndarray:

@@ -19,33 +19,16 @@ _DENSITY_KG_M3 = 2600.0
 
 @dataclass(frozen=True)
 class Wave:
-    """One wave on all channels.
+    """One wave on all channels."""
 
-    Attributes
-    ----------
-    time_s : numpy.ndarray, shape (channel,), float64
-        When it starts, after the start of the section.
-    amplitude : numpy.ndarray, shape (channel,), float64
-        Strain rate for unit acceleration (s/m) and every other factor; channels at 0 are left out.
-    slowness_s_m : numpy.ndarray, shape (channel,), float64
-        Slowness along the fibre, for the gauge length.
-    t_star_s : numpy.ndarray, shape (channel,), float64
-        Attenuation time.
-    spectrum : numpy.ndarray, shape (frequency,), complex128
-        Discrete spectrum of the acceleration.
-    path_km : numpy.ndarray, shape (channel,), float64
-        Path of a dispersive wave, else zeros.
-    dispersion_s_km : numpy.ndarray, shape (frequency,), float64
-        Slowness added at each frequency along that path.
-    """
-
-    time_s: np.ndarray
+    time_s: np.ndarray  # (channel,) When it starts, after the start of the section
+    # (channel,) Strain rate for unit acceleration (s/m) and every other factor; channels at 0 are left out
     amplitude: np.ndarray
-    slowness_s_m: np.ndarray
-    t_star_s: np.ndarray
-    spectrum: np.ndarray
-    path_km: np.ndarray | None = None
-    dispersion_s_km: np.ndarray | None = None
+    slowness_s_m: np.ndarray  # (channel,) Slowness along the fibre, for the gauge length
+    t_star_s: np.ndarray  # (channel,) Attenuation time
+    spectrum: np.ndarray  # (frequency,) Discrete spectrum of the acceleration
+    path_km: np.ndarray | None = None  # (channel,) Path of a dispersive wave, else zeros
+    dispersion_s_km: np.ndarray | None = None  # (frequency,) Slowness added at each frequency along that path
 
     def part(self, channels: slice) -> Wave:
         """Give the wave on some channels."""

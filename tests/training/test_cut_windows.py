@@ -8,13 +8,15 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from phasenet_das import io
+from phasenet_das.cli import app
 from phasenet_das.config import DataSettings, PickSettings
 from phasenet_das.errors import ConfigError
 from phasenet_das.io.formats.quakeflow import write_quakeflow
 from phasenet_das.picking.preprocess import condition
-from phasenet_das.tables import read_picks
+from phasenet_das.tables import read_picks, write_table
 from phasenet_das.training import cut_windows, open_window
 from phasenet_das.training.labels import make_mask
 from tests.training.test_augment import assert_pulses_at_picks, pulses
@@ -173,3 +175,22 @@ def test_events_that_begin_together_have_windows_of_their_own(tmp_path: Path) ->
     assert first.exists()
     assert second.exists()
     assert first != second
+
+
+def test_the_command_cuts_what_the_function_cuts(tmp_path: Path) -> None:
+    _, picks, _ = recording()
+    folder = write_files(tmp_path / "files", 7.0)
+    write_table(picks, tmp_path / "picks.parquet")
+    (tmp_path / "run.yaml").write_text(
+        "pick: {to_strain_rate: true, bandpass_hz: [1, 8], common_mode: median}\n"
+    )
+    words = ["windows", folder, "--picks", tmp_path / "picks.parquet", "-o", tmp_path / "command"]
+    words += ["--config", tmp_path / "run.yaml", "--station-id", "X", "--before-s", "5", "--after-s", "8"]
+    done = CliRunner().invoke(app, [str(word) for word in words])
+    assert done.exit_code == 0, done.output
+    options = {"settings": SETTINGS, "before_s": 5.0, "after_s": 8.0, "data": DataSettings(station_id="X")}
+    expected = cut_windows(folder, picks, None, tmp_path / "function", **options)
+    found = sorted((tmp_path / "command").glob("*.h5"))
+    assert [path.name for path in found] == [path.name for path in expected]
+    for path, same in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(window_data(path)[0], window_data(same)[0])
