@@ -8,14 +8,16 @@ from pathlib import Path
 
 import dascore
 import numpy as np
+import obspy
 import pytest
 
 import phasenet_das as pn
 from phasenet_das import io
 from phasenet_das.config import DataSettings
-from phasenet_das.errors import DataFormatError, PhaseNetDASError, SamplingError
+from phasenet_das.errors import DataFormatError, MissingMetadataError, PhaseNetDASError, SamplingError
 from phasenet_das.io.recording import Recording
-from tests.io.das_sources import BUILDERS, Builder
+from tests.io.das_sources import BUILDERS, Builder, Truth, make_stream
+from tests.io.das_sources import DT_S as STREAM_DT_S
 from tests.picking.small_pickers import assert_same_picks, small_picker
 
 START = np.datetime64("2024-05-01T12:00:00", "ns")
@@ -218,3 +220,29 @@ def test_a_picker_takes_what_the_readers_take() -> None:
     assert len(expected) > 5
     for source in (halves, halves[::-1], dascore.spool(halves), io.open_archive(halves)):
         assert_same_picks(expected, picker.pick(source))
+
+
+@pytest.mark.parametrize("off_samples", [-0.4, 0.3])
+def test_a_trace_that_continues_within_half_a_sample_is_joined_by_both(
+    tmp_path: Path, off_samples: float
+) -> None:
+    stream = make_stream()
+    begin = stream[0].stats.starttime
+    first = stream.slice(endtime=begin + 24 * STREAM_DT_S)
+    later = stream.slice(starttime=begin + 25 * STREAM_DT_S)
+    for trace in later:
+        trace.stats.starttime += off_samples * STREAM_DT_S
+    parts = obspy.Stream(list(first) + list(later))
+    parts.write(str(tmp_path / "a.mseed"), format="MSEED")
+    np.testing.assert_array_equal(pn.read(tmp_path / "a.mseed").data, Truth().data)
+    both(tmp_path / "a.mseed")
+    both(parts)
+
+
+def test_one_sample_has_the_interval_that_is_stated() -> None:
+    xarray = pytest.importorskip("xarray")
+    coords = {"time": [START], "distance": 2.0 * np.arange(5)}
+    array = xarray.DataArray(waves()[:, :1], coords, ("distance", "time"))
+    with pytest.raises(MissingMetadataError, match="dt_s="):
+        pn.read(array)
+    assert io.get_dt_s(pn.read(array, dt_s=60.0)) == pytest.approx(60.0)
