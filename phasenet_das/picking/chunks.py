@@ -21,7 +21,6 @@ import pandas as pd
 
 from phasenet_das.config import PickSettings
 from phasenet_das.errors import SamplingError
-from phasenet_das.picking.coverage import ChunkInfo, runs_of_channels
 from phasenet_das.picking.filters import TimeGrid, resample_span, resampled_grid, source_span
 from phasenet_das.picking.multirate import RatePass
 from phasenet_das.picking.normalization import MovingScale
@@ -39,6 +38,7 @@ from phasenet_das.picking.preprocess import (
 )
 from phasenet_das.picking.request import Range
 from phasenet_das.picking.tiles import neighbour_step
+from phasenet_das.tables.coverage import ChunkInfo, runs_of_channels
 
 if TYPE_CHECKING:
     from phasenet_das.io.recording import Recording

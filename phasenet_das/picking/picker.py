@@ -16,11 +16,11 @@ from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
 from phasenet_das.errors import ConfigError, DeviceError
 from phasenet_das.models.weights import Weights, load_weights
 from phasenet_das.picking.chunks import Chunk, ChunkPlan, ChunkSize
-from phasenet_das.picking.coverage import dead_throughout
 from phasenet_das.picking.networks import PHASES, make_scorer
 from phasenet_das.picking.peaks import channel_scores
 from phasenet_das.picking.run import ChunkPicker, PickRun, open_recordings, pick_chunks, select_range
 from phasenet_das.picking.store import MemoryStore, merge_chunks
+from phasenet_das.tables.coverage import dead_throughout
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -126,7 +126,7 @@ class Picker:
         channel_range : (int, int), optional
             Range of channel numbers, half open, with the same rule.
         station_id : str, optional
-            Name of the cable; else the recordings' own.
+            Name of the cable; else the recordings' own, or that of their file or folder.
         progress : bool
             Show a progress bar.
         **options
@@ -142,7 +142,7 @@ class Picker:
         Raises
         ------
         ConfigError
-            An option is unknown or out of range, or the recording has no station name.
+            An option is unknown or out of range.
         PhaseNetDASError
             Nothing can be picked.
         """
@@ -213,7 +213,7 @@ class Picker:
             raise ConfigError(
                 f"annotate: found {len(recordings)} recordings, expected one without a gap; pass one of them."
             )
-        worker = self.chunk_picker(choice, station_id or recordings[0].station_id or "unnamed")
+        worker = self.chunk_picker(choice, station_id)
         plans = worker.plans(recordings[0], ChunkSize(channels=2**31, seconds=math.inf), wanted)
         return [self._scores(worker, plan) for plan in plans]
 

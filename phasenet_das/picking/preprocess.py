@@ -14,8 +14,8 @@ import numpy as np
 
 from phasenet_das.config import PickSettings
 from phasenet_das.errors import DataFormatError, UnitError
-from phasenet_das.picking.coverage import QualityIssue, runs_of_channels
 from phasenet_das.picking.filters import bandpass, bandpass_reach
+from phasenet_das.tables.coverage import QualityIssue, runs_of_channels
 
 _SAMPLES_AT_A_TIME = 4_000_000
 

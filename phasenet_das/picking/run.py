@@ -22,7 +22,6 @@ from phasenet_das.io.archive import Archive, open_archive
 from phasenet_das.io.recording import Recording
 from phasenet_das.models.weights import Weights
 from phasenet_das.picking.chunks import Chunk, ChunkPlan, ChunkSize
-from phasenet_das.picking.coverage import ChunkInfo, clip_coverage, clip_info, coverage_table, left_out_row
 from phasenet_das.picking.multirate import choose_rate_passes, range_margin_s, warn_outside_training
 from phasenet_das.picking.networks import Scorer
 from phasenet_das.picking.peaks import add_pick_probability, pick_amplitudes, pick_table, score_picks
@@ -38,6 +37,7 @@ from phasenet_das.picking.store import (
     write_merged,
 )
 from phasenet_das.tables import COVERAGE_COLUMNS, empty_picks, write_table
+from phasenet_das.tables.coverage import ChunkInfo, clip_coverage, clip_info, coverage_table, left_out_row
 from phasenet_das.tables.provenance import provenance
 
 if TYPE_CHECKING:
@@ -160,10 +160,7 @@ class ChunkPicker:
 
     def station_id(self, recording: Recording) -> str:
         """Name the cable of a recording."""
-        station = self.own_station_id or recording.station_id
-        if not station:
-            raise ConfigError("pick: the recording does not name its cable; say station_id= (--station-id).")
-        return station
+        return self.own_station_id or recording.station_id or "DAS"
 
     def load(self, chunk: Chunk) -> Chunk:
         """Read the samples of a chunk."""
@@ -248,7 +245,6 @@ class PickRun:
             if not self.wanted.meets(recording.start_ns - margin_ns, recording.end_ns + margin_ns):
                 continue
             try:
-                self.picker.station_id(recording)
                 found = self.picker.plans(recording, self.size, self.wanted, number)
             except PhaseNetDASError as error:
                 if self.strict:
@@ -538,7 +534,7 @@ def open_recordings(
     """Return the recordings of a source, and the coverage rows of what is in none."""
     if isinstance(source, Recording):
         return [source], []
-    if isinstance(source, list | tuple) and all(isinstance(item, Recording) for item in source):
+    if isinstance(source, list | tuple) and source and all(isinstance(one, Recording) for one in source):
         return source, []
     if not isinstance(source, Archive):
         source = open_archive(

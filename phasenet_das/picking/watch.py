@@ -18,8 +18,10 @@ import pandas as pd
 from gamma.errors import GammaError
 from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
 from phasenet_das.errors import PhaseNetDASError
-from phasenet_das.io.archive import open_archive
-from phasenet_das.io.files import find_recordings
+from phasenet_das.io.archive import Archive, archive_of_index
+from phasenet_das.io.files import cable_name, find_recordings
+from phasenet_das.io.index import update_index
+from phasenet_das.io.metadata import UserMetadata
 from phasenet_das.picking.picker import Picker
 from phasenet_das.picking.request import Range
 from phasenet_das.picking.run import PickedChunks, PickRun, pick_chunks, select_range
@@ -174,7 +176,7 @@ class Watcher:
             self._write_whole()
 
     def _pass(self, files: dict[str, tuple[int, int]], num_fresh: int, now: float) -> WatchStep:
-        source = open_archive(list(files), self._data, index=self._store.folder / "index")
+        source = self._open(list(files))
         found = pick_chunks(self._run, source.recordings, self._store)
         self._files = files
         changed = self._take(found)
@@ -226,6 +228,14 @@ class Watcher:
             if now_s - status.st_mtime >= self._settle_s:
                 found[str(path)] = status.st_size, status.st_mtime_ns
         return found
+
+    def _open(self, files: list[str]) -> Archive:
+        """Open files; a cable without a name is called after the inputs, so that the name stays."""
+        return archive_of_index(
+            update_index(files, self._store.folder / "index"),
+            UserMetadata.of(self._data),
+            name_of=lambda path: cable_name(path, self._inputs),
+        )
 
     def _take(self, found: PickedChunks) -> list[StoredChunk]:
         """Make these the chunks, and return those that came or went."""

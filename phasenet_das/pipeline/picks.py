@@ -113,7 +113,7 @@ def _within(coverage: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp) -> p
 def _write_nothing(
     block: Block, picks: Path, coverage: Path, data: DataSettings, settings: PickSettings, reason: str
 ) -> None:
-    from phasenet_das.picking.coverage import left_out_row
+    from phasenet_das.tables.coverage import left_out_row
 
     facts = provenance(settings=settings, inputs=block.files, amplitude_unit="unknown", weights_id=None)
     row = left_out_row(

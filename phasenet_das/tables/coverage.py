@@ -1,8 +1,10 @@
-"""What of an archive is in no recording, and why: rows of the coverage table."""
+"""The coverage table: what was examined, what was wrong in it, what is in no recording and why."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,245 @@ from phasenet_das.tables.columns import COVERAGE_COLUMNS, conform
 Channels = Mapping[str, np.ndarray]  # numbers of the channels of each geometry
 _NO_TIME = np.iinfo(np.int64).min  # numpy's NaT
 _HALF_SAMPLE = 0.5
+Runs = tuple[tuple[int, int, int], ...]
+
+_ADJOINING_NS = 1000
+_MANY_RUNS = 16
+_DONE = {
+    "dead": ("skipped", "one value only, to seven digits: not picked there"),
+    "nonfinite": ("skipped", "NaN or infinite: not picked there"),
+    "saturated": ("examined", "saturated: picked, the amplitudes are lower bounds"),
+    "coarse": ("examined", "a large offset hides the signal: subtract the mean of each channel first"),
+}
+
+
+@dataclass(frozen=True)
+class QualityIssue:
+    """Something wrong with some channels over some time."""
+
+    kind: str  # one of ``phasenet_das.picking.preprocess.KINDS``
+    start_ns: int  # span, ns since 1970, half open
+    end_ns: int
+    channels: Runs  # runs of channels: first and last number, and how many
+
+
+@dataclass(frozen=True)
+class ChunkInfo:
+    """What was examined by a chunk."""
+
+    station_id: str  # name of the cable
+    start_ns: int  # time of its core, ns since 1970, half open
+    end_ns: int
+    first_channel: int  # smallest and largest channel number
+    last_channel: int
+    num_channels: int  # channels of the core
+    recording_channels: int  # channels of the whole recording
+    dead: Runs  # runs of channels that are dead throughout, as in :class:`QualityIssue`
+    unit: str  # unit of the amplitudes
+    sources: tuple[str, ...]  # first and last file behind the core
+    issues: tuple[QualityIssue, ...]  # what was wrong
+    failures: dict[str, str]  # files that could not be read, of those loaded, and why
+    rate_pass: int  # number of the rate pass, the fastest 0
+    time_stretch: float  # true seconds in one of the network's
+    work_fraction: float  # fraction of the work on the recording
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the infos as JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> ChunkInfo:
+        """Restore the infos from what :meth:`to_json` gave."""
+        issues = tuple(
+            QualityIssue(one["kind"], one["start_ns"], one["end_ns"], _runs_of(one["channels"]))
+            for one in values["issues"]
+        )
+        rest = {"dead": _runs_of(values["dead"]), "sources": tuple(values["sources"]), "issues": issues}
+        return cls(**{**values, **rest})
+
+
+def coverage_table(infos: Sequence[ChunkInfo], left_out: Iterable[pd.DataFrame] = ()) -> pd.DataFrame:
+    """Make the coverage table of a run; what adjoins and is alike becomes one row."""
+    ordered = sorted(infos, key=lambda one: (one.station_id, one.start_ns, one.end_ns, one.first_channel))
+    slots = [_slot(list(group)) for _, group in groupby(ordered, key=_slot_key)]
+    rows = [_examined_row(one) for one in _join_slots(slots)]
+    rows += list(_issue_rows(ordered))
+    rows += list(_failure_rows(ordered))
+    tables = [pd.DataFrame(rows, columns=list(COVERAGE_COLUMNS)), *left_out]
+    filled = [conform(table, COVERAGE_COLUMNS, "coverage") for table in tables if len(table)]
+    if not filled:
+        return conform(tables[0], COVERAGE_COLUMNS, "coverage")
+    return pd.concat(filled, ignore_index=True)
+
+
+def left_out_row(reason: str, *, station_id: str, span_ns: tuple[int, int], source: str) -> dict[str, Any]:
+    """Make the row of a recording that cannot be picked."""
+    return _row(station_id, span_ns, (-1, -1, 0), "skipped", reason, source)
+
+
+def _slot_key(one: ChunkInfo) -> tuple[str, int, int]:
+    return one.station_id, one.start_ns, one.end_ns
+
+
+def _slot(infos: list[ChunkInfo]) -> ChunkInfo:
+    """Join the blocks of channels of one span of time; equal cables that overlap stay what they are."""
+    first = infos[0]
+    return replace(
+        first,
+        first_channel=min(one.first_channel for one in infos),
+        last_channel=max(one.last_channel for one in infos),
+        num_channels=sum(one.num_channels for one in infos),
+        dead=tuple(run for one in infos for run in one.dead),
+    )
+
+
+def _join_slots(slots: list[ChunkInfo]) -> Iterator[ChunkInfo]:
+    """Join spans that adjoin and are alike."""
+    open_: dict[tuple[Any, ...], ChunkInfo] = {}
+    for one in slots:
+        key = one.station_id, one.first_channel, one.last_channel, one.num_channels, one.dead, one.unit
+        before = open_.get(key)
+        if before is not None and abs(one.start_ns - before.end_ns) <= _ADJOINING_NS:
+            sources = tuple(dict.fromkeys((*before.sources[:1], *one.sources[-1:])))
+            open_[key] = replace(before, end_ns=one.end_ns, sources=sources)
+            continue
+        if before is not None:
+            yield before
+        open_[key] = one
+    yield from sorted(open_.values(), key=lambda one: (one.station_id, one.start_ns))
+
+
+def _examined_row(one: ChunkInfo) -> dict[str, Any]:
+    dead = _count(one.dead)
+    reason = f"{dead} dead channels, such as {one.dead[0][0]}" if dead else ""
+    channels = one.first_channel, one.last_channel, one.num_channels - dead
+    return _row(
+        one.station_id, (one.start_ns, one.end_ns), channels, "examined", reason, " ... ".join(one.sources)
+    )
+
+
+def _issue_rows(infos: list[ChunkInfo]) -> Iterator[dict[str, Any]]:
+    open_: dict[tuple[Any, ...], tuple[QualityIssue, str]] = {}
+    for one in infos:
+        for found in one.issues:
+            key = one.station_id, found.kind, found.channels
+            before = open_.get(key)
+            if before is not None and abs(found.start_ns - before[0].end_ns) <= _ADJOINING_NS:
+                open_[key] = replace(before[0], end_ns=found.end_ns), before[1]
+                continue
+            if before is not None:
+                yield from _rows_of(one.station_id, *before)
+            open_[key] = found, one.sources[0] if one.sources else ""
+    for (station, *_), last in sorted(open_.items(), key=lambda item: (item[0][0], item[1][0].start_ns)):
+        yield from _rows_of(str(station), *last)
+
+
+def _rows_of(station_id: str, found: QualityIssue, source: str) -> Iterator[dict[str, Any]]:
+    status, reason = _DONE[found.kind]
+    runs = found.channels
+    if len(runs) > _MANY_RUNS:
+        count = _count(runs)
+        reason = f"{count} channels of this range {reason}"
+        channels = [(runs[0][0], runs[-1][1], count)]
+    else:
+        channels = list(runs)
+    for one in channels:
+        yield _row(station_id, (found.start_ns, found.end_ns), one, status, reason, source)
+
+
+def _failure_rows(infos: list[ChunkInfo]) -> Iterator[dict[str, Any]]:
+    seen: set[str] = set()
+    for one in infos:
+        for path, reason in one.failures.items():
+            if path not in seen:
+                seen.add(path)
+                yield left_out_row(
+                    reason, station_id=one.station_id, span_ns=(one.start_ns, one.end_ns), source=path
+                ) | {"status": "unreadable"}
+
+
+def _count(runs: Sequence[tuple[int, int, int]]) -> int:
+    return sum(count for _, _, count in runs)
+
+
+def _row(
+    station_id: str,
+    span_ns: tuple[int, int],
+    channels: tuple[int, int, int],
+    status: str,
+    reason: str,
+    source: str,
+) -> dict[str, Any]:
+    start, end = (pd.Timestamp(np.datetime64(ns, "ns"), tz="UTC") for ns in span_ns)
+    first, last, count = channels
+    return {
+        "station_id": station_id,
+        "start": start,
+        "end": end,
+        "first_channel": first,
+        "last_channel": last,
+        "num_channels": count,
+        "status": status,
+        "reason": reason,
+        "source": source,
+    }
+
+
+def runs_of_channels(numbers: np.ndarray, chosen: np.ndarray) -> Runs:
+    """Join neighbouring chosen channels to runs: first and last number, and how many."""
+    edges = np.diff(np.concatenate([[0], chosen.astype(np.int8), [0]]))
+    first, last = np.nonzero(edges == 1)[0], np.nonzero(edges == -1)[0] - 1
+    ends = zip(first.tolist(), last.tolist(), strict=True)
+    return tuple((int(numbers[i]), int(numbers[j]), j - i + 1) for i, j in ends)
+
+
+def dead_throughout(infos: Sequence[ChunkInfo], channel_index: np.ndarray) -> list[int]:
+    """Name the channels of a recording that hold one value throughout.
+
+    `channel_index` (channel,) int.
+    """
+    alive: set[int] = set()
+    dead: set[int] = set()
+    for one in infos:
+        here = {number for first, last, _ in one.dead for number in range(first, last + 1)}
+        alive |= set(range(one.first_channel, one.last_channel + 1)) - here
+        dead |= here
+    return sorted((dead - alive) & set(channel_index.tolist()))
+
+
+def clip_info(info: ChunkInfo, start_ns: int | None, end_ns: int | None) -> ChunkInfo | None:
+    """Keep the part of a chunk in a range of time; None when there is none."""
+    low, high = _clip(info.start_ns, info.end_ns, start_ns, end_ns)
+    if low >= high:
+        return None
+    spans = [(one, *_clip(one.start_ns, one.end_ns, start_ns, end_ns)) for one in info.issues]
+    kept = tuple(replace(one, start_ns=first, end_ns=end) for one, first, end in spans if first < end)
+    return replace(info, start_ns=low, end_ns=high, issues=kept)
+
+
+def clip_coverage(table: pd.DataFrame, start_ns: int | None, end_ns: int | None) -> pd.DataFrame:
+    """Keep the rows of a coverage table in a range of time, cut to it; rows without times stay."""
+    out = table.copy()
+    if start_ns is not None:
+        start = pd.Timestamp(start_ns, tz="UTC")
+        out = out[~(out["end"] <= start) | (out["start"] >= start)]
+        out["start"] = out["start"].mask(out["start"] < start, start)
+    if end_ns is not None:
+        end = pd.Timestamp(end_ns, tz="UTC")
+        out = out[~(out["start"] >= end)]
+        out["end"] = out["end"].mask(out["end"] > end, end)
+    return out.reset_index(drop=True)
+
+
+def _clip(low: int, high: int, start_ns: int | None, end_ns: int | None) -> tuple[int, int]:
+    return (
+        low if start_ns is None else max(low, start_ns),
+        high if end_ns is None else min(high, end_ns),
+    )
+
+
+def _runs_of(values: Sequence[Sequence[int]]) -> Runs:
+    return tuple((int(first), int(last), int(count)) for first, last, count in values)
 
 
 def _rows(

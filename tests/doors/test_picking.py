@@ -56,6 +56,12 @@ def _stream() -> Any:
     return obspy.Stream(traces)
 
 
+def _spool() -> Any:
+    import dascore
+
+    return dascore.spool([_patch(*span) for span in itertools.pairwise(CUTS)])
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The recording in one file, and cut into several."""
@@ -95,6 +101,8 @@ def test_every_door_gives_one_table(folder: Path, tmp_path: Path, kind: str) -> 
         "list of files": picker.pick(files, data=DATA),
         "archive": picker.pick(open_archive([cut], DATA)),
         "recording": picker.pick(recording_of_patch(_patch())),
+        "list of patches": picker.pick([_patch(*span) for span in itertools.pairwise(CUTS)]),
+        "spool": picker.pick(_spool()),
         "array of xarray": picker.pick(_patch().io.to_xarray(), data=DATA),
         "pick_archive": _pick_to_disk(kind, [str(cut)], tmp_path / "folder.parquet"),
         "pick_archive of a patch": _pick_to_disk(kind, _patch(), tmp_path / "patch.parquet"),

@@ -14,7 +14,6 @@ from numpy.testing import assert_allclose
 from phasenet_das import io
 from phasenet_das.config import PickSettings
 from phasenet_das.errors import ConfigError, DeviceError, SamplingError, UnitError
-from phasenet_das.io.recording import recording_of_array
 from phasenet_das.models import PhaseNet, Weights
 from phasenet_das.models.calibration import PickCalibration, ScoreCurve
 from phasenet_das.picking import Picker, load_picker
@@ -255,9 +254,6 @@ def test_wrong_options_are_refused(picker: Picker, options: dict, message: str) 
 def test_wrong_records_are_refused(picker: Picker) -> None:
     with pytest.raises(SamplingError, match="at least 3"):
         picker.pick(_record(samples=2))
-    nameless = recording_of_array(np.ones((3, 100)), start_time=np.datetime64("2024-05-01"), dt_s=0.01)
-    with pytest.raises(ConfigError, match="station_id"):
-        picker.pick(nameless)
     assert set(picker.pick(_record(station_id=""))["station_id"]) == {"DAS"}
     assert set(picker.pick(_record(station_id=""), station_id="X")["station_id"]) == {"X"}
 

@@ -151,3 +151,14 @@ def test_long_watches_write_the_whole_tables_at_their_end(
     events = read_events(output / "events.parquet")
     assert events["time"].tolist() == recent["time"].tolist()
     assert set(picks["phase_time"].dt.floor("5s")) == set(events["time"])
+
+
+def test_a_cable_without_a_name_is_called_after_the_folder_from_the_first_file_on(tmp_path: Path) -> None:
+    folder = tmp_path / "well-3"
+    folder.mkdir()
+    watcher = Watcher(small_picker(), [str(folder)], tmp_path / "live", settle_s=0.0)
+    for number in range(2):
+        patch = _patch(number * SECONDS, (number + 1) * SECONDS).update_attrs(station_id="")
+        io.write_quakeflow(patch, folder / f"{number:03d}.h5")
+        watcher.step(1e12)
+        assert set(read_picks(tmp_path / "live" / "picks.parquet")["station_id"]) == {"well-3"}
