@@ -70,6 +70,7 @@ def sigkill(lab: Lab) -> Outcome:
         hits += code == -signal.SIGKILL
         again += sum(lab.written().get(key) != at for key, at in before.items())
         before = lab.written()
+    lab.let_an_hour_pass()
     run = lab.run()
     again += sum(lab.written().get(key) != at for key, at in before.items())
     found = lab.judge(run, f"killed {hits} times, run again each time", least=len(before))
@@ -100,7 +101,10 @@ def lost_worker(lab: Lab) -> Outcome:
         child for child in psutil.Process(process.pid).children() if "spawn_main" in " ".join(child.cmdline())
     ]
     workers[0].kill()
-    return lab.judge(ended(process), f"one of {len(workers)} workers killed, the run goes on")
+    run = ended(process)
+    lab.let_an_hour_pass()
+    run = lab.run() if run.code == 0 else run
+    return lab.judge(run, f"one of {len(workers)} workers killed, the run goes on", least=lab.num_chunks)
 
 
 def full_disk(lab: Lab) -> Outcome:
