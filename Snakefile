@@ -2,6 +2,7 @@
 #   snakemake --cores 2                                          the demo: everything is simulated
 #   snakemake --cores 2 --configfile configs/brady.yaml          a real earthquake
 #   snakemake --cores 2 --configfile my_cable.yaml --dry-run     what would be done; phasenet-das init writes the file
+# `phasenet-das run my_cable.yaml` does the same from any folder.
 import json
 import os
 import sys
@@ -11,12 +12,17 @@ from snakemake.utils import min_version
 
 min_version("9.20")
 
-# Jobs find the package of this checkout even when it is not installed in their environment.
+# Commands are those of this Python, and of the package of this checkout even when another one is installed.
 sys.path.insert(0, workflow.basedir)
-inherited = os.getenv("PYTHONPATH")
 os.environ.update(
-    PYTHONPATH=os.pathsep.join([workflow.basedir] + ([inherited] if inherited else [])),
-    OMP_NUM_THREADS="1",  # jobs run side by side, and give the same numbers with any count of cores
+    {
+        name: os.pathsep.join(filter(None, [first, os.getenv(name)]))
+        for name, first in (
+            ("PYTHONPATH", workflow.basedir),
+            ("PATH", os.path.dirname(sys.executable)),
+        )
+    },
+    OMP_NUM_THREADS="1",  # the same numbers with any count of cores
 )
 
 if not workflow.configfiles:
@@ -28,7 +34,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/index.smk"
+include: "workflow/rules/jobs.smk"
 include: "workflow/rules/pick.smk"
 include: "workflow/rules/associate.smk"
 include: "workflow/rules/train.smk"
@@ -38,7 +44,6 @@ include: "workflow/rules/catalog.smk"
 rule all:
     default_target: True
     input:
-        results("config.yaml"),
         results("catalog.csv"),
         results("catalog.xml"),
         results("report.html"),
@@ -47,11 +52,12 @@ rule all:
 
 onstart:
     os.environ[RUN_VARIABLE] = json.dumps(asdict(LOCK.acquire()))
+    write_config(CONFIG, SETTINGS)
 
 
 onsuccess:
     LOCK.release()
-    print(PLAN.summary())
+    print(summarise_run(CONFIG))
 
 
 onerror:

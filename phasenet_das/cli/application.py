@@ -17,11 +17,13 @@ from phasenet_das.cli.evaluate import evaluate
 from phasenet_das.cli.export import export
 from phasenet_das.cli.info import info
 from phasenet_das.cli.init import init
+from phasenet_das.cli.jobs import jobs
 from phasenet_das.cli.magnitude import magnitude_app
 from phasenet_das.cli.options import Command
 from phasenet_das.cli.pick import pick
 from phasenet_das.cli.plot import plot
 from phasenet_das.cli.report import report
+from phasenet_das.cli.run import run
 from phasenet_das.cli.simulate import simulate
 from phasenet_das.cli.train import train
 from phasenet_das.cli.watch import watch
@@ -52,9 +54,12 @@ for _command in (
     train,
 ):
     app.command(cls=Command)(_command)
+app.command(cls=Command, context_settings={"allow_extra_args": True})(run)
+app.command(cls=Command, hidden=True)(jobs)  # of the workflow's rules only
 app.add_typer(weights_app, name="weights")
 app.add_typer(magnitude_app, name="magnitude")
 
+RUN_VARIABLE = "PHASENET_DAS_RUN"  # a run of the workflow names itself to its jobs
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -88,6 +93,10 @@ def _common(
 
 def main() -> None:
     """Run the command line; errors made on purpose are one message on stderr and exit code 1."""
+    if RUN_VARIABLE in os.environ:
+        from phasenet_das.pipeline.lock import end_with_the_run
+
+        end_with_the_run()
     try:
         app()
     except (PhaseNetDASError, GammaError) as error:

@@ -20,30 +20,45 @@ def associate(
     channels: ChannelTable = None,
     stations: Annotated[Path | None, typer.Option(help="Table of seismometers (CSV).")] = None,
     station_id: StationId = None,
+    coverage: Annotated[
+        list[Path] | None,
+        typer.Option(help="Coverage table besides those of the picks; may be repeated."),
+    ] = None,
     workers: Workers = 1,
 ) -> None:
     """Group picks into located events: events, picks, catalog.csv and QuakeML.
+
+    The coverage tables of the picks are joined as coverage.csv.
 
     With --config the channel tables of all its cables are used, and its seismometers and their picks.
 
     Example: phasenet-das associate picks.parquet --channels channels.csv -o catalog/
     """
+    import pandas as pd
+
     from phasenet_das import catalog
-    from phasenet_das.tables import read_metadata, read_pick_tables
-    from phasenet_das.tables.provenance import provenance
+    from phasenet_das.tables import read_coverage, read_metadata, read_pick_tables, write_table
+    from phasenet_das.tables.coverage import merge_coverage
+    from phasenet_das.tables.formats import read_station_picks
+    from phasenet_das.tables.provenance import join_provenance, provenance
 
     base = read_settings(config)
-    named = {path.resolve() for path in picks}
-    files = [*picks, *(Path(path) for path in base.stations.picks if Path(path).resolve() not in named)]
-    table = read_pick_tables(files, station_id)
+    table = read_pick_tables(picks, station_id)
+    if base.stations.picks:
+        table = pd.concat([table, read_station_picks(base.stations.picks)], ignore_index=True)
     receivers = load_receivers(
         base, channels=channels, cable=cable, station_id=station_id, picks=table, stations=stations
     )
     result = catalog.associate(table, receivers, base.association, workers=workers)
-    origin = {key: read_metadata(files[0]).get(key) for key in ("weights_id", "amplitude_unit")}
-    facts = provenance(settings=base.association, inputs=files, **origin)
+    files = [*picks, *map(Path, base.stations.picks)]
+    origin = join_provenance({str(path): read_metadata(path) for path in files})
+    facts = provenance(settings=base.association, **origin)
     catalog.write_association(result, output, facts)
     catalog.write_catalog(result.events, result.picks, output, receivers, base.report, facts)
+    seen = [*(coverage or ()), *(path.with_suffix(".coverage.csv") for path in picks)]
+    seen = [path for path in seen if path.exists()]
+    if seen:
+        write_table(merge_coverage(map(read_coverage, seen)), output / "coverage.csv", facts)
     kept = int((result.picks["event_index"] >= 0).sum())
     typer.echo(f"{len(result.events)} events from {kept} of {len(table)} picks -> {output}")
     for line in catalog.explain_rejected(result, receivers):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,7 +13,10 @@ from phasenet_das.errors import ConfigError
 
 
 def evaluate(
-    picks: Annotated[Path | None, typer.Argument(help="Pick table.")] = None,
+    pick_tables: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PICKS", help="Pick table; of several pickers NAME=TABLE each."),
+    ] = None,
     *,
     config: ConfigFile = None,
     truth: Annotated[Path | None, typer.Option(help="True picks, or a folder written by 'simulate'.")] = None,
@@ -53,6 +56,8 @@ def evaluate(
     from phasenet_das.tables.provenance import provenance
 
     base = read_settings(config)
+    tables = _by_picker(pick_tables or [])
+    picks = next(iter(tables.values()), None)
     settings = override(
         base.truth,
         picks=None if truth is None else str(truth),
@@ -75,8 +80,11 @@ def evaluate(
     found = []
     if picks is not None and truth is not None:
         limits = {"P": settings.tolerance_p_s, "S": settings.tolerance_s_s}
+        options: dict[str, Any] = {"tolerance_s": limits, "coverage": coverage, "seed": seed}
         found.append(
-            report.evaluate_pick_file(picks, truth, tolerance_s=limits, coverage=coverage, seed=seed)
+            report.evaluate_pick_file(picks, truth, **options)
+            if "" in tables
+            else report.evaluate_pickers(tables, truth, **options)
         )
     if picks is not None and waveforms:
         cut = CorrelationWindow(*window_s, max_lag_s, bandpass_hz or (1.0, 15.0), common_mode)
@@ -90,12 +98,30 @@ def evaluate(
                 time_tolerance_s=settings.time_tolerance_s,
                 distance_tolerance_km=settings.distance_tolerance_km,
                 coverage=coverage,
+                min_magnitude=settings.min_magnitude,
             )
         )
     if not found:
         raise ConfigError("nothing to evaluate: name PICKS --truth TRUTH, or --events E --reference R.")
     typer.echo("\n\n".join(one.text for one in found))
-    inputs = [path for path in (picks, truth, events, reference) if path is not None and path.is_file()]
+    inputs = [
+        path for path in (*tables.values(), truth, events, reference) if path is not None and path.is_file()
+    ]
     facts = provenance(inputs=inputs)
     for path in report.write_evaluations(found, json_path=json_, figure_dir=figures, metadata=facts):
         typer.echo(f"-> {path}")
+
+
+def _by_picker(tables: list[str]) -> dict[str, Path]:
+    """Read TABLE, or NAME=TABLE of several pickers, as tables by name; a single table may have none."""
+    if len(tables) == 1 and ("=" not in tables[0] or Path(tables[0]).exists()):
+        return {"": Path(tables[0])}
+    found = {}
+    for table in tables:
+        name, _, path = table.partition("=")
+        if not name or not path or name in found:
+            raise ConfigError(
+                f"PICKS {table}: expected NAME=TABLE, with another name for each of several tables."
+            )
+        found[name] = Path(path)
+    return found

@@ -24,4 +24,4 @@ def init(
     from phasenet_das.pipeline.first_config import write_first_config
 
     typer.echo(write_first_config(inputs, output, name=name, overwrite=overwrite))
-    typer.echo(f"-> {output}; now: snakemake --cores 2 --configfile {output} --dry-run")
+    typer.echo(f"-> {output}; now: phasenet-das run {output} --dry-run")

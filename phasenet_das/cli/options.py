@@ -18,6 +18,9 @@ OptionalInputs = Annotated[
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", help="YAML file of settings; flags override it.")
 ]
+Headers = Annotated[
+    Path | None, typer.Option("--index", help="Folder that keeps the headers of files between commands.")
+]
 Cable = Annotated[str | None, typer.Option("--cable", help="One of the cables of --config.")]
 StationId = Annotated[str | None, typer.Option(help="Name of the cable.")]
 StartTime = Annotated[str | None, typer.Option(help="Time of the first sample, for files that lack it.")]

@@ -14,6 +14,7 @@ from phasenet_das.cli.options import (
     ConfigFile,
     Device,
     End,
+    Headers,
     Interval,
     MinScore,
     OptionalInputs,
@@ -27,7 +28,7 @@ from phasenet_das.cli.options import (
     parse_range,
     parse_rate,
 )
-from phasenet_das.cli.settings import chosen_cable, chosen_inputs, override, read_settings
+from phasenet_das.cli.settings import chosen_cable, chosen_inputs, override, read_settings, training_data
 
 
 def pick(
@@ -36,6 +37,12 @@ def pick(
     output: Annotated[Path, typer.Option("-o", "--output", help="Pick table to write, .parquet or .csv.")],
     config: ConfigFile = None,
     cable: Cable = None,
+    teacher: Annotated[
+        bool, typer.Option("--teacher", help="Pick by the section `teacher` of --config, not by `pick`.")
+    ] = False,
+    training: Annotated[
+        bool, typer.Option("--training", help="Pick the recordings of the section `student` of --config.")
+    ] = False,
     weights: Weights = None,
     station_id: StationId = None,
     min_score: MinScore = None,
@@ -59,6 +66,7 @@ def pick(
     channel_range: ChannelRange = None,
     channel_step: Annotated[int, typer.Option(help="Pick every Nth channel number.", min=1)] = 1,
     device: Device = None,
+    index: Headers = None,
     workers: Workers = 1,
     scheduler: Annotated[str | None, typer.Option(help="Address of a dask scheduler.")] = None,
     resume: Annotated[bool, typer.Option(help="Resume an earlier run.")] = True,
@@ -76,13 +84,14 @@ def pick(
     from phasenet_das.picking.request import check_request
 
     base = read_settings(config)
-    own = chosen_cable(base, cable).data
+    section = base.teacher if teacher else base.pick
+    own = training_data(base, cable) if training else chosen_cable(base, cable).data
     data = partial(
         override, own, station_id=station_id, start_time=start_time, dt_s=dt_s, dx_m=dx_m, unit=unit
     )
     settings = partial(
         override,
-        base.pick,
+        section,
         weights=weights,
         min_score=min_score,
         min_score_p=min_score_p,
@@ -99,7 +108,7 @@ def pick(
         end=end,
         further=[
             lambda: inputs or chosen_inputs(None, own),
-            lambda: check_weights_name("--weights", weights or base.pick.weights),
+            lambda: check_weights_name("--weights", weights or section.weights),
             lambda: parse_range(channel_range),
             lambda: parse_rate(rate),
             data,
@@ -109,8 +118,9 @@ def pick(
     from phasenet_das.picking import RunOptions, load_picker, pick_archive  # torch, after all checks
 
     choice = settings(rate=parse_rate(rate))
+    sha256 = None if weights else choice.weights_sha256
     report = pick_archive(
-        load_picker(choice.weights, device=choice.device, sha256=choice.weights_sha256),
+        load_picker(choice.weights, device=choice.device, sha256=sha256),
         chosen_inputs(inputs, own),
         output,
         data=data(),
@@ -121,6 +131,7 @@ def pick(
         channel_range=parse_range(channel_range),
         channel_step=channel_step,
         options=RunOptions(workers, scheduler, resume, keep_chunks, strict),
+        index=index,
         progress=True,
     )
     picks, reused = report.summary, f" ({report.reused} of {report.num_chunks} chunks were there)"

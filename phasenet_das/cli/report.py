@@ -32,7 +32,7 @@ def report(
 
     own = folder / "config.yaml"
     base = read_settings(own if config is None and own.exists() else config)
-    if (folder / "index" / "blocks.json").exists():
+    if (folder / "index" / "jobs.json").exists():
         typer.echo(f"-> {write_run_report(base, folder, output)}")
         return
     events, picks = read_catalog(folder)

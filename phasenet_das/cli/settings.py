@@ -38,6 +38,14 @@ def chosen_cable(config: Config, name: str | None) -> CableSettings:
     return next(iter(cables.values())) if name is None else cables[name]
 
 
+def training_data(config: Config, name: str | None) -> DataSettings:
+    """Return the settings of the recordings that the student is trained on: its own, else the cable's."""
+    from phasenet_das.pipeline.jobs import TRAINING, recordings_of
+
+    data = chosen_cable(config, name).data
+    return recordings_of(config, TRAINING).get(name or next(iter(config.cable_settings())), data)
+
+
 def chosen_inputs(inputs: list[str] | None, data: DataSettings) -> list[str]:
     """Return the recordings that a command names, else those of the settings."""
     if inputs:

@@ -33,7 +33,7 @@ def simulate(
 
     wanted = override(read_settings(config).simulate, scenario=scenario, seed=seed)
     settings = simulator.scenario(wanted.scenario or "demo", **wanted.settings)
-    with tqdm(desc="simulating", unit="file") as bar:
+    with tqdm(desc="simulating", unit="file", disable=None) as bar:
 
         def show(done: int, total: int) -> None:
             bar.total = total

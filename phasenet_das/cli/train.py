@@ -7,20 +7,39 @@ from typing import Annotated
 
 import typer
 
+from phasenet_das.errors import ConfigError
+
 
 def train(
     config: Annotated[Path, typer.Option("--config", help="YAML of settings with a section student.")],
     *,
+    windows: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of training windows, beside those of the settings; may be repeated."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Folder of the training; else student.output.")
+    ] = None,
     overfit_one_batch: Annotated[
         bool, typer.Option("--overfit-one-batch", help="Only check that one batch can be learned by heart.")
     ] = False,
 ) -> None:
     """Train a network by the section `student`; the same command resumes an interrupted training.
 
-    On many processes: torchrun --nproc-per-node N -m phasenet_das.training --config FILE
+    With --windows, it trains in student.processes processes, and replaces a training of other windows or
+    settings. Else, on many processes: torchrun --nproc-per-node N -m phasenet_das.training --config FILE
 
     Example: phasenet-das train --config configs/train_example.yaml
     """
+    if windows:
+        from phasenet_das.config import load_config
+        from phasenet_das.pipeline.student import train_student
+
+        settings = load_config(config).student
+        typer.echo(f"-> {train_student(settings, windows, output or settings.output)}")
+        return
+    if output is not None:
+        raise ConfigError("-o: only with --windows. State the folder as student.output in the settings.")
     from phasenet_das.training.__main__ import run
 
     code = run(config, overfit=overfit_one_batch)

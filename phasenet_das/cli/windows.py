@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from phasenet_das.cli.options import Cable, ConfigFile, End, OptionalInputs, Start, StationId
-from phasenet_das.cli.settings import chosen_cable, chosen_inputs, override, read_settings
+from phasenet_das.cli.options import Cable, ConfigFile, End, Headers, OptionalInputs, Start, StationId
+from phasenet_das.cli.settings import chosen_inputs, override, read_settings, training_data
 
 
 def windows(
@@ -20,6 +20,7 @@ def windows(
     config: ConfigFile = None,
     cable: Cable = None,
     station_id: StationId = None,
+    index: Headers = None,
     start: Start = None,
     end: End = None,
     before_s: Annotated[float | None, typer.Option(help="Time before the first pick.", min=0)] = None,
@@ -34,16 +35,21 @@ def windows(
 
     Example: phasenet-das windows recordings/ --picks catalog/picks.parquet -o windows/ --station-id BRADY
     """
+    from phasenet_das.io.archive import open_archive
     from phasenet_das.tables import read_events, read_picks
     from phasenet_das.training import cut_windows
 
     base = read_settings(config)
-    one = chosen_cable(base, cable).data
-    data = override(base.student.recordings.get(cable or "", one), station_id=station_id or one.station_id)
+    data = override(training_data(base, cable), station_id=station_id)
     settings = override(base.student, before_s=before_s, after_s=after_s, min_channel_share=min_channel_share)
+    archive = open_archive(chosen_inputs(inputs, data), data, index=index)
+    table = read_picks(picks)
+    if base.cables:  # the picks are those of all cables, and there may be none of this one
+        table = table[table["station_id"].isin({one.station_id for one in archive.recordings})]
+    output.mkdir(parents=True, exist_ok=True)
     found = cut_windows(
-        chosen_inputs(inputs, data),
-        read_picks(picks),
+        archive,
+        table,
         None if events is None else read_events(events),
         output,
         settings=base.pick,

@@ -122,6 +122,24 @@ def evaluate_pick_file(
     return EvaluationReport("\n".join([*lines, "", picks_markdown(result.table)]), {"picks": facts}, drawn)
 
 
+def evaluate_pickers(
+    tables: Mapping[str, str | Path],
+    truth: str | Path,
+    **options: Any,  # noqa: ANN401 - of evaluate_pick_file
+) -> EvaluationReport:
+    """Compare the pick tables of several pickers, by name, with one table of true picks."""
+    reports = {name: evaluate_pick_file(table, truth, **options) for name, table in tables.items()}
+    text = "\n\n".join(f"{name}: {one.text}" for name, one in reports.items())
+    figures = {
+        f"{name.replace(' ', '_')}_{figure}": draw
+        for name, one in reports.items()
+        for figure, draw in one.figures.items()
+    }
+    return EvaluationReport(
+        text, {"picks": {name: one.facts["picks"] for name, one in reports.items()}}, figures
+    )
+
+
 def _read_truth(path: Path) -> tuple[pd.DataFrame, dict[str, Sequence[float]]]:
     """Read true picks, and say by what columns they can be told apart."""
     table = read_picks(path / "truth_picks.parquet" if path.is_dir() else path)
@@ -148,11 +166,13 @@ def evaluate_event_file(
     time_tolerance_s: float,
     distance_tolerance_km: float,
     coverage: str | Path | None = None,
+    min_magnitude: float | None = None,
 ) -> EvaluationReport:
     """Compare an event table with the truth or a reference catalog."""
+    known = read_reference(reference)
     result = evaluate_events(
         read_reference(events),
-        read_reference(reference),
+        known,
         time_tolerance_s=time_tolerance_s,
         distance_tolerance_km=distance_tolerance_km,
         coverage=None if coverage is None else read_coverage(coverage),
@@ -168,11 +188,20 @@ def evaluate_event_file(
         "errors": json_records(result.errors),
         "by_magnitude": json_records(result.by_magnitude),
     }
+    found: dict[str, Any] = {"events": facts}
+    if min_magnitude is not None:
+        large = known["magnitude"].to_numpy() >= min_magnitude
+        matched = int(large[result.pairs["reference_row"].to_numpy()].sum())
+        found["events_above"] = {
+            "min_magnitude": min_magnitude,
+            "reference": int(large.sum()),
+            "found": matched,
+        }
     drawn: dict[str, Callable[..., object]] = {
         f"event_{name}": partial(event_error_histogram, result.pairs, name)
         for name in result.errors["quantity"]
     }
-    return EvaluationReport(text, {"events": facts}, drawn)
+    return EvaluationReport(text, found, drawn)
 
 
 def evaluate_pick_waveforms(

@@ -281,7 +281,8 @@ class _Scan:
         """Open the files that are new or have changed, and write the index now and then."""
         from tqdm import tqdm
 
-        for item in tqdm(self._to_open, desc="index", unit="file", disable=not progress, leave=False):
+        hidden = None if progress else True  # None: where nobody looks on
+        for item in tqdm(self._to_open, desc="index", unit="file", disable=hidden, leave=False):
             self._look_at(item)
             if self._folder is not None and time.monotonic() - self._saved_at > _SAVE_EVERY_S:
                 write_index(self._everything(), self._folder)

@@ -59,7 +59,8 @@ class Progress:
         self._total_s = sum(plan.seconds * plan.rate_pass.work_fraction for plan in plans)
         passes = 1 + max((plan.rate_pass.number for plan in plans), default=0)
         self._of_what = "picks" if passes == 1 else f"picks at up to {passes} rates"  # joined at the end
-        self._bar = tqdm(desc="picking", total=self._total_s, disable=not shown, bar_format=form)
+        hidden = None if shown else True  # None: where nobody looks on
+        self._bar = tqdm(desc="picking", total=self._total_s, disable=hidden, bar_format=form)
         self._begin, self._picks, self._data_s, self._fresh_s = time.monotonic(), 0, 0.0, 0.0
 
     def __enter__(self) -> Self:

@@ -1,1 +1,1 @@
-"""What the rules of the workflow do: one module a stage; the scripts under ``workflow/scripts`` call them."""
+"""The Python behind the workflow: its stages, jobs, lock, and how it is started."""

@@ -1,4 +1,4 @@
-"""The training of a round: on all windows of its blocks, in as many processes as the settings say."""
+"""The training of a student on folders of windows, in as many processes as the settings say."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from phasenet_das.config import Config, PickSettings, StudentSettings, write_config
+from phasenet_das.config import Config, StudentSettings, write_config
 from phasenet_das.errors import ConfigError, PhaseNetDASError
 from phasenet_das.pipeline.lock import die_with_parent, note_process, wait_for
 from phasenet_das.tables import atomic_path
@@ -23,13 +23,8 @@ log = logging.getLogger(__name__)
 _ENDINGS = (".h5", ".parquet")
 
 
-def student_settings(pick: PickSettings, weights: str | Path) -> PickSettings:
-    """Return the settings of the catalog's picking, with the weights of a training."""
-    return pick.model_copy(update={"weights": str(weights), "weights_sha256": None})
-
-
 def train_student(settings: StudentSettings, windows: Sequence[str | Path], folder: str | Path) -> Path:
-    """Train on the windows of all blocks, or go on where the same training was interrupted."""
+    """Train on folders of windows, or resume the same training where it was interrupted."""
     folder = Path(folder)
     wait_for(folder / ".process")  # that of a run that was killed may still be saving
     filled = [str(path) for path in sorted(map(str, windows)) if any(Path(path).glob("*.h5"))]
@@ -62,7 +57,7 @@ def _run(command: Sequence[str], marker: Path) -> None:
     if code:
         raise PhaseNetDASError(
             f"training ended with exit code {code}; what it said stands above. The same command "
-            "goes on from the last checkpoint."
+            "resumes from the last checkpoint."
         )
 
 

@@ -1,88 +1,37 @@
-"""What a run has reached: the picks of every stage and the catalog against what is known."""
+"""The end of a run in a few lines: the scores, and where the report is."""
 
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
-from phasenet_das.catalog.reference import read_reference
-from phasenet_das.config import EvaluationSettings
-from phasenet_das.evaluate.events import evaluate_events
-from phasenet_das.evaluate.report import evaluate_event_file, evaluate_pick_file
-from phasenet_das.tables import atomic_path, read_coverage, read_events
-
-log = logging.getLogger(__name__)
+from phasenet_das.config import Config
 
 
-def evaluate_run(
-    stages: Mapping[str, str | Path],
-    events: str | Path,
-    coverage: str | Path,
-    truth: EvaluationSettings,
-    output: str | Path,
-) -> dict[str, Any]:
-    """Hold the picks of each stage, and the events of the catalog, against the truth."""
-    facts: dict[str, Any] = {"settings": truth.model_dump(mode="json")}
-    tolerance = {"P": truth.tolerance_p_s, "S": truth.tolerance_s_s}
-    if truth.picks is not None:
-        facts["picks"] = {}
-        for name, picks in stages.items():
-            found = evaluate_pick_file(picks, truth.picks, tolerance_s=tolerance, coverage=coverage)
-            facts["picks"][name] = found.facts["picks"]
-            log.info("%s\n%s", name, found.text)
-    if truth.events is not None:
-        found = evaluate_event_file(
-            events,
-            truth.events,
-            time_tolerance_s=truth.time_tolerance_s,
-            distance_tolerance_km=truth.distance_tolerance_km,
-            coverage=coverage,
-        )
-        facts["events"] = found.facts["events"]
-        log.info("%s", found.text)
-        if truth.min_magnitude is not None:
-            facts["events_above"] = _above(events, coverage, truth)
-    with atomic_path(output) as temporary:
-        temporary.write_text(json.dumps(facts, indent=2, default=str) + "\n")
-    return facts
+def summarise_run(config: Config) -> str:
+    """Write the scores of a run and the place of its report."""
+    scores, report = config.results / "evaluation.json", config.results / "report.html"
+    lines = summarise_scores(json.loads(scores.read_text())) if scores.exists() else []
+    return "\n".join([*lines, f"The report: {report}"] if report.exists() else lines)
 
 
-def three_lines(facts: Mapping[str, Any]) -> list[str]:
-    """Say in a few lines what :func:`evaluate_run` has found."""
+def summarise_scores(scores: Mapping[str, Any]) -> list[str]:
+    """Write what ``phasenet-das evaluate`` has found: a line for the events, and one for each picker."""
     lines = []
-    if "events" in facts:
-        row = facts["events"]["scores"]
+    if "events" in scores:
+        row = scores["events"]["scores"]
         line = (
             f"events: {row['num_matched']} of {row['num_reference']} found, {row['num_events']} in the list"
         )
-        if facts.get("events_above"):
-            above = facts["events_above"]
+        if scores.get("events_above"):
+            above = scores["events_above"]
             line += (
                 f"; of magnitude {above['min_magnitude']:g} or more {above['found']} of {above['reference']}"
             )
         lines.append(line)
-    for stage, found in facts.get("picks", {}).items():
-        scores = {row["phase"]: row for row in found["scores"] if not row["bin_by"]}
-        parts = [f"{phase} {scores[phase]['f1']:.3f}" for phase in ("P", "S") if phase in scores]
-        lines.append(f"picks of the {stage}: F1 {', '.join(parts)}")
+    for picker, found in scores.get("picks", {}).items():
+        of_phase = {row["phase"]: row for row in found["scores"] if not row["bin_by"]}
+        parts = [f"{phase} {of_phase[phase]['f1']:.3f}" for phase in ("P", "S") if phase in of_phase]
+        lines.append(f"picks of the {picker}: F1 {', '.join(parts)}")
     return lines
-
-
-def _above(events: str | Path, coverage: str | Path, truth: EvaluationSettings) -> dict[str, Any]:
-    """Count how many of the larger events were found, whatever else is in the catalog."""
-    reference = read_reference(str(truth.events))
-    result = evaluate_events(
-        read_events(events),
-        reference,
-        time_tolerance_s=truth.time_tolerance_s,
-        distance_tolerance_km=truth.distance_tolerance_km,
-        coverage=read_coverage(coverage),
-    )
-    large = pd.Series(reference["magnitude"].to_numpy() >= truth.min_magnitude)
-    found = large.iloc[result.pairs["reference_row"]].sum()
-    return {"min_magnitude": truth.min_magnitude, "reference": int(large.sum()), "found": int(found)}

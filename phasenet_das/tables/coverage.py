@@ -16,6 +16,8 @@ from phasenet_das.tables.columns import COVERAGE_COLUMNS, conform
 Channels = Mapping[str, np.ndarray]  # numbers of the channels of each geometry
 _NO_TIME = np.iinfo(np.int64).min  # numpy's NaT
 _HALF_SAMPLE = 0.5
+_ALIKE = ["station_id", "first_channel", "last_channel", "num_channels", "status", "reason"]
+_TO = " ... "
 Runs = tuple[tuple[int, int, int], ...]
 
 _ADJOINING_NS = 1000
@@ -447,3 +449,26 @@ def join_coverage(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
     table = pd.concat(filled, ignore_index=True) if filled else _rows([], [], [])
     table = table.sort_values(["station_id", "start", "source"], kind="stable", ignore_index=True)
     return conform(table, COVERAGE_COLUMNS, "coverage")
+
+
+def merge_coverage(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """Merge coverage tables: each row once, and rows that are alike and adjoin or overlap as one."""
+    filled = [conform(table, COVERAGE_COLUMNS, "coverage") for table in tables]
+    table = pd.concat([one for one in filled if len(one)] or filled[:1], ignore_index=True)
+    table = table.drop_duplicates().sort_values([*_ALIKE, "start", "end"], kind="stable", ignore_index=True)
+    kind = table.groupby(_ALIKE, sort=False).ngroup()
+    latest = table.groupby(kind)["end"].cummax()
+    adjoins = (table["start"] <= latest.shift()) & (kind == kind.shift())
+    runs = table.groupby((~adjoins).cumsum(), sort=False)
+    out = runs.first()
+    out["end"] = runs["end"].max()
+    out["source"] = _first_to_last(out["source"], runs["source"].last())
+    out = out.sort_values(["station_id", "start"], kind="stable", ignore_index=True)
+    return conform(out, COVERAGE_COLUMNS, "coverage")
+
+
+def _first_to_last(begin: pd.Series, end: pd.Series) -> pd.Series:
+    """Name the first file of the first rows and the last file of the last, as the rows themselves do."""
+    first = begin.str.split(_TO, regex=False).str[0]
+    last = end.str.split(_TO, regex=False).str[-1]
+    return first.where(first == last, first + _TO + last)

@@ -9,6 +9,7 @@ stands for.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ import pandas as pd
 from gamma.errors import nearest_name
 from phasenet_das.errors import ChannelGeometryError, TableError
 from phasenet_das.tables.codes import place_stations, station_codes
-from phasenet_das.tables.columns import PICK_COLUMNS, conform
+from phasenet_das.tables.columns import PICK_COLUMNS, conform, require_columns
+from phasenet_das.tables.files import read_table
 from phasenet_das.tables.ids import make_pick_ids
 
 _QUAKEFLOW_TIME = "%Y-%m-%dT%H:%M:%S.%f"
@@ -85,6 +87,16 @@ def from_quakeflow(table: pd.DataFrame, station_id: str | None = None) -> pd.Dat
             raise TableError("picks: no column station_id. Say station_id= to name the cable.")
         out["station_id"] = station_id
     return _complete(out)
+
+
+def read_station_picks(paths: Iterable[str | Path]) -> pd.DataFrame:
+    """Read pick tables of seismometers as PhaseNet writes them, without a channel; each pick once."""
+    tables = []
+    for path in paths:
+        table = read_table(path)
+        require_columns(table, ("station_id", "phase_time", "phase_type", "phase_score"), str(path))
+        tables.append(from_quakeflow(table.assign(phase_type=table["phase_type"].str.upper())))
+    return pd.concat(tables, ignore_index=True).drop_duplicates("pick_id", ignore_index=True)
 
 
 def to_gamma(picks: pd.DataFrame, channels: pd.DataFrame | None = None, network: str = "XX") -> pd.DataFrame:

@@ -64,6 +64,18 @@ def file_sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def join_provenance(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Join the records of tables, by path: the inputs of all, and weights and unit as far as known."""
+    inputs: dict[str, str] = {}
+    known: dict[str, Any] = {"weights_id": None, "amplitude_unit": None}
+    for path, record in tables.items():
+        inputs |= record.get("inputs") or {path: file_hash(path)}
+        for name, value in known.items():
+            if value in (None, "unknown"):
+                known[name] = record.get(name)
+    return {"inputs": inputs, **known}
+
+
 def provenance(
     *,
     settings: BaseModel | None = None,

@@ -13,9 +13,7 @@ from typer.testing import CliRunner
 
 from phasenet_das.catalog import read_magnitude_scale
 from phasenet_das.cli import app
-from phasenet_das.config import ReportSettings
 from phasenet_das.errors import ConfigError, TableError, UnitError
-from phasenet_das.pipeline.catalog import publish_catalog
 from phasenet_das.tables import read_events, read_metadata, write_table
 from tests.catalog.test_magnitude import A_B, world
 
@@ -135,18 +133,18 @@ def test_the_scale_says_where_it_comes_from(folder):
     assert read_magnitude_scale(folder / "scale.json").uncertainty < 1e-2
 
 
-def test_the_workflow_gives_magnitudes_where_its_settings_name_a_scale(folder):
+def test_settings_name_the_scale_as_the_workflow_does(folder):
     assert calibrate(folder).exit_code == 0
-    stage = folder / "catalog"
-    (stage / "coverage.csv").write_text("station_id,start,end,status\n")
-    (stage / "association.json").write_text("{}")
-    settings = ReportSettings(magnitude_scale=str(folder / "scale.json"), network_code="NN")
-    publish_catalog(stage, folder / "run", folder / "channels.csv", settings)
+    settings = {
+        "geometry": {"path": "channels.csv"},
+        "report": {"magnitude_scale": "scale.json", "network_code": "NN"},
+    }
+    (folder / "settings.yaml").write_text(json.dumps(settings))
+    places = [str(folder / "catalog"), "--config", str(folder / "settings.yaml"), "-o", str(folder / "run")]
+    assert CliRunner().invoke(app, ["magnitude", "apply", *places]).exit_code == 0
     sized, truth = read_events(folder / "run" / "events.parquet"), pd.read_csv(folder / "truth.csv")
     np.testing.assert_allclose(sized["magnitude"], truth["magnitude"], atol=2e-3)
     facts = read_metadata(folder / "run" / "events.parquet")
     assert facts["weights_id"] == "w"
     assert facts["magnitude_scale"].endswith("scale.json")
     assert {"catalog.csv", "catalog.xml"} <= {path.name for path in (folder / "run").iterdir()}
-    publish_catalog(stage, folder / "plain", folder / "channels.csv", ReportSettings())
-    assert "magnitude" not in read_events(folder / "plain" / "events.parquet")

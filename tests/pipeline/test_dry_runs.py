@@ -45,7 +45,7 @@ def test_every_config_says_what_would_be_done(config: Path, tmp_path: Path) -> N
     answer = snakemake(tmp_path, pretend_files(config, tmp_path), "--dry-run", "--quiet", "reason")
     assert answer.returncode == 0, answer.stdout + answer.stderr
     found = rules(answer.stdout)
-    assert {"index", "merge", "catalog", "report", "all"} <= found
+    assert {"jobs", "associate", "catalog", "report", "all"} <= found
     settings = yaml.safe_load(config.read_text())
     assert ("train" in found) == (settings.get("rounds", 0) > 0)
     assert ("simulate" in found) == ("simulate" in settings)
@@ -60,7 +60,7 @@ def test_the_cluster_profile_plans_the_same(name: str, tmp_path: Path) -> None:
     profile = str(ROOT / "profiles" / "slurm")
     answer = snakemake(tmp_path, config, "--dry-run", "--profile", profile, cores=None)
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    assert {"index", "train", "catalog", "report"} <= rules(answer.stdout)
+    assert {"jobs", "train", "catalog", "report"} <= rules(answer.stdout)
     training = answer.stdout[answer.stdout.index("rule train:") :]
     resources = next(line for line in training.splitlines() if "resources:" in line)
     assert "gpu=1" in resources

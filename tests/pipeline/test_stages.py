@@ -8,29 +8,43 @@ import pytest
 
 from phasenet_das.config import Config, load_config, write_config
 from phasenet_das.errors import ChannelGeometryError, ConfigError, TableError, WeightsError
-from phasenet_das.pipeline.stages import Plan
+from phasenet_das.pipeline.jobs import recordings_of
+from phasenet_das.pipeline.stages import (
+    channel_tables,
+    check_settings,
+    evaluated_stages,
+    has_truth,
+    input_files,
+    stages_of,
+)
 
 
 def test_without_training_the_given_weights_make_the_catalog() -> None:
-    plan = Plan(Config(pick={"weights": "phasenet-das"}))
-    assert plan.stages == ["final"]
-    assert plan.model("final") == []
-    assert plan.pick_settings("final").weights == "phasenet-das"
-    assert not plan.has_truth()
+    config = Config(pick={"weights": "phasenet-das"})
+    (stage,) = stages_of(config).values()
+    assert (stage.name, stage.recordings, stage.needs, stage.options) == ("final", "catalog", [], "")
+    assert stage.settings.weights == "phasenet-das"
+    assert not has_truth(config)
 
 
 def test_each_round_labels_with_the_student_before() -> None:
-    plan = Plan(Config(name="a", rounds=2, pick={"min_score": 0.4}))
-    assert plan.stages == ["round1", "round2", "final"]
-    weights = [plan.pick_settings(stage).weights for stage in plan.stages]
-    assert weights == [
+    config = Config(name="a", rounds=2, pick={"min_score": 0.4, "weights_sha256": "ab"})
+    stages = stages_of(config)
+    assert list(stages) == ["round1", "round2", "final"]
+    assert [stage.settings.weights for stage in stages.values()] == [
         "phasenet",
         "results/a/round1/training/model",
         "results/a/round2/training/model",
     ]
-    assert [plan.pick_settings(stage).min_score for stage in plan.stages] == [0.3, 0.4, 0.4]
-    assert [plan.kind(stage) for stage in plan.stages] == ["training", "training", "catalog"]
-    assert [plan.picker_name(stage) for stage in plan.stages] == [
+    assert stages["final"].needs == ["results/a/round2/training/model/model.safetensors"]
+    assert stages["final"].settings.weights_sha256 is None
+    assert [stage.settings.min_score for stage in stages.values()] == [0.3, 0.4, 0.4]
+    assert [stage.options for stage in stages.values()] == [
+        "--teacher",
+        "--weights results/a/round1/training/model",
+        "--weights results/a/round2/training/model",
+    ]
+    assert [stage.picker for stage in stages.values()] == [
         "teacher",
         "student of round 1",
         "student of round 2",
@@ -38,17 +52,19 @@ def test_each_round_labels_with_the_student_before() -> None:
 
 
 def test_a_simulation_gives_recordings_channels_and_truth() -> None:
-    plan = Plan(Config(name="a", simulate={"scenario": "demo"}, data={"station_id": "SIM"}))
-    assert plan.recordings() == ["results/a/simulated/data"]
-    assert plan.channel_tables() == ["results/a/simulated/channels.csv"]
-    assert plan.config.truth.events == "results/a/simulated/truth_events.csv"
-    assert plan.data("final", "SIM").inputs == ("results/a/simulated/data",)
+    config = Config(name="a", simulate={"scenario": "demo"}, data={"station_id": "SIM"})
+    assert input_files(config) == ["results/a/simulated/data"]
+    assert channel_tables(config) == ["results/a/simulated/channels.csv"]
+    assert config.truth.events == "results/a/simulated/truth_events.csv"
+    assert recordings_of(config, "catalog")["SIM"].inputs == ("results/a/simulated/data",)
 
 
 def test_only_picks_of_the_same_recordings_are_compared() -> None:
     data = {"station_id": "C", "inputs": ["raw"]}
-    training = {"recordings": {"C": {"inputs": ["events"]}}}
-    assert Plan(Config(data=data, rounds=1, student=training)).judged_stages() == ["final"]
+    config = Config(data=data, rounds=1, student={"recordings": {"C": {"inputs": ["events"]}}})
+    stages = stages_of(config)
+    assert stages["round1"].options == "--training --teacher"
+    assert evaluated_stages(config) == [stages["final"]]
 
 
 @pytest.mark.parametrize(
@@ -82,8 +98,8 @@ def test_weights_that_may_be_had_are_let_through(
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "config.json").touch()
     (tmp_path / "file.pt").touch()
-    Plan(Config(pick={"weights": weights})).check()
-    Plan(Config(rounds=1, teacher={"weights": weights}, student={"weights": weights})).check()
+    check_settings(Config(pick={"weights": weights}))
+    check_settings(Config(rounds=1, teacher={"weights": weights}, student={"weights": weights}))
 
 
 @pytest.mark.parametrize(
@@ -101,16 +117,16 @@ def test_weights_that_may_be_had_are_let_through(
     ],
 )
 def test_weights_that_nothing_answers_to_are_refused(sections: dict, message: str) -> None:
-    plan = Plan(Config(**sections))
+    config = Config(**sections)
     with pytest.raises(WeightsError, match=message):
-        plan.check()
+        check_settings(config)
 
 
 def test_tables_that_are_not_there_are_refused(tmp_path: Path) -> None:
     missing = str(tmp_path / "no.csv")
     with pytest.raises(ChannelGeometryError, match=r"no\.csv: no such file, expected .* cable 'A'"):
-        Plan(Config(cables={"A": {"geometry": {"path": missing}}})).check()
+        check_settings(Config(cables={"A": {"geometry": {"path": missing}}}))
     with pytest.raises(TableError, match=r"stations: .*no\.csv"):
-        Plan(Config(stations={"path": missing, "picks": [missing]})).check()
-    Plan(Config(geometry={"path": missing, "optional": True})).check()
-    Plan(Config(name="a", simulate={"scenario": "demo"})).check()  # the run makes its table
+        check_settings(Config(stations={"path": missing, "picks": [missing]}))
+    check_settings(Config(geometry={"path": missing, "optional": True}))
+    check_settings(Config(name="a", simulate={"scenario": "demo"}))  # the run makes its table

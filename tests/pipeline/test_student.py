@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from phasenet_das.config import PickSettings, StudentSettings, load_config
+from phasenet_das.config import StudentSettings, load_config
 from phasenet_das.errors import ConfigError, PhaseNetDASError
 from phasenet_das.pipeline import student
 
@@ -75,10 +75,3 @@ def test_no_window_is_an_error_that_says_what_to_look_at(tmp_path: Path) -> None
 def test_a_training_that_fails_is_not_taken_for_done(tmp_path: Path) -> None:
     with pytest.raises(PhaseNetDASError, match="exit code 3"):
         student._run([sys.executable, "-c", "raise SystemExit(3)"], tmp_path / ".process")
-
-
-def test_a_student_picks_by_the_settings_of_the_catalog() -> None:
-    pick = PickSettings(weights="phasenet", weights_sha256="0" * 64, device="cpu", min_score=0.4)
-    settings = student.student_settings(pick, "model")
-    assert (settings.weights, settings.device, settings.min_score) == ("model", "cpu", 0.4)
-    assert settings.weights_sha256 is None

@@ -1,64 +1,39 @@
+rule list_picks:
+    input:
+        picks=picks_of,
+    output:
+        tables=results("{stage}", "picks.txt"),
+    log:
+        results("logs", "{stage}", "list_picks.log"),
+    localrule: True
+    run:
+        # The names of a year of jobs do not fit into the text of one command.
+        Path(output.tables).write_text("".join(f"{path}\n" for path in input.picks))
+
+
 rule associate:
     input:
-        blocks=results("index", "blocks.json"),
+        tables=results("{stage}", "picks.txt"),
+        picks=picks_of,
         receivers=results("index", "receivers.parquet"),
-        stations=CONFIG.stations.picks,
-        picks=lambda wildcards: of_blocks(
-            PLAN.near_pairs(index(), wildcards.stage, wildcards.block),
-            wildcards.stage,
-            "picks",
-            "{cable}",
-            "{block}.parquet",
-        ),
-    output:
-        events=results("{stage}", "blocks", "{block}.events.parquet"),
-        picks=results("{stage}", "blocks", "{block}.picks.parquet"),
-        summary=results("{stage}", "blocks", "{block}.json"),
-    log:
-        results("logs", "{stage}", "associate", "{block}.log"),
-    benchmark:
-        results("benchmarks", "{stage}", "associate", "{block}.tsv")
-    conda:
-        ENVIRONMENT
-    threads: 1
-    resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 120 * attempt,
-    params:
-        association=CONFIG.association.model_dump(mode="json"),
-        overlap_s=OVERLAP_S,
-    script:
-        "../scripts/associate.py"
-
-
-rule merge:
-    input:
-        blocks=results("index", "blocks.json"),
         unusable=results("index", "coverage.csv"),
-        events=lambda wildcards: of_stage(wildcards, "blocks", "{block}.events.parquet"),
-        picks=lambda wildcards: of_stage(wildcards, "blocks", "{block}.picks.parquet"),
-        summaries=lambda wildcards: of_stage(wildcards, "blocks", "{block}.json"),
-        coverage=lambda wildcards: of_blocks(
-            PLAN.block_pairs(index(), wildcards.stage),
-            wildcards.stage,
-            "coverage",
-            "{cable}",
-            "{block}.csv",
-        ),
+        stations=CONFIG.stations.picks,
     output:
-        events=results("{stage}", "events.parquet"),
-        picks=results("{stage}", "picks.parquet"),
-        summary=results("{stage}", "association.json"),
-        coverage=results("{stage}", "coverage.csv"),
+        [results("{stage}", name) for name in CATALOG_FILES],
     log:
-        results("logs", "{stage}", "merge.log"),
+        results("logs", "{stage}", "associate.log"),
     benchmark:
-        results("benchmarks", "{stage}", "merge.tsv")
+        results("benchmarks", "{stage}", "associate.tsv")
     conda:
         ENVIRONMENT
-    threads: 1
+    threads: 8
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=60,
-    script:
-        "../scripts/merge.py"
+        runtime=lambda wildcards, attempt: 240 * attempt,
+    params:
+        config=SETTINGS,
+        folder=lambda wildcards: results(wildcards.stage),
+        settings=settings_of("association", "stations", "geometry", "cables", "report"),
+    shell:
+        "phasenet-das -v associate $(cat {input.tables}) --coverage {input.unusable}"
+        " --config {params.config} --workers {threads} -o {params.folder} > {log} 2>&1"

@@ -1,22 +1,14 @@
 rule catalog:
     input:
-        events=results(FINAL, "events.parquet"),
-        picks=results(FINAL, "picks.parquet"),
-        summary=results(FINAL, "association.json"),
-        coverage=results(FINAL, "coverage.csv"),
-        receivers=results("index", "receivers.parquet"),
+        [results(FINAL, name) for name in CATALOG_FILES],
         scale=CONFIG.report.magnitude_scale or [],
     output:
+        *[results(name) for name in CATALOG_FILES if name != "catalog.csv"],
         csv=report(
             results("catalog.csv"),
             caption="../report/catalog.rst",
             category="Catalog",
         ),
-        quakeml=results("catalog.xml"),
-        events=results("events.parquet"),
-        picks=results("picks.parquet"),
-        summary=results("association.json"),
-        coverage=results("coverage.csv"),
     log:
         results("logs", "catalog.log"),
     benchmark:
@@ -28,9 +20,15 @@ rule catalog:
         mem_mb=4000,
         runtime=30,
     params:
-        report=CONFIG.report.model_dump(mode="json"),
-    script:
-        "../scripts/catalog.py"
+        files=[results(FINAL, name) for name in CATALOG_FILES],
+        folder=lambda wildcards, output: os.path.dirname(output.csv),
+        magnitudes=(
+            f" && phasenet-das -v magnitude apply {results(FINAL)} --config {SETTINGS} -o {results()}"
+            if CONFIG.report.magnitude_scale
+            else ""
+        ),
+    shell:
+        "(cp {params.files} {params.folder}{params.magnitudes}) > {log} 2>&1"
 
 
 rule evaluate:
@@ -42,7 +40,9 @@ rule evaluate:
             for path in (CONFIG.truth.picks, CONFIG.truth.events)
             if path is not None
         ],
-        picks=[results(stage, "picks.parquet") for stage in PLAN.judged_stages()],
+        picks=[
+            results(stage.name, "picks.parquet") for stage in evaluated_stages(CONFIG)
+        ],
     output:
         scores=report(
             results("evaluation.json"),
@@ -60,21 +60,32 @@ rule evaluate:
         mem_mb=4000,
         runtime=60,
     params:
-        names=[PLAN.picker_name(stage) for stage in PLAN.judged_stages()],
-        truth=CONFIG.truth.model_dump(mode="json"),
-    script:
-        "../scripts/evaluate.py"
+        config=SETTINGS,
+        pickers=[
+            f"{stage.picker}={results(stage.name, 'picks.parquet')}"
+            for stage in evaluated_stages(CONFIG)
+            if CONFIG.truth.picks is not None
+        ],
+        events=(
+            f"--events {results('events.parquet')}"
+            if CONFIG.truth.events is not None
+            else ""
+        ),
+        settings=CONFIG.truth.model_dump(mode="json"),
+    shell:
+        "phasenet-das -v evaluate {params.pickers:q} {params.events}"
+        " --coverage {input.coverage} --config {params.config}"
+        " --json {output.scores} > {log} 2>&1"
 
 
 rule report:
     input:
-        blocks=results("index", "blocks.json"),
         events=results("events.parquet"),
         picks=results("picks.parquet"),
         coverage=results("coverage.csv"),
         receivers=results("index", "receivers.parquet"),
-        trainings=[results(stage, "training", "log.csv") for stage in PLAN.rounds],
-        scores=[results("evaluation.json")] if PLAN.has_truth() else [],
+        trainings=[results(stage, "training", "log.csv") for stage in ROUNDS],
+        scores=[results("evaluation.json")] if has_truth(CONFIG) else [],
     output:
         html=report(
             results("report.html"),
@@ -92,6 +103,9 @@ rule report:
         mem_mb=4000,
         runtime=30,
     params:
+        config=SETTINGS,
+        folder=lambda wildcards, input: os.path.dirname(input.events),
         settings=CONFIG.model_dump(mode="json"),
-    script:
-        "../scripts/report.py"
+    shell:
+        "phasenet-das -v report {params.folder} --config {params.config}"
+        " -o {output.html} > {log} 2>&1"

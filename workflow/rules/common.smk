@@ -1,52 +1,102 @@
 """The validated settings, and what follows from them."""
 
 import os
+from functools import cache
 from pathlib import Path
 
-from phasenet_das.config import load_config
-from phasenet_das.pipeline.jobs import overlap_s, read_index
-from phasenet_das.pipeline.stages import FINAL, Plan
+from phasenet_das.config import load_config, write_config
+from phasenet_das.pipeline.jobs import header_folder, read_jobs, recordings_of
 from phasenet_das.pipeline.lock import RUN_VARIABLE, RunLock
+from phasenet_das.pipeline.stages import (
+    FINAL,
+    channel_tables,
+    check_settings,
+    evaluated_stages,
+    has_truth,
+    input_files,
+    stages_of,
+)
+from phasenet_das.pipeline.summary import summarise_run
 
 CONFIG = load_config(
     config, folder=os.path.relpath(Path(workflow.configfiles[-1]).parent)
 )
-PLAN = Plan(CONFIG)
-PLAN.check()
-LOCK = RunLock(PLAN.results(".lock"))
+check_settings(CONFIG)
+STAGES = stages_of(CONFIG)
+ROUNDS = [name for name in STAGES if name != FINAL]
+LOCK = RunLock(CONFIG.results / ".lock")
 ENVIRONMENT = str(Path(workflow.basedir) / "environment.yml")
-OVERLAP_S = overlap_s(CONFIG.jobs)
-GPUS = 0 if CONFIG.pick.device == "cpu" else 1
 
 
 wildcard_constraints:
-    stage="|".join(PLAN.stages),
+    stage="|".join(STAGES),
     cable=r"[A-Za-z0-9._-]+",
-    block=r"\d{8}T\d{6}",
+    job=r"\d{8}T\d{6}",
 
 
 def results(*parts):
     """Path of a result of this run."""
-    return PLAN.results(*parts)
+    return str(CONFIG.results.joinpath(*parts))
 
 
-def index():
-    """The blocks of this run, which are known once the recordings are indexed."""
-    return read_index(checkpoints.index.get().output.blocks)
+SETTINGS = results("config.yaml")  # every command reads this file
+CATALOG_FILES = [
+    "events.parquet",
+    "picks.parquet",
+    "association.json",
+    "coverage.csv",
+    "coverage.csv.json",
+    "catalog.csv",
+    "catalog.csv.json",
+    "catalog.xml",
+]
 
 
-def of_blocks(pairs, *parts):
-    """Paths of a result of several blocks."""
+@cache
+def jobs_at(path, mtime_ns):
+    """The jobs in a version of the list."""
+    return {(job.recordings, job.cable, job.name): job for job in read_jobs(path)}
+
+
+def all_jobs():
+    """The jobs of this run, which are known once the headers of the recordings are read."""
+    path = checkpoints.jobs.get().output.jobs
+    return jobs_at(path, Path(path).stat().st_mtime_ns)
+
+
+def job_of(wildcards):
+    """The job of a pick table."""
+    recordings = STAGES[wildcards.stage].recordings
+    return all_jobs()[recordings, wildcards.cable, wildcards.job]
+
+
+def picks_of(wildcards):
+    """The pick tables of a stage."""
+    wanted = STAGES[wildcards.stage].recordings
     return [
-        results(*(part.format(cable=cable, block=block) for part in parts))
-        for cable, block in pairs
+        results(wildcards.stage, "picks", cable, f"{job}.parquet")
+        for recordings, cable, job in all_jobs()
+        if recordings == wanted
     ]
 
 
-def of_stage(wildcards, *parts):
-    """Paths of a result of all blocks of a stage, each block once."""
-    names = index().names(PLAN.kind(wildcards.stage))
-    return [
-        results(wildcards.stage, *(part.format(block=name) for part in parts))
-        for name in names
-    ]
+def headers_of(wildcards):
+    """The folder that keeps the headers of a cable's files."""
+    recordings = STAGES[wildcards.stage].recordings
+    return str(header_folder(results("index"), recordings, wildcards.cable))
+
+
+def data_of(wildcards):
+    """The settings of the recordings of a cable, so that a change of them repeats a rule."""
+    recordings = STAGES[wildcards.stage].recordings
+    return recordings_of(CONFIG, recordings)[wildcards.cable].model_dump(mode="json")
+
+
+def settings_of(*sections):
+    """Sections of the settings, so that a change of them repeats a rule."""
+    return CONFIG.model_dump(mode="json", include=set(sections))
+
+
+def gpus(device):
+    """GPUs of a job: one, unless the settings ask for the CPU."""
+    return 0 if device == "cpu" else 1

@@ -1,37 +1,36 @@
 rule pick:
     input:
-        blocks=results("index", "blocks.json"),
+        jobs=ancient(results("index", "jobs.json")),
         recordings=lambda wildcards: [
-            path
-            for path in index()
-            .block(PLAN.kind(wildcards.stage), wildcards.cable, wildcards.block)
-            .files
-            if Path(path).is_file()
+            path for path in job_of(wildcards).files if Path(path).is_file()
         ],
-        model=lambda wildcards: PLAN.model(wildcards.stage),
+        model=lambda wildcards: STAGES[wildcards.stage].needs,
     output:
-        picks=results("{stage}", "picks", "{cable}", "{block}.parquet"),
-        coverage=results("{stage}", "coverage", "{cable}", "{block}.csv"),
+        picks=results("{stage}", "picks", "{cable}", "{job}.parquet"),
+        coverage=results("{stage}", "picks", "{cable}", "{job}.coverage.csv"),
     log:
-        results("logs", "{stage}", "pick", "{cable}", "{block}.log"),
+        results("logs", "{stage}", "pick", "{cable}", "{job}.log"),
     benchmark:
-        results("benchmarks", "{stage}", "pick", "{cable}", "{block}.tsv")
+        results("benchmarks", "{stage}", "pick", "{cable}", "{job}.tsv")
     conda:
         ENVIRONMENT
     threads: 1
     resources:
-        gpu=GPUS,
+        gpu=gpus(CONFIG.pick.device),
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
-        kind=lambda wildcards: PLAN.kind(wildcards.stage),
-        data=lambda wildcards: PLAN.data(wildcards.stage, wildcards.cable).model_dump(
+        config=SETTINGS,
+        options=lambda wildcards: STAGES[wildcards.stage].options,
+        start=lambda wildcards: job_of(wildcards).start,
+        end=lambda wildcards: job_of(wildcards).end,
+        headers=headers_of,
+        data=data_of,
+        settings=lambda wildcards: STAGES[wildcards.stage].settings.model_dump(
             mode="json"
         ),
-        pick=lambda wildcards: PLAN.pick_settings(wildcards.stage).model_dump(
-            mode="json"
-        ),
-        continuous=CONFIG.continuous.model_dump(mode="json"),
-        overlap_s=OVERLAP_S,
-    script:
-        "../scripts/pick.py"
+        continuous=settings_of("continuous"),
+    shell:
+        "phasenet-das -v pick --config {params.config} --cable {wildcards.cable}"
+        " {params.options} --start {params.start} --end {params.end}"
+        " --index {params.headers} --no-keep-chunks -o {output.picks} > {log} 2>&1"

@@ -1,49 +1,40 @@
-rule label:
+rule windows:
     input:
-        blocks=results("index", "blocks.json"),
+        jobs=ancient(results("index", "jobs.json")),
         picks=results("{stage}", "picks.parquet"),
         events=results("{stage}", "events.parquet"),
-        recordings=lambda wildcards: [
-            path
-            for path in index()
-            .block("training", wildcards.cable, wildcards.block)
-            .files
-            if Path(path).is_file()
-        ],
     output:
-        windows=directory(results("{stage}", "windows", "{cable}", "{block}")),
+        windows=directory(results("{stage}", "windows", "{cable}")),
     log:
-        results("logs", "{stage}", "label", "{cable}", "{block}.log"),
+        results("logs", "{stage}", "windows", "{cable}.log"),
     benchmark:
-        results("benchmarks", "{stage}", "label", "{cable}", "{block}.tsv")
+        results("benchmarks", "{stage}", "windows", "{cable}.tsv")
     conda:
         ENVIRONMENT
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 60 * attempt,
+        runtime=lambda wildcards, attempt: 240 * attempt,
     params:
-        data=lambda wildcards: PLAN.data(wildcards.stage, wildcards.cable).model_dump(
-            mode="json"
-        ),
+        config=SETTINGS,
+        headers=headers_of,
+        data=data_of,
+        pick=settings_of("pick"),
         student=CONFIG.student.model_dump(
             mode="json", include={"before_s", "after_s", "min_channel_share"}
         ),
-        pick=CONFIG.pick.model_dump(mode="json"),
-        overlap_s=OVERLAP_S,
-    script:
-        "../scripts/label.py"
+    shell:
+        "phasenet-das -v windows --config {params.config} --cable {wildcards.cable}"
+        " --picks {input.picks} --events {input.events} --index {params.headers}"
+        " -o {output.windows} > {log} 2>&1"
 
 
 rule train:
     input:
-        windows=lambda wildcards: of_blocks(
-            PLAN.block_pairs(index(), wildcards.stage),
-            wildcards.stage,
-            "windows",
-            "{cable}",
-            "{block}",
-        ),
+        windows=lambda wildcards: [
+            results(wildcards.stage, "windows", cable)
+            for cable in recordings_of(CONFIG, STAGES[wildcards.stage].recordings)
+        ],
     output:
         weights=results("{stage}", "training", "model", "model.safetensors"),
         card=results("{stage}", "training", "model", "README.md"),
@@ -61,10 +52,16 @@ rule train:
         ENVIRONMENT
     threads: CONFIG.student.processes
     resources:
-        gpu=GPUS * CONFIG.student.processes,
+        gpu=gpus(CONFIG.student.device) * CONFIG.student.processes,
         mem_mb=16000,
         runtime=24 * 60,
     params:
-        student=CONFIG.student.model_dump(mode="json"),
-    script:
-        "../scripts/train.py"
+        config=SETTINGS,
+        windows=lambda wildcards, input: " ".join(
+            f"--windows {folder}" for folder in input.windows
+        ),
+        folder=lambda wildcards: results(wildcards.stage, "training"),
+        settings=settings_of("student"),
+    shell:
+        "phasenet-das -v train --config {params.config} {params.windows}"
+        " -o {params.folder} > {log} 2>&1"

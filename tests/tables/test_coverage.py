@@ -1,0 +1,65 @@
+"""The coverage of many pickings as one table."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from phasenet_das.tables import COVERAGE_COLUMNS, conform
+from phasenet_das.tables.coverage import merge_coverage
+
+START = pd.Timestamp("2024-01-01T00:00:00Z")
+
+
+def coverage(rows: list[tuple[float | None, float | None, str, str]]) -> pd.DataFrame:
+    """Rows of a cable: start and end in minutes, status, source."""
+    table = pd.DataFrame(
+        {
+            "station_id": "C",
+            "start": START + pd.to_timedelta([row[0] for row in rows], unit="min"),
+            "end": START + pd.to_timedelta([row[1] for row in rows], unit="min"),
+            "first_channel": 0,
+            "last_channel": 5,
+            "num_channels": 6,
+            "status": [row[2] for row in rows],
+            "reason": "",
+            "source": [row[3] for row in rows],
+        }
+    )
+    return conform(table, COVERAGE_COLUMNS, "coverage")
+
+
+@pytest.mark.parametrize(
+    ("sources", "expected"),
+    [
+        (["00.h5 ... 02.h5", "01.h5 ... 04.h5", "04.h5 ... 05.h5"], "00.h5 ... 05.h5"),
+        (["00.h5", "00.h5", "01.h5"], "00.h5 ... 01.h5"),
+        (["00.h5", "00.h5", "00.h5"], "00.h5"),
+    ],
+)
+def test_rows_that_adjoin_name_their_first_and_their_last_file(sources: list[str], expected: str) -> None:
+    jobs = [coverage([(2 * k, 2 * k + 2, "examined", source)]) for k, source in enumerate(sources)]
+    table = merge_coverage([coverage([(6, 8, "gap", "08.h5")]), *jobs])
+    assert table["status"].tolist() == ["examined", "gap"]
+    assert table["source"].tolist() == [expected, "08.h5"]
+    assert table["end"].iloc[0] == START + pd.Timedelta(minutes=6)
+
+
+def test_a_gap_and_its_ends_in_jobs_are_one_row() -> None:
+    whole = coverage([(1, 9, "gap", "a.h5"), (None, None, "unreadable", "bad.h5")])
+    ends = [
+        coverage([(1, 2, "gap", "a.h5"), (None, None, "unreadable", "bad.h5")]),
+        coverage([(8, 9, "gap", "a.h5")]),
+    ]
+    pd.testing.assert_frame_equal(merge_coverage([whole, *ends]), merge_coverage([whole]))
+
+
+def test_the_order_of_tables_does_not_show() -> None:
+    tables = [coverage([(k, k + 1, "examined", f"{k}.h5")]) for k in (0, 1, 4)]
+    joined = merge_coverage(tables)
+    pd.testing.assert_frame_equal(joined, merge_coverage(tables[::-1]))
+    assert len(joined) == 2
+
+
+def test_nothing_joined_is_an_empty_table() -> None:
+    assert merge_coverage([coverage([])]).empty
