@@ -9,14 +9,13 @@ if TYPE_CHECKING:
     from phasenet_das import catalog, evaluate, inspect, io, plot, simulate, training
     from phasenet_das.catalog import associate, write_catalog
     from phasenet_das.config import Config, PickSettings, load_config
-    from phasenet_das.io import Archive, describe, open_archive, read
+    from phasenet_das.io import describe, open_archive, read
     from phasenet_das.models import Weights, list_weights, load_weights
     from phasenet_das.picking import Picker, load_picker
     from phasenet_das.report import write_report
     from phasenet_das.tables import read_channels, read_events, read_picks, write_table
 
 __all__ = [
-    "Archive",
     "Config",
     "PickSettings",
     "Picker",
@@ -50,7 +49,6 @@ _HOME = {
     "load_config": "config",
     "associate": "catalog",
     "write_catalog": "catalog",
-    "Archive": "io",
     "describe": "io",
     "open_archive": "io",
     "read": "io",
