@@ -247,13 +247,13 @@ def run_real(
     control = pd.read_csv(folder / "eye_picks.csv")
     rows, checks, snr = [], [], []
     for file, kind in REAL.items():
-        patch = io.read(folder / file, start_time=None if kind == "distant" else START)
+        patch = io.read(folder / file, start_time=None if kind == "distant" else START, station_id="REAL")
         start, first = pd.Timestamp(io.get_times(patch)[0], tz="UTC"), int(io.get_channel_index(patch)[0])
         points = control[control["file"] == file]
         eye = interpolate_control_points(points)
         snr.append(measured_snr(patch, kind, eye["channel"], eye["time_s"], eye["phase"]))
         for name, picker in pickers(names, kind, loaded).items():
-            picks = picker.pick(patch, settings_for(picker, kind), station_id="REAL")
+            picks = picker.pick(patch, settings_for(picker, kind))
             table = compare_with_control_points(picks, points, start, first_channel=first)
             rows.append(table.assign(record=file.removesuffix(".h5"), kind=kind, picker=name))
             if name in names:

@@ -79,8 +79,9 @@ def main() -> None:
             continue
         if options.rule_only and label != RULE:
             continue
-        patch = io.read(folder / file, start_time=None if file.startswith("brady") else NOMINAL_START)
-        picks = picker.pick(patch, station_id=file.split("_")[0].upper(), **settings)
+        start_time = None if file.startswith("brady") else NOMINAL_START
+        patch = io.read(folder / file, start_time=start_time, station_id=file.split("_")[0].upper())
+        picks = picker.pick(patch, **settings)
         points = control[control["file"] == file]
         start = pd.Timestamp(io.get_times(patch)[0], tz="UTC")
         first = int(io.get_channel_index(patch)[0])
