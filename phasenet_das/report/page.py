@@ -76,7 +76,7 @@ def write_report(
     trainings : sequence of Training, optional
         The trainings of the network that picked.
     evaluation : mapping, optional
-        Scores of picks and events, as :func:`phasenet_das.pipeline.summary.evaluate_run` gives them.
+        Scores of picks and events, as ``phasenet-das evaluate --json`` writes them.
     settings : mapping, optional
         The effective settings; those inside `provenance` when left out.
     provenance : mapping, optional

@@ -92,6 +92,22 @@ def test_the_coverage_beside_the_picks_is_used(
     assert "72 true picks lie outside the spans examined (picks.coverage.csv)" in capsys.readouterr().out
 
 
+def test_several_pickers_are_scored_by_name(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    pd.read_csv(folder / "reference.csv").assign(magnitude=[1.0, 2.0]).to_csv(
+        folder / "sized.csv", index=False
+    )
+    (folder / "settings.yaml").write_text("evaluation: {min_magnitude: 1.5, events: sized.csv}\n")
+    tables = ["the teacher=picks.parquet", "student=truth.parquet"]
+    events = ["--events", "events.csv", "--config", "settings.yaml"]
+    arguments = [*tables, "--truth", "truth.parquet", *events, "--json", "both.json"]
+    assert _run(monkeypatch, folder, *arguments) == 0
+    scores = json.loads((folder / "both.json").read_text())
+    assert list(scores["picks"]) == ["the teacher", "student"]
+    assert scores["picks"]["student"]["scores"][0]["f1"] == 1.0
+    assert scores["events_above"] == {"min_magnitude": 1.5, "reference": 1, "found": 0}
+    assert _run(monkeypatch, folder, "picks.parquet", "truth.parquet", "--truth", "truth.parquet") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -9,6 +9,7 @@ import pytest
 from phasenet_das import tables
 from phasenet_das.errors import ChannelGeometryError, TableError
 from phasenet_das.tables import PICK_COLUMNS
+from phasenet_das.tables.formats import read_station_picks
 
 WHO = ["station_id", "channel_index", "phase_type"]
 
@@ -123,3 +124,22 @@ def test_seisbench_picks_of_seismometers_need_no_channel_table(picks):
     pytest.importorskip("seisbench")
     stations = picks.iloc[:1].assign(station_id="NN.STA.00", channel_index=-1, distance_m=np.nan)
     same_picks(tables.from_seisbench(tables.to_seisbench(stations)), stations, within_ns=0)
+
+
+def test_picks_of_seismometers_need_no_channel(tmp_path):
+    table = pd.DataFrame(
+        {
+            "station_id": ["S1", "S1"],
+            "phase_time": ["2024-01-01T00:00:01.5", "2024-01-01T00:00:02"],
+            "phase_type": ["p", "S"],
+            "phase_score": [0.9, 0.8],
+        }
+    )
+    table.to_csv(tmp_path / "picks.csv", index=False)
+    found = read_station_picks([tmp_path / "picks.csv", tmp_path / "picks.csv"])
+    assert found["channel_index"].tolist() == [-1, -1]
+    assert found["phase_type"].tolist() == ["P", "S"]
+    assert found["pick_id"].is_unique
+    table.drop(columns="phase_score").to_csv(tmp_path / "wrong.csv", index=False)
+    with pytest.raises(TableError, match="phase_score"):
+        read_station_picks([tmp_path / "wrong.csv"])

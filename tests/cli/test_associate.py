@@ -1,0 +1,90 @@
+"""`phasenet-das associate` on the tables of several jobs, with seismometers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from phasenet_das.cli import app
+from phasenet_das.tables import (
+    COVERAGE_COLUMNS,
+    conform,
+    read_coverage,
+    read_events,
+    read_metadata,
+    read_picks,
+    write_table,
+)
+from tests.pipeline.cables import START, channel_table, event_picks
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Picks of two jobs with their coverage, cut through an event, and of a seismometer."""
+    channels = channel_table()
+    channels.to_csv(tmp_path / "channels.csv", index=False)
+    picks = event_picks(channels, [10.0, 59.0])
+    cut = START + pd.Timedelta(seconds=60)
+    for number, late in enumerate((False, True)):
+        job = picks[(picks["phase_time"] >= cut) == late].reset_index(drop=True)
+        made_by = {"inputs": {f"{number}.h5": "ab"}, "weights_id": "w@1", "amplitude_unit": "1/s"}
+        write_table(job, tmp_path / f"{number}.parquet", made_by)
+        start = START + pd.Timedelta(seconds=60 * number)
+        row = {
+            "station_id": "C",
+            "start": [start],
+            "end": [start + pd.Timedelta(seconds=60)],
+            "first_channel": 0,
+            "last_channel": 59,
+            "num_channels": 60,
+            "status": "examined",
+            "reason": "",
+            "source": f"{number}.h5",
+        }
+        table = conform(pd.DataFrame(row), COVERAGE_COLUMNS)
+        write_table(table, tmp_path / f"{number}.coverage.csv")
+    pd.DataFrame({"station_id": ["S1"], "longitude": -117.45, "latitude": 35.68, "elevation_m": 0.0}).to_csv(
+        tmp_path / "stations.csv", index=False
+    )
+    pd.DataFrame(
+        {
+            "station_id": "S1",
+            "phase_time": [
+                (START + pd.Timedelta(seconds=10 + 8 / speed)).isoformat() for speed in (6.0, 6.0 / 1.73)
+            ],
+            "phase_type": ["P", "S"],
+            "phase_score": 0.9,
+        }
+    ).to_csv(tmp_path / "station_picks.csv", index=False)
+    settings = {
+        "data": {"station_id": "C"},
+        "geometry": {"path": "channels.csv"},
+        "stations": {"path": "stations.csv", "picks": ["station_picks.csv"]},
+        "association": {"max_distance_km": 20.0, "depth_range_km": [0.0, 20.0]},
+    }
+    (tmp_path / "settings.yaml").write_text(yaml.safe_dump(settings))
+    return tmp_path
+
+
+def test_tables_of_jobs_and_seismometers_are_one_catalog(folder: Path) -> None:
+    places = [str(folder / "0.parquet"), str(folder / "1.parquet"), "--config", str(folder / "settings.yaml")]
+    answer = CliRunner().invoke(app, ["associate", *places, "-o", str(folder / "catalog")])
+    assert answer.exit_code == 0, f"{answer.output} {answer.exception!r}"
+    events, picks = (
+        read(folder / "catalog" / f"{name}.parquet")
+        for name, read in (("events", read_events), ("picks", read_picks))
+    )
+    seconds = (events["time"] - START).dt.total_seconds()
+    np.testing.assert_allclose(seconds, [10.0, 59.0], atol=0.3)
+    assert picks.loc[picks["station_id"] == "S1", "event_index"].tolist() == [0, 0]
+    coverage = read_coverage(folder / "catalog" / "coverage.csv")
+    assert coverage["source"].tolist() == ["0.h5 ... 1.h5"]
+    assert (coverage["end"] - coverage["start"]).dt.total_seconds().tolist() == [120.0]
+    made_by = read_metadata(folder / "catalog" / "events.parquet")
+    assert {"0.h5", "1.h5"} < set(made_by["inputs"])
+    assert made_by["weights_id"] == "w@1"
