@@ -21,8 +21,16 @@ os.environ.update(
             ("PYTHONPATH", workflow.basedir),
             ("PATH", os.path.dirname(sys.executable)),
         )
-    },
-    OMP_NUM_THREADS="1",  # the same numbers with any count of cores
+    }
+)
+# Snakemake gives each job as many threads of linear algebra as cores, and then sums depend on the number of cores.
+shell.prefix(
+    "set -euo pipefail; export "
+    + " ".join(
+        f"{library}_NUM_THREADS=1"
+        for library in ("OMP", "GOTO", "OPENBLAS", "MKL", "NUMEXPR")
+    )
+    + " VECLIB_MAXIMUM_THREADS=1; "
 )
 
 if not workflow.configfiles:
