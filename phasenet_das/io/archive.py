@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from phasenet_das.config import DataSettings
-from phasenet_das.errors import ConfigError, DataFormatError, PhaseNetDASError
+from phasenet_das.errors import DataFormatError, PhaseNetDASError
 from phasenet_das.io.files import cable_name
 from phasenet_das.io.formats import is_object, open_source
 from phasenet_das.io.index import Index, ScanReport, index_of_recordings, join_indexes, update_index
@@ -25,7 +25,6 @@ from phasenet_das.io.members import MemberReader, MemberTable
 from phasenet_das.io.merge import merge_members, merged_recordings
 from phasenet_das.io.metadata import ChosenChannels, JoinedRows, UserMetadata, join_metadata
 from phasenet_das.io.recording import Recording
-from phasenet_das.io.time import TimeRange, time_limits
 from phasenet_das.tables import coverage as cover
 
 log = logging.getLogger(__name__)
@@ -97,8 +96,6 @@ def open_archive(
     *,
     index: str | Path | None = None,
     strict: bool = False,
-    start: Any = None,  # noqa: ANN401 - as phasenet_das.read
-    end: Any = None,  # noqa: ANN401
     channel_step: int = 1,
     progress: bool = False,
 ) -> Archive:
@@ -133,9 +130,6 @@ def open_archive(
         A statement contradicts the files.
     """
     settings = data or DataSettings()
-    limits = time_limits((start, end))
-    if limits[0] is not None and limits[1] is not None and limits[0] >= limits[1]:
-        raise ConfigError(f"the range of time [{start}, {end}) is empty; expected a start before the end.")
     paths, opened = _sorted_inputs(inputs)
     found = index_of_recordings(opened) if opened else None
     if paths or found is None:
@@ -143,7 +137,7 @@ def open_archive(
             paths, None if index is None else Path(index), strict=strict, progress=progress
         )
         found = scanned if found is None else join_indexes(scanned, found)
-    archive = archive_of_index(
+    return archive_of_index(
         found,
         UserMetadata.of(settings),
         channels=settings.channel_range,
@@ -152,7 +146,6 @@ def open_archive(
         opened=opened,
         name_of=lambda path: _IN_MEMORY if path in opened else cable_name(path, paths),
     )
-    return archive if limits == (None, None) else _within(archive, limits)
 
 
 def archive_of_source(source: Any, user: UserMetadata) -> Archive:  # noqa: ANN401 - as phasenet_das.read
@@ -319,13 +312,6 @@ def _of_members(
         known["warnings"] = tuple(dict.fromkeys(note for item in own for note in item.warnings))
     known |= {"dtype": reader.dtype, "name_inputs": reader.inputs}
     return replace(bare, **known, read_block=reader, failures=reader.failures, notes=reader.notes)
-
-
-def _within(archive: Archive, limits: TimeRange) -> Archive:
-    """Cut recordings to a range of time."""
-    cut = ((item, item.sample_range(*limits)) for item in archive.recordings)
-    kept = (item.narrow(np.arange(item.num_channels), part) for item, part in cut if part.start < part.stop)
-    return replace(archive, recordings=tuple(kept))
 
 
 def _report(coverage: pd.DataFrame, usable: pd.DataFrame) -> None:

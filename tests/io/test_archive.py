@@ -193,18 +193,6 @@ def test_channels_are_chosen_by_number_and_read_alone(folder: Path, monkeypatch:
     assert blocks == [(slice(2, 5), slice(90, 100)), (slice(2, 5), slice(0, 10))]
 
 
-def test_time_ranges_cut_the_same_view(folder: Path) -> None:
-    source = open_archive([folder], start=sample_time(150), end=sample_time(220))
-    (recording,) = source.recordings
-    assert (recording.start_ns, recording.num_samples) == (int(sample_time(150).astype(np.int64)), 70)
-    np.testing.assert_array_equal(recording.load(samples=slice(0, 70)), RECORD[:, 150:220])
-    assert open_archive([folder], start="2030-01-01").recordings == ()
-    with pytest.raises(ConfigError, match="is empty"):
-        open_archive([folder], start="2030-01-01", end="2029-01-01")
-    with pytest.raises(ConfigError, match="not a time"):
-        open_archive([folder], start="yesterday")
-
-
 def test_cables_are_chains_of_their_own(folder: Path) -> None:
     write_part(folder / "other.h5", 0, 150, station_id="B", unit="strain")
     source = open_archive([folder])
