@@ -16,9 +16,10 @@ from scipy.signal import lfilter
 from phasenet_das import io
 from phasenet_das.config import PickSettings
 from phasenet_das.errors import ConfigError
-from phasenet_das.picking.filters import TimeGrid
-from phasenet_das.picking.peaks import peak_amplitudes, pick_table
+from phasenet_das.picking.amplitudes import peak_amplitudes
+from phasenet_das.picking.peaks import pick_table
 from phasenet_das.picking.preprocess import condition
+from phasenet_das.picking.resampling import TimeGrid
 
 _BLOCK_SAMPLES = 4_000_000
 _AMPLITUDE_WINDOW_S = 2.0

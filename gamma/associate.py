@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from gamma.config import AssociationConfig
+    from gamma.picks import Observations
+    from gamma.results import Look
+    from gamma.workers import Runner
+
+logger = logging.getLogger("gamma")
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,6 @@ def associate(
     """
     # Imported here: the package imports this function at once, as its module has the same name.
     from gamma.domain import make_domain
-    from gamma.fit import look_twice
     from gamma.picks import load_picks
     from gamma.receivers import load_receivers
     from gamma.results import join_looks, picks_table, summarise
@@ -81,7 +86,28 @@ def associate(
     observations = load_picks(picks, receivers, config)
     domain = make_domain(receivers, config)
     with open_runner(domain, workers) as runner:
-        looks = look_twice(runner, observations)
+        looks = _look_twice(runner, observations)
     events, assignment = join_looks(domain, looks)
     table = picks_table(picks, observations, assignment)
     return AssociationResult(events, table, summarise(domain, looks, table, explain=explain))
+
+
+def _look_twice(runner: Runner, observations: Observations) -> list[Look]:
+    """Find the events, then look once more, alone, at the picks that no event explains.
+
+    In a dense sequence the mixture may end with P and S of an event as two events, and refuse both for want
+    of the other phase. With the picks of the other events gone, the event stands out.
+    """
+    import numpy as np
+
+    from gamma.fit import look
+
+    first = look(runner, observations)
+    left = np.flatnonzero(first.assignment.event < 0)
+    if len(first) == 0 or len(left) == 0:
+        return [first]
+    second = look(runner, observations.take(left))
+    if len(second) == 0:
+        return [first]
+    logger.info("%d events more among the picks that were left", len(second))
+    return [first, second]

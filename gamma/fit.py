@@ -48,23 +48,6 @@ _MIN_POSTERIOR = 0.02
 SPLIT = "P and S of one event in two places; sought again"
 
 
-def look_twice(runner: Runner, observations: Observations) -> list[Look]:
-    """Find the events, then look once more, alone, at the picks that no event explains.
-
-    In a dense sequence the mixture may end with P and S of an event as two events, and refuse both for want
-    of the other phase. With the picks of the other events gone, the event stands out.
-    """
-    first = look(runner, observations)
-    left = np.flatnonzero(first.assignment.event < 0)
-    if len(first) == 0 or len(left) == 0:
-        return [first]
-    second = look(runner, observations.take(left))
-    if len(second) == 0:
-        return [first]
-    logger.info("%d events more among the picks that were left", len(second))
-    return [first, second]
-
-
 def look(runner: Runner, observations: Observations) -> Look:
     """Find the events in picks, and give each pick its event."""
     domain, amplitude = runner.domain, observations.amplitude

@@ -21,10 +21,10 @@ import pandas as pd
 
 from phasenet_das.config import PickSettings
 from phasenet_das.errors import SamplingError
-from phasenet_das.picking.filters import TimeGrid, resample_span, resampled_grid, source_span
+from phasenet_das.picking.amplitudes import AMPLITUDE_WINDOW_S
 from phasenet_das.picking.multirate import RatePass
 from phasenet_das.picking.normalization import MovingScale
-from phasenet_das.picking.peaks import AMPLITUDE_WINDOW_S, ONSET_SAMPLES
+from phasenet_das.picking.peaks import ONSET_SAMPLES
 from phasenet_das.picking.preprocess import (
     Conditioned,
     QualityGrid,
@@ -37,6 +37,7 @@ from phasenet_das.picking.preprocess import (
     screen,
 )
 from phasenet_das.picking.request import Range
+from phasenet_das.picking.resampling import TimeGrid, resample_span, resampled_grid, source_span
 from phasenet_das.picking.tiles import neighbour_step
 from phasenet_das.tables.coverage import ChunkInfo, runs_of_channels
 

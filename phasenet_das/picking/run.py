@@ -21,10 +21,11 @@ from phasenet_das.errors import ConfigError, PhaseNetDASError
 from phasenet_das.io.archive import Archive, open_archive
 from phasenet_das.io.recording import Recording
 from phasenet_das.models.weights import Weights
+from phasenet_das.picking.amplitudes import pick_amplitudes
 from phasenet_das.picking.chunks import Chunk, ChunkPlan, ChunkSize
 from phasenet_das.picking.multirate import choose_rate_passes, range_margin_s, warn_outside_training
 from phasenet_das.picking.networks import Scorer
-from phasenet_das.picking.peaks import add_pick_probability, pick_amplitudes, pick_table, score_picks
+from phasenet_das.picking.peaks import add_pick_probability, pick_table, score_picks
 from phasenet_das.picking.progress import Progress, StageTimes
 from phasenet_das.picking.request import Range, check_request
 from phasenet_das.picking.store import (

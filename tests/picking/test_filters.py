@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phasenet_das.errors import SamplingError
-from phasenet_das.picking.filters import TimeGrid, bandpass, rational_ratio, resample
+from phasenet_das.picking.filters import bandpass
+from phasenet_das.picking.resampling import TimeGrid, rational_ratio, resample
 
 START_NS = 1_458_545_850_532_309_000
 

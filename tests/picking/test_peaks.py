@@ -6,7 +6,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phasenet_das.picking.peaks import find_peaks, peak_amplitudes, sub_sample_offset
+from phasenet_das.picking.amplitudes import peak_amplitudes
+from phasenet_das.picking.peaks import find_peaks, sub_sample_offset
 
 
 def _brute_force(scores: np.ndarray, min_score: float, separation: int) -> set[tuple[int, int]]:
