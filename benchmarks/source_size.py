@@ -42,8 +42,9 @@ def print_sizes(name: str, modules: list[tuple[ast.Module, int]]) -> None:
     )
 
 
-def main(root: Path) -> None:
+def main() -> None:
     """Print a row for each package, and one for both."""
+    root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1]
     print(
         f"{'':<14}{'lines':>8}{'modules':>9}{'classes':>9}{'public':>8}{'functions':>11}{'median':>8}{'p90':>6}"
     )
@@ -57,4 +58,4 @@ def main(root: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1])
+    main()

@@ -117,7 +117,9 @@ def commands(text: str) -> Iterator[list[str]]:
 
 def run_command(words: list[str], block: Block) -> None:
     """Run a line of a shell block: Snakemake as a dry run, and one pass of what never ends."""
-    if words[0] in {"phasenet-das", "gamma"}:
+    if words[:2] == ["phasenet-das", "run"]:  # it becomes Snakemake, so not in this process
+        _dry_run(words)
+    elif words[0] in {"phasenet-das", "gamma"}:
         extra = ["--once"] if words[1] == "watch" and "--once" not in words else []
         answer = CliRunner().invoke(_application(words[0]), [*words[1:], *extra])
         assert answer.exit_code == 0, f"{block}: {' '.join(words)}: {answer.output} {answer.exception!r}"
@@ -131,9 +133,10 @@ def _dry_run(words: list[str]) -> None:
     if "--dry-run" not in words:
         words = [*words, "--dry-run"]
     line = shlex.join(words)
+    module, quiet = (["snakemake"], ["--quiet"]) if words[0] == "snakemake" else (["phasenet_das.cli"], [])
     if line not in _STARTED:
         _STARTED[line] = subprocess.Popen(  # noqa: S603 - our own pages
-            [sys.executable, "-m", *words, "--quiet"],
+            [sys.executable, "-m", *module, *words[1:], *quiet],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

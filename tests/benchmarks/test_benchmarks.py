@@ -20,6 +20,7 @@ ALONE = {
     "picking_speed": "--channels 8 --minutes 0.5 --weights phasenet",
     "run": "--quick --out {cache}/benchmarks.md",
     "simulate": "speed --quick",
+    "source_size": "",
     "student_data": "truth --quick --cache {cache} --out {out}",
     "workflow_runs": "--quick --out {out}",
 }

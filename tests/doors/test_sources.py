@@ -196,7 +196,7 @@ def test_a_cable_without_a_name_is_called_after_its_file_or_folder(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     one, two = (nameless(tmp_path / "my cable" / f"{k}.h5", 30 * k, 30 * (k + 1)) for k in range(2))
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="phasenet_das")
     assert io.get_station_id(pn.read(one)) == "0"
     assert "do not name their cable: it is called 0" in caplog.text
     assert [item.station_id for item in io.open_archive(one).recordings] == ["0"]
