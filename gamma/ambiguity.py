@@ -7,7 +7,7 @@ waves of an event outside the search box may have been placed apart on its edge.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from gamma.domain import Domain
 from gamma.initial import SeedGrid
 from gamma.likelihood import PickData
-from gamma.location import Damping, locate_step
+from gamma.location import MILD_DAMPING, locate_step
 from gamma.mixture import DEGREES_OF_FREEDOM, Events, Fit, expect, find_pairs
 from gamma.results import FittedEvents, Mirrors
 
@@ -40,27 +40,19 @@ _SAME_PLACE = 18.4  # chi square of two degrees of freedom, 99.99 %
 JOINED = "P and S of one event outside the search box; joined"
 
 
-@dataclass(frozen=True)
-class Alternatives:
-    """Locations reached from other starts; the first start is the current location."""
-
-    hypocentre: F64  # (events, starts, 4)
-    cost: F64  # (events, starts), negative log likelihood (nat) of the picks; infinite for starts not used
-
-
 def jump(domain: Domain, data: PickData, fitted: Fit, fresh: Mask) -> Events | None:
     """Move new events seen mostly by cables to a clearly better place; None when none moves."""
     if domain.mode != "full" or not fresh.any() or domain.receivers.num_cables == 0:
         return None
     chosen = np.flatnonzero(fresh)
-    other = search_alternatives(data, fitted, domain.grid, chosen)
-    best = other.cost.argmin(axis=1)
+    place, cost = search_alternatives(data, fitted, domain.grid, chosen)
+    best = cost.argmin(axis=1)
     rows = np.arange(len(chosen))
-    better = other.cost[rows, best] < other.cost[:, 0] - _JUMP_GAIN
+    better = cost[rows, best] < cost[:, 0] - _JUMP_GAIN
     if not better.any():
         return None
     hypocentre = fitted.events.hypocentre.copy()
-    hypocentre[chosen[better]] = other.hypocentre[rows, best][better]
+    hypocentre[chosen[better]] = place[rows, best][better]
     sigma = fitted.events.sigma_s.copy()
     sigma[chosen[better]] = np.minimum(sigma[chosen[better]], 2.0 * data.sigma_s)
     return replace(fitted.events, hypocentre=hypocentre, sigma_s=sigma)
@@ -94,21 +86,24 @@ def second_places(domain: Domain, data: PickData, events: Events, chosen: I64) -
     """Find another place that fits the picks of each chosen event about as well, such as a mirror image."""
     reach = np.maximum(6.0 * events.sigma_s, 4.0 * data.sigma_s)
     pairs = find_pairs(data, events, reach)
-    fitted = Fit(events, pairs, expect(data, events, pairs), converged=True, n_iter=0)
-    other = search_alternatives(data, fitted, domain.grid, chosen)
-    apart = np.linalg.norm(other.hypocentre[:, :, 1:3] - other.hypocentre[:, :1, 1:3], axis=2)
-    loss = np.where(apart > _MIN_APART_KM, other.cost - other.cost[:, :1], np.inf)
+    fitted = Fit(events, pairs, expect(data, events, pairs), converged=True)
+    place, cost = search_alternatives(data, fitted, domain.grid, chosen)
+    apart = np.linalg.norm(place[:, :, 1:3] - place[:, :1, 1:3], axis=2)
+    loss = np.where(apart > _MIN_APART_KM, cost - cost[:, :1], np.inf)
     best = loss.argmin(axis=1)
     rows = np.arange(len(chosen))
     near = loss[rows, best] < _MAX_LOSS
-    hypocentre = np.where(near[:, None], other.hypocentre[rows, best], np.nan)
+    hypocentre = np.where(near[:, None], place[rows, best], np.nan)
     return Mirrors(hypocentre, np.where(near, np.maximum(loss[rows, best], 0.0), np.nan))
 
 
-def search_alternatives(data: PickData, fitted: Fit, grid: SeedGrid, chosen: I64) -> Alternatives:
-    """Locate events anew from the best separate nodes of the grid, with their picks held fixed."""
-    claims = _claims(data, fitted, chosen)
-    return _search(data, grid, fitted.events.hypocentre[chosen], claims)
+def search_alternatives(data: PickData, fitted: Fit, grid: SeedGrid, chosen: I64) -> tuple[F64, F64]:
+    """Locate events anew from the best separate nodes of the grid, with their picks held fixed.
+
+    Returns `hypocentre` (events, starts, 4), of which the first is the current location, and `cost`
+    (events, starts), the negative log likelihood (nat) of the picks; infinite for starts not used.
+    """
+    return _search(data, grid, fitted.events.hypocentre[chosen], _claims(data, fitted, chosen))
 
 
 def _swapped_hypocentres(data: PickData, fitted: Fit, grid: SeedGrid, one: int, two: int) -> F64 | None:
@@ -120,18 +115,18 @@ def _swapped_hypocentres(data: PickData, fitted: Fit, grid: SeedGrid, one: int, 
     pick, owner, weight, sigma = _claims(data, fitted, pair)
     sigma = np.minimum(sigma, data.sigma_s)
     hypocentre, rows = fitted.events.hypocentre[pair], np.arange(2)
-    now = _search(data, grid, hypocentre, (pick, owner, weight, sigma))
+    _, now = _search(data, grid, hypocentre, (pick, owner, weight, sigma))
     owner = np.where((data.receiver_phase[pick] & 1) == 1, 1 - owner, owner)
     order = np.argsort(owner, kind="stable")
-    then = _search(data, grid, hypocentre, (pick[order], owner[order], weight[order], sigma[order]))
-    best = then.cost.argmin(axis=1)
-    gain = float(now.cost.min(axis=1).sum() - then.cost[rows, best].sum())
-    return then.hypocentre[rows, best] if gain > _SWAP_GAIN else None
+    place, then = _search(data, grid, hypocentre, (pick[order], owner[order], weight[order], sigma[order]))
+    best = then.argmin(axis=1)
+    gain = float(now.min(axis=1).sum() - then[rows, best].sum())
+    return place[rows, best] if gain > _SWAP_GAIN else None
 
 
 def _search(
     data: PickData, grid: SeedGrid, hypocentre: F64, claims: tuple[I64, I64, F64, F64]
-) -> Alternatives:
+) -> tuple[F64, F64]:
     starts = np.repeat(hypocentre[:, None, :], _STARTS, axis=1)
     used = np.zeros((len(hypocentre), _STARTS), dtype=bool)
     used[:, 0] = True
@@ -145,7 +140,7 @@ def _search(
         used[row, 1 : 1 + len(nodes)] = True
     hypocentre, cost = _descend(data, starts.reshape(-1, 4), pick, owner, weight, sigma)
     cost = np.where(used, cost.reshape(used.shape), np.inf)
-    return Alternatives(hypocentre.reshape(starts.shape), cost)
+    return hypocentre.reshape(starts.shape), cost
 
 
 def _claims(data: PickData, fitted: Fit, chosen: I64) -> tuple[I64, I64, F64, F64]:
@@ -187,7 +182,7 @@ def _descend(
     event = (owner[None, :] * _STARTS + np.arange(_STARTS)[:, None]).ravel()
     weight, sigma = np.tile(weight, _STARTS), np.tile(sigma, _STARTS)
     residual, gradient = data.residuals(hypocentre, pick, event)
-    damping = Damping.start(starts)
+    damping = np.full(starts, MILD_DAMPING)
     for step in range(_STEPS):
         soft = sigma * max(1.0, 8.0 * 0.6**step)  # wide at first, so that far picks pull too
         robust = (DEGREES_OF_FREEDOM + 1.0) / (DEGREES_OF_FREEDOM + (residual / soft) ** 2)

@@ -64,10 +64,6 @@ def associate(
     workers : int
         Processes; does not change the result.
 
-    Returns
-    -------
-    AssociationResult
-
     Raises
     ------
     PickError

@@ -48,16 +48,17 @@ def _describe(error: ValidationError) -> str:
     return "\n".join(lines)
 
 
-def _field(default: Any, unit: str, description: str, **limits: Any) -> Any:  # noqa: ANN401
+def setting(default: Any, unit: str, description: str, **limits: Any) -> Any:  # noqa: ANN401
+    """Describe a setting by its default, its unit, its meaning and its limits."""
     return Field(default, description=description, json_schema_extra={"unit": unit}, **limits)
 
 
 class Layer(Settings):
     """One layer of a 1-D velocity model, from its top down to the next layer's top."""
 
-    depth_km: float = _field(..., "km", "Depth of the layer's top below sea level (negative: above).")
-    vp_km_s: float = _field(..., "km/s", "P velocity.", gt=0.0)
-    vs_km_s: float = _field(..., "km/s", "S velocity.", gt=0.0)
+    depth_km: float = setting(..., "km", "Depth of the layer's top below sea level (negative: above).")
+    vp_km_s: float = setting(..., "km/s", "P velocity.", gt=0.0)
+    vs_km_s: float = setting(..., "km/s", "S velocity.", gt=0.0)
 
 
 class AssociationConfig(Settings):
@@ -72,60 +73,62 @@ class AssociationConfig(Settings):
         A key is unknown, a value out of range, or two settings contradict each other.
     """
 
-    vp_km_s: float = _field(6.0, "km/s", "P velocity of the homogeneous model.", gt=0.0)
-    vp_vs_ratio: float = _field(1.73, "1", "P to S velocity ratio, used when vs_km_s is not given.", gt=1.0)
-    vs_km_s: float | None = _field(None, "km/s", "S velocity of the homogeneous model.", gt=0.0)
-    layers: tuple[Layer, ...] | None = _field(
+    vp_km_s: float = setting(6.0, "km/s", "P velocity of the homogeneous model.", gt=0.0)
+    vp_vs_ratio: float = setting(1.73, "1", "P to S velocity ratio, used when vs_km_s is not given.", gt=1.0)
+    vs_km_s: float | None = setting(None, "km/s", "S velocity of the homogeneous model.", gt=0.0)
+    layers: tuple[Layer, ...] | None = setting(
         None, "", "1-D layered model, top layer first; replaces the homogeneous one."
     )
-    receivers_below_sea_level: bool = _field(
+    receivers_below_sea_level: bool = setting(
         False,
         "",
         "Set when all receivers really lie below sea level (sea floor); else that is refused as a sign slip.",
     )
-    velocity_uncertainty: float = _field(
+    velocity_uncertainty: float = setting(
         0.03,
         "1",
         "Relative uncertainty of vp and of vp/vs; carried into origin time, position and distance.",
         ge=0.0,
         le=0.5,
     )
-    pick_uncertainty_s: float = _field(
+    pick_uncertainty_s: float = setting(
         0.1, "s", "Expected standard error of a pick; each event's own scale adapts around it.", gt=0.0
     )
-    x_range_km: tuple[float, float] | None = _field(
+    x_range_km: tuple[float, float] | None = setting(
         None, "km", "Search box, east of the local origin (needs y_range_km too)."
     )
-    y_range_km: tuple[float, float] | None = _field(None, "km", "Search box, north of the local origin.")
-    depth_range_km: tuple[float, float] = _field(
+    y_range_km: tuple[float, float] | None = setting(None, "km", "Search box, north of the local origin.")
+    depth_range_km: tuple[float, float] = setting(
         (0.0, 30.0), "km", "Search range of depth, positive down; equal limits fix it."
     )
-    max_distance_km: float | None = _field(
+    max_distance_km: float | None = setting(
         None, "km", "How far outside the receivers an event may lie (the search box's margin).", gt=0.0
     )
-    min_picks: int | None = _field(None, "picks", "Fewest picks of an event, all phases.", ge=1)
-    min_p_picks: int | None = _field(None, "picks", "Fewest P picks of an event.", ge=0)
-    min_s_picks: int | None = _field(None, "picks", "Fewest S picks of an event.", ge=0)
-    min_stations: int | None = _field(None, "stations", "Fewest receivers with a pick of the event.", ge=1)
-    min_score: float = _field(0.0, "1", "Picks with a lower phase_score are left out.", ge=0.0, le=1.0)
-    min_association_score: float = _field(
+    min_picks: int | None = setting(None, "picks", "Fewest picks of an event, all phases.", ge=1)
+    min_p_picks: int | None = setting(None, "picks", "Fewest P picks of an event.", ge=0)
+    min_s_picks: int | None = setting(None, "picks", "Fewest S picks of an event.", ge=0)
+    min_stations: int | None = setting(None, "stations", "Fewest receivers with a pick of the event.", ge=1)
+    min_score: float = setting(0.0, "1", "Picks with a lower phase_score are left out.", ge=0.0, le=1.0)
+    min_association_score: float = setting(
         0.5, "1", "A pick is given to an event when its posterior probability reaches this.", ge=0.0, le=1.0
     )
-    min_log_odds: float = _field(
+    min_log_odds: float = setting(
         10.0, "nat", "Least evidence for an event: log odds of 'an event' against 'chance coincidence'."
     )
-    use_score_weights: bool = _field(
+    use_score_weights: bool = setting(
         False,
         "",
         "Weight each pick in the location by its phase_score (only when scores measure time error).",
     )
-    effective_observations: float | None = _field(
+    effective_observations: float | None = setting(
         None, "observations", "Effective number of independent picks per cable and phase.", gt=0.0
     )
-    block_s: float = _field(3600.0, "s", "Length of the time blocks in which events are sought.", gt=0.0)
-    max_iterations: int = _field(200, "iterations", "Most EM iterations of one batch of events.", ge=1)
-    use_amplitude: bool = _field(False, "", "Use amplitudes in the association and compute magnitudes.")
-    amplitude_unit: str | None = _field(None, "", "Unit of phase_amplitude; must be 'm/s' for use_amplitude.")
+    block_s: float = setting(3600.0, "s", "Length of the time blocks in which events are sought.", gt=0.0)
+    max_iterations: int = setting(200, "iterations", "Most EM iterations of one batch of events.", ge=1)
+    use_amplitude: bool = setting(False, "", "Use amplitudes in the association and compute magnitudes.")
+    amplitude_unit: str | None = setting(
+        None, "", "Unit of phase_amplitude; must be 'm/s' for use_amplitude."
+    )
 
     @property
     def s_velocity_km_s(self) -> float:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 
@@ -15,24 +13,8 @@ I64 = npt.NDArray[np.int64]
 _ROWS, _COLS = np.triu_indices(4)
 
 
-@dataclass
-class Damping:
-    """Levenberg-Marquardt damping of each event, carried from step to step."""
-
-    value: F64
-
-    @classmethod
-    def start(cls, num_events: int) -> Damping:
-        """Give every event a mild damping."""
-        return cls(np.full(num_events, 1e-3))
-
-    def take(self, index: I64 | npt.NDArray[np.bool_]) -> Damping:
-        """Select events."""
-        return Damping(self.value[index])
-
-    def update(self, better: npt.NDArray[np.bool_]) -> None:
-        """Loosen where the step helped, tighten where it did not."""
-        self.value = np.clip(np.where(better, self.value * 0.2, self.value * 10.0), 1e-6, 1e8)
+MILD_DAMPING = 1e-3
+"""Levenberg-Marquardt damping of an event before its first step."""
 
 
 def normal_equations(
@@ -59,10 +41,11 @@ def locate_step(
     weight: F64,
     residual_s: F64,
     gradient: F64,
-    damping: Damping,
+    damping: F64,
 ) -> tuple[F64, F64, F64, F64]:
     """Take one damped step for every event, kept only where the weighted squares fall.
 
+    `damping` (events,) is changed: looser where the step helped, tighter where it did not.
     Returns `hypocentre` (events, 4), `residual_s` (pairs,), `gradient` (pairs, 3) and `shift` (events,).
     """
     num_events = len(hypocentre)
@@ -73,7 +56,7 @@ def locate_step(
     old_cost = np.bincount(event, weight * residual_s**2, minlength=num_events)
     new_cost = np.bincount(event, weight * new_residual**2, minlength=num_events)
     better = new_cost <= old_cost
-    damping.update(better)
+    damping[:] = np.clip(np.where(better, damping * 0.2, damping * 10.0), 1e-6, 1e8)
     moved = trial - hypocentre
     shift = np.sqrt(np.maximum(np.einsum("ki,kij,kj->k", moved, hessian, moved), 0.0))
     kept = better[event]
@@ -96,7 +79,7 @@ def _inside(hypocentre: F64, trial: F64, data: PickData) -> F64:
     return np.column_stack([trial[:, 0], aim])
 
 
-def _damped_step(hessian: F64, slope: F64, hypocentre: F64, data: PickData, damping: Damping) -> F64:
+def _damped_step(hessian: F64, slope: F64, hypocentre: F64, data: PickData, damping: F64) -> F64:
     """Solve for the step of free parameters: those neither fixed nor pressed against the box."""
     pressed = (hypocentre[:, 1:] <= data.lower_km) & (slope[:, 1:] < 0.0)
     pressed |= (hypocentre[:, 1:] >= data.upper_km) & (slope[:, 1:] > 0.0)
@@ -105,7 +88,7 @@ def _damped_step(hessian: F64, slope: F64, hypocentre: F64, data: PickData, damp
     matrix = np.where(free[:, :, None] & free[:, None, :], hessian, 0.0)
     diagonal = np.einsum("kii->ki", matrix).copy()
     floor = np.maximum(diagonal.max(axis=1, keepdims=True), 1.0) * 1e-9
-    extra = np.where(free, diagonal * damping.value[:, None] + floor, 1.0)
+    extra = np.where(free, diagonal * damping[:, None] + floor, 1.0)
     matrix[:, np.arange(4), np.arange(4)] += extra
     step: F64 = np.linalg.solve(matrix, np.where(free, slope, 0.0)[:, :, None])[:, :, 0]
     return step

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from gamma.likelihood import PickData
-from gamma.location import Damping, locate_step
+from gamma.location import MILD_DAMPING, locate_step
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -75,7 +75,6 @@ class Expectation:
     gradient: F64
     posterior: F64
     robust: F64
-    intensity: F64
     total: F64  # per pick: noise and all events
     bound: float
 
@@ -91,7 +90,6 @@ class Fit:
     pairs: Pairs
     expectation: Expectation
     converged: bool
-    n_iter: int
     bounds: list[tuple[float, str]] = field(default_factory=list)
     index: I64 = field(default_factory=lambda: np.empty(0, np.int64))
 
@@ -145,7 +143,6 @@ def _posterior(data: PickData, events: Events, pairs: Pairs, residual: F64, grad
         gradient=gradient,
         posterior=intensity / total[pairs.pick],
         robust=(DEGREES_OF_FREEDOM + 1.0) / (DEGREES_OF_FREEDOM + square),
-        intensity=intensity,
         total=total,
         bound=bound + _log_prior(data, events),
     )
@@ -165,7 +162,7 @@ def fit_mixture(data: PickData, events: Events, *, max_iterations: int, reach_s:
     index = np.arange(len(events))
     pairs = find_pairs(data, events, np.full(events.sigma_s.shape, reach_s))
     current = expect(data, events, pairs)
-    damping = Damping.start(len(events))
+    damping = np.full(len(events), MILD_DAMPING)
     bounds = [(current.bound, "start")]
     converged = len(events) == 0
     iteration = age = refreshed = 0
@@ -184,11 +181,11 @@ def fit_mixture(data: PickData, events: Events, *, max_iterations: int, reach_s:
             converged = settled
             continue
         refreshed = refreshed + settled if keep.all() else 0
-        events, damping, pairs, index = events.take(keep), damping.take(keep), new_pairs, index[keep]
+        events, damping, pairs, index = events.take(keep), damping[keep], new_pairs, index[keep]
         current = expect(data, events, pairs)
         bounds.append((current.bound, change or "reach"))
         converged = len(events) == 0
-    return Fit(events, pairs, current, converged, iteration, bounds, index)
+    return Fit(events, pairs, current, converged, bounds, index)
 
 
 def _same(a: Pairs, b: Pairs) -> bool:
@@ -224,7 +221,7 @@ def reach_of(data: PickData, events: Events) -> F64:
 
 
 def _maximise(
-    data: PickData, events: Events, pairs: Pairs, now: Expectation, damping: Damping
+    data: PickData, events: Events, pairs: Pairs, now: Expectation, damping: F64
 ) -> tuple[Events, Expectation, bool]:
     """M-step: counts, locations, then scales, each raising the same bound (Meng & Rubin 1993).
 

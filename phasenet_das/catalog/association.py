@@ -135,11 +135,6 @@ def write_association(result: AssociationResult, folder: str | Path, metadata: M
         Made when missing.
     metadata : mapping
         Provenance, written into each file.
-
-    Returns
-    -------
-    pathlib.Path
-        The folder.
     """
     folder = Path(folder)
     write_table(conform(result.events, EVENT_COLUMNS, "events"), folder / "events.parquet", metadata)
@@ -171,11 +166,6 @@ def write_catalog(
         Network code and thinning.
     metadata : mapping, optional
         Provenance, written beside the CSV file; its ``weights_id`` and ``version`` go into QuakeML.
-
-    Returns
-    -------
-    pathlib.Path
-        The folder.
     """
     folder, choice = Path(folder), settings or ReportSettings()
     folder.mkdir(parents=True, exist_ok=True)

@@ -81,13 +81,6 @@ class MagnitudeScale:
         ----------
         path : str or pathlib.Path
             The file to write; :func:`read_magnitude_scale` reads it.
-        metadata : mapping, optional
-            Provenance.
-
-        Returns
-        -------
-        pathlib.Path
-            The file.
         """
         tables = {
             name: getattr(self, name).to_dict("list") for name in ("coefficients", "sites", "residuals")
@@ -104,15 +97,6 @@ class MagnitudeScale:
 
 def read_magnitude_scale(path: str | Path) -> MagnitudeScale:
     """Read a scale that :meth:`MagnitudeScale.write` wrote.
-
-    Parameters
-    ----------
-    path : str or pathlib.Path
-        The JSON file.
-
-    Returns
-    -------
-    MagnitudeScale
 
     Raises
     ------
@@ -183,10 +167,6 @@ def calibrate_magnitude(
     magnitude_type : str, optional
         Type of the reference's magnitudes, such as ``ML``.
 
-    Returns
-    -------
-    MagnitudeScale
-
     Raises
     ------
     UnitError
@@ -225,8 +205,6 @@ def estimate_magnitudes(
         Event table, and picks with ``event_index`` and ``phase_amplitude`` in strain per second.
     scale : MagnitudeScale or None
         The calibrated scale; without one no magnitude is given.
-    channels : pandas.DataFrame, optional
-        Channel table.
 
     Returns
     -------

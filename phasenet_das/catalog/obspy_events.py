@@ -80,11 +80,6 @@ def to_obspy(
     creation_info : mapping, optional
         Any of ``agency_id``, ``author``, ``version``, ``creation_time``.
 
-    Returns
-    -------
-    obspy.core.event.Catalog
-        Events by time.
-
     Raises
     ------
     ConfigError

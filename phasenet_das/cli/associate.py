@@ -9,10 +9,11 @@ import typer
 
 from phasenet_das.cli.options import Cable, ChannelTable, ConfigFile, StationId, Workers
 from phasenet_das.cli.settings import load_receivers, read_settings
+from phasenet_das.errors import TableError
 
 
 def associate(
-    picks: Annotated[list[Path], typer.Argument(help="Pick tables.")],
+    picks: Annotated[list[Path], typer.Argument(help="Pick tables; a .txt file lists one a line.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for events, picks and catalog.")],
     *,
     config: ConfigFile = None,
@@ -43,6 +44,7 @@ def associate(
     from phasenet_das.tables.provenance import join_provenance, provenance
 
     base = read_settings(config)
+    picks = [table for path in picks for table in _listed(path)]
     table = read_pick_tables(picks, station_id)
     if base.stations.picks:
         table = pd.concat([table, read_station_picks(base.stations.picks)], ignore_index=True)
@@ -63,3 +65,12 @@ def associate(
     typer.echo(f"{len(result.events)} events from {kept} of {len(table)} picks -> {output}")
     for line in catalog.explain_rejected(result, receivers):
         typer.echo(line, err=True)
+
+
+def _listed(path: Path) -> list[Path]:
+    """Return the tables that a text file lists: those of a year do not fit into one command."""
+    if path.suffix != ".txt":
+        return [path]
+    if not path.is_file():
+        raise TableError(f"{path}: no such file, expected a list of pick tables, one a line.")
+    return [Path(line) for line in path.read_text().splitlines() if line.strip()]

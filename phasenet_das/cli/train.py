@@ -31,6 +31,8 @@ def train(
 
     Example: phasenet-das train --config configs/train_example.yaml
     """
+    if windows and overfit_one_batch:
+        raise ConfigError("--overfit-one-batch: not with --windows. State them as student.data.windows.")
     if windows:
         from phasenet_das.config import load_config
         from phasenet_das.pipeline.student import train_student

@@ -24,8 +24,6 @@ def scored_residuals(
 
     Parameters
     ----------
-    picks, truth : pandas.DataFrame
-        Pick tables.
     tolerance_s : mapping of str to float
         Largest error of a right pick, by phase.
 

@@ -80,7 +80,7 @@ def evaluate_events(
     pairs = match_events(
         events, reference, time_tolerance_s=time_tolerance_s, distance_tolerance_km=distance_tolerance_km
     )
-    counted = np.ones(len(reference), bool) if coverage is None else _examined(reference["time"], coverage)
+    counted = examined_events(reference, coverage)
     ignored = ~counted[pairs["reference_row"].to_numpy()]
     num_events, num_reference = len(events) - int(ignored.sum()), int(counted.sum())
     pairs = pairs[~ignored].reset_index(drop=True)
@@ -90,10 +90,13 @@ def evaluate_events(
     return EventEvaluation(pd.DataFrame([row]), _error_table(pairs), by_magnitude, pairs)
 
 
-def _examined(times: pd.Series, coverage: pd.DataFrame) -> np.ndarray:
+def examined_events(events: pd.DataFrame, coverage: pd.DataFrame | None) -> np.ndarray:
+    """Mark the events (event,) with an origin time in an examined span; all without a coverage table."""
+    if coverage is None:
+        return np.ones(len(events), bool)
     spans = coverage[coverage["status"] == "examined"]
     begin, end = (np.sort(time_ns(spans[name])) for name in ("start", "end"))
-    moments = time_ns(times)
+    moments = time_ns(events["time"])
     inside: np.ndarray = np.searchsorted(begin, moments, "right") > np.searchsorted(end, moments, "right")
     return inside
 
@@ -166,8 +169,6 @@ def source_distance_km(truth: pd.DataFrame, events: pd.DataFrame, channels: pd.D
         Pick table with ``event_index``.
     events : pandas.DataFrame
         Event table with those ``event_index``.
-    channels : pandas.DataFrame
-        Channel table.
 
     Returns
     -------

@@ -64,8 +64,6 @@ def evaluate_picks(
 
     Parameters
     ----------
-    picks : pandas.DataFrame
-        Pick table.
     truth : pandas.DataFrame
         Pick table of the truth; ``event_index`` names the event of each.
     tolerance_s : mapping of str to float
@@ -78,11 +76,6 @@ def evaluate_picks(
         Draws for the intervals; 0 for none.
     seed : int
         Seed of the draws.
-
-    Returns
-    -------
-    PickEvaluation
-        Scores and pairs.
 
     Raises
     ------
@@ -274,12 +267,8 @@ def scores_by_tolerance(
 
     Parameters
     ----------
-    picks, truth : pandas.DataFrame
-        Pick tables.
     tolerances_s : sequence of float
         Largest time errors, s, for P and S alike.
-    coverage : pandas.DataFrame, optional
-        What was examined.
 
     Returns
     -------

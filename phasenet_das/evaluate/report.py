@@ -16,7 +16,7 @@ import pandas as pd
 from phasenet_das.catalog.reference import read_reference
 from phasenet_das.errors import TableError
 from phasenet_das.evaluate.calibration import reliability_table
-from phasenet_das.evaluate.events import evaluate_events, source_distance_km
+from phasenet_das.evaluate.events import evaluate_events, examined_events, source_distance_km
 from phasenet_das.evaluate.picks import evaluate_picks, scores_by_tolerance
 from phasenet_das.evaluate.waveforms import (
     CorrelationWindow,
@@ -170,12 +170,13 @@ def evaluate_event_file(
 ) -> EvaluationReport:
     """Compare an event table with the truth or a reference catalog."""
     known = read_reference(reference)
+    spans = None if coverage is None else read_coverage(coverage)
     result = evaluate_events(
         read_reference(events),
         known,
         time_tolerance_s=time_tolerance_s,
         distance_tolerance_km=distance_tolerance_km,
-        coverage=None if coverage is None else read_coverage(coverage),
+        coverage=spans,
     )
     limits = (
         f"events within {time_tolerance_s:g} s and {distance_tolerance_km:g} km; intervals: 95 % (Wilson)"
@@ -190,7 +191,7 @@ def evaluate_event_file(
     }
     found: dict[str, Any] = {"events": facts}
     if min_magnitude is not None:
-        large = known["magnitude"].to_numpy() >= min_magnitude
+        large = (known["magnitude"].to_numpy() >= min_magnitude) & examined_events(known, spans)
         matched = int(large[result.pairs["reference_row"].to_numpy()].sum())
         found["events_above"] = {
             "min_magnitude": min_magnitude,

@@ -68,10 +68,6 @@ def compare_differential_times(
     ----------
     sources : iterable of dascore.Patch, str, pathlib.Path, ...
         Recordings that the picks were made on, of one sampling rate; see :func:`phasenet_das.io.read`.
-    picks : pandas.DataFrame
-        Pick table.
-    window : CorrelationWindow, optional
-        Windows and filter.
     between : {"channels", "events"}
         Pair picks of one phase on channels `channel_step` apart, nearest in time first and no further apart
         in time than ``max_lag_s``; or on one channel all picks of one phase of different events

@@ -73,8 +73,6 @@ class PickEditor:
 
         Parameters
         ----------
-        channel : float
-            Channel number.
         time : numpy.datetime64
             UTC.
         max_channels, max_s : float
@@ -102,8 +100,6 @@ class PickEditor:
 
         Parameters
         ----------
-        channel : int
-            Channel number.
         time : numpy.datetime64 or pandas.Timestamp
             UTC.
         phase : str
@@ -146,8 +142,6 @@ class PickEditor:
 
         Parameters
         ----------
-        pick_id : int
-            The pick.
         time : numpy.datetime64 or pandas.Timestamp
             UTC.
 
@@ -165,11 +159,6 @@ class PickEditor:
     def delete(self, pick_id: int) -> None:
         """Take a pick out of the table.
 
-        Parameters
-        ----------
-        pick_id : int
-            The pick.
-
         Raises
         ------
         TableError
@@ -184,8 +173,6 @@ class PickEditor:
 
         Parameters
         ----------
-        pick_id : int
-            The pick.
         keep : bool
             True for a label; False for a pick that is wrong but should be remembered as such.
 
@@ -233,13 +220,6 @@ class PickEditor:
         ----------
         path : str or pathlib.Path
             Ends in ``.parquet`` or ``.csv``.
-        metadata : mapping, optional
-            Provenance.
-
-        Returns
-        -------
-        pathlib.Path
-            The file.
 
         Raises
         ------

@@ -77,8 +77,6 @@ class PickInspector:
 
     Parameters
     ----------
-    patch : dascore.Patch
-        The record.
     picks : pandas.DataFrame
         Pick table; it is not changed.
     scores : xarray.DataArray, dims (phase, channel, time), optional
@@ -157,13 +155,7 @@ class PickInspector:
         self.refresh()
 
     def show_channel(self, channel: float) -> None:
-        """Show the channel of the record that is nearest to a number.
-
-        Parameters
-        ----------
-        channel : float
-            Channel number.
-        """
+        """Show the channel of the record that is nearest to a number."""
         self.channel = self._nearest_channel(channel)
         self._draw_channel()
         self.figure.canvas.draw_idle()
@@ -187,8 +179,6 @@ class PickInspector:
 
         Parameters
         ----------
-        channel : float
-            Channel number.
         second : float
             s after the first sample.
         """

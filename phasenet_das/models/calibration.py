@@ -89,11 +89,6 @@ class PickCalibration:
         where : str
             Name of the file, for messages.
 
-        Returns
-        -------
-        PickCalibration
-            The curves.
-
         Raises
         ------
         WeightsError

@@ -164,11 +164,6 @@ def load_weights(name: str | Path, *, sha256: str | None = None) -> Weights:
     sha256 : str, optional
         The digest that the weight file must have.
 
-    Returns
-    -------
-    Weights
-        The network in evaluation mode.
-
     Raises
     ------
     WeightsError
@@ -232,21 +227,12 @@ def save_weights(
     ----------
     folder : str or pathlib.Path
         Made when missing.
-    model : torch.nn.Module
-        The network.
     architecture, model_args : str, mapping
         Key and arguments of the network's class.
     sampling_rate_hz, phases, component_order, normalization, window_samples
         See :class:`Weights`.
     provenance : mapping
         Licence, citation, training data, metrics.
-    calibration : PickCalibration, optional
-        What a score is worth.
-
-    Returns
-    -------
-    pathlib.Path
-        The folder.
     """
     folder = Path(folder)
     with atomic_path(folder / "model.safetensors") as temporary:
@@ -271,13 +257,6 @@ def save_weights(
 
 def set_calibration(folder: str | Path, calibration: PickCalibration) -> Path:
     """Put a calibration into a model folder, in place of the one it has.
-
-    Parameters
-    ----------
-    folder : str or pathlib.Path
-        Model folder.
-    calibration : PickCalibration
-        What a score is worth.
 
     Returns
     -------

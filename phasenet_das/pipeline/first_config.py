@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -64,19 +63,6 @@ report:
 """
 
 
-@dataclass(frozen=True)
-class _Look:
-    """What a look at the recordings has found."""
-
-    source: Archive | None
-    problem: str
-
-    @property
-    def first(self) -> Recording | None:
-        """The first segment; None where nothing could be opened."""
-        return None if self.source is None or not self.source.recordings else self.source.recordings[0]
-
-
 def write_first_config(
     inputs: Sequence[str], path: str | Path, *, name: str | None = None, overwrite: bool = False
 ) -> str:
@@ -85,18 +71,27 @@ def write_first_config(
     if path.exists() and not overwrite:
         raise ConfigError(f"{path}: exists already. Choose another name with -o, or say --overwrite.")
     find_recordings(inputs)
-    look = _look(inputs)
+    archive, problem = None, ""
+    try:
+        archive = open_archive(inputs, DataSettings())
+    except PhaseNetDASError as error:
+        problem = " ".join(str(error).split())
+    first = archive.recordings[0] if archive is not None and archive.recordings else None
     run = re.sub(r"[^A-Za-z0-9._-]+", "-", name or Path(inputs[0]).resolve().stem) or "cable"
-    found = _found(look)
+    found = (
+        f"The files cannot be used as they are: {problem}"
+        if archive is None or first is None
+        else f"{archive.summary()}\n{_describe(first)}"
+    )
     text = _TEXT.format(
         inputs=", ".join(f'"{_seen_from(item, path)}"' for item in inputs),
         path=path,
         found="\n".join(f"#   {line}" for line in found.splitlines()),
         name=run,
-        data="\n".join(_data_lines(look)),
+        data="\n".join(_data_lines(archive)),
         geometry="\n".join(_channel_lines(inputs, path)),
-        pick="\n".join(_pick_lines(look)),
-        length_s=_length_s(look),
+        pick="\n".join(_pick_lines(first)),
+        length_s=_length_s(first),
     )
     with atomic_path(path) as temporary:
         temporary.write_text(re.sub(r"\n\n\n+", "\n\n", text.replace("\n\n\n", "\n\n")))
@@ -109,36 +104,23 @@ def _seen_from(item: str | Path, settings: Path) -> str:
     return str(item) if Path(item).is_absolute() else os.path.relpath(item, settings.parent)
 
 
-def _look(inputs: Sequence[str]) -> _Look:
-    try:
-        return _Look(open_archive(inputs, DataSettings()), "")
-    except PhaseNetDASError as error:
-        return _Look(None, str(error))
-
-
-def _found(look: _Look) -> str:
-    if look.source is None or look.first is None:
-        return f"The files cannot be used as they are: {' '.join(look.problem.split())}"
-    first = look.first
+def _describe(first: Recording) -> str:
     spacing = _spacing(first)
-    lines = [
-        look.source.summary(),
-        f"{len(first.channel_index)} channels, {first.channel_index.min()} to {first.channel_index.max()}, "
+    return (
+        f"{first.num_channels} channels, {first.channel_index.min()} to {first.channel_index.max()}, "
         + ("of unknown spacing" if spacing is None else f"{spacing:g} m apart")
-        + f"; {1 / first.dt_s:g} Hz; unit {first.unit}",
-    ]
-    return "\n".join(lines)
+        + f"; {1 / first.dt_s:g} Hz; unit {first.unit}"
+    )
 
 
-def _spacing(segment: Recording) -> float | None:
-    steps = np.abs(np.diff(segment.distance_m))
+def _spacing(recording: Recording) -> float | None:
+    steps = np.abs(np.diff(recording.distance_m))
     steps = steps[np.isfinite(steps) & (steps > 0)]
     return round(float(np.median(steps)), 3) if len(steps) else None
 
 
-def _data_lines(look: _Look) -> list[str]:
-    first = look.first
-    if first is None:
+def _data_lines(archive: Archive | None) -> list[str]:
+    if archive is None or not archive.recordings:
         return [
             "  station_id: CABLE",
             "  # The files do not say all that must be known; STATE what is missing:",
@@ -146,7 +128,8 @@ def _data_lines(look: _Look) -> list[str]:
             "  # dt_s: 0.01",
             "  # dx_m: 10.0",
         ]
-    names = sorted({segment.station_id for segment in look.source.recordings}) if look.source else []
+    first = archive.recordings[0]
+    names = sorted({recording.station_id for recording in archive.recordings})
     lines = [f"  station_id: {names[0] or 'CABLE'} # name of the cable in all tables"]
     if len(names) > 1:
         lines.append(
@@ -175,8 +158,7 @@ def _channel_lines(inputs: Sequence[str], path: Path) -> list[str]:
     ]
 
 
-def _pick_lines(look: _Look) -> list[str]:
-    first = look.first
+def _pick_lines(first: Recording | None) -> list[str]:
     if first is None:
         return []
     lines = []
@@ -191,10 +173,9 @@ def _pick_lines(look: _Look) -> list[str]:
     return lines
 
 
-def _length_s(look: _Look) -> float:
+def _length_s(first: Recording | None) -> float:
     """Choose jobs of about a gigabyte, between a minute and an hour."""
-    first = look.first
     if first is None:
         return 3600.0
-    room_s = 2.5e8 * first.dt_s / max(1, len(first.channel_index))
+    room_s = 2.5e8 * first.dt_s / max(1, first.num_channels)
     return float(np.clip(60 * round(room_s / 60), 60, 3600))

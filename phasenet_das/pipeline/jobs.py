@@ -151,7 +151,11 @@ def _receivers(config: Config, archives: Mapping[str, list[Archive]]) -> pd.Data
 def _recorded_channels(
     geometry: GeometrySettings, station_id: str | None, archives: list[Archive]
 ) -> pd.DataFrame:
-    found = {one.channel_index.tobytes(): one for archive in archives for one in archive.recordings}
+    found = {
+        (one.station_id, one.channel_index.tobytes()): one
+        for archive in archives
+        for one in archive.recordings
+    }
     tables = [
         pd.DataFrame(
             {

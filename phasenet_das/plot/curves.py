@@ -50,8 +50,6 @@ def magnitude_frequency(
         Width of a bin, centred on its multiples.
     completeness : float, optional
         Magnitude above which no event is missing.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure otherwise.
 
     Returns
     -------
@@ -98,12 +96,6 @@ def magnitude_residuals(residuals: pd.DataFrame, *, ax: Axes | None = None) -> A
     ----------
     residuals : pandas.DataFrame
         ``reference_magnitude`` and ``magnitude``, such as ``MagnitudeScale.residuals``.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure otherwise.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
     """
     ax = new_axes(ax, (3.8, 3.6))
     known = residuals.dropna(subset=["reference_magnitude", "magnitude"])
@@ -133,8 +125,6 @@ def training_curves(
         ``step, loss``, such as ``log.csv`` of a training folder.
     validation : pandas.DataFrame, optional
         ``step, loss, p_f1, s_f1``, such as ``validation.csv``.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure otherwise.
 
     Returns
     -------
@@ -188,8 +178,6 @@ def reliability(table: pd.DataFrame, quantity: str, *, ax: Axes | None = None) -
         From :func:`phasenet_das.evaluate.reliability_table`.
     quantity : str
         ``probability`` or ``time_uncertainty_s``.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure otherwise.
 
     Returns
     -------

@@ -62,8 +62,6 @@ def map_view(events: pd.DataFrame, channels: pd.DataFrame | None = None, *, ax: 
         ``ellipse_azimuth_deg`` (clockwise from north), ``mirror_longitude`` and ``mirror_latitude``.
     channels : pandas.DataFrame, optional
         Channel table; without coordinates the receivers are one point at the centre.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure otherwise.
 
     Returns
     -------
@@ -110,12 +108,8 @@ def depth_section(
     events : pandas.DataFrame
         Event table; events without coordinates or with unconstrained depth are left out, and their number is
         written.
-    channels : pandas.DataFrame, optional
-        Channel table.
     azimuth_deg : float, optional
         Direction of the plane, degrees clockwise from north; 90 looks north.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure otherwise.
 
     Returns
     -------

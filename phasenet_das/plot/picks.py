@@ -25,8 +25,6 @@ def residuals(picks: pd.DataFrame, *, event_index: int | None = None, ax: Axes |
         Pick table; only picks of an event are drawn.
     event_index : int, optional
         Only this event; all of them otherwise.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure otherwise.
 
     Returns
     -------
@@ -63,8 +61,6 @@ def score_histogram(picks: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ----------
     picks : pandas.DataFrame
         Pick table with ``event_index``.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure otherwise.
 
     Returns
     -------

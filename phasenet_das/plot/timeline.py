@@ -38,19 +38,9 @@ def timeline(
 
     Parameters
     ----------
-    events : pandas.DataFrame
-        Event table.
-    picks : pandas.DataFrame
-        Pick table.
     coverage : pandas.DataFrame, optional
         Coverage table: examined spans are green, others grey, one row per cable; spans of unknown
         time are not drawn.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure otherwise.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
     """
     ax = new_axes(ax, (7.2, 2.8))
     spans = [picks["phase_time"], events["time"]]

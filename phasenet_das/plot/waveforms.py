@@ -58,13 +58,9 @@ def section(
 
     Parameters
     ----------
-    patch : dascore.Patch
-        The record.
     picks : pandas.DataFrame, optional
         Pick table; picks outside of the record are not drawn, picks of other cables are counted in the log.
         Kept picks (``event_index`` ≥ 0) are filled, rejected ones hollow.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure otherwise.
     clip : float, optional
         Amplitude of full colour, as a multiple of the amplitude that 95 % of the channel's pixels stay below.
     power : float, optional
@@ -78,10 +74,6 @@ def section(
         Draw when the located event predicts the arrivals.
     title : str, optional
         Heading; the name of the cable otherwise.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
 
     Raises
     ------
@@ -136,22 +128,14 @@ def record_section(
 
     Parameters
     ----------
-    patch : dascore.Patch
-        The record.
     distance_km : numpy.ndarray, shape (channel,), float, optional
         Distance of each channel from the source, km; along the fibre otherwise.
     picks : pandas.DataFrame, optional
         Pick table; picks of the chosen channels are drawn.
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure otherwise.
     max_traces : int, optional
         Most channels to draw.
     reduction_velocity_km_s : float, optional
         Show time less distance over this velocity, km/s.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
 
     Raises
     ------
@@ -221,14 +205,8 @@ def scores(
     ----------
     probabilities : xarray.DataArray, dims (phase, channel, time)
         Scores from 0 to 1, with coordinates ``phase``, ``time`` and ``channel_index`` (or ``channel``).
-    ax : matplotlib.axes.Axes, optional
-        Where to draw; a new figure otherwise.
     time_axis, orientation
         As in :func:`section`.
-
-    Returns
-    -------
-    matplotlib.axes.Axes
 
     Raises
     ------

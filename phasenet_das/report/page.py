@@ -61,10 +61,6 @@ def write_report(
 
     Parameters
     ----------
-    path : str or pathlib.Path
-        The file to write, whole or not at all.
-    events : pandas.DataFrame
-        Event table.
     picks : pandas.DataFrame
         Pick table after association; a column ``reason`` says why a pick was rejected.
     channels : pandas.DataFrame, optional
@@ -87,11 +83,6 @@ def write_report(
         Heading.
     created : str, optional
         When the report was made; not written otherwise.
-
-    Returns
-    -------
-    pathlib.Path
-        The file written.
 
     Raises
     ------

@@ -45,13 +45,6 @@ def write_run_report(config: Config, folder: str | Path, path: str | Path) -> Pa
     folder : str or pathlib.Path
         Results folder, with ``events.parquet``, ``picks.parquet``, ``coverage.csv``, the index, and the
         files of trainings and of the evaluation if there were any.
-    path : str or pathlib.Path
-        The HTML file to write.
-
-    Returns
-    -------
-    pathlib.Path
-        The file written.
 
     Raises
     ------

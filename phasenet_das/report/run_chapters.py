@@ -150,7 +150,9 @@ def skipped_chapter(coverage: pd.DataFrame | None, left_out: Sequence[tuple[str,
         ]
     if not rows:
         return Chapter("Left out", text=["Nothing was left out."])
-    note = f"{len(rows) - _MAX_LISTED:,} more are in the coverage table." if len(rows) > _MAX_LISTED else ""
+    note = ""
+    if len(rows) > _MAX_LISTED:
+        note = f"{len(rows) - _MAX_LISTED:,} more are in coverage.csv and association.json."
     return Chapter("Left out", tables=[Table(["What", "Why"], rows[:_MAX_LISTED], {"What", "Why"}, note)])
 
 

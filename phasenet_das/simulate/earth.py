@@ -19,10 +19,8 @@ class Rays:
 
     time_s: np.ndarray  # (receiver,) Travel time; infinite where the ray does not exist
     slowness_s_km: np.ndarray  # (receiver,) Horizontal slowness (ray parameter)
-    # (receiver,) Whether the ray leaves the source, and reaches the receiver, upwards
-    up_at_source: np.ndarray
-    # (receiver,) Whether the ray leaves the source, and reaches the receiver, upwards
-    up_at_receiver: np.ndarray
+    up_at_source: np.ndarray  # (receiver,) Whether the ray leaves the source upwards
+    up_at_receiver: np.ndarray  # (receiver,) Whether it reaches the receiver upwards
 
 
 @dataclass(frozen=True)

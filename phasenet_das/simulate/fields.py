@@ -56,8 +56,8 @@ class WavePopulation:
 
     speed_m_s: float  # Median speed
     speed_spread: float  # Standard deviation of the logarithm of the speed
-    gauge_length_m: float  # Gauge length and channel spacing
-    dx_m: float  # Gauge length and channel spacing
+    gauge_length_m: float
+    dx_m: float  # Channel spacing
     # Slowness along the fibre of the frame in which the field is wanted (a moving source), else 0
     frame_slowness_s_m: float = 0.0
 

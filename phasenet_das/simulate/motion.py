@@ -23,11 +23,11 @@ _LEAD_S = 0.5  # silence before the first arrival, in units of 100 samples
 class EventMotion:
     """The ground motion of one event, as the fibre would record it without noise."""
 
-    event: Event  # The event
+    event: Event
     start_sample: int  # First sample, counted from the start of the recording; may be negative
     data: np.ndarray  # (channel, time) Strain rate in 1/s
-    p_s: np.ndarray  # (channel,) First arrivals after the start of the recording
-    s_s: np.ndarray  # (channel,) First arrivals after the start of the recording
+    p_s: np.ndarray  # (channel,) First arrivals after the start of the recording, as s_s
+    s_s: np.ndarray
 
     @property
     def end_sample(self) -> int:
@@ -84,7 +84,7 @@ class EventModel:
         """Make the motion of an event."""
         rate, n = self._config.sampling_rate_hz, self._cable.num_channels
         path = self._phases.path(event)
-        arrivals = Arrivals(path.first("P"), path.first("S"), path.delay_s["P"], path.delay_s["S"])
+        arrivals = path.arrivals()
         start, n_t = self.extent(event, arrivals)
         freqs = rfftfreq(n_t, 1 / rate)
         begin_s = start / rate - event.origin_s

@@ -63,7 +63,9 @@ class NoiseModel:
         ).amplitude(seed, self._freqs, num_wavenumbers(cable.num_channels))
         self._population = population
         self._power = (population.astype(np.float64) ** 2).sum(axis=0)
-        self._real = RealNoise.open(config, seed) if self._noise.real_noise_dir is not None else None
+        self._real: list[np.ndarray] = []
+        if self._noise.real_noise_dir is not None:
+            self._real = load_noise(self._noise.real_noise_dir, config.sampling_rate_hz)
         self._kept: dict[int, np.ndarray] = {}
         ramp = np.sin(0.5 * np.pi * (np.arange(_FADE) + 0.5) / _FADE)
         self._window = np.concatenate([ramp, np.ones(_STRIDE - _FADE), ramp[::-1]]).astype(np.float32)
@@ -135,8 +137,10 @@ class NoiseModel:
             rng = generator(self._seed, "ambient", block, patch.index)
             (field,) = wave_field(rng, self._population, [self._ambient_spectrum(block)], _BLOCK)
             data += field[:n] * self._ambient_level[channels, None]
-        if self._real is not None:
-            data += self._real.block(block, patch.index, n, _BLOCK)
+        if self._real:
+            rng = generator(self._seed, "real-noise", block, patch.index)
+            record = self._real[int(rng.integers(len(self._real)))]
+            data += np.float32(noise.real_noise_rms) * fill(record, n, _BLOCK, rng)
         return data * patch.weight
 
     def _common(self, block: int) -> np.ndarray:
@@ -351,31 +355,6 @@ def _resample(data: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
     common = int(np.gcd(up, down))
     out: np.ndarray = resample_poly(data, up // common, down // common, axis=1)
     return out
-
-
-class RealNoise:
-    """Random pieces of real recordings, laid over patches and blocks.
-
-    `records` (channel, time) float32.
-    """
-
-    def __init__(self, records: list[np.ndarray], rms: float, seed: int) -> None:
-        self._records, self._rms, self._seed = records, np.float32(rms), seed
-
-    @classmethod
-    def open(cls, config: SimulationConfig, seed: int) -> RealNoise:
-        """Read the folder named in the settings."""
-        folder = str(config.noise.real_noise_dir)
-        return cls(load_noise(folder, config.sampling_rate_hz), config.noise.real_noise_rms, seed)
-
-    def block(self, block: int, patch: int, num_channels: int, num_samples: int) -> np.ndarray:
-        """Make the noise of one block and patch.
-
-        Returns (num_channels, num_samples) float32.
-        """
-        rng = generator(self._seed, "real-noise", block, patch)
-        record = self._records[int(rng.integers(len(self._records)))]
-        return self._rms * fill(record, num_channels, num_samples, rng)
 
 
 def fill(record: np.ndarray, num_channels: int, num_samples: int, rng: np.random.Generator) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.fft import rfft
@@ -31,10 +31,10 @@ _GEOMETRIC_KM = 100.0  # beyond it body waves turn into guided waves, which spre
 class Arrivals:
     """First arrivals of an event."""
 
-    p_s: np.ndarray  # (channel,) Times after the origin
-    s_s: np.ndarray  # (channel,) Times after the origin
-    p_delay_s: np.ndarray  # (channel,) The part of them that the layers do not explain
-    s_delay_s: np.ndarray  # (channel,) The part of them that the layers do not explain
+    p_s: np.ndarray  # (channel,) Times after the origin, as s_s
+    s_s: np.ndarray
+    p_delay_s: np.ndarray  # (channel,) The part that the layers do not explain, as s_delay_s
+    s_delay_s: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,9 @@ class _Path:
         layers = np.minimum(self.direct[phase].time_s, self.head[phase].time_s)
         first: np.ndarray = layers + self.delay_s[phase]
         return first
+
+    def arrivals(self) -> Arrivals:
+        return Arrivals(self.first("P"), self.first("S"), self.delay_s["P"], self.delay_s["S"])
 
 
 class PhaseModel:
@@ -103,8 +106,7 @@ class PhaseModel:
 
     def arrivals(self, event: Event) -> Arrivals:
         """Give the first arrivals of an event."""
-        path = self.path(event)
-        return Arrivals(path.first("P"), path.first("S"), path.delay_s["P"], path.delay_s["S"])
+        return self.path(event).arrivals()
 
     def acceleration(self, phase: str, event: Event, freqs_hz: np.ndarray) -> np.ndarray:
         """Give the acceleration 1 km from an event, without radiation pattern and attenuation.
@@ -325,17 +327,7 @@ class PhaseModel:
             wave = self._wave(
                 "S", path, path.offset_km * deep - start_s, amplitude, 1e-3 * shallow * cosine, spectrum
             )
-            waves.append(
-                Wave(
-                    wave.time_s,
-                    wave.amplitude,
-                    wave.slowness_s_m,
-                    wave.t_star_s,
-                    spectrum,
-                    path.offset_km,
-                    dispersion,
-                )
-            )
+            waves.append(replace(wave, path_km=path.offset_km, dispersion_s_km=dispersion))
         return waves
 
 

@@ -10,15 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import model_validator
 from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 from scipy.signal import lfilter
 
-from gamma.config import Settings
+from gamma.config import setting
 from phasenet_das.errors import ConfigError
+from phasenet_das.simulate.config import SimulationSettings
 from phasenet_das.simulate.fields import smooth_series
 from phasenet_das.simulate.noise import SectionNoise, load_noise
 from phasenet_das.simulate.records import Record, load_records
@@ -27,37 +28,31 @@ from phasenet_das.simulate.seeds import generator
 _OVERSAMPLING = 4
 
 
-def _field(default: Any, unit: str, description: str, **limits: Any) -> Any:  # noqa: ANN401 - any setting
-    return Field(default, description=description, json_schema_extra={"unit": unit}, **limits)
-
-
-class RecordSectionConfig(Settings):
+class RecordSectionConfig(SimulationSettings):
     """How sections are made of records."""
 
-    error_type: ClassVar[type[ValueError]] = ConfigError
-
-    num_channels: int = _field(128, "", "Channels of a section.", ge=4)
-    num_samples: int = _field(1536, "", "Samples of a section.", ge=64)
-    dt_s: float = _field(0.01, "s", "Sampling interval of a section.", gt=0)
-    lag_min_s: float = _field(0.5, "s", "Shortest S-P time.", gt=0)
-    lag_max_s: float = _field(30.0, "s", "Longest S-P time.", gt=0)
-    max_stretch: float = _field(4.0, "", "Most a record is stretched or squeezed in time.", ge=1)
-    tilt: float = _field(
+    num_channels: int = setting(128, "", "Channels of a section.", ge=4)
+    num_samples: int = setting(1536, "", "Samples of a section.", ge=64)
+    dt_s: float = setting(0.01, "s", "Sampling interval of a section.", gt=0)
+    lag_min_s: float = setting(0.5, "s", "Shortest S-P time.", gt=0)
+    lag_max_s: float = setting(30.0, "s", "Longest S-P time.", gt=0)
+    max_stretch: float = setting(4.0, "", "Most a record is stretched or squeezed in time.", ge=1)
+    tilt: float = setting(
         1.0, "", "Largest power of frequency by which velocity is turned toward acceleration.", ge=0, le=2
     )
-    moveout: float = _field(0.8, "", "Largest P moveout along the section, to the S-P time.", ge=0)
-    roughness: float = _field(0.03, "", "Departure from a smooth moveout, to the S-P time.", ge=0, le=0.1)
-    jitter_samples: float = _field(0.7, "", "Standard deviation of each channel's own delay.", ge=0)
-    coupling_dex: float = _field(0.08, "", "Largest scatter of log10 amplitude between channels.", ge=0)
-    scatterers: int = _field(3, "", "Most slow scattered waves in a section.", ge=0)
-    coda: float = _field(0.6, "", "Share of events with a coda of local waves.", ge=0, le=1)
-    second_event: float = _field(0.15, "", "Share of sections with two events.", ge=0, le=1)
-    noise_only: float = _field(0.08, "", "Share of sections without an event.", ge=0, le=1)
-    snr_min_db: float = _field(-8.0, "dB", "Smallest ratio of event to noise (rms).")
-    snr_max_db: float = _field(35.0, "dB", "Largest ratio of event to noise (rms).")
-    dead: float = _field(0.02, "", "Largest share of dead channels.", ge=0, lt=1)
-    traffic: float = _field(0.15, "", "Share of sections with vehicles.", ge=0, le=1)
-    ringing: float = _field(0.2, "", "Share of sections in which a span of the cable rings.", ge=0, le=1)
+    moveout: float = setting(0.8, "", "Largest P moveout along the section, to the S-P time.", ge=0)
+    roughness: float = setting(0.03, "", "Departure from a smooth moveout, to the S-P time.", ge=0, le=0.1)
+    jitter_samples: float = setting(0.7, "", "Standard deviation of each channel's own delay.", ge=0)
+    coupling_dex: float = setting(0.08, "", "Largest scatter of log10 amplitude between channels.", ge=0)
+    scatterers: int = setting(3, "", "Most slow scattered waves in a section.", ge=0)
+    coda: float = setting(0.6, "", "Share of events with a coda of local waves.", ge=0, le=1)
+    second_event: float = setting(0.15, "", "Share of sections with two events.", ge=0, le=1)
+    noise_only: float = setting(0.08, "", "Share of sections without an event.", ge=0, le=1)
+    snr_min_db: float = setting(-8.0, "dB", "Smallest ratio of event to noise (rms).")
+    snr_max_db: float = setting(35.0, "dB", "Largest ratio of event to noise (rms).")
+    dead: float = setting(0.02, "", "Largest share of dead channels.", ge=0, lt=1)
+    traffic: float = setting(0.15, "", "Share of sections with vehicles.", ge=0, le=1)
+    ringing: float = setting(0.2, "", "Share of sections in which a span of the cable rings.", ge=0, le=1)
 
     @model_validator(mode="after")
     def _check_ranges(self) -> Self:
@@ -106,8 +101,6 @@ def from_records(
     ----------
     records : path, sequence or dataset
         See :func:`phasenet_das.simulate.load_records`.
-    config : RecordSectionConfig, optional
-        Settings.
     seed : int
         Seed of everything that is drawn.
     rows : sequence of int, optional

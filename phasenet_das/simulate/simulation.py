@@ -24,8 +24,6 @@ class Simulation:
 
     Parameters
     ----------
-    config : SimulationConfig
-        Settings.
     seed : int
         Equal seeds give equal recordings, bit by bit, however they are cut.
 

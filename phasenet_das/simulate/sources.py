@@ -21,10 +21,10 @@ class Event:
     origin_s: float  # Origin time after the start of the recording
     position_km: np.ndarray  # (3,) East, north, depth in the cable's coordinates
     magnitude: float  # Moment magnitude
-    stress_drop_mpa: float  # Stress drop
-    strike_deg: float  # Double couple
-    dip_deg: float  # Double couple
-    rake_deg: float  # Double couple
+    stress_drop_mpa: float
+    strike_deg: float  # of the double couple, as dip and rake
+    dip_deg: float
+    rake_deg: float
 
 
 def moment_n_m(magnitude: np.ndarray | float) -> np.ndarray:

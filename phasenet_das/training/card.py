@@ -118,7 +118,7 @@ def model_card(
         architecture=settings.architecture,
         size=size,
         data=data,
-        description=settings.data_description or "Not described: set train.data_description.",
+        description=settings.data_description or "Not described: set student.data_description.",
         training=f"{start}{frozen} {done}.",
         settings=settings,
         loss=loss,

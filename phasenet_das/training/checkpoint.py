@@ -90,6 +90,6 @@ def initial_model(settings: TrainSettings) -> nn.Module:
     if weights.architecture != settings.architecture:
         raise WeightsError(
             f"{settings.weights}: of architecture {weights.architecture}, expected {settings.architecture}. "
-            "Set train.architecture."
+            "Set student.architecture."
         )
     return weights.model

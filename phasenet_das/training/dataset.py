@@ -30,6 +30,7 @@ from phasenet_das.training.sample import Sample
 from phasenet_das.training.windows import TrainingWindow, find_windows
 
 _LABELS_KEPT = 512
+_VEHICLES = 0.2  # share of the noise with vehicles
 _FEWEST_ROWS = 16  # that are left when neighbours are averaged, as in picking
 
 
@@ -119,21 +120,11 @@ class SectionSource:
         return Sample.of(section.data, np.where(np.isnan(arrivals), np.inf, arrivals), section.dt_s)
 
 
-class NoiseSource:
-    """Noise to mix in: pieces of real recordings and simulated fields."""
-
-    def __init__(self, data: TrainDataSettings, seed: int) -> None:
-        real = [] if data.noise is None else load_noise(data.noise, data.sampling_rate_hz)
-        dt_s = 1.0 / data.sampling_rate_hz
-        num_samples = data.num_samples + 2 * context_samples(data)
-        self._noise = SectionNoise(data.num_channels, num_samples, dt_s, seed, real)
-
-    def draw(self, rng: np.random.Generator) -> np.ndarray:
-        """Draw the noise of one sample.
-
-        Returns (channel, time) float32.
-        """
-        return self._noise.draw(rng, vehicles=bool(rng.random() < 0.2))
+def make_noise(data: TrainDataSettings, seed: int) -> SectionNoise:
+    """Make the noise to mix in: of real recordings and of simulated fields."""
+    real = [] if data.noise is None else load_noise(data.noise, data.sampling_rate_hz)
+    num_samples = data.num_samples + 2 * context_samples(data)
+    return SectionNoise(data.num_channels, num_samples, 1.0 / data.sampling_rate_hz, seed, real)
 
 
 def make_sources(settings: TrainSettings) -> tuple[list[Source], list[Source]]:
@@ -334,7 +325,7 @@ class TrainingSamples(Dataset[tuple[Key, Tensor, Tensor, Tensor]]):
         self,
         sources: Sequence[Source],
         settings: TrainSettings,
-        noise: NoiseSource | None = None,
+        noise: SectionNoise | None = None,
         *,
         varied: bool = True,
     ) -> None:
@@ -357,7 +348,9 @@ class TrainingSamples(Dataset[tuple[Key, Tensor, Tensor, Tensor]]):
                 self.settings.augment,
                 rng,
                 other=lambda: self._draw(Key(key.epoch, int(rng.integers(len(self)))), rng),
-                noise=None if noise is None else lambda: noise.draw(rng),
+                noise=None
+                if noise is None
+                else lambda: noise.draw(rng, vehicles=bool(rng.random() < _VEHICLES)),
             )
         wanted = (len(sample.data), self.settings.data.num_samples)
         context = (sample.data.shape[1] - wanted[1]) // 2

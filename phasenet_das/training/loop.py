@@ -35,11 +35,11 @@ from phasenet_das.training.checkpoint import (
 )
 from phasenet_das.training.dataset import (
     Batch,
-    NoiseSource,
     SampleOrder,
     TrainingSamples,
     collate,
     make_loader,
+    make_noise,
     make_sources,
 )
 from phasenet_das.training.ddp import World, find_world, join_world, sum_over_ranks, synchronize_batch_norm
@@ -70,13 +70,6 @@ class TrainingResult:
 def train(settings: TrainSettings, *, progress: bool = False) -> TrainingResult:
     """Train a network, or go on where a run of the same settings was interrupted.
 
-    Parameters
-    ----------
-    settings : TrainSettings
-        Everything about it.
-    progress : bool
-        Show a progress bar.
-
     Returns
     -------
     TrainingResult
@@ -93,7 +86,7 @@ def train(settings: TrainSettings, *, progress: bool = False) -> TrainingResult:
     world = find_world(settings.device)
     with join_world(world):
         training, validation = make_sources(settings)
-        noise = NoiseSource(settings.data, settings.seed) if settings.augment.noise else None
+        noise = make_noise(settings.data, settings.seed) if settings.augment.noise else None
         trainer = Trainer(
             settings,
             initial_model(settings),
@@ -121,8 +114,6 @@ class Trainer:
 
     Parameters
     ----------
-    settings : TrainSettings
-        Everything about it.
     model : torch.nn.Module
         Maps (batch, 1, channel, time) to logits (batch, 3, channel, time).
     samples, validation : TrainingSamples

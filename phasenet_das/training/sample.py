@@ -68,11 +68,6 @@ class Sample:
             P and S in samples.
         dt_s, dx_m : float
             Sampling interval and channel spacing.
-
-        Returns
-        -------
-        Sample
-            Its data are float32.
         """
         data = np.ascontiguousarray(data, np.float32)
         live = np.ptp(data, axis=1) > 0

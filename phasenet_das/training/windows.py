@@ -127,11 +127,6 @@ def open_window(path: str | Path, labels: str | Path | None = None) -> TrainingW
     labels : str or pathlib.Path, optional
         The pick table, or a folder with one named as the window; beside the window without it.
 
-    Returns
-    -------
-    TrainingWindow
-        Not loaded.
-
     Raises
     ------
     MissingMetadataError
@@ -200,8 +195,6 @@ def write_window(
 
     Parameters
     ----------
-    patch : dascore.Patch
-        The data.
     picks : pandas.DataFrame
         Pick table; picks with ``event_index`` of 0 or more are labels, the others were rejected. Those
         outside the window are left out.
@@ -209,11 +202,6 @@ def write_window(
         Ends in ``.h5``.
     event : dict, optional
         Fields of the event, such as ``event_id``, ``event_time``, ``magnitude``; written as attributes.
-
-    Returns
-    -------
-    pathlib.Path
-        The HDF5 file.
 
     Raises
     ------

@@ -71,9 +71,14 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_tables_of_jobs_and_seismometers_are_one_catalog(folder: Path) -> None:
-    places = [str(folder / "0.parquet"), str(folder / "1.parquet"), "--config", str(folder / "settings.yaml")]
-    answer = CliRunner().invoke(app, ["associate", *places, "-o", str(folder / "catalog")])
+@pytest.mark.parametrize("listed", [False, True])
+def test_tables_of_jobs_and_seismometers_are_one_catalog(folder: Path, listed: bool) -> None:
+    tables = [str(folder / "0.parquet"), str(folder / "1.parquet")]
+    if listed:
+        (folder / "picks.txt").write_text("\n".join(tables) + "\n")
+        tables = [str(folder / "picks.txt")]
+    places = [*tables, "--config", str(folder / "settings.yaml"), "-o", str(folder / "catalog")]
+    answer = CliRunner().invoke(app, ["associate", *places])
     assert answer.exit_code == 0, f"{answer.output} {answer.exception!r}"
     events, picks = (
         read(folder / "catalog" / f"{name}.parquet")

@@ -105,6 +105,12 @@ def test_several_pickers_are_scored_by_name(monkeypatch: pytest.MonkeyPatch, fol
     assert list(scores["picks"]) == ["the teacher", "student"]
     assert scores["picks"]["student"]["scores"][0]["f1"] == 1.0
     assert scores["events_above"] == {"min_magnitude": 1.5, "reference": 1, "found": 0}
+    row = {"station_id": "C", "start": START, "end": START + pd.Timedelta(seconds=35), "first_channel": 0}
+    row |= {"last_channel": 11, "num_channels": 12, "status": "examined", "reason": "", "source": "x"}
+    write_table(pd.DataFrame([row]), folder / "first.csv")  # the large event lies outside
+    assert _run(monkeypatch, folder, *events, "--coverage", "first.csv", "--json", "part.json") == 0
+    scores = json.loads((folder / "part.json").read_text())
+    assert scores["events_above"] == {"min_magnitude": 1.5, "reference": 0, "found": 0}
     assert _run(monkeypatch, folder, "picks.parquet", "truth.parquet", "--truth", "truth.parquet") == 1
 
 

@@ -104,6 +104,14 @@ def test_several_cables_and_seismometers_are_one_table_of_receivers(tmp_path: Pa
     assert receivers.loc[receivers["station_id"] == "S1", "channel_index"].tolist() == [-1]
 
 
+def test_files_of_several_cables_with_equal_channels_give_the_receivers_of_each(tmp_path: Path) -> None:
+    for name in ("NORTH", "SOUTH"):
+        write_minutes(tmp_path / "raw" / name, [0], name)
+    list_jobs(Config(data={"inputs": [str(tmp_path / "raw")]}, jobs=JOBS), tmp_path / "index")
+    receivers = read_channels(tmp_path / "index" / "receivers.parquet")
+    assert receivers.groupby("station_id").size().to_dict() == {"NORTH": 6, "SOUTH": 6}
+
+
 def test_event_files_to_train_on_stand_beside_continuous_ones(recordings: Path, tmp_path: Path) -> None:
     write_minutes(tmp_path / "events", [30, 47])
     student = {"recordings": {"C": {"inputs": [str(tmp_path / "events")]}}}

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from phasenet_das.cli import app
 from phasenet_das.config import load_config
-from phasenet_das.errors import WeightsError
+from phasenet_das.errors import ConfigError, WeightsError
 from phasenet_das.models import weights as model_files
 from phasenet_das.training import __main__ as command
 from phasenet_das.training import cut_windows
@@ -88,11 +88,14 @@ def test_a_signal_ends_with_its_code_and_errors_with_one(
     assert "none.yaml" in capsys.readouterr().err
 
 
+def test_one_batch_and_folders_of_windows_exclude_each_other(tmp_path: Path) -> None:
+    folder = config_file(tmp_path, [])
+    arguments = ["train", "--config", str(folder), "--windows", str(tmp_path), "--overfit-one-batch"]
+    answer = CliRunner().invoke(app, arguments)
+    assert isinstance(answer.exception, ConfigError)
+
+
 def test_the_training_curve_without_validation() -> None:
     log = pd.DataFrame({"step": [1, 2], "loss": [1.0, 0.5], "learning_rate": [0.1, 0.1]})
     figure = training_curve(log, pd.DataFrame(columns=["step", "loss", "p_f1", "s_f1"]))
-    assert [axes.get_ylabel() for axes in figure.axes] == [
-        "loss (nats per pixel)",
-        "F1 on the validation set",
-        "learning rate",
-    ]
+    assert [axes.get_ylabel() for axes in figure.axes] == ["Loss (nats per pixel)", "Learning rate"]

@@ -14,10 +14,10 @@ from phasenet_das.errors import ConfigError, DeviceError
 from phasenet_das.simulate import Record
 from phasenet_das.training.dataset import (
     Key,
-    NoiseSource,
     SampleOrder,
     TrainingSamples,
     context_samples,
+    make_noise,
     make_sources,
     normalize,
 )
@@ -135,9 +135,9 @@ def test_simulated_sections_come_new_each_epoch(tmp_path: Path) -> None:
     context = context_samples(settings.data)
     assert first.data.shape == (12, 256 + 2 * context)
     assert not np.isnan(first.arrivals).any()
-    noise = NoiseSource(settings.data, 0).draw(np.random.default_rng(1))
+    noise = make_noise(settings.data, 0).draw(np.random.default_rng(1), vehicles=True)
     assert noise.shape == (12, 256 + 2 * context)
-    samples = TrainingSamples([training], settings, NoiseSource(settings.data, 0))
+    samples = TrainingSamples([training], settings, make_noise(settings.data, 0))
     _, tensor, targets, mask = samples[Key(0, 2)]
     assert (tensor.shape, targets.shape, mask.shape) == ((1, 12, 256), (3, 12, 256), (12, 256))
 

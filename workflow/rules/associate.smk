@@ -7,7 +7,7 @@ rule list_picks:
         results("logs", "{stage}", "list_picks.log"),
     localrule: True
     run:
-        # The names of a year of jobs do not fit into the text of one command.
+        # The names of a year of jobs do not fit into one command.
         Path(output.tables).write_text("".join(f"{path}\n" for path in input.picks))
 
 
@@ -35,5 +35,5 @@ rule associate:
         folder=lambda wildcards: results(wildcards.stage),
         settings=settings_of("association", "stations", "geometry", "cables", "report"),
     shell:
-        "phasenet-das -v associate $(cat {input.tables}) --coverage {input.unusable}"
+        "phasenet-das -v associate {input.tables} --coverage {input.unusable}"
         " --config {params.config} --workers {threads} -o {params.folder} > {log} 2>&1"

@@ -84,7 +84,7 @@ rule report:
         picks=results("picks.parquet"),
         coverage=results("coverage.csv"),
         receivers=results("index", "receivers.parquet"),
-        trainings=[results(stage, "training", "log.csv") for stage in ROUNDS],
+        trainings=[results(stage, "training", "model", "README.md") for stage in ROUNDS],
         scores=[results("evaluation.json")] if has_truth(CONFIG) else [],
     output:
         html=report(

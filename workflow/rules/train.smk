@@ -35,10 +35,10 @@ rule train:
             results(wildcards.stage, "windows", cable)
             for cable in recordings_of(CONFIG, STAGES[wildcards.stage].recordings)
         ],
+    # log.csv is no output: Snakemake deletes outputs of an interrupted job, and the training adds to it.
     output:
         weights=results("{stage}", "training", "model", "model.safetensors"),
         card=results("{stage}", "training", "model", "README.md"),
-        log=results("{stage}", "training", "log.csv"),
         curve=report(
             results("{stage}", "training", "training_curve.png"),
             caption="../report/training.rst",

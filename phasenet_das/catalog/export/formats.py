@@ -85,8 +85,6 @@ def export_catalog(
     ----------
     events, picks : pandas.DataFrame
         Event table, and picks with their ``event_index``.
-    path : str or pathlib.Path
-        The file to write.
     name : str, optional
         One of ``EXPORT_FORMATS``.
     channels : pandas.DataFrame, optional
@@ -135,18 +133,11 @@ def export_stations(channels: pd.DataFrame, path: str | Path, name: str, network
     ----------
     channels : pandas.DataFrame
         Channel table; receivers without coordinates are left out.
-    path : str or pathlib.Path
-        The file to write.
     name : str
         ``nonlinloc``, ``hypodd`` or ``hypoinverse``; for any other of ``EXPORT_FORMATS`` a CSV table of
         receivers, positions and codes.
     network : str, optional
         Network code of the cables.
-
-    Returns
-    -------
-    pathlib.Path
-        The file written.
 
     Raises
     ------
@@ -179,19 +170,12 @@ def export_differential_times(
         From :func:`phasenet_das.evaluate.compare_differential_times` with ``between="events"``.
     events : pandas.DataFrame
         Event table; pairs of which one event has no hypocentre are left out.
-    path : str or pathlib.Path
-        The file to write.
     channels : pandas.DataFrame, optional
         Channel table, so that station codes are those of the phase file.
     max_picks_per_phase : int, optional
         Most channels to keep for a pair of events and phase on one cable.
     network : str, optional
         Network code of the cables.
-
-    Returns
-    -------
-    pathlib.Path
-        The file written.
 
     Raises
     ------
