@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from phasenet_das._lazy import lazy_names
 
 if TYPE_CHECKING:
     from phasenet_das import catalog, evaluate, inspect, io, plot, simulate, training
@@ -43,28 +45,6 @@ __all__ = [
     "write_table",
 ]
 
-_HOME = {
-    "Config": "config",
-    "PickSettings": "config",
-    "load_config": "config",
-    "associate": "catalog",
-    "write_catalog": "catalog",
-    "describe": "io",
-    "open_archive": "io",
-    "read": "io",
-    "Weights": "models",
-    "list_weights": "models",
-    "load_weights": "models",
-    "Picker": "picking",
-    "load_picker": "picking",
-    "write_report": "report",
-    "read_channels": "tables",
-    "read_events": "tables",
-    "read_picks": "tables",
-    "write_table": "tables",
-}
-_MODULES = {"catalog", "evaluate", "inspect", "io", "plot", "simulate", "training"}
-
 
 def _check_gamma() -> None:
     """Make sure that ``gamma`` is the associator that comes with this package."""
@@ -80,12 +60,23 @@ def _check_gamma() -> None:
 _check_gamma()
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - heavy modules are imported when first used
-    if name in _HOME:
-        return getattr(importlib.import_module(f"phasenet_das.{_HOME[name]}"), name)
-    if name in _MODULES:
-        return importlib.import_module(f"phasenet_das.{name}")
-    raise AttributeError(f"module 'phasenet_das' has no attribute '{name}'")
+__getattr__ = lazy_names(
+    __name__,
+    {
+        ".catalog": "associate catalog write_catalog",
+        ".config": "Config PickSettings load_config",
+        ".evaluate": "evaluate",
+        ".inspect": "inspect",
+        ".io": "describe io open_archive read",
+        ".models": "Weights list_weights load_weights",
+        ".picking": "Picker load_picker",
+        ".plot": "plot",
+        ".report": "write_report",
+        ".simulate": "simulate",
+        ".tables": "read_channels read_events read_picks write_table",
+        ".training": "training",
+    },
+)
 
 
 def __dir__() -> list[str]:

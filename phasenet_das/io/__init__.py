@@ -43,4 +43,9 @@ __all__ = [
     "write_quakeflow",
 ]
 
-__getattr__ = lazy_names(__name__, {"Archive": ".archive", "open_archive": ".archive"})
+__getattr__ = lazy_names(
+    __name__,
+    {
+        ".archive": "Archive open_archive",
+    },
+)

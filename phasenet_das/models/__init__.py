@@ -37,16 +37,10 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "EQNet": ".eqnet",
-        "PhaseNet": ".phasenet",
-        "PhaseNetDAS": ".phasenet_das",
-        "PickCalibration": ".calibration",
-        "ScoreCurve": ".calibration",
-        "Weights": ".weights",
-        "build_model": ".weights",
-        "list_weights": ".weights",
-        "load_weights": ".weights",
-        "save_weights": ".weights",
-        "set_calibration": ".weights",
+        ".calibration": "PickCalibration ScoreCurve",
+        ".eqnet": "EQNet",
+        ".phasenet": "PhaseNet",
+        ".phasenet_das": "PhaseNetDAS",
+        ".weights": "Weights build_model list_weights load_weights save_weights set_calibration",
     },
 )

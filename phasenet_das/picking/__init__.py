@@ -17,12 +17,9 @@ __all__ = ["PickReport", "Picker", "RunOptions", "Watcher", "check_request", "lo
 __getattr__ = lazy_names(
     __name__,
     {
-        "PickReport": ".run",
-        "Picker": ".picker",
-        "RunOptions": ".run",
-        "Watcher": ".watch",
-        "check_request": ".request",
-        "load_picker": ".picker",
-        "pick_archive": ".run",
+        ".picker": "Picker load_picker",
+        ".request": "check_request",
+        ".run": "PickReport RunOptions pick_archive",
+        ".watch": "Watcher",
     },
 )

@@ -16,8 +16,8 @@ __all__ = ["Training", "write_report", "write_run_report"]
 __getattr__ = lazy_names(
     __name__,
     {
-        "Training": ".run_chapters",
-        "write_report": ".page",
-        "write_run_report": ".run",
+        ".page": "write_report",
+        ".run": "write_run_report",
+        ".run_chapters": "Training",
     },
 )

@@ -33,15 +33,8 @@ __all__ = [
 __getattr__ = lazy_names(
     __name__,
     {
-        "Sample": ".sample",
-        "Trainer": ".loop",
-        "TrainingResult": ".loop",
-        "TrainingWindow": ".windows",
-        "cut_windows": ".windows",
-        "find_windows": ".windows",
-        "open_window": ".windows",
-        "overfit_one_batch": ".loop",
-        "train": ".loop",
-        "write_window": ".windows",
+        ".loop": "Trainer TrainingResult overfit_one_batch train",
+        ".sample": "Sample",
+        ".windows": "TrainingWindow cut_windows find_windows open_window write_window",
     },
 )
