@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
-from phasenet_das._lazy import lazy_names
+from phasenet_das import _lazy
 
 if TYPE_CHECKING:
     from phasenet_das import catalog, evaluate, inspect, io, plot, simulate, training
@@ -52,7 +52,7 @@ def _check_gamma() -> None:
     if getattr(gamma, "__project__", None) != "phasenet-das":
         raise ImportError(
             f"the package 'gamma' in {getattr(gamma, '__file__', '?')} is not the associator that comes with "
-            "phasenet-das (GMMA installs under the same name). Mend it with:\n"
+            "phasenet-das (GMMA installs under the same name). Repair it with:\n"
             "    pip uninstall -y GMMA gamma\n    pip install --force-reinstall --no-deps phasenet-das"
         )
 
@@ -60,7 +60,7 @@ def _check_gamma() -> None:
 _check_gamma()
 
 
-__getattr__ = lazy_names(
+__getattr__ = _lazy.lazy_names(
     __name__,
     {
         ".catalog": "associate catalog write_catalog",

@@ -1,4 +1,4 @@
-"""Typed errors: each is also a builtin, and says what was found, what was expected and how to mend it."""
+"""Typed errors: each is also a builtin, and says what was found, what was expected and how to correct it."""
 
 from __future__ import annotations
 

@@ -32,7 +32,10 @@ def info(
     data = chosen_cable(read_settings(config), cable).data
     data = override(data, start_time=start_time, dt_s=dt_s, dx_m=dx_m, unit=unit)
     sources, failed = chosen_inputs(inputs, data), 0
-    lacking = {name: getattr(data, name) for name in ("start_time", "dt_s", "dx_m", "unit")}
+    lacking = {
+        name: getattr(data, name)
+        for name in ("start_time", "dt_s", "dx_m", "unit", "station_id", "first_channel")
+    }
     for source in find_recordings(sources):
         try:
             typer.echo(str(io.describe(source, **lacking)))

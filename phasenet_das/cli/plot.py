@@ -59,11 +59,10 @@ def plot(
     from phasenet_das.tables import read_picks
 
     names = ("station_id", "start_time", "dt_s", "dx_m", "unit", "first_channel")
-    numbers = data.channel_range
     patch = io.read(
         recording,
         **{name: getattr(data, name) for name in names},
-        channels=None if numbers is None else (numbers[0], numbers[1] - 1),
+        channels=data.channel_range,
         time=None if start is None and end is None else (start, end),
     )
     figure = Figure(figsize=(8.0, 5.0), layout="constrained")

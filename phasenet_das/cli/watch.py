@@ -74,7 +74,9 @@ def watch(
         catalog.write_catalog(result.events, result.picks, folder, receivers, base.report, provenance)
 
     watcher = Watcher(
-        load_picker(settings.weights, device=settings.device, sha256=settings.weights_sha256),
+        load_picker(
+            settings.weights, device=settings.device, sha256=None if weights else settings.weights_sha256
+        ),
         inputs,
         output,
         data=data,

@@ -55,11 +55,11 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: no such file.")
     try:
         values = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise ConfigError(f"{path}: cannot be read as YAML: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected a mapping of settings, found {type(values).__name__}.")
-    return values
+    return {str(key): value for key, value in values.items()}
 
 
 def write_config(config: Config, path: str | Path) -> Path:
@@ -71,11 +71,6 @@ def write_config(config: Config, path: str | Path) -> Path:
         The settings. Their relative paths are written as seen from the file.
     path : str or pathlib.Path
         The file; :func:`load_config` reads it.
-
-    Returns
-    -------
-    pathlib.Path
-        The file written.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -26,6 +26,7 @@ from phasenet_das.io.merge import merge_members, merged_recordings
 from phasenet_das.io.metadata import ChosenChannels, JoinedRows, UserMetadata, join_metadata
 from phasenet_das.io.recording import Recording
 from phasenet_das.tables import coverage as cover
+from phasenet_das.text import duration
 
 log = logging.getLogger(__name__)
 
@@ -74,20 +75,13 @@ class Archive:
         last = max(item.end_ns for item in found)
         first = min(item.start_ns for item in found)
         return (
-            f"  {name or '(no name)'}: {len(found)} recording(s), {_duration(held_s)} from "
+            f"  {name or '(no name)'}: {len(found)} recording(s), {duration(held_s, 6)} from "
             f"{np.datetime64(first, 'ns')} to {np.datetime64(last, 'ns')} UTC, {len(gaps)} gap(s) of "
-            f"{_duration(missing_s)} in all"
+            f"{duration(missing_s, 6)} in all"
         )
 
     def _first_reason(self, status: str) -> str:
         return str(self.coverage.loc[self.coverage["status"] == status, "reason"].iloc[0])
-
-
-def _duration(seconds: float) -> str:
-    for name, length in (("d", 86400.0), ("h", 3600.0), ("min", 60.0)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.6g} {name}"
-    return f"{seconds:.6g} s"
 
 
 def open_archive(

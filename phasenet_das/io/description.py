@@ -13,6 +13,7 @@ from phasenet_das.io.patch import DEAD, NONFINITE, channel_status
 from phasenet_das.io.read import check_one_cable, cut, gaps_of
 from phasenet_das.io.recording import ChannelRange, Recording, spacing_m
 from phasenet_das.io.time import TimeRange
+from phasenet_das.text import runs
 
 if TYPE_CHECKING:
     from phasenet_das.io.metadata import UserMetadata
@@ -87,11 +88,7 @@ def _name_channels(channels: tuple[int, ...]) -> str:
     """Write channel numbers as ranges: ``3, 7-9 (4 channels)``."""
     if not channels:
         return ""
-    numbers = np.array(channels)
-    edges = np.flatnonzero(np.diff(numbers) != 1) + 1
-    runs = [f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in np.split(numbers, edges)]
-    shown = ", ".join(runs[:10]) + (" …" if len(runs) > 10 else "")
-    return f"{shown} ({len(channels)} channel{'s' if len(channels) > 1 else ''})"
+    return f"{runs(np.array(channels), 10)} ({len(channels)} channel{'s' if len(channels) > 1 else ''})"
 
 
 def describe(

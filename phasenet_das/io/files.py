@@ -26,7 +26,6 @@ _UNFINISHED = "bak tmp part partial crdownload filepart swp"
 _NOT_DAS = {
     f".{ending}" for kinds in (_TEXT, _PICTURE, _PROGRAM, _ARCHIVE, _UNFINISHED) for ending in kinds.split()
 }
-_DAS = {"." + ending for ending in (*_TEXT, *_PICTURE, *_PROGRAM, *_ARCHIVE, *_UNFINISHED)}
 _DAS = {".h5", ".hdf5", ".hdf", ".tdms", ".sgy", ".segy", ".mseed", ".miniseed", ".nc", ".das"}
 
 

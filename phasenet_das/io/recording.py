@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -206,60 +207,39 @@ class Recording:
         start = np.datetime64(self.sample_ns(samples.start), "ns") if known else self.start_time
         return replace(
             self,
-            read_block=_Narrowed(self.read_block, rows, samples.start),
+            read_block=partial(_read_narrowed, self.read_block, rows, samples.start),
             num_samples=samples.stop - samples.start,
             start_time=start,
             channel_index=self.channel_index[rows],
             distance_m=self.distance_m[rows],
             channel_coords={name: values[rows] for name, values in self.channel_coords.items()},
-            name_inputs=_ShiftedInputs(self.name_inputs, samples.start),
+            name_inputs=partial(_narrowed_inputs, self.name_inputs, samples.start),
         )
 
 
-@dataclass(frozen=True)
-class _Narrowed:
-    """Reads blocks of some rows of another reader, from its sample `first` on."""
-
-    read_block: Loader
-    rows: np.ndarray
-    first: int
-
-    def __call__(self, channels: slice, samples: slice) -> np.ndarray:
-        rows = self.rows[channels]
-        samples = slice(samples.start + self.first, samples.stop + self.first)
-        if not len(rows):
-            return self.read_block(slice(0, 0), samples)
-        lowest = int(rows.min())
-        block = self.read_block(slice(lowest, int(rows.max()) + 1), samples)
-        whole = len(block) == len(rows) and (np.diff(rows) == 1).all()
-        return block if whole else block[rows - lowest]
+def _read_narrowed(
+    read_block: Loader, rows: np.ndarray, first: int, channels: slice, samples: slice
+) -> np.ndarray:
+    """Read a block of some rows of another reader, from its sample `first` on."""
+    rows = rows[channels]
+    samples = slice(samples.start + first, samples.stop + first)
+    if not len(rows):
+        return read_block(slice(0, 0), samples)
+    lowest = int(rows.min())
+    block = read_block(slice(lowest, int(rows.max()) + 1), samples)
+    whole = len(block) == len(rows) and (np.diff(rows) == 1).all()
+    return block if whole else block[rows - lowest]
 
 
-@dataclass(frozen=True)
-class _ShiftedInputs:
-    """Names the files behind samples that are counted from sample `first` of another recording."""
-
-    name_inputs: Callable[[slice], Inputs]
-    first: int
-
-    def __call__(self, samples: slice) -> Inputs:
-        return self.name_inputs(slice(samples.start + self.first, samples.stop + self.first))
+def _narrowed_inputs(name_inputs: Callable[[slice], Inputs], first: int, samples: slice) -> Inputs:
+    """Name the files behind samples that are counted from sample `first` of another recording."""
+    return name_inputs(slice(samples.start + first, samples.stop + first))
 
 
-@dataclass(frozen=True)
-class _Array:
-    """Reads blocks of an array, (channel, time)."""
-
-    data: np.ndarray
-
-    def __call__(self, channels: slice, samples: slice) -> np.ndarray:
-        values: np.ndarray = self.data[channels, samples]
-        return values
-
-
-def array_reader(data: np.ndarray) -> Loader:
-    """Read blocks of an array (channel, time)."""
-    return _Array(data)
+def read_array(data: np.ndarray, channels: slice, samples: slice) -> np.ndarray:
+    """Read a block of an array (channel, time)."""
+    values: np.ndarray = data[channels, samples]
+    return values
 
 
 def recording_of_header(
@@ -308,7 +288,7 @@ def recording_of_array(
     """Make a recording of an array (channel, time) of real numbers, which is not copied."""
     array = check_array(np.asarray(data), label)
     return recording_of_function(
-        _Array(array),
+        partial(read_array, array),
         num_samples=array.shape[1],
         start_time=start_time,
         dt_s=dt_s,

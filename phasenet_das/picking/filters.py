@@ -12,7 +12,7 @@ from scipy import signal
 from phasenet_das.errors import SamplingError
 
 _ATTENUATION_DB = 70.0
-_CHUNK_SAMPLES = 4_000_000
+_SAMPLES_AT_A_TIME = 4_000_000
 
 
 def bandpass(data: np.ndarray, dt_s: float, low_hz: float, high_hz: float) -> np.ndarray:
@@ -23,7 +23,7 @@ def bandpass(data: np.ndarray, dt_s: float, low_hz: float, high_hz: float) -> np
     taps = _bandpass_taps(dt_s, low_hz, high_hz)
     half = len(taps) // 2
     out = np.empty(data.shape, np.float32)
-    rows = max(1, _CHUNK_SAMPLES // max(1, data.shape[-1]))
+    rows = max(1, _SAMPLES_AT_A_TIME // max(1, data.shape[-1]))
     for first in range(0, len(data), rows):
         # In double precision: an offset would else leave its rounding, which differs from piece to piece.
         part = data[first : first + rows].astype(np.float64)

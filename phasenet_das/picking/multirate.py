@@ -35,7 +35,7 @@ SAME_ARRIVAL_S = 0.3
 _FASTEST, _SLOWEST = 10.0, 0.5  # rates, to that of the network's training
 _UNKNOWN_GAUGE_M = 10.0
 _SPACING_M_HZ = 1250.0  # a quarter of the wavelength at 1/10 of the rate of what crosses the cable at 500 m/s
-_MOST_STACKED = 32
+_MOST_AVERAGED = 32
 _FEWEST_ROWS = 16
 _FEWEST_SAMPLES = 256
 
@@ -74,16 +74,16 @@ def choose_rate_passes(recording: Recording, settings: PickSettings, weights: We
         rates = [model]
     rates = sorted((float(rate) for rate in rates), reverse=True)
     if settings.average_channels is not None or not weights.sees_scales:
-        stacks = [settings.average_channels or 1] * len(rates)
+        averages = [settings.average_channels or 1] * len(rates)
     else:
-        stacks = _stacks(recording, rates)
+        averages = _averages(recording, rates)
     if settings.rate is None or settings.average_channels is None:
-        seen = ", ".join(f"{rate:g} Hz / {stack}" for rate, stack in zip(rates, stacks, strict=True))
+        seen = ", ".join(f"{rate:g} Hz / {average}" for rate, average in zip(rates, averages, strict=True))
         log.info("%s: seen at (rate / channels averaged) %s", recording.name, seen)
-    work = np.array(rates) / np.array(stacks)
+    work = np.array(rates) / np.array(averages)
     return [
-        RatePass(k, settings.model_copy(update={"rate": rate, "average_channels": stack}), float(fraction))
-        for k, (rate, stack, fraction) in enumerate(zip(rates, stacks, work / work.sum(), strict=True))
+        RatePass(k, settings.model_copy(update={"rate": rate, "average_channels": average}), float(fraction))
+        for k, (rate, average, fraction) in enumerate(zip(rates, averages, work / work.sum(), strict=True))
     ]
 
 
@@ -206,7 +206,7 @@ def _octaves(own_hz: float, model_hz: float, length_s: float) -> list[float]:
     return rates
 
 
-def _stacks(recording: Recording, rates_hz: list[float]) -> list[int]:
+def _averages(recording: Recording, rates_hz: list[float]) -> list[int]:
     """Say how many neighbours are averaged at each rate."""
     dx_m, gauge_m = channel_spacing_m(recording), recording.gauge_length_m
     if math.isnan(dx_m) or dx_m <= 0:
@@ -219,9 +219,9 @@ def _stacks(recording: Recording, rates_hz: list[float]) -> list[int]:
             *(recording.name, _UNKNOWN_GAUGE_M),
         )
         gauge_m = _UNKNOWN_GAUGE_M
-    most = min(_MOST_STACKED, len(recording.channel_index) // _FEWEST_ROWS)
+    most = min(_MOST_AVERAGED, len(recording.channel_index) // _FEWEST_ROWS)
     redundant_m = [max(0.5 * gauge_m, _SPACING_M_HZ / rate) for rate in rates_hz]
-    wanted = [min(int(reach / dx_m + 1e-9), _MOST_STACKED) for reach in redundant_m]
+    wanted = [min(int(reach / dx_m + 1e-9), _MOST_AVERAGED) for reach in redundant_m]
     if most < wanted[0]:
         log.warning(
             "%s: %d channels are too few to average the %d neighbours that measure almost the same: S may be "

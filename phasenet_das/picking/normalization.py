@@ -24,7 +24,7 @@ _HALF_BLOCKS = 15
 _EXPONENT = 0.5
 _FLOAT32_NOISE = 1e-6
 _LIMIT = 100.0
-_CHUNK_SAMPLES = 4_000_000
+_SAMPLES_AT_A_TIME = 4_000_000
 _CACHED_CHANNELS = 512
 
 
@@ -112,7 +112,7 @@ def moving_scale(
     edges = np.concatenate([[0], np.arange(block - lead, data.shape[-1], block)]).astype(np.int64)
     count = np.diff(np.append(edges, data.shape[-1])).astype(np.float32)
     grid = MovingScale(block, first_index // block, *np.zeros((2, len(data), len(edges)), np.float32))
-    rows = max(1, _CHUNK_SAMPLES // max(1, data.shape[-1]))
+    rows = max(1, _SAMPLES_AT_A_TIME // max(1, data.shape[-1]))
     for first in range(0, len(data), rows):
         part = slice(first, first + rows)
         blocks = _blocks(data[part], edges, count, None if missing is None else missing[part])

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_WHOLE = ChunkSize(channels=2**31, seconds=math.inf)
 _ELSEWHERE = {
     "weights": "load_picker(weights)",
     "device": "load_picker(weights, device=...)",
@@ -55,11 +56,6 @@ def load_picker(
         ``auto`` (a GPU when there is one), ``cpu``, ``cuda`` or ``cuda:N``.
     sha256 : str, optional
         Digest that the weight file must have.
-
-    Returns
-    -------
-    Picker
-        Ready to pick.
 
     Raises
     ------
@@ -214,37 +210,16 @@ class Picker:
                 f"annotate: found {len(recordings)} recordings, expected one without a gap; pass one of them."
             )
         worker = self.chunk_picker(choice, station_id)
-        plans = worker.plans(recordings[0], ChunkSize(channels=2**31, seconds=math.inf), wanted)
-        return [self._scores(worker, plan) for plan in plans]
+        run = replace(PickRun.of(worker, wanted=wanted, strict=True), size=_WHOLE)
+        plans, _ = run.plans(recordings)
+        return [self._scores(worker, plan) for plan in plans.values()]
 
     def chunk_picker(self, settings: PickSettings, station_id: str | None = None) -> ChunkPicker:
-        """Return the steps by which chunks are picked.
-
-        Parameters
-        ----------
-        settings : PickSettings
-            How to pick.
-        station_id : str, optional
-            Name of the cable; else the recording's own.
-
-        Returns
-        -------
-        ChunkPicker
-        """
+        """Return the steps by which chunks are picked; without `station_id` recordings name their cable."""
         return ChunkPicker(self.weights, self._scorer, settings, station_id)
 
     def used_settings(self, settings: PickSettings) -> PickSettings:
-        """Return settings that name the weights of this picker, for provenance.
-
-        Parameters
-        ----------
-        settings : PickSettings
-            How to pick.
-
-        Returns
-        -------
-        PickSettings
-        """
+        """Return settings that name the weights and device of this picker, for provenance."""
         weights = self.weights
         return settings.model_copy(
             update={"weights": weights.name, "weights_sha256": weights.sha256, "device": str(self.device)}
@@ -258,6 +233,11 @@ class Picker:
         channels = plan.core_channels(plan.core_rows)
         times = grid.times_ns(np.arange(*plan.core))
         inside = np.nonzero(plan.wanted.holds_times(times))[0] + plan.core[0]
+        if not len(inside):
+            raise ConfigError(
+                f"annotate: no sample in the range of time; the recording runs from {recording.start_time} "
+                f"to {recording.end_time}."
+            )
         low, high = int(inside[0]), int(inside[-1]) + 1
         chunk = worker.prepare(worker.load(Chunk(plan, (low, high), plan.core_rows)))
         scores = np.zeros((len(PHASES), len(recording.channel_index), high - low), dtype=np.float32)
@@ -291,7 +271,7 @@ def _size_of(recordings: Sequence[Recording]) -> ChunkSize:
     """Pick in one go what has room in memory anyway, for no sample is then seen twice."""
     size = ChunkSize()
     largest = max((one.num_samples * len(one.channel_index) for one in recordings), default=0)
-    return ChunkSize(channels=2**31, seconds=math.inf) if largest <= size.samples else size
+    return _WHOLE if largest <= size.samples else size
 
 
 def _find_device(name: str) -> torch.device:

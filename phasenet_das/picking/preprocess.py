@@ -24,7 +24,6 @@ KINDS = ("dead", "nonfinite", "saturated", "coarse")
 
 _BLOCK_S = 4.0
 _CLIPPED_SHARE = 0.02
-_CLIPPED_RUN = 3
 _CLIPPED_LEVELS = 64
 _FINE_STEPS = 100
 _MANY_SPANS = 20

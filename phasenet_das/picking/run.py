@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import logging
 import shutil
-import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -26,6 +25,7 @@ from phasenet_das.picking.chunks import Chunk, ChunkPlan, ChunkSize
 from phasenet_das.picking.multirate import choose_rate_passes, range_margin_s, warn_outside_training
 from phasenet_das.picking.networks import Scorer
 from phasenet_das.picking.peaks import add_pick_probability, pick_table, score_picks
+from phasenet_das.picking.prefetch import prefetch
 from phasenet_das.picking.progress import Progress, StageTimes
 from phasenet_das.picking.request import Range, check_request
 from phasenet_das.picking.store import (
@@ -46,83 +46,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
-
 Submit = Callable[[Iterator[Chunk], Store, StageTimes], Iterator[StoredChunk]]
 """Picks chunks somewhere, and keeps them in the store."""
-
-
-class Prefetch(Generic[T]):
-    """Run an iterator in a thread, one item ahead of whoever takes them.
-
-    The next item is begun when the one before is taken, so that no more than one waits.
-    """
-
-    def __init__(self, items: Iterable[T]) -> None:
-        self._items = iter(items)
-        self._slot: list[_Next[T]] = []
-        self._changed = threading.Condition()
-        self._wanted = 1
-        self._closed = False
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def __iter__(self) -> Iterator[T]:
-        try:
-            while (found := self._take()).values:
-                yield found.values.pop()
-            if found.error is not None:
-                raise found.error
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        """Stop the thread after the item that it is at."""
-        with self._changed:
-            self._closed = True
-            self._slot.clear()
-            self._changed.notify_all()
-        self._thread.join()
-
-    def _take(self) -> _Next[T]:
-        with self._changed:
-            self._changed.wait_for(lambda: bool(self._slot))
-            found = self._slot.pop()
-            self._wanted += 1
-            self._changed.notify_all()
-            return found
-
-    def _run(self) -> None:
-        last = False
-        while not last:
-            with self._changed:
-                self._changed.wait_for(lambda: self._wanted > 0 or self._closed)
-                if self._closed:
-                    return
-                self._wanted -= 1
-            found = self._next()
-            last = not found.values
-            with self._changed:
-                if not self._closed:
-                    self._slot.append(found)
-                    self._changed.notify_all()
-            del found  # else it would stay in memory here when it has been taken
-
-    def _next(self) -> _Next[T]:
-        try:
-            return _Next([next(self._items)])
-        except StopIteration:
-            return _Next([])
-        except BaseException as error:  # noqa: BLE001 - handed to the thread that takes the item
-            return _Next([], error)
-
-
-@dataclass
-class _Next(Generic[T]):
-    """A value that a thread hands over; none at the end or after an error."""
-
-    values: list[T]
-    error: BaseException | None = None
 
 
 @dataclass(frozen=True)
@@ -273,8 +198,8 @@ class PickRun:
         finish = times.timed("picks", keep)
         loaded: Iterable[Chunk] = map(times.timed("read", picker.load), todo)
         if picker.scorer.device.type != "cpu":
-            loaded = Prefetch(loaded)
-        for ready in Prefetch(map(prepare, loaded)):
+            loaded = prefetch(loaded)
+        for ready in prefetch(map(prepare, loaded)):
             core, rows = ready.core, ready.rows
             times.samples += (core[1] - core[0]) * (rows[1] - rows[0])
             yield finish(score(ready))

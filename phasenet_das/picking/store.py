@@ -7,6 +7,7 @@ is stopped.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -171,15 +172,11 @@ class ChunkStore:
         self._path(key).unlink(missing_ok=True)
         self._found.pop(key, None)
 
-    def remove_damaged(self, keys: Iterable[str]) -> int:
+    def remove_damaged(self, keys: Iterable[str]) -> None:
         """Remove the chunks that cannot be read back."""
-        count = 0
         for key in keys:
-            try:
+            with contextlib.suppress(DamagedChunkError):
                 self.picks(key)
-            except DamagedChunkError:
-                count += 1
-        return count
 
     def write(self, chunk: Chunk) -> StoredChunk:
         """Write a chunk whole or not at all; one that is there is replaced by its equal."""

@@ -77,7 +77,7 @@ class WatchStep:
     def __str__(self) -> str:
         return (
             f"picked to {self.picked_to:%Y-%m-%d %H:%M:%S} UTC, {self.lag_s:.0f} s behind the clock: "
-            f"{self.num_files} new files, {self.num_picks} picks, {self.num_events} events of late"
+            f"{self.num_files} new files, {self.num_picks} picks, {self.num_events} recent events"
         )
 
 

@@ -109,11 +109,6 @@ def write_channels(table: pd.DataFrame, path: str | Path) -> Path:
         Columns of ``CHANNEL_COLUMNS``.
     path : str or pathlib.Path
         Ends in ``.csv``.
-
-    Returns
-    -------
-    pathlib.Path
-        The file written.
     """
     return write_table(conform(table, CHANNEL_COLUMNS, "channels"), path)
 

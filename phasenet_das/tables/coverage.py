@@ -131,7 +131,7 @@ def _examined_row(one: ChunkInfo) -> dict[str, Any]:
     reason = f"{dead} dead channels, such as {one.dead[0][0]}" if dead else ""
     channels = one.first_channel, one.last_channel, one.num_channels - dead
     return _row(
-        one.station_id, (one.start_ns, one.end_ns), channels, "examined", reason, " ... ".join(one.sources)
+        one.station_id, (one.start_ns, one.end_ns), channels, "examined", reason, _TO.join(one.sources)
     )
 
 

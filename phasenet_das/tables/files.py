@@ -34,8 +34,11 @@ from phasenet_das.tables.ids import drop_repeated, make_pick_ids
 
 log = logging.getLogger(__name__)
 
-_PICK_DEFAULTS: dict[str, Any] = {
+_UNKNOWN: dict[str, Any] = {
+    "pick_id": -1,
+    "channel_index": -1,
     "distance_m": np.nan,
+    "phase_score": np.nan,
     "phase_amplitude": np.nan,
     "event_index": -1,
     "association_score": np.nan,
@@ -88,11 +91,6 @@ def write_table(table: pd.DataFrame, path: str | Path, metadata: Mapping[str, An
         Provenance (see :func:`phasenet_das.tables.provenance.provenance`). Parquet keeps it inside the
         file; beside a CSV it becomes ``NAME.csv.json``.
 
-    Returns
-    -------
-    pathlib.Path
-        The file written.
-
     Raises
     ------
     TableError
@@ -113,16 +111,6 @@ def write_table(table: pd.DataFrame, path: str | Path, metadata: Mapping[str, An
 def check_table_name(path: str | Path) -> Path:
     """Refuse a name that is not one of a table.
 
-    Parameters
-    ----------
-    path : str or pathlib.Path
-        The file to be written.
-
-    Returns
-    -------
-    pathlib.Path
-        The same.
-
     Raises
     ------
     TableError
@@ -142,13 +130,6 @@ def write_sidecar(path: Path, metadata: Mapping[str, Any]) -> None:
 
 def to_arrow(table: pd.DataFrame, metadata: Mapping[str, Any] | None = None) -> pa.Table:
     """Encode a table as it is written to Parquet: words as dictionaries, provenance in the schema.
-
-    Parameters
-    ----------
-    table : pandas.DataFrame
-        Any table of this module.
-    metadata : mapping, optional
-        Provenance.
 
     Returns
     -------
@@ -188,13 +169,7 @@ class PickWriter:
         self.rows = 0
 
     def write(self, table: pd.DataFrame) -> None:
-        """Append rows.
-
-        Parameters
-        ----------
-        table : pandas.DataFrame
-            With the columns of what was written before.
-        """
+        """Append rows, with the columns of those before."""
         if self._path.suffix == ".parquet":
             arrow = to_arrow(table, self._metadata)
             if self._parquet is None:
@@ -216,11 +191,6 @@ class PickWriter:
 
 def read_metadata(path: str | Path) -> dict[str, Any]:
     """Read the provenance that :func:`write_table` stored with a table.
-
-    Parameters
-    ----------
-    path : str or pathlib.Path
-        A Parquet or CSV table.
 
     Returns
     -------
@@ -250,7 +220,7 @@ def read_csv(path: str | Path, *, skip_rows: int = 0, text: Iterable[str] = ()) 
         return pd.read_csv(path, dtype=kinds, skiprows=range(1, 1 + skip_rows))
     except FileNotFoundError as error:
         raise TableError(f"{path}: no such file.") from error
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+    except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise TableError(f"{path}: cannot be read as a table ({error}); expected Parquet or CSV.") from error
 
 
@@ -263,7 +233,7 @@ def read_table(path: str | Path, *, skip_rows: int = 0, text: Iterable[str] = ()
         raise TableError(f"{path}: no such file.")
     try:
         return pq.read_table(path).to_pandas(strings_to_categorical=False, ignore_metadata=False)
-    except pa.ArrowInvalid as error:
+    except (OSError, pa.ArrowException) as error:
         raise TableError(f"{path}: cannot be read as a table ({error}); expected Parquet or CSV.") from error
 
 
@@ -294,31 +264,28 @@ def read_picks(path: str | Path, station_id: str | None = None) -> pd.DataFrame:
         named = "station_id" in table.columns
         table["station_id"] = table["station_id"].fillna(station_id) if named else station_id
     require_columns(table, _PICKS_NEED, str(path))
+    return complete_picks(table, str(path))
+
+
+def complete_picks(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Fill columns that a pick table lacks with "unknown" (NaN, -1), and make ids where it has none."""
     identified = "pick_id" in table.columns
-    for column, value in {"pick_id": -1, **_PICK_DEFAULTS}.items():
-        if column not in table.columns:
-            table[column] = value
-    table["event_index"] = table["event_index"].fillna(_PICK_DEFAULTS["event_index"])
-    table = conform(table, PICK_COLUMNS, str(path))
+    lacking = {column: value for column, value in _UNKNOWN.items() if column not in table.columns}
+    table = table.assign(**lacking)
+    table["event_index"] = table["event_index"].fillna(-1)
+    made = conform(table, PICK_COLUMNS, name)
     if not identified:
-        table["pick_id"] = make_pick_ids(
-            table["station_id"].to_numpy(dtype=str),
-            table["channel_index"].to_numpy(),
-            table["phase_type"].to_numpy(dtype=str),
-            table["phase_time"].astype("int64").to_numpy(),
+        made["pick_id"] = make_pick_ids(
+            made["station_id"].to_numpy(dtype=str),
+            made["channel_index"].to_numpy(),
+            made["phase_type"].to_numpy(dtype=str),
+            made["phase_time"].astype("int64").to_numpy(),
         )
-    return table
+    return made
 
 
 def read_pick_tables(paths: Iterable[str | Path], station_id: str | None = None) -> pd.DataFrame:
     """Read pick tables into one, each pick once.
-
-    Parameters
-    ----------
-    paths : iterable of str or pathlib.Path
-        Files, as for :func:`read_picks`.
-    station_id : str, optional
-        As for :func:`read_picks`.
 
     Returns
     -------
@@ -336,11 +303,6 @@ def read_pick_tables(paths: Iterable[str | Path], station_id: str | None = None)
 
 def read_events(path: str | Path) -> pd.DataFrame:
     """Read an event table (Parquet or CSV) as written by this package.
-
-    Parameters
-    ----------
-    path : str or pathlib.Path
-        The file.
 
     Returns
     -------
@@ -360,11 +322,6 @@ def read_events(path: str | Path) -> pd.DataFrame:
 
 def read_coverage(path: str | Path) -> pd.DataFrame:
     """Read a coverage table (Parquet or CSV): what was examined, and what was left out and why.
-
-    Parameters
-    ----------
-    path : str or pathlib.Path
-        The file.
 
     Returns
     -------

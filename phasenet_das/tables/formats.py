@@ -19,21 +19,12 @@ from gamma.errors import nearest_name
 from phasenet_das.errors import ChannelGeometryError, TableError
 from phasenet_das.tables.codes import place_stations, station_codes
 from phasenet_das.tables.columns import PICK_COLUMNS, conform, require_columns
-from phasenet_das.tables.files import read_table
-from phasenet_das.tables.ids import make_pick_ids
+from phasenet_das.tables.files import complete_picks, read_table
 
 _QUAKEFLOW_TIME = "%Y-%m-%dT%H:%M:%S.%f"
 _PYOCTO = {
     "phase_score": "probability", "event_index": "event_idx", "travel_time_residual_s": "residual",
 }  # fmt: skip
-_OPTIONAL = {
-    "distance_m": np.nan,
-    "phase_score": np.nan,
-    "phase_amplitude": np.nan,
-    "event_index": -1,
-    "association_score": np.nan,
-    "travel_time_residual_s": np.nan,
-}
 
 
 def to_quakeflow(picks: pd.DataFrame) -> pd.DataFrame:
@@ -86,7 +77,7 @@ def from_quakeflow(table: pd.DataFrame, station_id: str | None = None) -> pd.Dat
         if station_id is None:
             raise TableError("picks: no column station_id. Say station_id= to name the cable.")
         out["station_id"] = station_id
-    return _complete(out)
+    return complete_picks(out, "picks")
 
 
 def read_station_picks(paths: Iterable[str | Path]) -> pd.DataFrame:
@@ -337,7 +328,7 @@ def _decoded(table: pd.DataFrame, channels: pd.DataFrame | None, network: str) -
     if "station_id" not in table.columns:
         raise TableError(f"picks: no column for the station; found {', '.join(map(str, table.columns))}.")
     if channels is None:
-        return _complete(table)
+        return complete_picks(table, "picks")
     codes = station_codes(channels, network)
     known = codes.set_axis(_names(codes))
     name = table["station_id"].astype(str)
@@ -358,26 +349,4 @@ def _decoded(table: pd.DataFrame, channels: pd.DataFrame | None, network: str) -
         out["distance_m"] = place.reindex(
             pd.MultiIndex.from_frame(out[["station_id", "channel_index"]])
         ).to_numpy()
-    return _complete(out)
-
-
-def _complete(table: pd.DataFrame) -> pd.DataFrame:
-    """Fill what the other package does not know, and name each pick."""
-    out = table.reset_index(drop=True).copy()
-    if "channel_index" not in out.columns:
-        out["channel_index"] = -1
-    for name, value in _OPTIONAL.items():
-        if name not in out.columns:
-            out[name] = value
-    out["event_index"] = out["event_index"].fillna(-1)
-    if "pick_id" not in out.columns:
-        out["pick_id"] = 0
-    made = conform(out, PICK_COLUMNS, "picks")
-    if "pick_id" not in table.columns:
-        made["pick_id"] = make_pick_ids(
-            made["station_id"].to_numpy(dtype=str),
-            made["channel_index"].to_numpy(),
-            made["phase_type"].to_numpy(dtype=str),
-            made["phase_time"].astype("int64").to_numpy(),
-        )
-    return made
+    return complete_picks(out, "picks")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 from typer.main import get_command
@@ -102,6 +103,37 @@ def test_info_says_what_a_file_holds(run: Run, workplace: Path) -> None:
         assert expected in answer.stdout
 
 
+def test_info_numbers_channels_as_the_settings_do(run: Run, workplace: Path, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "bare.h5", "w") as file:
+        file["data"] = np.random.default_rng(0).standard_normal((5, 100)).astype(np.float32)
+        file["data"].attrs.update({"begin_time": "2024-01-01T00:00:00", "dt_s": 0.01})
+    settings = tmp_path / "own.yaml"
+    settings.write_text("data: {first_channel: 300, station_id: OWN}")
+    answer = run("info", tmp_path / "bare.h5", "--config", settings, cwd=workplace)
+    assert "5 (300 to 304)" in answer.stdout
+    assert "OWN" in answer.stdout
+
+
+def test_plot_draws_all_channels_of_the_range(
+    run: Run, workplace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    monkeypatch.setattr("phasenet_das.plot.section", lambda patch, *_, **__: drawn.append(patch))
+    answer = run("plot", "record.h5", "--channel-range", "3:9", "-o", tmp_path / "s.png", cwd=workplace)
+    assert answer.returncode == 0, answer.stderr
+    assert io.get_channel_index(drawn[0]).tolist() == [3, 4, 5, 6, 7, 8]
+
+
+def test_weights_of_a_flag_need_not_have_the_digest_of_those_in_the_settings(
+    run: Run, workplace: Path, tmp_path: Path
+) -> None:
+    settings = tmp_path / "own.yaml"
+    settings.write_text(f"pick: {{weights_sha256: '{'0' * 64}'}}")
+    words = ("watch", tmp_path / "none", "-o", tmp_path / "live", "--config", settings, "--once")
+    answer = run(*words, "--weights", "weights", cwd=workplace)
+    assert answer.returncode == 0, answer.stderr
+
+
 def test_info_of_a_folder_ends_with_the_continuous_view(run: Run, workplace: Path, tmp_path: Path) -> None:
     later = io.make_patch(
         np.ones((20, 100), np.float32) * np.arange(100),
@@ -175,6 +207,7 @@ def test_a_bad_file_among_good_ones_is_named_and_the_run_goes_on(run: Run, workp
         (("pick", "record.h5", "-o", "p.parquet", "--weights", "weights", "--min-score", "3"), "less than 1"),
         (("pick", "record.h5", "-o", "p.txt", "--weights", "weights"), ".parquet or .csv"),
         (("associate", "none.parquet", "-o", "out"), "no such file"),
+        (("associate", ".", "-o", "out"), "cannot be read as a table"),
         (("weights", "show", "nothing"), "neither a bundled model"),
     ],
 )

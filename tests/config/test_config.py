@@ -150,3 +150,13 @@ def test_settings_survive_a_round_trip_and_hash_by_content(tmp_path: Path) -> No
     values = yaml.safe_load((tmp_path / "out.yaml").read_text())
     shuffled = load_config(dict(reversed(values.items())), folder=tmp_path)
     assert config_hash(shuffled) == config_hash(config)
+
+
+def test_files_that_are_no_settings_are_errors_that_name_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text("1: one")
+    with pytest.raises(ConfigError, match=r"settings\.yaml.*unknown setting '1'"):
+        load_config(path)
+    path.write_bytes(b"\x89HDF\xff\xfe")
+    with pytest.raises(ConfigError, match=r"settings\.yaml.*YAML"):
+        load_config(path)

@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose
 
 from phasenet_das import io
 from phasenet_das.config import PickSettings
-from phasenet_das.errors import ConfigError, DeviceError, SamplingError, UnitError
+from phasenet_das.errors import ConfigError, DeviceError, PhaseNetDASError, SamplingError, UnitError
 from phasenet_das.models import PhaseNet, Weights
 from phasenet_das.models.calibration import PickCalibration, ScoreCurve
 from phasenet_das.picking import Picker, load_picker
@@ -279,3 +279,13 @@ def test_finds_the_hawthorne_earthquake(shared: Path, monkeypatch: pytest.Monkey
     near_s = picks[(picks["phase_type"] == "S") & ((seconds - 28.0).abs() < 1.0)]
     assert near_p["channel_index"].nunique() >= 330
     assert near_s["channel_index"].nunique() >= 340
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [{"start": "2030-01-01"}, {"end": "2024-05-06T07:08:09.12"}, {"channel_range": (500, 600)}],
+    ids=["later", "just before", "other channels"],
+)
+def test_scores_of_an_empty_range_are_an_error_that_names_the_range(picker: Picker, asked: dict) -> None:
+    with pytest.raises(PhaseNetDASError, match="range"):
+        picker.annotate(_record(), **asked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,14 +24,15 @@ def open_source(source: Any) -> list[Recording]:  # noqa: ANN401 - a path or one
     """Find the reader for a source, and describe its recordings without loading them."""
     if isinstance(source, str | os.PathLike):
         return _open_example() if str(source) == DASPY_EXAMPLE else _open_path(Path(source), False)
-    opener = _opener(source)
-    if opener is None:
+    if not is_object(source):
         raise DataFormatError(
             f"{type(source).__module__}.{type(source).__name__} is not a source of DAS data. Expected a "
             "path, a dascore Patch or Spool, an ObsPy Stream, an xarray or xdas DataArray, a DASPy Section, "
             "or a list of them; for an array use make_patch()."
         )
-    return opener(source)
+    module, function = _OBJECTS[_key_of(source)]
+    found: list[Recording] = getattr(import_module(f"{__name__}.{module}"), function)(source)
+    return found
 
 
 def read_headers(path: str | Path) -> list[Recording]:
@@ -45,7 +46,7 @@ def read_headers(path: str | Path) -> list[Recording]:
 
 def is_object(source: Any) -> bool:  # noqa: ANN401
     """Say whether something is an object that holds DAS data, rather than a path or a list."""
-    return _opener(source) is not None
+    return _key_of(source) in _OBJECTS
 
 
 def package_of(source: Any) -> str:  # noqa: ANN401
@@ -53,57 +54,29 @@ def package_of(source: Any) -> str:  # noqa: ANN401
     return type(source).__module__.split(".", maxsplit=1)[0]
 
 
-def _opener(source: Any) -> Callable[[Any], list[Recording]] | None:  # noqa: ANN401
+def _key_of(source: Any) -> tuple[str, str]:  # noqa: ANN401
+    """Name the package and class of an object, as `_OBJECTS` does."""
     package, name = package_of(source), type(source).__name__
     if package == "dascore" and name.endswith("Spool"):
         name = "Spool"
-    return _OBJECTS.get((package, name))
+    return package, name
+
+
+# Functions that open the objects of other packages, with their modules.
+_OBJECTS = {
+    ("dascore", "Patch"): ("patches", "from_patch"),
+    ("dascore", "Spool"): ("patches", "from_spool"),
+    ("daspy", "Section"): ("arrays", "from_section"),
+    ("obspy", "Stream"): ("streams", "from_stream"),
+    ("xarray", "DataArray"): ("arrays", "from_dataarray"),
+    ("xdas", "DataArray"): ("arrays", "from_dataarray"),
+}
 
 
 def _open_example() -> list[Recording]:
     from phasenet_das.io.formats.arrays import daspy_example
 
     return daspy_example()
-
-
-def _open_patch(source: Any) -> list[Recording]:  # noqa: ANN401
-    from phasenet_das.io.formats.patches import from_patch
-
-    return from_patch(source)
-
-
-def _open_spool(source: Any) -> list[Recording]:  # noqa: ANN401
-    from phasenet_das.io.formats.patches import from_spool
-
-    return from_spool(source)
-
-
-def _open_dataarray(source: Any) -> list[Recording]:  # noqa: ANN401
-    from phasenet_das.io.formats.arrays import from_dataarray
-
-    return from_dataarray(source)
-
-
-def _open_section(source: Any) -> list[Recording]:  # noqa: ANN401
-    from phasenet_das.io.formats.arrays import from_section
-
-    return from_section(source)
-
-
-def _open_stream(source: Any) -> list[Recording]:  # noqa: ANN401
-    from phasenet_das.io.formats.streams import from_stream
-
-    return from_stream(source)
-
-
-_OBJECTS: dict[tuple[str, str], Callable[[Any], list[Recording]]] = {
-    ("dascore", "Patch"): _open_patch,
-    ("dascore", "Spool"): _open_spool,
-    ("daspy", "Section"): _open_section,
-    ("obspy", "Stream"): _open_stream,
-    ("xarray", "DataArray"): _open_dataarray,
-    ("xdas", "DataArray"): _open_dataarray,
-}
 
 
 def _open_path(path: Path, headers_only: bool) -> list[Recording]:

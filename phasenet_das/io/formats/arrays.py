@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +14,7 @@ from phasenet_das.errors import DataFormatError, MissingPackageError
 from phasenet_das.io.formats.axes import BROKEN_FILE, recordings_of_spans, times_of
 from phasenet_das.io.formats.patches import OWN_ATTRS, OWN_COORDS
 from phasenet_das.io.patch import UNKNOWN_UNIT, check_array, metres
-from phasenet_das.io.recording import Recording, array_reader, recording_of_header
+from phasenet_das.io.recording import Recording, read_array, recording_of_header
 from phasenet_das.io.time import Span, parse_time, regular_spans
 
 
@@ -30,7 +30,7 @@ def from_dataarray(array: Any, label: str = "DataArray", name: str = "DataArray"
     return recordings_of_spans(
         label,
         shape,
-        _DataArray(array, time_first),
+        partial(_read_dataarray, array, time_first),
         _dataarray_spans(array, shape[1], label),
         dtype=array.dtype,
         format=name,
@@ -78,17 +78,11 @@ def _dataarray_spans(array: Any, num_samples: int, label: str) -> list[Span]:  #
     return regular_spans(times_of(np.asarray(coord.values), _units(coord), label), label)
 
 
-@dataclass(frozen=True)
-class _DataArray:
-    """Reads blocks of a DataArray of either order, channels first."""
-
-    array: Any
-    time_first: bool
-
-    def __call__(self, channels: slice, samples: slice) -> np.ndarray:
-        block = self.array[samples, channels] if self.time_first else self.array[channels, samples]
-        values = np.asarray(block.values)
-        return values.T if self.time_first else values
+def _read_dataarray(array: Any, time_first: bool, channels: slice, samples: slice) -> np.ndarray:  # noqa: ANN401
+    """Read a block of a DataArray of either order, channels first."""
+    block = array[samples, channels] if time_first else array[channels, samples]
+    values = np.asarray(block.values)
+    return values.T if time_first else values
 
 
 def open_xdas(path: Path) -> list[Recording]:
@@ -125,7 +119,7 @@ def from_section(section: Any, label: str = "Section") -> list[Recording]:  # no
         recording_of_header(
             label,
             data.shape,
-            array_reader(data),
+            partial(read_array, data),
             dtype=data.dtype,
             format="DASPy Section",
             start_time=parse_time(found),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from phasenet_das.io.patch import (
     spatial_dim,
     spatial_first,
 )
-from phasenet_das.io.recording import Recording, array_reader
+from phasenet_das.io.recording import Recording, read_array
 from phasenet_das.io.time import Span, regular_spans
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ def from_patch(patch: Patch, label: str = "Patch", name: str = "dascore Patch") 
     found = recordings_of_spans(
         label,
         array.shape,
-        array_reader(array),
+        partial(read_array, array),
         _patch_spans(patch, label),
         dtype=array.dtype,
         format=name,
@@ -87,16 +88,9 @@ def _patch_spans(patch: Patch, label: str) -> list[Span]:
     return regular_spans(times_of(coord.values, coord.units, label), label)
 
 
-@dataclass(frozen=True)
-class _OfSpool:
-    """Reads blocks of one patch of a spool, which is read again each time and not kept."""
-
-    spool: BaseSpool
-    number: int
-    part: int
-
-    def __call__(self, channels: slice, samples: slice) -> np.ndarray:
-        return from_patch(self.spool[self.number])[self.part].read_block(channels, samples)
+def _read_spool(spool: BaseSpool, number: int, part: int, channels: slice, samples: slice) -> np.ndarray:
+    """Read a block of one patch of a spool, which is read again each time and not kept."""
+    return from_patch(spool[number])[part].read_block(channels, samples)
 
 
 def from_spool(spool: BaseSpool, label: str = "Spool") -> list[Recording]:
@@ -113,5 +107,5 @@ def _of_spool(spool: BaseSpool, label: str, in_memory: bool) -> Iterator[Recordi
     for number in range(len(spool)):
         parts = from_patch(spool[number], f"{label}, patch {number}")
         for part, recording in enumerate(parts):
-            reader = recording.read_block if in_memory else _OfSpool(spool, number, part)
+            reader = recording.read_block if in_memory else partial(_read_spool, spool, number, part)
             yield replace(recording, read_block=reader)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +74,7 @@ def open_quakeflow(path: Path, file: h5py.File) -> list[Recording]:
         recording_of_header(
             label,
             shape,
-            _Dataset(path, time_first),
+            partial(_read_dataset, path, time_first),
             dtype=dataset.dtype,
             format=_LAYOUT,
             start_time=start_time,
@@ -94,21 +94,14 @@ def open_quakeflow(path: Path, file: h5py.File) -> list[Recording]:
     ]
 
 
-@dataclass(frozen=True)
-class _Dataset:
-    """Reads blocks of the dataset of a file, channels first."""
+def _read_dataset(path: Path, time_first: bool, channels: slice, samples: slice) -> np.ndarray:
+    """Read a block of the dataset of a file, channels first."""
+    import h5py
 
-    path: Path
-    time_first: bool
-
-    def __call__(self, channels: slice, samples: slice) -> np.ndarray:
-        import h5py
-
-        with h5py.File(self.path, "r") as file:
-            dataset = file["data"]
-            block = dataset[samples, channels].T if self.time_first else dataset[channels, samples]
-        array: np.ndarray = block
-        return array
+    with h5py.File(path, "r") as file:
+        dataset = file["data"]
+        block: np.ndarray = dataset[samples, channels].T if time_first else dataset[channels, samples]
+    return block
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - an HDF5 attribute

@@ -6,7 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -64,7 +64,7 @@ def open_miniseed(path: Path) -> list[Recording]:
 
     encoding = headers[0].stats.mseed.encoding
     dtype = {"FLOAT32": np.float32, "FLOAT64": np.float64}.get(encoding, np.int32)
-    return _open(headers, _MiniSeed(path), np.dtype(dtype), str(path), "miniSEED")
+    return _open(headers, partial(_read_traces, path), np.dtype(dtype), str(path), "miniSEED")
 
 
 def from_stream(stream: Stream, label: str = "Stream") -> list[Recording]:
@@ -75,7 +75,7 @@ def from_stream(stream: Stream, label: str = "Stream") -> list[Recording]:
     if not filled:
         raise DataFormatError(f"{label}: holds no samples. Expected one trace for each channel.")
     dtype = np.result_type(*{trace.data.dtype for trace in filled})
-    return _open(filled, _Held(filled), dtype, label, "ObsPy Stream")
+    return _open(filled, partial(_traces_held, filled), dtype, label, "ObsPy Stream")
 
 
 def _open(traces: Iterable[Trace], get: _Get, dtype: np.dtype[Any], label: str, name: str) -> list[Recording]:
@@ -225,28 +225,17 @@ def _ragged_ends(cable: _Cable, spans: list[_Interval], label: str) -> tuple[str
     return (f"{what} are left out.",)
 
 
-@dataclass(frozen=True)
-class _MiniSeed:
-    """Reads the traces of a span from a file."""
+def _read_traces(path: Path, start_ns: int, end_ns: int) -> Iterable[Trace]:
+    """Read the traces of a span from a file."""
+    import obspy
 
-    path: Path
-
-    def __call__(self, start_ns: int, end_ns: int) -> Iterable[Trace]:
-        import obspy
-
-        first, last = obspy.UTCDateTime(ns=start_ns), obspy.UTCDateTime(ns=end_ns)
-        stream: Stream = obspy.read(str(self.path), format="MSEED", starttime=first, endtime=last)
-        return stream
+    first, last = obspy.UTCDateTime(ns=start_ns), obspy.UTCDateTime(ns=end_ns)
+    stream: Stream = obspy.read(str(path), format="MSEED", starttime=first, endtime=last)
+    return stream
 
 
-@dataclass(frozen=True)
-class _Held:
-    """Gives traces in memory."""
-
-    traces: list[Trace]
-
-    def __call__(self, _start_ns: int, _end_ns: int) -> Iterable[Trace]:
-        return self.traces
+def _traces_held(traces: list[Trace], _start_ns: int, _end_ns: int) -> Iterable[Trace]:
+    return traces
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +97,7 @@ def _tells_all(summary: PatchAttrs) -> bool:
 
 def _lazy(path: Path, name: str, version: str, summary: PatchAttrs, label: str) -> Recording:
     dim, along, time = _axes(summary)
-    load = _Cut(path, name, version, dim, along, time)
+    load = partial(_read_cut, path, name, version, dim, along, time)
     return replace(
         _scanned(path, summary, label), dtype=load(slice(0, 1), slice(0, 1)).dtype, read_block=load
     )
@@ -132,27 +133,26 @@ def _scanned(path: Path, summary: PatchAttrs, label: str) -> Recording:
     )
 
 
-@dataclass(frozen=True)
-class _Cut:
-    """Lets dascore cut a block while it reads; reads whole files where it does not cut what was asked for."""
-
-    path: Path
-    name: str
-    version: str
-    dim: str
-    along: Any
-    time: Any
-
-    def __call__(self, channels: slice, samples: slice) -> np.ndarray:
-        ranges = {}
-        if channels != slice(0, len(self.along)):
-            ranges["distance"] = _limits(self.along, channels)
-        if samples != slice(0, len(self.time)):
-            ranges["time"] = _limits(self.time, samples)
-        block = _read(self.path, self.name, self.version, ranges)
-        if _is_block(block, self.dim, channels, self.time, samples):
-            return _channel_first(block, self.dim)
-        return _channel_first(_read(self.path, self.name, self.version, {}), self.dim)[channels, samples]
+def _read_cut(
+    path: Path,
+    name: str,
+    version: str,
+    dim: str,
+    along: Any,  # noqa: ANN401 - a dascore coordinate
+    time: Any,  # noqa: ANN401
+    channels: slice,
+    samples: slice,
+) -> np.ndarray:
+    """Let dascore cut a block as it reads; where it cuts something else, read the whole file."""
+    ranges = {}
+    if channels != slice(0, len(along)):
+        ranges["distance"] = _limits(along, channels)
+    if samples != slice(0, len(time)):
+        ranges["time"] = _limits(time, samples)
+    block = _read(path, name, version, ranges)
+    if _is_block(block, dim, channels, time, samples):
+        return _channel_first(block, dim)
+    return _channel_first(_read(path, name, version, {}), dim)[channels, samples]
 
 
 def _channel_first(patch: Patch, dim: str) -> np.ndarray:
