@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from datetime import date
+from typing import Any, ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
 from phasenet_das.config.section import NAME, PATH, ConfigSection, unit
 
@@ -51,3 +52,16 @@ class DataSettings(ConfigSection):
     channel_range: tuple[int, int] | None = Field(
         None, description="Range of channel numbers to use, half open: [first, last + 1]."
     )
+
+    @field_validator("start_time", mode="before")
+    @classmethod
+    def _refuse_unquoted_times(cls, value: Any) -> Any:  # noqa: ANN401 - anything that YAML can hold
+        if isinstance(value, date):  # YAML cuts it to microseconds
+            raise ValueError(f"expected a text: put the time in quotes, as '{value.isoformat()}'")
+        return value
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.channel_range is not None and self.channel_range[0] >= self.channel_range[1]:
+            raise ValueError(f"channel_range: found {list(self.channel_range)}, expected [first, last + 1]")
+        return self

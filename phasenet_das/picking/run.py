@@ -18,6 +18,8 @@ import pandas as pd
 from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
 from phasenet_das.errors import ConfigError, PhaseNetDASError
 from phasenet_das.io.archive import Archive, open_archive
+from phasenet_das.io.metadata import UserMetadata
+from phasenet_das.io.patch import UNKNOWN_UNIT
 from phasenet_das.io.recording import Recording
 from phasenet_das.models.weights import Weights
 from phasenet_das.picking.amplitudes import pick_amplitudes
@@ -39,7 +41,7 @@ from phasenet_das.picking.store import (
 )
 from phasenet_das.tables import COVERAGE_COLUMNS, empty_picks, write_table
 from phasenet_das.tables.coverage import ChunkInfo, clip_coverage, clip_info, coverage_table, left_out_row
-from phasenet_das.tables.provenance import provenance
+from phasenet_das.tables.provenance import common_unit, provenance
 
 if TYPE_CHECKING:
     from phasenet_das.picking.picker import Picker
@@ -238,8 +240,7 @@ class PickedChunks:
     @property
     def amplitude_unit(self) -> str:
         """Unit of the amplitudes of all recordings."""
-        units = sorted({info.unit for info in self.infos})
-        return units[0] if len(units) == 1 else "mixed: " + ", ".join(units)
+        return common_unit(info.unit for info in self.infos) or UNKNOWN_UNIT
 
     def coverage(self, further: Iterable[pd.DataFrame] = ()) -> pd.DataFrame:
         """Make the coverage table of the range."""
@@ -458,11 +459,14 @@ def open_recordings(
     progress: bool = False,
 ) -> tuple[Sequence[Recording], list[pd.DataFrame]]:
     """Return the recordings of a source, and the coverage rows of what is in none."""
-    if isinstance(source, Recording):
-        return [source], []
-    if isinstance(source, list | tuple) and source and all(isinstance(one, Recording) for one in source):
-        return source, []
-    if not isinstance(source, Archive):
+    items = list(source) if isinstance(source, list | tuple) else [source]
+    of_recordings = bool(items) and all(isinstance(one, Recording) for one in items)
+    is_open = of_recordings or isinstance(source, Archive)
+    if is_open and (UserMetadata.of(data) or channel_step > 1):
+        log.warning("the recordings are open already: data settings and channel_step do not change them")
+    if of_recordings:
+        return items, []
+    if not is_open:
         source = open_archive(
             source, data, index=index, strict=strict, channel_step=channel_step, progress=progress
         )

@@ -298,7 +298,10 @@ def read_pick_tables(paths: Iterable[str | Path], station_id: str | None = None)
     TableError
         A file cannot be read or lacks a column, or one ``pick_id`` names different picks.
     """
-    return drop_repeated({str(path): read_picks(path, station_id) for path in paths})
+    tables = {str(path): read_picks(path, station_id) for path in paths}
+    if not tables:
+        raise TableError("no pick tables: found an empty list, expected one file or more.")
+    return drop_repeated(tables)
 
 
 def read_events(path: str | Path) -> pd.DataFrame:

@@ -65,15 +65,23 @@ def file_sha256(path: str | Path) -> str:
 
 
 def join_provenance(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Join the records of tables, by path: the inputs of all, and weights and unit as far as known."""
+    """Join the records of tables, by path: the inputs of all, the first weights, the unit of all if known."""
     inputs: dict[str, str] = {}
-    known: dict[str, Any] = {"weights_id": None, "amplitude_unit": None}
     for path, record in tables.items():
         inputs |= record.get("inputs") or {path: file_hash(path)}
-        for name, value in known.items():
-            if value in (None, "unknown"):
-                known[name] = record.get(name)
-    return {"inputs": inputs, **known}
+    weights = (record.get("weights_id") for record in tables.values())
+    units = {str(record["amplitude_unit"]) for record in tables.values() if record.get("amplitude_unit")}
+    return {
+        "inputs": inputs,
+        "weights_id": next(filter(None, weights), None),
+        "amplitude_unit": common_unit(units - {"unknown"} or units),
+    }
+
+
+def common_unit(units: Iterable[str]) -> str | None:
+    """Name the unit of amplitudes, or all units where there are several; None where there is none."""
+    found = sorted(set(units))
+    return "mixed: " + ", ".join(found) if len(found) > 1 else next(iter(found), None)
 
 
 def provenance(

@@ -160,3 +160,20 @@ def test_files_that_are_no_settings_are_errors_that_name_the_file(tmp_path: Path
     path.write_bytes(b"\x89HDF\xff\xfe")
     with pytest.raises(ConfigError, match=r"settings\.yaml.*YAML"):
         load_config(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("start_time: 2024-05-01T12:00:00", "in quotes, as '2024-05-01T12:00:00'"),
+        ("channel_range: [5, 2]", "expected .first, last . 1."),
+        ("channel_range: [5, 5]", "expected .first, last . 1."),
+    ],
+)
+def test_data_that_cannot_be_meant_are_errors_with_the_remedy(
+    tmp_path: Path, line: str, message: str
+) -> None:
+    path = tmp_path / "settings.yaml"
+    path.write_text(f"data:\n  {line}\n")
+    with pytest.raises(ConfigError, match=message):
+        load_config(path)

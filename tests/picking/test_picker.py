@@ -12,8 +12,9 @@ import torch
 from numpy.testing import assert_allclose
 
 from phasenet_das import io
-from phasenet_das.config import PickSettings
+from phasenet_das.config import DataSettings, PickSettings
 from phasenet_das.errors import ConfigError, DeviceError, PhaseNetDASError, SamplingError, UnitError
+from phasenet_das.io import open_archive
 from phasenet_das.models import PhaseNet, Weights
 from phasenet_das.models.calibration import PickCalibration, ScoreCurve
 from phasenet_das.picking import Picker, load_picker
@@ -289,3 +290,13 @@ def test_finds_the_hawthorne_earthquake(shared: Path, monkeypatch: pytest.Monkey
 def test_scores_of_an_empty_range_are_an_error_that_names_the_range(picker: Picker, asked: dict) -> None:
     with pytest.raises(PhaseNetDASError, match="range"):
         picker.annotate(_record(), **asked)
+
+
+def test_data_settings_that_open_recordings_do_not_follow_are_named(
+    picker: Picker, caplog: pytest.LogCaptureFixture
+) -> None:
+    archive = open_archive(_record())
+    picker.pick(archive)
+    assert "open already" not in caplog.text
+    picker.pick(archive, data=DataSettings(unit="strain"))
+    assert "open already" in caplog.text

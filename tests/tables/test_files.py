@@ -332,3 +332,8 @@ def test_a_catalog_is_one_table_of_picks_or_one_a_day(tmp_path: Path, events, pi
     tables.write_table(picks[picks["event_index"] != 1], tmp_path / "picks.parquet")
     assert set(tables.read_catalog(tmp_path)[1]["event_index"]) == {-1, 0}
     assert "1 of 2 events" in caplog.text
+
+
+def test_no_pick_tables_are_an_error() -> None:
+    with pytest.raises(TableError, match="empty list"):
+        tables.read_pick_tables([])

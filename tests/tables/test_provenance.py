@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from phasenet_das.config import PickSettings
-from phasenet_das.tables.provenance import file_hash, provenance
+from phasenet_das.tables.provenance import file_hash, join_provenance, provenance
 
 
 def test_equal_inputs_give_equal_records(tmp_path: Path) -> None:
@@ -39,3 +39,14 @@ def test_the_hash_sees_length_head_and_tail(tmp_path: Path) -> None:
 
 def test_what_is_no_file_is_not_hashed() -> None:
     assert provenance(inputs=["daspy:example"])["inputs"] == {}
+
+
+def test_tables_of_several_units_are_of_none() -> None:
+    def unit(*units: str | None) -> str | None:
+        files = {f"{k}": {"inputs": {"a": "1"}, "amplitude_unit": one} for k, one in enumerate(units)}
+        return join_provenance(files)["amplitude_unit"]
+
+    assert unit("strain / s", "strain") == "mixed: strain, strain / s"
+    assert unit("unknown", None, "strain / s") == "strain / s"
+    assert unit("unknown", None) == "unknown"
+    assert unit(None) is None
