@@ -27,7 +27,7 @@ def report(
     Example: phasenet-das report catalog/ --channels channels.csv -o report.html
     """
     from phasenet_das.report import write_report
-    from phasenet_das.report.run import write_run_report
+    from phasenet_das.report.run import unused_in_association, write_run_report
     from phasenet_das.tables import read_catalog, read_coverage, read_metadata
 
     own = folder / "config.yaml"
@@ -45,6 +45,7 @@ def report(
         channels=placed,
         coverage=read_coverage(seen) if seen.exists() else None,
         provenance=read_metadata(folder / "events.parquet"),
+        left_out=unused_in_association(folder),
         title=base.report.title or "Earthquake catalog",
     )
     typer.echo(f"-> {path}")

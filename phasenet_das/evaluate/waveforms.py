@@ -92,15 +92,15 @@ def compare_differential_times(
     """
     window = window or CorrelationWindow()
     picks = picks.sort_values(["phase_time", "station_id", "channel_index", "phase_type"], ignore_index=True)
-    cut = _cut(sources, picks, window)
-    picks, samples, begin_ns = picks.iloc[cut.rows].reset_index(drop=True), cut.samples, cut.begin_ns
+    rows, samples, begin_ns, dt_s = _cut(sources, picks, window)
+    picks = picks.iloc[rows].reset_index(drop=True)
     if between == "channels":
         first, second = _neighbour_pairs(picks, channel_step, window.max_lag_s)
     elif between == "events":
         first, second = _event_pairs(picks)
     else:
         raise ConfigError(f"between: found '{between}', expected 'channels' or 'events'.")
-    lag_s, coefficient = _measure(samples, first, second, cut)
+    lag_s, coefficient = _measure(samples, first, second, round(window.max_lag_s / dt_s), dt_s)
     pick_dt_s = (time_ns(picks["phase_time"])[second] - time_ns(picks["phase_time"])[first]) * 1e-9
     waveform_dt_s = (begin_ns[second] - begin_ns[first]) * 1e-9 + lag_s
     one, other = picks.iloc[first].reset_index(drop=True), picks.iloc[second].reset_index(drop=True)
@@ -122,19 +122,13 @@ def compare_differential_times(
     )
 
 
-@dataclass(frozen=True)
-class _Windows:
-    """Windows of the picks that lie whole within a recording."""
+def _cut(
+    sources: Iterable[Any], picks: pd.DataFrame, window: CorrelationWindow
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:
+    """Cut the filtered search window of every pick that lies whole within a recording; each is read once.
 
-    rows: np.ndarray
-    samples: np.ndarray
-    begin_ns: np.ndarray
-    dt_s: float
-    max_lag: int
-
-
-def _cut(sources: Iterable[Any], picks: pd.DataFrame, window: CorrelationWindow) -> _Windows:
-    """Cut the filtered search window of every pick; each recording is read once."""
+    Returns `rows` (pick,), `samples` (pick, time), `begin_ns` (pick,) and the sampling interval in s.
+    """
     parts, dt_s = [], np.nan
     for source in sources:
         patch = io.read(source)
@@ -149,7 +143,7 @@ def _cut(sources: Iterable[Any], picks: pd.DataFrame, window: CorrelationWindow)
         raise ConfigError("no recording was given to correlate.")
     rows, samples, begin = (np.concatenate([part[k] for part in parts]) for k in range(3))
     rows, keep = np.unique(rows, return_index=True)  # recordings may overlap
-    return _Windows(rows, samples[keep], begin[keep], dt_s, round(window.max_lag_s / dt_s))
+    return rows, samples[keep], begin[keep], dt_s
 
 
 def _cut_one(
@@ -210,15 +204,15 @@ def _event_pairs(picks: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _measure(
-    samples: np.ndarray, first: np.ndarray, second: np.ndarray, cut: _Windows
+    samples: np.ndarray, first: np.ndarray, second: np.ndarray, max_lag: int, dt_s: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Lag (s) of the second window's motion behind the first's, and the coefficient, batch by batch."""
-    length = samples.shape[1] - 2 * cut.max_lag
+    length = samples.shape[1] - 2 * max_lag
     lag_s, coefficient = np.full(len(first), np.nan), np.zeros(len(first))
     for part in batches(len(first), samples.shape[1]):
-        template = samples[first[part], cut.max_lag : cut.max_lag + length]
+        template = samples[first[part], max_lag : max_lag + length]
         lag, coefficient[part] = peak_lag(cross_correlate(template, samples[second[part]]))
-        lag_s[part] = (lag - cut.max_lag) * cut.dt_s
+        lag_s[part] = (lag - max_lag) * dt_s
     return lag_s, coefficient
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,7 +51,7 @@ class Stage:
         if self.name == "round1":
             words.append("--teacher")
         if self.model is not None:
-            words.append(f"--weights {self.model}")
+            words.append(f"--weights {shlex.quote(str(self.model))}")
         return " ".join(words)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -27,9 +26,6 @@ from phasenet_das.tables.files import read_csv
 
 if TYPE_CHECKING:
     from dascore import Patch
-
-
-log = logging.getLogger(__name__)
 
 _BEFORE_S, _AFTER_S = 5.0, 10.0
 _WITHOUT_EVENT_S = 60.0
@@ -56,18 +52,19 @@ def write_run_report(config: Config, folder: str | Path, path: str | Path) -> Pa
     receivers = read_channels(folder / "index" / "receivers.parquet")
     placed = receivers["longitude"].notna()
     scores = folder / "evaluation.json"
+    record_sections = _RecordSections(config, folder)
     return write_report(
         path,
         events=events,
         picks=picks,
         channels=receivers[placed].reset_index(drop=True) if placed.any() else None,
         coverage=read_coverage(folder / "coverage.csv"),
-        sections=list(_RecordSections(config, folder).of_events(events, picks)),
+        sections=list(record_sections.of_events(events, picks)),
         trainings=[_training(folder / f"round{k + 1}", k, config.rounds) for k in range(config.rounds)],
         evaluation=json.loads(scores.read_text()) if scores.exists() else None,
         settings=config.model_dump(mode="json"),
         provenance=read_metadata(folder / "events.parquet"),
-        left_out=_skipped(config, folder),
+        left_out=[*unused_in_association(folder), *_missing_tables(config), *record_sections.not_opened],
         title=config.report.title or config.name,
     )
 
@@ -88,20 +85,24 @@ def _training(stage: Path, number: int, rounds: int) -> Training:
     )
 
 
-def _skipped(config: Config, folder: Path) -> list[tuple[str, str]]:
-    """Name the picks, receivers and tables that association could not use."""
-    summary = json.loads((folder / "association.json").read_text())
+def unused_in_association(folder: Path) -> list[tuple[str, str]]:
+    """Name the picks and receivers that association could not use; none without its summary."""
+    path = folder / "association.json"
+    summary = json.loads(path.read_text()) if path.exists() else {}
     found = [(f"{count:,} picks", reason) for reason, count in summary.get("left_out", {}).items() if count]
     found += [
         (str(name), "a receiver without a position or an unknown station")
-        for name in summary["unknown_receivers"]
+        for name in summary.get("unknown_receivers", {})
     ]
-    missing = [
+    return found
+
+
+def _missing_tables(config: Config) -> list[tuple[str, str]]:
+    return [
         (cable.geometry.path, "channel table does not exist: no positions")
         for cable in config.cable_settings().values()
         if cable.geometry.path is not None and not Path(cable.geometry.path).exists()
     ]
-    return found + missing
 
 
 class _RecordSections:
@@ -110,6 +111,7 @@ class _RecordSections:
     def __init__(self, config: Config, folder: Path) -> None:
         self.settings, self.cables, self.folder = config.report, config.cable_settings(), folder
         self.recordings = cache(self._open)
+        self.not_opened: list[tuple[str, str]] = []
 
     def of_events(self, events: pd.DataFrame, picks: pd.DataFrame) -> Iterator[tuple[str, Patch]]:
         """Load the waveforms around the picks of the events; without events, the first minute."""
@@ -149,7 +151,7 @@ class _RecordSections:
                 find_recordings(data.inputs, data.fallback_inputs), data, index=headers
             ).recordings
         except PhaseNetDASError as error:
-            log.warning("%s is not drawn: %s", cable, error)
+            self.not_opened.append((f"record sections of {cable}", str(error)))
             return ()
 
     def _cable_of(self, picks: pd.DataFrame) -> str | None:

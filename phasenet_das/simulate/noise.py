@@ -6,6 +6,7 @@ They are cross-faded with weights whose squares add up to one, so that stationar
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from phasenet_das.simulate.fields import (
 from phasenet_das.simulate.geometry import Cable
 from phasenet_das.simulate.seeds import generator
 from phasenet_das.simulate.waves import antialias
+
+log = logging.getLogger(__name__)
 
 _STRIDE = 8192
 _FADE = 1024
@@ -345,6 +348,8 @@ def load_noise(folder: str | Path, sampling_rate_hz: float) -> list[np.ndarray]:
         live = np.isfinite(rms) & (rms > 0)
         if live.sum() >= 2 and data.shape[1] >= 64:
             records.append((data[live] / np.median(rms[live])).astype(np.float32))
+        else:
+            log.warning("%s: no noise from it: fewer than two live channels or 64 samples", path)
     if not records:
         raise ConfigError(f"{folder}: no recording with two live channels. Give a folder of DAS files.")
     return records

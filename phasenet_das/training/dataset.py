@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from math import ceil
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -34,23 +34,12 @@ _VEHICLES = 0.2  # share of the noise with vehicles
 _FEWEST_ROWS = 16  # that are left when neighbours are averaged, as in picking
 
 
-class Source(Protocol):
-    """A supply of samples of one shape, by number.
-
-    Samples are longer than those of the settings by :func:`context_samples` on either side.
-    """
-
-    def __len__(self) -> int:
-        """Count the samples of an epoch."""
-        ...
-
-    def draw(self, epoch: int, number: int, rng: np.random.Generator) -> Sample:
-        """Make one sample, always the same for the same epoch, number and random stream."""
-        ...
-
-
 class WindowSource:
-    """Pieces of training windows, read from disk one by one and never kept."""
+    """Pieces of training windows, read from disk one by one and never kept.
+
+    As those of every source, samples are longer than the settings say by :func:`context_samples` on either
+    side, and depend on the epoch, the number and the random stream alone.
+    """
 
     def __init__(
         self, windows: Sequence[TrainingWindow], data: TrainDataSettings, stretch: AugmentSettings
@@ -118,6 +107,9 @@ class SectionSource:
         section = self.sections[epoch * self.per_epoch + number]
         arrivals = np.stack([section.p_sample, section.s_sample], axis=1)
         return Sample.of(section.data, np.where(np.isnan(arrivals), np.inf, arrivals), section.dt_s)
+
+
+Source = WindowSource | SectionSource
 
 
 def make_noise(data: TrainDataSettings, seed: int) -> SectionNoise:

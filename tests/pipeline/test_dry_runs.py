@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,19 @@ def test_the_cluster_profile_plans_the_same(name: str, tmp_path: Path) -> None:
     training = answer.stdout[answer.stdout.index("rule train:") :]
     resources = next(line for line in training.splitlines() if "resources:" in line)
     assert "gpu=1" in resources
+
+
+def test_folders_may_have_spaces(tmp_path: Path) -> None:
+    config = pretend_files(ROOT / "configs" / "demo.yaml", tmp_path)
+    settings = {**yaml.safe_load(config.read_text()), "name": "demo", "output": "my results"}
+    config.write_text(yaml.safe_dump(settings))
+    answer = snakemake(tmp_path, config, "--dry-run", "--printshellcmds")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    commands = [line for line in answer.stdout.splitlines() if "phasenet-das -v" in line]
+    names = set(re.findall(r"phasenet-das -v (\w+)", answer.stdout))
+    assert names >= {"simulate", "jobs", "associate", "train", "report"}
+    for line in commands:
+        assert all("my results" not in part for part in line.split("'")[::2]), line
 
 
 def test_recordings_that_are_not_there_are_named(tmp_path: Path) -> None:

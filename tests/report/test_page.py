@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 from html.parser import HTMLParser
 
 import matplotlib as mpl
@@ -12,11 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from phasenet_das.cli import app
 from phasenet_das.errors import TableError
 from phasenet_das.io import make_patch
 from phasenet_das.report import write_report
-from phasenet_das.tables import CHANNEL_COLUMNS, COVERAGE_COLUMNS, EVENT_COLUMNS, conform
+from phasenet_das.tables import CHANNEL_COLUMNS, COVERAGE_COLUMNS, EVENT_COLUMNS, conform, write_table
 from tests.tables_at_hand import pick_table
 
 mpl.use("Agg")
@@ -235,6 +238,18 @@ def test_nothing_found_is_said(events, picks, tmp_path):
 def test_no_picks_at_all_is_said(events, picks, tmp_path):
     path = write_report(tmp_path / "empty.html", events=events.iloc[:0], picks=picks.iloc[:0])
     assert "There are no picks." in Page(path).text
+
+
+def test_the_command_lists_what_association_could_not_use(events, picks, tmp_path):
+    write_table(events, tmp_path / "events.parquet")
+    write_table(picks, tmp_path / "picks.parquet")
+    summary = {"left_out": {"no time": 3}, "unknown_receivers": {"STRANGER": 5}}
+    (tmp_path / "association.json").write_text(json.dumps(summary))
+    answer = CliRunner().invoke(app, ["report", str(tmp_path), "-o", str(tmp_path / "report.html")])
+    assert answer.exit_code == 0, repr(answer.exception)
+    text = Page(tmp_path / "report.html").text
+    assert "3 picks no time" in text
+    assert "STRANGER" in text
 
 
 def test_many_events_are_cut_and_counted(events, picks, tmp_path):

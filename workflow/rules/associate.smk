@@ -35,5 +35,5 @@ rule associate:
         folder=lambda wildcards: results(wildcards.stage),
         settings=settings_of("association", "stations", "geometry", "cables", "report"),
     shell:
-        "phasenet-das -v associate {input.tables} --coverage {input.unusable}"
-        " --config {params.config} --workers {threads} -o {params.folder} > {log} 2>&1"
+        "phasenet-das -v associate {input.tables:q} --coverage {input.unusable:q}"
+        " --config {params.config:q} --workers {threads} -o {params.folder:q} > {log:q} 2>&1"

@@ -23,12 +23,13 @@ rule catalog:
         files=[results(FINAL, name) for name in CATALOG_FILES],
         folder=lambda wildcards, output: os.path.dirname(output.csv),
         magnitudes=(
-            f" && phasenet-das -v magnitude apply {results(FINAL)} --config {SETTINGS} -o {results()}"
+            " && phasenet-das -v magnitude apply "
+            f"{shlex.quote(results(FINAL))} --config {shlex.quote(SETTINGS)} -o {shlex.quote(results())}"
             if CONFIG.report.magnitude_scale
             else ""
         ),
     shell:
-        "(cp {params.files} {params.folder}{params.magnitudes}) > {log} 2>&1"
+        "(cp {params.files:q} {params.folder:q}{params.magnitudes}) > {log:q} 2>&1"
 
 
 rule evaluate:
@@ -67,15 +68,15 @@ rule evaluate:
             if CONFIG.truth.picks is not None
         ],
         events=(
-            f"--events {results('events.parquet')}"
+            f"--events {shlex.quote(results('events.parquet'))}"
             if CONFIG.truth.events is not None
             else ""
         ),
         settings=CONFIG.truth.model_dump(mode="json"),
     shell:
         "phasenet-das -v evaluate {params.pickers:q} {params.events}"
-        " --coverage {input.coverage} --config {params.config}"
-        " --json {output.scores} > {log} 2>&1"
+        " --coverage {input.coverage:q} --config {params.config:q}"
+        " --json {output.scores:q} > {log:q} 2>&1"
 
 
 rule report:
@@ -107,5 +108,5 @@ rule report:
         folder=lambda wildcards, input: os.path.dirname(input.events),
         settings=CONFIG.model_dump(mode="json"),
     shell:
-        "phasenet-das -v report {params.folder} --config {params.config}"
-        " -o {output.html} > {log} 2>&1"
+        "phasenet-das -v report {params.folder:q} --config {params.config:q}"
+        " -o {output.html:q} > {log:q} 2>&1"

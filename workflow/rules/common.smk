@@ -1,6 +1,7 @@
 """The validated settings, and what follows from them."""
 
 import os
+import shlex
 from functools import cache
 from pathlib import Path
 

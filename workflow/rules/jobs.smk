@@ -21,8 +21,8 @@ if CONFIG.simulated is not None:
             folder=lambda wildcards, output: os.path.dirname(output.channels),
             settings=settings_of("simulate"),
         shell:
-            "phasenet-das -v simulate --config {params.config} --workers {threads}"
-            " -o {params.folder} > {log} 2>&1"
+            "phasenet-das -v simulate --config {params.config:q} --workers {threads}"
+            " -o {params.folder:q} > {log:q} 2>&1"
 
 
 checkpoint jobs:
@@ -50,4 +50,4 @@ checkpoint jobs:
         training=CONFIG.student.model_dump(mode="json", include={"recordings"}),
         rounds=CONFIG.rounds > 0,
     shell:
-        "phasenet-das -v jobs --config {params.config} -o {params.folder} > {log} 2>&1"
+        "phasenet-das -v jobs --config {params.config:q} -o {params.folder:q} > {log:q} 2>&1"

@@ -31,6 +31,6 @@ rule pick:
         ),
         continuous=settings_of("continuous"),
     shell:
-        "phasenet-das -v pick --config {params.config} --cable {wildcards.cable}"
+        "phasenet-das -v pick --config {params.config:q} --cable {wildcards.cable}"
         " {params.options} --start {params.start} --end {params.end}"
-        " --index {params.headers} --no-keep-chunks -o {output.picks} > {log} 2>&1"
+        " --index {params.headers:q} --no-keep-chunks -o {output.picks:q} > {log:q} 2>&1"

@@ -24,9 +24,9 @@ rule windows:
             mode="json", include={"before_s", "after_s", "min_channel_share"}
         ),
     shell:
-        "phasenet-das -v windows --config {params.config} --cable {wildcards.cable}"
-        " --picks {input.picks} --events {input.events} --index {params.headers}"
-        " -o {output.windows} > {log} 2>&1"
+        "phasenet-das -v windows --config {params.config:q} --cable {wildcards.cable}"
+        " --picks {input.picks:q} --events {input.events:q} --index {params.headers:q}"
+        " -o {output.windows:q} > {log:q} 2>&1"
 
 
 rule train:
@@ -58,10 +58,10 @@ rule train:
     params:
         config=SETTINGS,
         windows=lambda wildcards, input: " ".join(
-            f"--windows {folder}" for folder in input.windows
+            f"--windows {shlex.quote(folder)}" for folder in input.windows
         ),
         folder=lambda wildcards: results(wildcards.stage, "training"),
         settings=settings_of("student"),
     shell:
-        "phasenet-das -v train --config {params.config} {params.windows}"
-        " -o {params.folder} > {log} 2>&1"
+        "phasenet-das -v train --config {params.config:q} {params.windows}"
+        " -o {params.folder:q} > {log:q} 2>&1"
