@@ -16,13 +16,12 @@ from scipy.signal import lfilter
 from phasenet_das import io
 from phasenet_das.config import PickSettings
 from phasenet_das.errors import ConfigError
-from phasenet_das.picking.amplitudes import peak_amplitudes
+from phasenet_das.picking.amplitudes import AMPLITUDE_WINDOW_S, peak_amplitudes
 from phasenet_das.picking.peaks import pick_table
 from phasenet_das.picking.preprocess import condition
 from phasenet_das.picking.resampling import TimeGrid
 
 _BLOCK_SAMPLES = 4_000_000
-_AMPLITUDE_WINDOW_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -255,7 +254,7 @@ def name_phases(onsets: pd.DataFrame, max_gap: float) -> pd.DataFrame:
 def _amplitudes(data: np.ndarray, named: pd.DataFrame, dt_s: float) -> np.ndarray:
     """Peak in the 2 s after each pick; P's window ends at its S, which is the next row."""
     row, start = named["row"].to_numpy(), named["sample"].to_numpy()
-    end = start + max(1, round(_AMPLITUDE_WINDOW_S / dt_s))
+    end = start + max(1, round(AMPLITUDE_WINDOW_S / dt_s))
     following = np.append(start[1:], np.iinfo(np.int64).max)
     is_p = (named["phase_type"] == "P").to_numpy()
     has_s = np.append(~is_p[1:] & (row[1:] == row[:-1]), False)

@@ -25,7 +25,7 @@ def count_before(
 
     This is ``numpy.searchsorted`` within groups, whatever the span of the values.
 
-    `group` and `value` (item,) int64; `query_group` and `query` (query,) int64. Returns (query,)
+    `group` and `value` (item,) int64, `query_group` and `query` (query,) int64. Returns (query,)
     int64.
     """
     kind = np.concatenate([np.ones(len(value), np.int8), np.full(len(query), 2 if equal else 0, np.int8)])
@@ -41,7 +41,7 @@ def candidate_pairs(
 ) -> tuple[np.ndarray, np.ndarray]:
     """List all pairs of one group whose times differ by no more than a tolerance.
 
-    `group_a` and `time_a` (a,) int64; `group_b` and `time_b` (b,) int64. Returns (pair,) int64.
+    `group_a` and `time_a` (a,) int64, `group_b` and `time_b` (b,) int64. Returns (pair,) int64.
     """
     order = np.lexsort((time_b, group_b))
     low = count_before(group_b, time_b, group_a, time_a - tolerance, equal=False)
@@ -57,7 +57,7 @@ def nearest_first(a: np.ndarray, b: np.ndarray, cost: np.ndarray) -> np.ndarray:
     Pairs of equal cost are taken in the order of their indices, `a` before `b`. Every round takes all
     pairs that are the cheapest of both their members, which gives the same pairs as one at a time.
 
-    `a` and `b` (pair,) int64; `cost` (pair,).
+    `a` and `b` (pair,) int64, `cost` (pair,).
     """
     order = np.lexsort((b, a, cost))
     a, b = a[order], b[order]
@@ -83,7 +83,7 @@ def nearest_item(
 ) -> np.ndarray:
     """Find the item of the same group that is nearest to each query; the earlier of two equally near.
 
-    `group` and `value` (item,) int64; `query_group` and `query` (query,) int64. Returns (query,)
+    `group` and `value` (item,) int64, `query_group` and `query` (query,) int64. Returns (query,)
     int64.
     """
     if not len(value):

@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from hypothesis import settings
+
+from tests import tables_at_hand
 
 # Nothing is timed here: on a busy machine a deadline fails what is right.
 settings.register_profile("unhurried", deadline=None)
@@ -21,3 +24,21 @@ def shared() -> Path:
     if not (SHARED / "data").is_dir():
         pytest.skip(f"needs the real recordings: no {SHARED / 'data'} (set PHASENET_DAS_SHARED)")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def events() -> pd.DataFrame:
+    """The small catalog that tests share: its events."""
+    return tables_at_hand.catalog_events()
+
+
+@pytest.fixture(scope="session")
+def channels() -> pd.DataFrame:
+    """Its channel table."""
+    return tables_at_hand.catalog_channels()
+
+
+@pytest.fixture(scope="session")
+def picks() -> pd.DataFrame:
+    """Its picks."""
+    return tables_at_hand.catalog_picks()

@@ -64,7 +64,7 @@ def to_obspy(
     events : pandas.DataFrame
         Event table. Optional columns: ``magnitude``, ``magnitude_type``, ``magnitude_uncertainty``; the
         half-axes ``ellipse_major_km`` and ``ellipse_minor_km`` of the 68 % ellipse and its
-        ``ellipse_azimuth_deg`` (clockwise from north); ``mirror_longitude``, ``mirror_latitude``.
+        ``ellipse_azimuth_deg`` (clockwise from north), ``mirror_longitude``, ``mirror_latitude``.
     picks : pandas.DataFrame
         Pick table; rows of no event in `events` are left out, the others thinned by
         :func:`phasenet_das.catalog.thin_picks`. The standard error of a pick is its column

@@ -259,7 +259,7 @@ def cross_correlate(template: np.ndarray, search: np.ndarray) -> np.ndarray:
     sample k; every piece has its own mean and energy, so that strong motion beside the template does not
     draw the peak.
 
-    `template` (pair, window); `search` (pair, window + lags - 1). Returns (pair, lags) float64.
+    `template` (pair, window), `search` (pair, window + lags - 1). Returns (pair, lags) float64.
     """
     length = template.shape[1]
     lags = search.shape[1] - length + 1
@@ -287,7 +287,7 @@ def peak_lag(coefficients: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Round the peak a cosine is laid through three coefficients (Cespedes et al. 1995), which suits narrow
     bands better than a parabola.
 
-    `coefficients` (pair, lags). Returns `lag` (pair,) float64; `coefficient` (pair,) float64.
+    `coefficients` (pair, lags). Returns `lag` (pair,) float64, `coefficient` (pair,) float64.
     """
     rows = np.arange(len(coefficients))
     peak = np.abs(coefficients).argmax(axis=1)

@@ -48,7 +48,7 @@ _COLUMNS = ("recording", "skipped", "position", "kept_by", "cause")
 def merge(start_ns: np.ndarray, num_samples: np.ndarray, dt_s: np.ndarray) -> MergePlan:
     """Merge members by the rule of this module.
 
-    `start_ns` (member,) int64; `num_samples` (member,) int; `dt_s` (member,) float64.
+    `start_ns` (member,) int64, `num_samples` (member,) int, `dt_s` (member,) float64.
     """
     count = len(start_ns)
     out = MergePlan(*(np.full(count, fill, dtype=np.int64) for fill in (-1, 0, 0, -1, -1)))

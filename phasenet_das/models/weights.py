@@ -72,7 +72,7 @@ class Weights:
     normalization : str
         ``std`` (demean, divide by the population standard deviation) or ``peak`` (by the largest
         absolute value), per component and window; ``moving`` or ``moving-array``
-        (:func:`phasenet_das.picking.normalization.moving_normalization` per channel or array);
+        (:func:`phasenet_das.picking.normalization.moving_normalization` per channel or array),
         ``none`` for a network that does it itself.
     window_samples : int
         Length of the training windows; of the normalisation's window for ``moving``.

@@ -22,7 +22,7 @@ def pick_amplitudes(
 ) -> np.ndarray:
     """Measure the peak absolute value in the 2 s after each pick; a P's window ends before the next S.
 
-    `data` (channel, time) float32; `missing` (channel, time) bool, optional. Returns (pick,)
+    `data` (channel, time) float32, `missing` (channel, time) bool, optional. Returns (pick,)
     float32.
     """
     row = picks["row"].to_numpy()
@@ -47,7 +47,7 @@ def peak_amplitudes(
 ) -> np.ndarray:
     """Largest absolute value in a span after each pick, once the span's own mean is removed.
 
-    `data` (channel, time) float32; `row` (n,) int64; `start` and `end` (n,) int64; `missing`
+    `data` (channel, time) float32, `row` (n,) int64, `start` and `end` (n,) int64, `missing`
     (channel, time) bool, optional. Returns (n,) float32.
     """
     out = np.full(len(row), np.nan, dtype=np.float32)

@@ -195,7 +195,7 @@ def _local_maxima(scores: np.ndarray, min_score: float) -> tuple[np.ndarray, np.
 def sub_sample_offset(scores: np.ndarray, row: np.ndarray, sample: np.ndarray) -> np.ndarray:
     """Refine peaks by the vertex of the parabola through three samples.
 
-    `scores` (channel, time) float32; `row` and `sample` (n,) int64. Returns (n,) float64.
+    `scores` (channel, time) float32, `row` and `sample` (n,) int64. Returns (n,) float64.
     """
     before, at, after = (scores[row, sample + k].astype(np.float64) for k in (-1, 0, 1))
     curvature = before - 2 * at + after

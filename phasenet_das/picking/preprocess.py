@@ -47,7 +47,7 @@ def condition(
 
     The order is: strain to strain rate, common mode, band-pass.
 
-    `data` (channel, time) float32; `missing` (channel, time) bool, optional.
+    `data` (channel, time) float32, `missing` (channel, time) bool, optional.
     """
     if missing is None:
         data, missing = fill_gaps(data)
@@ -69,7 +69,7 @@ def filter_reach(dt_s: float, settings: PickSettings) -> int:
 def fill_gaps(data: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """Replace NaN and infinite samples by the nearest finite one of their channel.
 
-    `data` (channel, time) float32. Returns `data` (channel, time) float32; `missing` (channel,
+    `data` (channel, time) float32. Returns `data` (channel, time) float32, `missing` (channel,
     time) bool, or None.
     """
     missing = ~np.isfinite(data)
@@ -81,7 +81,7 @@ def fill_gaps(data: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
 def hold_nearest(data: np.ndarray, missing: np.ndarray) -> np.ndarray:
     """Replace missing samples by the nearest one of their channel, so that filters see no step.
 
-    `data` (channel, time) float32; `missing` (channel, time) bool. Returns (channel, time) float32.
+    `data` (channel, time) float32, `missing` (channel, time) bool. Returns (channel, time) float32.
     """
     out = np.array(data, dtype=np.float32)
     index, last = np.arange(data.shape[1]), data.shape[1]
@@ -99,7 +99,7 @@ def hold_nearest(data: np.ndarray, missing: np.ndarray) -> np.ndarray:
 def group_channels(channel_index: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Group neighbouring channels by number, so that a range of a cable has the groups of the whole.
 
-    `channel_index` (channel,) int. Returns `number` (n,) int; `group` (channel,) int64; `count`
+    `channel_index` (channel,) int. Returns `number` (n,) int, `group` (channel,) int64, `count`
     (n,) int64.
     """
     number, group, count = np.unique(channel_index // size, return_inverse=True, return_counts=True)
@@ -285,7 +285,7 @@ def quality_issues(
 ) -> Iterator[QualityIssue]:
     """Join blocks in which the same channels are wrong.
 
-    `flags` (4, channel, block) bool; `starts_ns`, `ends_ns` (block,) int64; `numbers` (channel,) int64.
+    `flags` (4, channel, block) bool, `starts_ns`, `ends_ns` (block,) int64, `numbers` (channel,) int64.
     """
     for kind, flag in zip(KINDS, flags, strict=True):
         if not flag.any():

@@ -65,7 +65,7 @@ def window_scores(
 ) -> Tensor:
     """Score every sample of every channel with a network that sees one standardised window.
 
-    `data` (channel, time) float32; `missing` (channel, time) bool, optional. Returns (classes,
+    `data` (channel, time) float32, `missing` (channel, time) bool, optional. Returns (classes,
     channel, wanted) float32.
     """
     within = within or WindowRange(data.shape[1], 0, (0, data.shape[1]))
@@ -100,7 +100,7 @@ def picture_scores(
 ) -> np.ndarray:
     """Score a span of time with a network that sees channels together and normalises inside its window.
 
-    `data` (channel, time) float32; `missing` (channel, time) bool, optional. Returns (classes,
+    `data` (channel, time) float32, `missing` (channel, time) bool, optional. Returns (classes,
     channel, wanted) float32.
     """
     channels, (low, high) = len(data), within.wanted

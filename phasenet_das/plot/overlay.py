@@ -83,7 +83,7 @@ def picks_inside(
 ) -> pd.DataFrame:
     """Choose the picks that lie in a record.
 
-    `channel_index` (channel,) int; `times` (time,) datetime64[ns].
+    `channel_index` (channel,) int, `times` (time,) datetime64[ns].
     """
     inside = picks["phase_time"].dt.tz_localize(None).between(times[0], times[-1])
     inside &= picks["channel_index"].between(channel_index.min(), channel_index.max())

@@ -29,7 +29,7 @@ def rasterise(
     visible and nothing is aliased. Channels are demeaned first and divided by a high percentile of the
     absolute value of their pixels, so that loud and weak channels look alike.
 
-    `data` (channel, time) float; `channel_index` (channel,) int; `dead` (channel,) bool.
+    `data` (channel, time) float, `channel_index` (channel,) int, `dead` (channel,) bool.
     """
     pixels = np.full((len(data), min(max_times, data.shape[1])), np.nan, dtype=np.float32)
     for first in range(0, len(data), _BLOCK_CHANNELS):
@@ -79,7 +79,7 @@ def reduce_time(values: np.ndarray, max_bins: int) -> np.ndarray:
 def envelope_trace(values: np.ndarray, max_points: int) -> tuple[np.ndarray, np.ndarray]:
     """Thin a trace for a line: lowest and highest sample of each span, in turn.
 
-    `values` (trace, time) float. Returns `sample` (point,) float64; `thinned` (trace, point).
+    `values` (trace, time) float. Returns `sample` (point,) float64, `thinned` (trace, point).
     """
     count = values.shape[-1]
     if count <= max_points:

@@ -56,7 +56,7 @@ class LayeredEarth:
     def vertical_time(self, phase: str, thickness_km: np.ndarray, slowness_s_km: np.ndarray) -> np.ndarray:
         """Give the vertical part of the travel time (tau) through layers.
 
-        `thickness_km` (receiver, layer); `slowness_s_km` (receiver,). Returns (receiver,).
+        `thickness_km` (receiver, layer), `slowness_s_km` (receiver,). Returns (receiver,).
         """
         squared = self.speed_km_s[phase] ** -2.0 - slowness_s_km[:, None] ** 2
         total: np.ndarray = (thickness_km * np.sqrt(np.maximum(squared, 0.0))).sum(axis=1)
@@ -65,7 +65,7 @@ class LayeredEarth:
     def direct(self, phase: str, source_km: np.ndarray, receivers_km: np.ndarray) -> Rays:
         """Find the direct rays: bisection of ``X(p)`` (Aki & Richards 2002, section 9.3).
 
-        `source_km` (3,); `receivers_km` (receiver, 3).
+        `source_km` (3,), `receivers_km` (receiver, 3).
         """
         offset = np.hypot(*(receivers_km[:, :2] - source_km[:2]).T)
         depth = receivers_km[:, 2]
@@ -96,7 +96,7 @@ class LayeredEarth:
     def head(self, phase: str, source_km: np.ndarray, receivers_km: np.ndarray) -> Rays:
         """Find the fastest head waves along the interfaces below source and receiver.
 
-        `source_km` (3,); `receivers_km` (receiver, 3).
+        `source_km` (3,), `receivers_km` (receiver, 3).
         """
         offset = np.hypot(*(receivers_km[:, :2] - source_km[:2]).T)
         speed = self.speed_km_s[phase]
@@ -121,7 +121,7 @@ class LayeredEarth:
     def first(self, phase: str, source_km: np.ndarray, receivers_km: np.ndarray) -> np.ndarray:
         """Give the time of the first arrival.
 
-        `source_km` (3,); `receivers_km` (receiver, 3). Returns (receiver,).
+        `source_km` (3,), `receivers_km` (receiver, 3). Returns (receiver,).
         """
         direct = self.direct(phase, source_km, receivers_km).time_s
         return np.minimum(direct, self.head(phase, source_km, receivers_km).time_s)
@@ -156,7 +156,7 @@ class DelayField:
     ) -> np.ndarray:
         """Give the delay of each channel.
 
-        `source_km` (3,); `receivers_km` (channel, 3); `time_s` (channel,). Returns (channel,).
+        `source_km` (3,), `receivers_km` (channel, 3), `time_s` (channel,). Returns (channel,).
         """
         shared = self._series("P", source_km, receivers_km)
         if phase == "S":

@@ -115,7 +115,7 @@ def wave_field(
 ) -> list[np.ndarray]:
     """Draw one diffuse field and pass it through several filters.
 
-    `amplitude` (wavenumber, frequency) float32; `spectra` (frequency,). Returns (wavenumber,
+    `amplitude` (wavenumber, frequency) float32, `spectra` (frequency,). Returns (wavenumber,
     num_samples) float32.
     """
     n_k, n_f = amplitude.shape

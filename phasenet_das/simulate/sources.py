@@ -44,7 +44,7 @@ def radiation(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Give the far-field radiation pattern (Aki & Richards 2002, eqs 4.89-4.91).
 
-    `azimuth_rad` (receiver,); `takeoff_rad` (receiver,).
+    `azimuth_rad` (receiver,), `takeoff_rad` (receiver,).
     """
     if event.source_type == "quarry_blast":
         one = np.ones_like(takeoff_rad)

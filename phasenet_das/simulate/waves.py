@@ -48,7 +48,7 @@ def polarisations(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Give the directions of propagation, SV and SH (Aki & Richards 2002, section 4.5).
 
-    `azimuth_rad` (channel,); `incidence_rad` (channel,). Returns (channel, 3).
+    `azimuth_rad` (channel,), `incidence_rad` (channel,). Returns (channel, 3).
     """
     sin_a, cos_a = np.sin(azimuth_rad), np.cos(azimuth_rad)
     sin_i, cos_i = np.sin(incidence_rad), np.cos(incidence_rad)
@@ -63,7 +63,7 @@ def axial_factor(
 ) -> np.ndarray:
     """Give the strain rate of a plane wave for unit acceleration.
 
-    `tangent` and `direction` and `polarisation` (channel, 3); `speed_m_s` (channel,). Returns
+    `tangent` and `direction` and `polarisation` (channel, 3), `speed_m_s` (channel,). Returns
     (channel,).
     """
     factor: np.ndarray = -(tangent * direction).sum(-1) * (tangent * polarisation).sum(-1) / speed_m_s
@@ -107,7 +107,7 @@ def add_wave(total: np.ndarray, wave: Wave, freqs_hz: np.ndarray, gauge_length_m
     Each channel's spectrum is delayed to the sub-sample time of the arrival, attenuated with the causal
     operator of Futterman (1962), and averaged over the gauge length.
 
-    `total` (channel, frequency) complex64; `freqs_hz` (frequency,).
+    `total` (channel, frequency) complex64, `freqs_hz` (frequency,).
     """
     some = np.flatnonzero(wave.amplitude)
     if not len(some):

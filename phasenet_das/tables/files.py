@@ -244,7 +244,7 @@ def read_picks(path: str | Path, station_id: str | None = None) -> pd.DataFrame:
     ----------
     path : str or pathlib.Path
         A file with at least ``station_id, channel_index, phase_time, phase_type, phase_score``.
-        What else the contract names is filled with "unknown" (NaN, -1); ``pick_id`` must be there
+        What else the contract names is filled with "unknown" (NaN, -1), ``pick_id`` must be there
         or is made from the time in nanoseconds.
     station_id : str, optional
         Name of the cable where the file does not say it, as that of PhaseNet-DAS does not.

@@ -16,7 +16,7 @@ def arrivals_of_picks(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sort the picks of one cable by event, phase and channel.
 
-    `channel_index` (channel,) int. Returns `arrivals` (event, 2, channel) float64; `rejected`
+    `channel_index` (channel,) int. Returns `arrivals` (event, 2, channel) float64, `rejected`
     (layer, channel) float64.
     """
     row = pd.Index(channel_index).get_indexer(pd.Index(picks["channel_index"]))

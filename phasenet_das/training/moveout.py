@@ -75,7 +75,7 @@ def align_arrivals(data: np.ndarray, times: np.ndarray, *, half_width: int, wind
     largest correlation; then again, as in adaptive stacking (Rawlinson & Kennett 2004). The mean shift of a
     neighbourhood is taken out: correlation tells differences, not where the onset is.
 
-    `data` (channel, time) float32; `times` (channel,) float64. Returns (channel,) float64.
+    `data` (channel, time) float32, `times` (channel,) float64. Returns (channel,) float64.
     """
     lead, reach = round(_LEAD * window), max(1, round(_MAX_SHIFT * window))
     margin = lead + reach

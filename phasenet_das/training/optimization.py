@@ -17,7 +17,7 @@ from phasenet_das.errors import ConfigError
 def masked_loss_sum(logits: Tensor, targets: Tensor, mask: Tensor, weights: Sequence[float]) -> Tensor:
     """Sum the cross-entropy over the pixels that count.
 
-    `logits` and `targets` (batch, 3, channel, time); `mask` (batch, channel, time). Returns ().
+    `logits` and `targets` (batch, 3, channel, time), `mask` (batch, channel, time). Returns ().
     """
     log_probability = torch.log_softmax(logits.float(), dim=1)
     factor = torch.tensor(weights, device=logits.device).view(1, -1, 1, 1)

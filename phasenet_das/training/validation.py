@@ -105,7 +105,7 @@ def found_picks(
 ) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Pick a sample where labels can be trusted.
 
-    `scores` (3, channel, time); `mask` (channel, time).
+    `scores` (3, channel, time), `mask` (channel, time).
     """
     found = []
     for phase, score in zip(PHASES, scores[1:], strict=True):

@@ -75,7 +75,7 @@ def test_a_script_runs(name: str, script: Callable[..., str]) -> None:
 @pytest.mark.shared
 @pytest.mark.parametrize("name", marked(REAL))
 def test_a_script_of_real_data_runs(name: str, script: Callable[..., str], shared: Path) -> None:
-    script(name, REAL[name], shared=shared)
+    assert script(name, REAL[name], shared=shared).strip()
 
 
 @pytest.mark.slow
