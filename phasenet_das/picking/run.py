@@ -41,7 +41,7 @@ from phasenet_das.picking.store import (
 )
 from phasenet_das.tables import COVERAGE_COLUMNS, empty_picks, write_table
 from phasenet_das.tables.coverage import ChunkInfo, clip_coverage, clip_info, coverage_table, left_out_row
-from phasenet_das.tables.provenance import common_unit, provenance
+from phasenet_das.tables.provenance import one_or_mixed, provenance
 
 if TYPE_CHECKING:
     from phasenet_das.picking.picker import Picker
@@ -240,7 +240,7 @@ class PickedChunks:
     @property
     def amplitude_unit(self) -> str:
         """Unit of the amplitudes of all recordings."""
-        return common_unit(info.unit for info in self.infos) or UNKNOWN_UNIT
+        return one_or_mixed(info.unit for info in self.infos) or UNKNOWN_UNIT
 
     def coverage(self, further: Iterable[pd.DataFrame] = ()) -> pd.DataFrame:
         """Make the coverage table of the range."""

@@ -65,22 +65,22 @@ def file_sha256(path: str | Path) -> str:
 
 
 def join_provenance(tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Join the records of tables, by path: the inputs of all, the first weights, the unit of all if known."""
+    """Join the records of tables, by path: the inputs, the weights and the unit of all."""
     inputs: dict[str, str] = {}
     for path, record in tables.items():
         inputs |= record.get("inputs") or {path: file_hash(path)}
-    weights = (record.get("weights_id") for record in tables.values())
+    weights = {str(record["weights_id"]) for record in tables.values() if record.get("weights_id")}
     units = {str(record["amplitude_unit"]) for record in tables.values() if record.get("amplitude_unit")}
     return {
         "inputs": inputs,
-        "weights_id": next(filter(None, weights), None),
-        "amplitude_unit": common_unit(units - {"unknown"} or units),
+        "weights_id": one_or_mixed(weights),
+        "amplitude_unit": one_or_mixed(units - {"unknown"} or units),
     }
 
 
-def common_unit(units: Iterable[str]) -> str | None:
-    """Name the unit of amplitudes, or all units where there are several; None where there is none."""
-    found = sorted(set(units))
+def one_or_mixed(names: Iterable[str]) -> str | None:
+    """Return the one name of units or weights, or "mixed" with all of them; None where there is none."""
+    found = sorted(set(names))
     return "mixed: " + ", ".join(found) if len(found) > 1 else next(iter(found), None)
 
 

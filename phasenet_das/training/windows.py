@@ -290,6 +290,10 @@ def cut_windows(
             path = _free_path(Path(folder), recording.station_id, first_pick_ns, written)
             written.append(write_window(patch, mine, path, fields[event]))
     log.info("%d events: %d training windows, %d on too few channels", len(fields), len(written), skipped)
+    names = {recording.station_id or "DAS" for recording in recordings}
+    others = {path for name in names for path in Path(folder).glob(f"{name}_*.h5")} - set(written)
+    if others:  # of another range, or outdated: training would read both
+        log.warning("%s also holds %d windows of an earlier cut of the same cables", folder, len(others))
     return sorted(written, key=lambda path: path.name.rpartition("_")[2])
 
 

@@ -50,3 +50,11 @@ def test_tables_of_several_units_are_of_none() -> None:
     assert unit("unknown", None, "strain / s") == "strain / s"
     assert unit("unknown", None) == "unknown"
     assert unit(None) is None
+
+
+def test_tables_of_several_weights_name_them_all() -> None:
+    files = {
+        f"{k}": {"inputs": {"a": "1"}, "weights_id": one} for k, one in enumerate(["b@2", None, "a@1", "b@2"])
+    }
+    assert join_provenance(files)["weights_id"] == "mixed: a@1, b@2"
+    assert join_provenance({"0": {"inputs": {"a": "1"}, "weights_id": "b@2"}})["weights_id"] == "b@2"

@@ -110,6 +110,14 @@ def test_windows_are_conditioned_like_the_recording_that_is_picked(tmp_path: Pat
         assert not np.allclose(values, data[:, first : first + values.shape[1]])
 
 
+def test_windows_of_an_earlier_cut_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    patch, picks, _ = recording()
+    cut_windows(patch, picks, None, tmp_path)
+    assert "earlier cut" not in caplog.text
+    cut_windows(patch, picks.assign(event_index=-1), None, tmp_path)
+    assert "2 windows of an earlier cut" in caplog.text
+
+
 def test_windows_across_file_ends_are_whole(tmp_path: Path) -> None:
     """The first event lies at 20 s, across the ends of files of 7 s."""
     patch, picks, _ = recording()
