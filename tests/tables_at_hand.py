@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from phasenet_das.tables import CHANNEL_COLUMNS, EVENT_COLUMNS, PICK_COLUMNS, conform, make_pick_ids
+from phasenet_das.tables import (
+    CHANNEL_COLUMNS,
+    EVENT_COLUMNS,
+    GROUP_COLUMNS,
+    PICK_COLUMNS,
+    conform,
+    make_pick_ids,
+)
 
 START = pd.Timestamp("2024-03-01T00:00:00", tz="UTC")
 
@@ -59,8 +66,10 @@ def _event(number: int, time: str, **values: object) -> dict[str, object]:
         "num_p_picks": 200,
         "num_s_picks": 200,
         "num_channels": 200,
+        "num_renamed": 0,
         "residual_rms_s": 0.05,
         "azimuthal_gap_deg": np.nan,
+        "quality": "D",
         "location_quality": "azimuth-unconstrained;depth-unconstrained",
         **values,
     }
@@ -78,9 +87,89 @@ def catalog_events() -> pd.DataFrame:
         depth_uncertainty_km=2.5,
         source_distance_km=12.0,
         azimuthal_gap_deg=210.0,
+        quality="B",
         location_quality="",
     )
     return conform(pd.DataFrame([located, _event(1, "2020-01-01T00:01:00Z")]), EVENT_COLUMNS)
+
+
+def graded_events() -> pd.DataFrame:
+    """Events of the classes A to D: three with a hypocentre, a distant one, and one without a direction."""
+    rows = [
+        _event(
+            number,
+            f"2020-01-01T00:0{number}:00.5Z",
+            longitude=-117.4 + 0.05 * number,
+            latitude=35.55 + 0.04 * number,
+            depth_km=6.0 + number,
+            horizontal_uncertainty_km=spread,
+            depth_uncertainty_km=2 * spread,
+            source_distance_km=10.0 + 3 * number,
+            source_distance_uncertainty_km=spread,
+            azimuthal_gap_deg=200.0,
+            num_renamed=renamed,
+            quality=quality,
+            location_quality="" if quality == "A" else "velocity-assumed",
+        )
+        for number, (quality, spread, renamed) in enumerate([("A", 0.4, 0), ("B", 1.2, 20), ("C", 4.0, 3)])
+    ]
+    rows += [
+        _event(3, "2020-01-01T00:03:00Z", location_quality="distant", back_azimuth_deg=40.0),
+        _event(4, "2020-01-01T00:04:00Z"),
+    ]
+    return conform(pd.DataFrame(rows), EVENT_COLUMNS)
+
+
+def graded_picks() -> pd.DataFrame:
+    """P and S of these events on 200 channels, 20 of event 1 renamed, and a group of 40 without event."""
+    channel = np.tile(np.arange(2000, 2200), 10)
+    phase = np.tile(np.repeat(["P", "S"], 200), 5)
+    event = np.repeat(np.arange(5), 400)
+    late = np.random.default_rng(3).normal(0, 0.05, 2000)
+    swapped = (event == 1) & (phase == "S") & (channel < 2020)
+    taken = pick_table(
+        channel,
+        3.0 + 60.0 * event + np.where(phase == "S", 4.0, 0.0) + 0.002 * (channel - 2000) + late,
+        np.where(swapped, "P", phase),
+        event=event,
+        station="CABLE",
+        start=pd.Timestamp("2020-01-01T00:00:00Z"),
+        association_score=0.9,
+        travel_time_residual_s=late,
+        associated_phase=phase,
+        group_index=-1,
+        reason="",
+    )
+    free = pick_table(
+        np.arange(2050, 2090),
+        20.0 + 0.01 * np.arange(40),
+        "S",
+        station="CABLE",
+        start=pd.Timestamp("2020-01-01T00:00:00Z"),
+        associated_phase="",
+        group_index=0,
+        reason="no event explains it",
+    )
+    return pd.concat([taken, free], ignore_index=True)
+
+
+def graded_groups() -> pd.DataFrame:
+    """The group of these picks that no event takes."""
+    start = pd.Timestamp("2020-01-01T00:00:20Z")
+    row = {
+        "group_index": 0,
+        "station_id": "CABLE",
+        "phase_type": "S",
+        "start_time": start,
+        "end_time": start + pd.Timedelta(seconds=0.39),
+        "first_channel": 2050,
+        "last_channel": 2089,
+        "num_channels": 40,
+        "num_picks": 40,
+        "apparent_speed_km_s": 2.4,
+        "reason": "one phase only",
+    }
+    return conform(pd.DataFrame([row]), GROUP_COLUMNS)
 
 
 def catalog_channels() -> pd.DataFrame:

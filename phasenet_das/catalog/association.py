@@ -15,7 +15,7 @@ from phasenet_das.catalog.export.common import prepare_catalog
 from phasenet_das.catalog.export.quakeml import write_quakeml
 from phasenet_das.config import ReportSettings
 from phasenet_das.errors import ChannelGeometryError
-from phasenet_das.tables import EVENT_COLUMNS, PICK_COLUMNS, atomic_path, conform, write_table
+from phasenet_das.tables import EVENT_COLUMNS, GROUP_COLUMNS, PICK_COLUMNS, atomic_path, conform, write_table
 from phasenet_das.tables.channels import receivers_of, within_recording
 from phasenet_das.text import runs
 
@@ -125,12 +125,12 @@ def _explain_unplaced(picks: pd.DataFrame, receivers: pd.DataFrame) -> str:
 
 
 def write_association(result: AssociationResult, folder: str | Path, metadata: Mapping[str, Any]) -> Path:
-    """Write what an association gave: ``events.parquet``, ``picks.parquet``, ``association.json``.
+    """Write the files of an association: events, picks and groups (Parquet), and ``association.json``.
 
     Parameters
     ----------
     result : gamma.AssociationResult
-        Events, picks and summary.
+        Events, picks, groups and summary.
     folder : str or pathlib.Path
         Made when missing.
     metadata : mapping
@@ -139,6 +139,9 @@ def write_association(result: AssociationResult, folder: str | Path, metadata: M
     folder = Path(folder)
     write_table(conform(result.events, EVENT_COLUMNS, "events"), folder / "events.parquet", metadata)
     write_table(conform(result.picks, PICK_COLUMNS, "picks"), folder / "picks.parquet", metadata)
+    groups = getattr(result, "groups", None)
+    if groups is not None:
+        write_table(conform(groups, GROUP_COLUMNS, "groups"), folder / "groups.parquet", metadata)
     with atomic_path(folder / "association.json") as temporary:
         temporary.write_text(json.dumps(result.summary, indent=2, sort_keys=True, default=str) + "\n")
     return folder

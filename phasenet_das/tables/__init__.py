@@ -13,6 +13,7 @@ if TYPE_CHECKING:
         CHANNEL_COLUMNS,
         COVERAGE_COLUMNS,
         EVENT_COLUMNS,
+        GROUP_COLUMNS,
         PICK_COLUMNS,
         conform,
         empty_picks,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         read_catalog,
         read_coverage,
         read_events,
+        read_groups,
         read_metadata,
         read_pick_tables,
         read_picks,
@@ -50,6 +52,7 @@ __all__ = [
     "CHANNEL_COLUMNS",
     "COVERAGE_COLUMNS",
     "EVENT_COLUMNS",
+    "GROUP_COLUMNS",
     "PICK_COLUMNS",
     "PickWriter",
     "atomic_path",
@@ -67,6 +70,7 @@ __all__ = [
     "read_channels",
     "read_coverage",
     "read_events",
+    "read_groups",
     "read_metadata",
     "read_pick_tables",
     "read_picks",
@@ -87,10 +91,12 @@ __getattr__ = lazy_names(
     {
         ".channels": "read_channels write_channels",
         ".codes": "station_codes",
-        ".columns": "CHANNEL_COLUMNS COVERAGE_COLUMNS EVENT_COLUMNS PICK_COLUMNS conform empty_picks",
+        ".columns": (
+            "CHANNEL_COLUMNS COVERAGE_COLUMNS EVENT_COLUMNS GROUP_COLUMNS PICK_COLUMNS conform empty_picks"
+        ),
         ".files": (
             "PickWriter atomic_path check_table_name read_catalog read_coverage read_events "
-            "read_metadata read_pick_tables read_picks to_arrow write_sidecar write_table"
+            "read_groups read_metadata read_pick_tables read_picks to_arrow write_sidecar write_table"
         ),
         ".formats": (
             "from_gamma from_obspy_picks from_pyocto from_quakeflow from_seisbench gamma_stations "

@@ -45,9 +45,25 @@ EVENT_COLUMNS: dict[str, str] = {
     "num_p_picks": "int64",
     "num_s_picks": "int64",
     "num_channels": "int64",
+    "num_renamed": "int64",
     "residual_rms_s": "float64",
     "azimuthal_gap_deg": "float64",
+    "quality": "str",
     "location_quality": "str",
+}
+
+GROUP_COLUMNS: dict[str, str] = {
+    "group_index": "int64",
+    "station_id": "str",
+    "phase_type": "str",
+    "start_time": _TIME,
+    "end_time": _TIME,
+    "first_channel": "int32",
+    "last_channel": "int32",
+    "num_channels": "int32",
+    "num_picks": "int64",
+    "apparent_speed_km_s": "float64",
+    "reason": "str",
 }
 
 CHANNEL_COLUMNS: dict[str, str] = {
@@ -74,12 +90,14 @@ COVERAGE_COLUMNS: dict[str, str] = {
 
 TEXT_COLUMNS: dict[str, str] = {
     name: kind
-    for columns in (PICK_COLUMNS, EVENT_COLUMNS, CHANNEL_COLUMNS, COVERAGE_COLUMNS)
+    for columns in (PICK_COLUMNS, EVENT_COLUMNS, GROUP_COLUMNS, CHANNEL_COLUMNS, COVERAGE_COLUMNS)
     for name, kind in columns.items()
     if kind == "str"
-}
+} | {"associated_phase": "str"}
 """``dtype`` for :func:`pandas.read_csv`: a cable named 007 stays 007."""
 
+# Columns that event tables of earlier versions lack, and their value there.
+_ADDED: dict[str, Any] = {"num_renamed": 0, "quality": ""}
 _WANTED_TIME = "expected ISO 8601 times, UTC, such as 2024-01-01T00:00:00.25Z."
 _PROBABILITIES = frozenset({"phase_score"})
 _PROBABILITY_SLACK = 1e-6  # of sums in single precision
@@ -127,6 +145,7 @@ def conform(table: pd.DataFrame, columns: Mapping[str, str], name: str = "table"
         A column is missing, or a value does not fit its column's type: a time is a number, a whole number
         has a fraction or is not known, a ``phase_score`` is no probability.
     """
+    table = _with_added(table, columns)
     require_columns(table, columns, name)
     extra = [column for column in table.columns if column not in columns]
     try:
@@ -137,6 +156,15 @@ def conform(table: pd.DataFrame, columns: Mapping[str, str], name: str = "table"
     for column in extra:
         out[column] = table[column].to_numpy() if table[column].dtype == object else table[column].array
     return out
+
+
+def _with_added(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
+    """Fill the columns that tables of earlier versions lack."""
+    added = {column: value for column, value in _ADDED.items() if column in columns}
+    if not added:
+        return table
+    lacking = {column: value for column, value in added.items() if column not in table.columns}
+    return table.assign(**lacking).fillna(added)
 
 
 def require_columns(table: pd.DataFrame, columns: Iterable[str], name: str) -> None:
@@ -234,6 +262,20 @@ def _where(column: pd.Series, wrong: pd.Series | np.ndarray) -> str:
 def depth_known(event: Mapping[str, Any]) -> bool:
     """Whether an event has a depth that the receivers constrain."""
     return math.isfinite(event["depth_km"]) and "depth-unconstrained" not in event["location_quality"]
+
+
+def associated_phase(picks: pd.DataFrame) -> pd.Series:
+    """Phase of each pick, P or S: the one as which its event took the pick, else the picker's."""
+    phase = picks["phase_type"].astype("str")
+    if "associated_phase" not in picks.columns:
+        return phase
+    taken = picks["associated_phase"].astype("str")
+    return taken.where(taken.isin(["P", "S"]), phase)
+
+
+def renamed(picks: pd.DataFrame) -> pd.Series:
+    """Mark the picks that their event took for the other phase."""
+    return (picks["event_index"] >= 0) & (associated_phase(picks) != picks["phase_type"])
 
 
 def located(event: Mapping[str, Any]) -> bool:

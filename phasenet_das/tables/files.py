@@ -24,6 +24,7 @@ from phasenet_das.errors import TableError
 from phasenet_das.tables.columns import (
     COVERAGE_COLUMNS,
     EVENT_COLUMNS,
+    GROUP_COLUMNS,
     PICK_COLUMNS,
     TEXT_COLUMNS,
     conform,
@@ -273,6 +274,10 @@ def complete_picks(table: pd.DataFrame, name: str) -> pd.DataFrame:
     lacking = {column: value for column, value in _UNKNOWN.items() if column not in table.columns}
     table = table.assign(**lacking)
     table["event_index"] = table["event_index"].fillna(-1)
+    if "group_index" in table.columns:
+        table["group_index"] = table["group_index"].fillna(-1).astype("int64")
+    if "associated_phase" in table.columns:
+        table["associated_phase"] = fill_text(table["associated_phase"])
     made = conform(table, PICK_COLUMNS, name)
     if not identified:
         made["pick_id"] = make_pick_ids(
@@ -310,17 +315,31 @@ def read_events(path: str | Path) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns and types of ``EVENT_COLUMNS``; further columns (``magnitude``) pass through.
+        Columns and types of ``EVENT_COLUMNS``; further columns (``magnitude``) pass through. In tables of
+        earlier versions, ``quality`` is empty and ``num_renamed`` is 0.
 
     Raises
     ------
     TableError
         The file is not a table, a column is missing or a value does not fit.
     """
-    table = read_table(path)
-    if "location_quality" in table.columns:
-        table["location_quality"] = fill_text(table["location_quality"])
-    return conform(table, EVENT_COLUMNS, str(path))
+    return conform(_read_words(path, "quality", "location_quality"), EVENT_COLUMNS, str(path))
+
+
+def read_groups(path: str | Path) -> pd.DataFrame:
+    """Read a table of groups of picks without a location (Parquet or CSV).
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns and types of ``GROUP_COLUMNS``; further columns pass through.
+
+    Raises
+    ------
+    TableError
+        The file is not a table, a column is missing or a value does not fit.
+    """
+    return conform(_read_words(path, "reason"), GROUP_COLUMNS, str(path))
 
 
 def read_coverage(path: str | Path) -> pd.DataFrame:
@@ -336,11 +355,13 @@ def read_coverage(path: str | Path) -> pd.DataFrame:
     TableError
         The file is not a table, a column is missing or a value does not fit.
     """
+    return conform(_read_words(path, "station_id", "reason", "source"), COVERAGE_COLUMNS, str(path))
+
+
+def _read_words(path: str | Path, *names: str) -> pd.DataFrame:
+    """Read a table, and fill the holes of columns of words, which CSV does not tell from empty words."""
     table = read_table(path)
-    for name in ("station_id", "reason", "source"):
-        if name in table.columns:
-            table[name] = fill_text(table[name])
-    return conform(table, COVERAGE_COLUMNS, str(path))
+    return table.assign(**{name: fill_text(table[name]) for name in names if name in table.columns})
 
 
 def pick_tables(folder: str | Path) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -17,10 +18,11 @@ from phasenet_das.tables import (
     conform,
     empty_picks,
     read_events,
+    read_groups,
     read_picks,
 )
 from tests.pipeline.cables import channel_table
-from tests.tables_at_hand import pick_table
+from tests.tables_at_hand import graded_groups, pick_table
 
 ORIGIN = pd.Timestamp("2024-01-01T00:01:00", tz="UTC")
 
@@ -49,6 +51,15 @@ def test_an_event_on_a_cable_without_positions_gets_time_and_distance(tmp_path: 
     assert read_events(tmp_path / "events.parquet")["event_id"].tolist() == result.events["event_id"].tolist()
     assert (read_picks(tmp_path / "picks.parquet")["event_index"] == 0).sum() == event["num_picks"]
     assert len(read_quakeml(str(tmp_path / "catalog.xml"))) == 1
+
+
+def test_groups_are_written_beside_the_events(tmp_path: Path) -> None:
+    result = associate(_picks())
+    found = SimpleNamespace(
+        events=result.events, picks=result.picks, summary=result.summary, groups=graded_groups()
+    )
+    write_association(found, tmp_path, {})  # type: ignore[arg-type]
+    pd.testing.assert_frame_equal(read_groups(tmp_path / "groups.parquet"), graded_groups())
 
 
 def test_no_picks_give_an_empty_catalog(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from phasenet_das import tables
 from phasenet_das.config import GeometrySettings
 from phasenet_das.errors import ChannelGeometryError, TableError
 from phasenet_das.tables.channels import load_channels
+from phasenet_das.tables.columns import associated_phase, renamed
+from tests.tables_at_hand import graded_events, graded_groups, graded_picks
 
 
 def _picks(n: int = 20) -> pd.DataFrame:
@@ -337,3 +339,33 @@ def test_a_catalog_is_one_table_of_picks_or_one_a_day(tmp_path: Path, events, pi
 def test_no_pick_tables_are_an_error() -> None:
     with pytest.raises(TableError, match="empty list"):
         tables.read_pick_tables([])
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_groups_classes_and_renamed_picks_survive_a_round_trip(tmp_path: Path, ending: str) -> None:
+    groups = tables.read_groups(tables.write_table(graded_groups(), tmp_path / f"groups.{ending}"))
+    pd.testing.assert_frame_equal(groups, graded_groups())
+    events = tables.read_events(tables.write_table(graded_events(), tmp_path / f"events.{ending}"))
+    assert events["quality"].tolist() == list("ABCDD")
+    assert events["num_renamed"].tolist() == [0, 20, 3, 0, 0]
+    picks = tables.read_picks(tables.write_table(graded_picks(), tmp_path / f"picks.{ending}"))
+    assert picks["associated_phase"].tolist() == graded_picks()["associated_phase"].tolist()
+    assert picks["group_index"].value_counts().to_dict() == {-1: 2000, 0: 40}
+    assert renamed(picks).sum() == 20
+    assert set(picks.loc[renamed(picks), "phase_type"]) == {"P"}
+    assert set(associated_phase(picks)[renamed(picks)]) == {"S"}
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv"])
+def test_events_of_earlier_versions_have_no_class_and_no_renamed_pick(tmp_path: Path, ending: str) -> None:
+    old = graded_events().drop(columns=["quality", "num_renamed"])
+    events = tables.read_events(tables.write_table(old, tmp_path / f"events.{ending}"))
+    assert list(events.columns[: len(tables.EVENT_COLUMNS)]) == list(tables.EVENT_COLUMNS)
+    assert events["quality"].eq("").all()
+    assert events["num_renamed"].tolist() == [0] * 5
+
+
+def test_picks_of_earlier_versions_keep_the_phase_of_the_picker() -> None:
+    picks = graded_picks().drop(columns="associated_phase")
+    assert associated_phase(picks).equals(picks["phase_type"])
+    assert not renamed(picks).any()
