@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 from gamma.associate import AssociationResult, associate
 
 if TYPE_CHECKING:
-    from gamma.config import AssociationConfig
+    from gamma.config import AssociationConfig, read_layers
 
-__all__ = ["AssociationConfig", "AssociationResult", "associate"]
+__all__ = ["AssociationConfig", "AssociationResult", "associate", "read_layers"]
 
 # GMMA's package imports under the same name; this marker tells the two apart.
 __project__ = "phasenet-das"
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - lazy import of a class
-    if name == "AssociationConfig":
-        from gamma.config import AssociationConfig
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - lazy import
+    if name in ("AssociationConfig", "read_layers"):
+        from gamma import config
 
-        return AssociationConfig
+        return getattr(config, name)
     raise AttributeError(f"module 'gamma' has no attribute '{name}'")

@@ -34,6 +34,8 @@ def _read_config(path: Path | None) -> dict[str, Any]:
         raise ConfigError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: expected settings as 'name: value' lines, found {type(values).__name__}.")
+    if isinstance(values.get("layers"), str):
+        values["layers"] = str(path.parent / values["layers"])
     return values
 
 
@@ -52,11 +54,16 @@ def associate(
     stations: Annotated[Path, typer.Option(help="Station table, CSV or Parquet.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the results.")],
     config: Annotated[Path | None, typer.Option(help="Settings, YAML.")] = None,
+    vp_km_s: Annotated[float | None, typer.Option("--vp-km-s", "--vp", help="P velocity, km/s.")] = None,
+    vs_km_s: Annotated[float | None, typer.Option("--vs-km-s", "--vs", help="S velocity, km/s.")] = None,
+    layers: Annotated[
+        Path | None, typer.Option(help="Velocity model, CSV: depth_km, vp_km_s, vs_km_s.")
+    ] = None,
     workers: Annotated[int, typer.Option(help="Processes; the result does not depend on it.")] = 1,
     explain: Annotated[bool, typer.Option("--explain", help="Write the history of every fit.")] = False,
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Print the settings derived.")] = False,
 ) -> None:
-    """Associate picks with events.
+    """Associate picks with events. Flags override the settings of --config.
 
     Writes events.csv, events.parquet, picks.parquet and summary.json.
 
@@ -69,6 +76,7 @@ def associate(
     logging.basicConfig(level=logging.INFO if verbose else logging.WARNING, format="%(name)s: %(message)s")
     try:
         settings = AssociationConfig(**_read_config(config))
+        settings = settings.with_velocity(vp_km_s=vp_km_s, vs_km_s=vs_km_s, layers=layers)
         result = run(read_table(picks), read_table(stations), settings, explain=explain, workers=workers)
     except GammaError as error:
         typer.echo(f"gamma: {error}", err=True)

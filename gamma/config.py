@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import csv
 from itertools import pairwise
-from typing import Any, ClassVar, Self
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from gamma.errors import ConfigError, nearest_name
 
@@ -60,6 +70,116 @@ class Layer(Settings):
     vp_km_s: float = setting(..., "km/s", "P velocity.", gt=0.0)
     vs_km_s: float = setting(..., "km/s", "S velocity.", gt=0.0)
 
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.vp_km_s > _MAX_VELOCITY_KM_S:
+            raise ValueError(f"vp_km_s {self.vp_km_s:g} looks like m/s; expected km/s. Divide it by 1000")
+        if self.vs_km_s >= self.vp_km_s:
+            raise ValueError(f"vs_km_s {self.vs_km_s:g} is not below vp_km_s {self.vp_km_s:g}")
+        return self
+
+
+_MAX_VELOCITY_KM_S = 20.0
+_COLUMNS = {
+    "depth_km": ("depth_km", "depth"),
+    "vp_km_s": ("vp_km_s", "vp"),
+    "vs_km_s": ("vs_km_s", "vs"),
+}
+
+
+def read_layers(path: str | Path) -> tuple[Layer, ...]:
+    """Read a 1-D velocity model from a CSV file.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        One row for each layer, top layer first. Columns: ``depth_km`` (top of the layer in km below sea
+        level, negative above), ``vp_km_s`` and ``vs_km_s`` (km/s); or ``depth``, ``vp``, ``vs`` in the same
+        units. Other columns and lines that begin with ``#`` are skipped.
+
+    Returns
+    -------
+    tuple of Layer
+
+    Raises
+    ------
+    ConfigError
+        The file is missing or empty, lacks a column, or holds a value that is no number. Depths do not
+        increase, vs is not below vp, or values look like m or m/s.
+    """
+    header, *rows = _read_rows(path)
+    place = {
+        name: next((header.index(one) for one in names if one in header), -1)
+        for name, names in _COLUMNS.items()
+    }
+    missing = [name for name, column in place.items() if column < 0]
+    if missing:
+        raise ConfigError(
+            f"{path}: missing column(s) {', '.join(missing)}; found {', '.join(header)}. Expected "
+            f"{', '.join(_COLUMNS)} in km and km/s."
+        )
+    layers = []
+    for number, row in enumerate(rows, start=1):
+        try:
+            layers.append(Layer(**{name: row[column] for name, column in place.items()}))
+        except IndexError:
+            raise ConfigError(
+                f"{path}: layer {number}: found {len(row)} values, expected {len(header)}."
+            ) from None
+        except ConfigError as error:
+            raise ConfigError(f"{path}: layer {number}: {error}") from None
+    try:
+        return _check_layers(tuple(layers))
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}.") from None
+
+
+def _read_rows(path: str | Path) -> list[list[str]]:
+    """Read the header and the rows of a CSV file of layers."""
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read ({error}). Expected a CSV file of layers.") from error
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    if len(lines) < 2:
+        raise ConfigError(
+            f"{path}: found no layer, expected a header {','.join(_COLUMNS)} and rows below it."
+        )
+    return [[value.strip() for value in row] for row in csv.reader(lines)]
+
+
+def _check_layers(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
+    tops = [layer.depth_km for layer in layers]
+    if not tops or any(b <= a for a, b in pairwise(tops)):
+        raise ValueError(f"depth_km must increase downwards, found {tops}")
+    thinnest = min((b - a for a, b in pairwise(tops)), default=0.0)
+    slow = [layer.depth_km for layer in layers if layer.depth_km > 40.0 and layer.vp_km_s < 5.0]
+    if thinnest >= 100.0 or tops[0] < -100.0 or slow:  # no rock of 40 km depth is as slow as 5 km/s
+        raise ValueError(f"depth_km {tops} looks like m; expected km. Divide by 1000")
+    return layers
+
+
+_HOMOGENEOUS = ("vp_km_s", "vp_vs_ratio", "vs_km_s")
+
+
+def _two_models(names: str) -> str:
+    """Word the error of a homogeneous model beside layers."""
+    return (
+        f"found {names} beside layers, expected one velocity model. Keep layers when they are known; they "
+        f"hold both velocities. Else remove layers and keep {names}"
+    )
+
+
+def _layers_of_file(value: Any) -> Any:  # noqa: ANN401 - whatever the settings state
+    return read_layers(value) if isinstance(value, str | Path) else value
+
+
+Layers = Annotated[
+    tuple[Layer, ...],
+    BeforeValidator(_layers_of_file, json_schema_input_type=tuple[Layer, ...] | str),
+    AfterValidator(_check_layers),
+]
+
 
 class AssociationConfig(Settings):
     """Settings of :func:`gamma.associate`.
@@ -76,8 +196,10 @@ class AssociationConfig(Settings):
     vp_km_s: float = setting(6.0, "km/s", "P velocity of the homogeneous model.", gt=0.0)
     vp_vs_ratio: float = setting(1.73, "1", "P to S velocity ratio, used when vs_km_s is not given.", gt=1.0)
     vs_km_s: float | None = setting(None, "km/s", "S velocity of the homogeneous model.", gt=0.0)
-    layers: tuple[Layer, ...] | None = setting(
-        None, "", "1-D layered model, top layer first; replaces the homogeneous one."
+    layers: Layers | None = setting(
+        None,
+        "",
+        "1-D layered model, top layer first, or a CSV file of depth_km, vp_km_s, vs_km_s.",
     )
     receivers_below_sea_level: bool = setting(
         False,
@@ -130,6 +252,22 @@ class AssociationConfig(Settings):
         None, "", "Unit of phase_amplitude; must be 'm/s' for use_amplitude."
     )
 
+    def with_velocity(
+        self,
+        *,
+        vp_km_s: float | None = None,
+        vs_km_s: float | None = None,
+        layers: str | Path | tuple[Layer, ...] | None = None,
+    ) -> Self:
+        """Return these settings with the stated velocities, which replace a model of the other kind."""
+        given = {"vp_km_s": vp_km_s, "vs_km_s": vs_km_s, "layers": layers}
+        given = {name: value for name, value in given.items() if value is not None}
+        if layers is not None and len(given) > 1:
+            raise self.error_type(_two_models(", ".join(name for name in given if name != "layers")) + ".")
+        replaced = _HOMOGENEOUS if layers is not None else ("layers",) if given else ()
+        stated = {name: getattr(self, name) for name in self.model_fields_set if name not in replaced}
+        return type(self)(**{**stated, **given})
+
     @property
     def s_velocity_km_s(self) -> float:
         """S velocity of the homogeneous model in km/s."""
@@ -154,10 +292,11 @@ class AssociationConfig(Settings):
             raise ValueError(f"depth_range_km: expected (shallow, deep), found {self.depth_range_km}")
         if self.s_velocity_km_s >= self.vp_km_s:
             raise ValueError(f"vs_km_s {self.s_velocity_km_s:g} is not below vp_km_s {self.vp_km_s:g}")
-        if self.layers is not None:
-            tops = [layer.depth_km for layer in self.layers]
-            if not tops or any(b <= a for a, b in pairwise(tops)):
-                raise ValueError(f"layers: depth_km must increase downwards, found {tops}")
+        stated = [
+            name for name in _HOMOGENEOUS if getattr(self, name) != type(self).model_fields[name].default
+        ]
+        if self.layers is not None and stated:
+            raise ValueError(_two_models(", ".join(stated)))
         if self.use_amplitude and self.amplitude_unit != "m/s":
             raise ValueError(
                 f"use_amplitude needs amplitude_unit 'm/s' (peak ground velocity), "

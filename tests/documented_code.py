@@ -3,7 +3,7 @@
 ``python`` and ``bash`` blocks run, and ``yaml`` blocks are read by what reads such a file, unless their first
 line says ``title="not run in the tests: WHY"``, which the site shows above the block. Then what a Python
 block imports of ours, and every command, option, file and extra of a shell line, must exist. ``text`` is for
-diagrams. There is nothing else.
+diagrams, and for files of data that a title names. There is nothing else.
 """
 
 from __future__ import annotations
@@ -78,6 +78,8 @@ def run_page(page: Path) -> tuple[int, int]:
             assert not {"phasenet-das", "python", "snakemake", "import", "gamma"} & set(first), (
                 f"{block}: code"
             )
+            if named := re.search(r'title="(?P<file>[^"]+)"', block.info):
+                Path(named["file"]).write_text(block.text)
         elif block.why_not_run:
             check_without_running(block)
             parsed += 1

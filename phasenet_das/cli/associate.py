@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from phasenet_das.cli.options import Cable, ChannelTable, ConfigFile, StationId, Workers
+from phasenet_das.cli.options import (
+    Cable,
+    ChannelTable,
+    ConfigFile,
+    LayersFile,
+    PVelocity,
+    StationId,
+    SVelocity,
+    Workers,
+)
 from phasenet_das.cli.settings import load_receivers, read_settings
 from phasenet_das.errors import TableError
 
@@ -21,6 +30,9 @@ def associate(
     channels: ChannelTable = None,
     stations: Annotated[Path | None, typer.Option(help="Table of seismometers (CSV).")] = None,
     station_id: StationId = None,
+    vp_km_s: PVelocity = None,
+    vs_km_s: SVelocity = None,
+    layers: LayersFile = None,
     coverage: Annotated[
         list[Path] | None,
         typer.Option(help="Coverage table besides those of the picks; may be repeated."),
@@ -33,7 +45,7 @@ def associate(
 
     With --config the channel tables of all its cables are used, and its seismometers and their picks.
 
-    Example: phasenet-das associate picks.parquet --channels channels.csv -o catalog/
+    Example: phasenet-das associate picks.parquet --channels channels.csv --layers layers.csv -o catalog/
     """
     import pandas as pd
 
@@ -44,6 +56,7 @@ def associate(
     from phasenet_das.tables.provenance import join_provenance, provenance
 
     base = read_settings(config)
+    settings = base.association.with_velocity(vp_km_s=vp_km_s, vs_km_s=vs_km_s, layers=layers)
     picks = [table for path in picks for table in _listed(path)]
     table = read_pick_tables(picks, station_id)
     if base.stations.picks:
@@ -51,10 +64,10 @@ def associate(
     receivers = load_receivers(
         base, channels=channels, cable=cable, station_id=station_id, picks=table, stations=stations
     )
-    result = catalog.associate(table, receivers, base.association, workers=workers)
+    result = catalog.associate(table, receivers, settings, workers=workers)
     files = [*picks, *map(Path, base.stations.picks)]
     origin = join_provenance({str(path): read_metadata(path) for path in files})
-    facts = provenance(settings=base.association, **origin)
+    facts = provenance(settings=settings, **origin)
     catalog.write_association(result, output, facts)
     catalog.write_catalog(result.events, result.picks, output, receivers, base.report, facts)
     seen = [*(coverage or ()), *(path.with_suffix(".coverage.csv") for path in picks)]

@@ -37,6 +37,11 @@ MinScore = Annotated[float | None, typer.Option(help="Smallest probability of a 
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Workers = Annotated[int, typer.Option(help="Processes on this machine.", min=1)]
 ChannelTable = Annotated[Path | None, typer.Option("--channels", help="Channel table (CSV).")]
+PVelocity = Annotated[float | None, typer.Option("--vp-km-s", "--vp", help="P velocity, km/s.")]
+SVelocity = Annotated[float | None, typer.Option("--vs-km-s", "--vs", help="S velocity, km/s.")]
+LayersFile = Annotated[
+    Path | None, typer.Option("--layers", help="Velocity model (CSV): depth_km, vp_km_s, vs_km_s.")
+]
 TimeTolerance = Annotated[
     float | None, typer.Option("--time-tolerance-s", help="Largest error of an origin time.", min=0)
 ]

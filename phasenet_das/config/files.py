@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel
 
 from phasenet_das.config.config import Config
+from phasenet_das.config.section import path_from
 from phasenet_das.errors import ConfigError
 
 
@@ -38,14 +39,21 @@ def load_config(source: str | Path | Mapping[str, Any], *, folder: str | Path | 
         value is out of range.
     """
     if isinstance(source, Mapping):
-        config = Config(**source)
-        return config if folder is None else config.counted_from(Path(folder))
+        return Config(**source) if folder is None else _load(source, Path(folder))
     values = read_yaml(source)
     try:
-        config = Config(**values)
+        return _load(values, Path(source).parent if folder is None else Path(folder))
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from None
-    return config.counted_from(Path(source).parent if folder is None else Path(folder))
+
+
+def _load(values: Mapping[str, Any], folder: Path) -> Config:
+    """Validate settings whose paths count from `folder`; a file of layers is read at once."""
+    association = values.get("association")
+    if isinstance(association, Mapping) and isinstance(association.get("layers"), str):
+        layers = path_from(association["layers"], folder)
+        values = {**values, "association": {**association, "layers": layers}}
+    return Config(**values).counted_from(folder)
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any, NoReturn
 
 import numpy as np
 import pandas as pd
@@ -13,12 +15,16 @@ from typer.testing import CliRunner
 import gamma
 import phasenet_das as pn
 from gamma.cli import app as gamma_app
+from gamma.errors import PickError
 from gamma.receivers import LocalFrame
 from phasenet_das.cli import app as phasenet_das_app
 from phasenet_das.tables import CHANNEL_COLUMNS, PICK_COLUMNS, conform, make_pick_ids
 from tests.gamma import made_picks as made
+from tests.tables_at_hand import pick_table
 
 SETTINGS = {"vp_km_s": made.VP, "vs_km_s": made.VS, "max_distance_km": 20.0}
+LAYERS = [(-2.0, 3.6, 2.0), (1.0, 5.2, 2.95), (6.0, 6.0, 3.45)]  # depth in km, vp and vs in km/s
+MODEL = [{"depth_km": z, "vp_km_s": vp, "vs_km_s": vs} for z, vp, vs in LAYERS]
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +109,41 @@ def test_the_command_phasenet_das_gives_the_catalog(files: Path, catalog: gamma.
     run(phasenet_das_app, "associate", *inputs, "--config", files / "cable.yaml", "-o", files / "out")
     out = files / "out"
     same(catalog, pn.read_events(out / "events.parquet"), pn.read_picks(out / "picks.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("flags", "model"),
+    [
+        ("", {"layers": MODEL}),
+        ("--layers other.csv", {"layers": MODEL[:2]}),
+        ("--vp-km-s 5.5 --vs-km-s 3.0", {"vp_km_s": 5.5, "vs_km_s": 3.0}),
+        ("--vp 5.5 --vs 3.0", {"vp_km_s": 5.5, "vs_km_s": 3.0}),
+    ],
+)
+@pytest.mark.parametrize("command", ["gamma", "phasenet-das"])
+def test_flags_of_both_commands_override_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, flags: str, model: dict[str, Any]
+) -> None:
+    site, seen = tmp_path / "site", []
+    site.mkdir()
+    rows = ["depth_km,vp_km_s,vs_km_s", *(f"{z},{vp},{vs}" for z, vp, vs in LAYERS)]
+    (site / "layers.csv").write_text("\n".join(rows))
+    (tmp_path / "other.csv").write_text("\n".join(rows[:3]))
+    stated = {"layers": "layers.csv", "max_distance_km": 20.0}  # counts from the settings file
+    settings = stated if command == "gamma" else {"association": stated}
+    (site / "settings.yaml").write_text(json.dumps(settings))
+    pick_table(np.arange(2), 1.0).to_parquet(tmp_path / "picks.parquet")
+    (tmp_path / "stations.csv").write_text("station_id,x_km,y_km,z_km\nA,0,0,0\n")
+    monkeypatch.chdir(tmp_path)
+
+    def spy(_picks: Any, _receivers: Any, settings: gamma.AssociationConfig, **_options: Any) -> NoReturn:
+        seen.append(settings)
+        raise PickError("seen")
+
+    monkeypatch.setattr(gamma, "associate", spy)
+    words = ["associate", "picks.parquet", "--config", "site/settings.yaml", *flags.split(), "-o", "out"]
+    if command == "gamma":
+        CliRunner().invoke(gamma_app, [*words, "--stations", "stations.csv"])
+    else:
+        CliRunner().invoke(phasenet_das_app, words)
+    assert seen == [gamma.AssociationConfig(**model, max_distance_km=20.0)]
