@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +19,9 @@ from phasenet_das.cli.options import (
 )
 from phasenet_das.cli.settings import load_receivers, read_settings
 from phasenet_das.errors import TableError
+
+if TYPE_CHECKING:
+    from gamma import AssociationResult
 
 
 def associate(
@@ -74,10 +77,27 @@ def associate(
     seen = [path for path in seen if path.exists()]
     if seen:
         write_table(merge_coverage(map(read_coverage, seen)), output / "coverage.csv", facts)
-    kept = int((result.picks["event_index"] >= 0).sum())
-    typer.echo(f"{len(result.events)} events from {kept} of {len(table)} picks -> {output}")
+    headline, *grounds = _findings(result)
+    typer.echo("\n".join([f"{headline} -> {output}", *grounds]))
     for line in catalog.explain_rejected(result, receivers):
         typer.echo(line, err=True)
+
+
+def _findings(result: AssociationResult) -> list[str]:
+    """Count events, picks and groups in one line, and tell which velocity and which rules made the events."""
+    summary, num_events = result.summary, len(result.events)
+    kept = int((result.picks["event_index"] >= 0).sum())
+    classes = ", ".join(
+        f"{count} {name}" for name, count in sorted(summary.get("classes", {}).items()) if count
+    )
+    groups = summary.get("groups", 0)
+    line = (
+        f"{num_events} {'event' if num_events == 1 else 'events'}{f' ({classes})' if classes else ''} from "
+        f"{kept:,} of {len(result.picks):,} picks"
+    )
+    if groups:
+        line += f", {groups} {'group' if groups == 1 else 'groups'} without location"
+    return [line, *filter(None, [summary.get("velocity", {}).get("text")]), *summary.get("rules", [])]
 
 
 def _listed(path: Path) -> list[Path]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,6 +13,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from phasenet_das import catalog
 from phasenet_das.cli import app
 from phasenet_das.tables import (
     COVERAGE_COLUMNS,
@@ -93,3 +97,32 @@ def test_tables_of_jobs_and_seismometers_are_one_catalog(folder: Path, listed: b
     made_by = read_metadata(folder / "catalog" / "events.parquet")
     assert {"0.h5", "1.h5"} < set(made_by["inputs"])
     assert made_by["weights_id"] == "w@1"
+
+
+def test_the_command_prints_classes_groups_velocity_and_rules(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true, said = (
+        catalog.associate,
+        {"velocity": {"text": "Velocity: stated."}, "rules": ["Both phases.", "30 picks."]},
+    )
+    counted = {**said, "classes": {"A": 1, "B": 0, "C": 1, "D": 0}, "groups": 3}
+
+    def judged(*tables: Any, **options: Any) -> Any:
+        found = true(*tables, **options)
+        return dataclasses.replace(found, summary={**found.summary, **counted})
+
+    monkeypatch.setattr(catalog, "associate", judged)
+    words = [
+        str(folder / "0.parquet"),
+        "--config",
+        str(folder / "settings.yaml"),
+        "-o",
+        str(folder / "catalog"),
+    ]
+    answer = CliRunner().invoke(app, ["associate", *words])
+    headline, *grounds = answer.stdout.splitlines()
+    counts, _, place = headline.partition(" -> ")
+    assert re.fullmatch(r"1 event \(1 A, 1 C\) from \d+ of \d+ picks, 3 groups without location", counts)
+    assert place == str(folder / "catalog")
+    assert grounds == ["Velocity: stated.", "Both phases.", "30 picks."]
