@@ -19,8 +19,13 @@ def number(value: float, form: str, missing: str = "") -> str:
 
 
 def decimals(uncertainty: float) -> int:
-    """Count the decimals that an uncertainty leaves meaningful: two significant digits of it."""
-    if not math.isfinite(uncertainty) or uncertainty <= 0:
+    """Count the decimals that an uncertainty leaves meaningful: two significant digits of it.
+
+    An unknown uncertainty leaves none.
+    """
+    if not math.isfinite(uncertainty):
+        return 0
+    if uncertainty <= 0:
         return 2
     return int(min(4, max(0, 1 - math.floor(math.log10(uncertainty)))))
 
@@ -32,8 +37,8 @@ def plus_minus(uncertainty: float, unit: str) -> str:
     return f" ± {uncertainty:.{decimals(uncertainty)}f} {unit}"
 
 
-def coordinates(longitude: float, latitude: float, uncertainty_km: float = math.nan) -> str:
-    """Write a position as people do, with the digits that its uncertainty leaves."""
+def coordinates(longitude: float, latitude: float, uncertainty_km: float = 0.0) -> str:
+    """Write a position as people do, with the digits that its uncertainty leaves; 0: it is exact."""
     digits = min(decimals(uncertainty_km) + 2, 6)  # a hundredth of a degree is about a kilometre
     north, east = f"{abs(latitude):.{digits}f}°", f"{abs(longitude):.{digits}f}°"
     return f"{north} {'NS'[latitude < 0]}, {east} {'EW'[longitude < 0]}"

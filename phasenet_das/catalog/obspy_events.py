@@ -11,7 +11,7 @@ import pandas as pd
 
 from phasenet_das.catalog.export.common import PreparedCatalog, prepare_catalog
 from phasenet_das.catalog.export.thinning import MAX_PICKS_PER_PHASE
-from phasenet_das.catalog.quality import describe_event, explain_flags
+from phasenet_das.catalog.quality import describe_event, explain_flags, quality_rules
 from phasenet_das.tables.columns import located
 from phasenet_das.text import coordinates, records
 
@@ -56,8 +56,9 @@ def to_obspy(
 
     Equal arguments give an equal catalog: resource identifiers come from ``event_id`` and ``pick_id``,
     and no present time is written. An event without longitude and latitude gets its picks and a
-    comment with its time and distance, but no origin, which QuakeML could not express. Magnitudes are
-    there only where the table holds a finite one.
+    comment with its time and distance, but no origin, which QuakeML could not express. An origin of class D
+    is not the preferred one. The class of an event is a comment. Arrivals carry the phase as which the event
+    took the pick, picks that of the picker. Magnitudes are there only where the table holds a finite one.
 
     Parameters
     ----------
@@ -125,7 +126,8 @@ def _event(
     event.picks = [_pick(record, method) for record in rows]
     if located(row):
         event.origins = [_origin(row, name, rows, info)]
-        event.preferred_origin_id = event.origins[0].resource_id.id
+        if row["quality"] != "D":
+            event.preferred_origin_id = event.origins[0].resource_id.id
     magnitude = row.get("magnitude", math.nan)
     if _finite(magnitude):
         event.magnitudes = [_magnitude(row, name)]
@@ -134,8 +136,12 @@ def _event(
 
 
 def _pick(record: dict[str, Any], method: ResourceIdentifier | None) -> Pick:
-    from obspy.core.event import Pick, QuantityError, WaveformStreamID
+    from obspy.core.event import Comment, Pick, QuantityError, WaveformStreamID
 
+    taken = []
+    if record["phase_type"] != record["picked_phase"]:
+        text = f"The event took this pick for {record['phase_type']}."
+        taken = [Comment(text=text, resource_id=_resource_id("comment", f"pick/{record['pick_id']}"))]
     error = record["time_error_s"]
     return Pick(
         resource_id=_resource_id("pick", record["pick_id"]),
@@ -148,9 +154,10 @@ def _pick(record: dict[str, Any], method: ResourceIdentifier | None) -> Pick:
             channel_code=record["channel_code"] or None,
             resource_uri=_resource_id("receiver", f"{record['station_id']}/{record['channel_index']}"),
         ),
-        phase_hint=record["phase_type"],
+        phase_hint=record["picked_phase"],
         method_id=method,
         evaluation_mode="automatic",
+        comments=taken,
     )
 
 
@@ -264,11 +271,16 @@ def _comments(row: dict[str, Any], name: str, left_out: int) -> list[Comment]:
     texts = []
     if not located(row):
         texts.append(f"{_NO_ORIGIN} {describe_event(row)}")
+    if row["quality"]:
+        texts.append(f"quality {row['quality']}: {quality_rules().get(row['quality'], '')}".rstrip(": "))
+    if row["num_renamed"]:
+        texts.append(f"The event took {row['num_renamed']} picks for the other phase.")
     if row["location_quality"]:
         flags = "; ".join(explain_flags(row["location_quality"]))
         texts.append(f"location_quality {row['location_quality']}: {flags}")
     if _finite(row.get("mirror_longitude")) and _finite(row.get("mirror_latitude")):
-        mirror = coordinates(row["mirror_longitude"], row["mirror_latitude"])
+        spread = row["horizontal_uncertainty_km"]
+        mirror = coordinates(row["mirror_longitude"], row["mirror_latitude"], spread)
         texts.append(f"Mirror image across the cable, which fits as well: {mirror}")
     if left_out:
         texts.append(f"{left_out} more picks of neighbouring channels are in the pick table.")

@@ -1,10 +1,10 @@
-"""What the flags of ``location_quality`` mean, and an event in one sentence."""
+"""The classes and flags of events in words, and an event in one sentence."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 
@@ -14,15 +14,33 @@ from phasenet_das.text import coordinates, decimals, plus_minus
 FLAG_MEANINGS: dict[str, str] = {
     "at-boundary": (
         "the location lies on the edge of the volume that was searched, so the true one may lie outside"
-    ),
+    ),  # in catalogs of earlier versions
     "azimuth-unconstrained": (
         "the receivers tell how far away the source is but not in which direction, "
         "so no longitude and latitude are given"
     ),
     "depth-unconstrained": "the receivers do not tell the depth",
+    "distant": "the source is too far away for a position, so only its distance is given",
     "geometry-unknown": "the receivers have no coordinates: the whole array was taken for one point",
     "mirror-ambiguous": "the mirror image of this location across the cable fits the picks equally well",
+    "velocity-assumed": "no velocity was stated and the picks do not tell it, so a common one was assumed",
 }
+CLASSES: Final = ("A", "B", "C", "D")
+
+
+def quality_rules() -> dict[str, str]:
+    """Return the rule of each class of events, A to D, as the associator states it."""
+    import gamma
+
+    return dict(getattr(gamma, "QUALITY_RULES", {}))
+
+
+def count_classes(events: pd.DataFrame) -> str:
+    """Count events by class in words, such as ``2 A, 1 D``; events of earlier versions have no class."""
+    counts = events["quality"].value_counts()
+    named = [f"{counts[name]:,} {name}" for name in CLASSES if name in counts.index]
+    bare = len(events) - int(sum(counts.get(name, 0) for name in CLASSES))
+    return ", ".join([*named, *([f"{bare:,} without a class"] if bare and named else [])])
 
 
 def explain_flags(location_quality: str) -> list[str]:
@@ -61,9 +79,12 @@ def describe_event(event: Mapping[str, Any]) -> str:
         if math.isfinite(event["horizontal_uncertainty_km"]):
             parts[-1] += plus_minus(event["horizontal_uncertainty_km"], "km")
         if depth_known(event):
-            parts.append(f"depth {event['depth_km']:.1f}{plus_minus(event['depth_uncertainty_km'], 'km')}")
+            parts.append(f"depth {_measure(event['depth_km'], event['depth_uncertainty_km'])}")
     if math.isfinite(event["source_distance_km"]):
-        parts.append(_distance(event))
+        distance = _measure(event["source_distance_km"], event["source_distance_uncertainty_km"])
+        parts.append(f"{distance} from the nearest channel")
+    if not located(event) and math.isfinite(event.get("back_azimuth_deg", math.nan)):
+        parts.append(f"towards {event['back_azimuth_deg']:.0f}° from north")
     return ", ".join(parts)
 
 
@@ -76,7 +97,5 @@ def _time(event: Mapping[str, Any]) -> str:
     )
 
 
-def _distance(event: Mapping[str, Any]) -> str:
-    uncertainty = event["source_distance_uncertainty_km"]
-    value = f"{event['source_distance_km']:.{decimals(uncertainty)}f}"
-    return f"{value}{plus_minus(uncertainty, 'km')} from the nearest channel"
+def _measure(value_km: float, uncertainty_km: float) -> str:
+    return f"{value_km:.{decimals(uncertainty_km)}f}{plus_minus(uncertainty_km, 'km')}"

@@ -25,9 +25,16 @@ def test_the_table_comes_back(events, tmp_path):
 def test_time_and_place_come_first(events, tmp_path):
     path = write_catalog_csv(events, tmp_path / "catalog.csv")
     header = path.read_text().splitlines()[0].split(",")
-    assert header[:5] == ["time", "latitude", "longitude", "depth_km", "location_quality"]
+    first = ["time", "latitude", "longitude", "depth_km", "magnitude", "quality", "location_quality"]
+    assert header[:7] == first
     assert header[-1] == "event_id"
-    assert "magnitude" not in header
+    assert "num_renamed" in header
+
+
+def test_an_unknown_magnitude_is_an_empty_cell(events, tmp_path):
+    path = write_catalog_csv(events, tmp_path / "catalog.csv")
+    assert read_events(path)["magnitude"].isna().all()
+    assert read_events(path)["quality"].tolist() == ["B", "D"]
 
 
 def test_events_are_in_the_order_of_time(events, tmp_path):

@@ -15,6 +15,7 @@ from phasenet_das.catalog.export.thinning import thin_picks
 from phasenet_das.errors import TableError
 from phasenet_das.tables import CHANNEL_COLUMNS, EVENT_COLUMNS, PICK_COLUMNS, atomic_path, conform
 from phasenet_das.tables.codes import station_codes
+from phasenet_das.tables.columns import associated_phase
 from phasenet_das.text import records
 
 RECEIVER: Final = ["station_id", "channel_index"]
@@ -33,8 +34,12 @@ class PreparedCatalog:
 
     @cached_property
     def picks(self) -> pd.DataFrame:
-        """Thinned picks by time, with station codes, longitude, latitude and ``time_error_s``."""
+        """Thinned picks by time, with station codes, longitude, latitude and ``time_error_s``.
+
+        ``phase_type`` is the phase as which the event took the pick, ``picked_phase`` that of the picker.
+        """
         picks = conform(self.all_picks, PICK_COLUMNS, "picks")
+        picks["picked_phase"], picks["phase_type"] = picks["phase_type"], associated_phase(picks)
         picks["time_error_s"] = _time_errors_s(picks)
         kept = thin_picks(picks, self.max_picks_per_phase)
         if self.channels is None:

@@ -12,6 +12,7 @@ from phasenet_das.tables import atomic_path
 
 if TYPE_CHECKING:
     from obspy import UTCDateTime
+    from obspy.core.event import Event
 
 
 EPICENTRE: Final = ("longitude", "latitude")
@@ -31,6 +32,7 @@ def write_nordic(catalog: PreparedCatalog, path: Path) -> Path:
     """
     made = obspy_catalog(catalog)
     for event in made:
+        _name_phases(event)
         for one in (event.origins[0], *event.picks):
             one.time = _to_milliseconds(one.time)
         event.magnitudes = [one for one in event.magnitudes if one.magnitude_type in _MAGNITUDE_TYPES]
@@ -40,6 +42,13 @@ def write_nordic(catalog: PreparedCatalog, path: Path) -> Path:
             text = _with_seconds(temporary.read_text(), [event.origins[0].time for event in made])
             temporary.write_text(_STAMP.sub(r"\1-\2-\3 \4:\5", text))
     return path
+
+
+def _name_phases(event: Event) -> None:
+    """Name each pick by its arrival: the format holds one phase, and ObsPy writes that of the pick."""
+    phase = {arrival.pick_id: arrival.phase for arrival in event.origins[0].arrivals}
+    for pick in event.picks:
+        pick.phase_hint = phase[pick.resource_id]
 
 
 def _to_milliseconds(time: UTCDateTime) -> UTCDateTime:
