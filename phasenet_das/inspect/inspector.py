@@ -41,6 +41,7 @@ from phasenet_das.plot.style import (
     size_inches,
     utc_text,
 )
+from phasenet_das.tables.columns import associated_phase
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -344,7 +345,7 @@ class PickInspector:
         kept = own["event_index"].to_numpy() >= 0
         self._arrivals = [
             ax.axvline(second, color=phase_color(str(phase)), linestyle="-" if solid else ":", linewidth=1.2)
-            for second, phase, solid in zip(when, own["phase_type"], kept, strict=True)
+            for second, phase, solid in zip(when, associated_phase(own), kept, strict=True)
             for ax in (self.trace, self.score)
         ]
 

@@ -30,6 +30,11 @@ if TYPE_CHECKING:
 _ELLIPSE: Final = ["ellipse_major_km", "ellipse_minor_km", "ellipse_azimuth_deg"]
 _COMPASS: Final = {0.0: "north", 90.0: "east", 180.0: "south", 270.0: "west"}
 _SMALL: Final = 0.03  # a cable shorter than this share of the map is drawn as a square
+_MARKERS: Final = {"A": "o", "B": "s", "C": "v", "D": "X"}  # of a class; a point for events without one
+_ARROW_ROOM: Final = 0.5  # of the extent of the places, between the receivers and the edge
+_LABEL_STEP_DEG: Final = 25.0  # from the label of one circle to that of the next
+_MOST_NAMED: Final = 4  # distances of events beyond the map
+_NEAR_DEG: Final = 15.0  # arrows closer than this share one label
 
 
 class _Centre(NamedTuple):
@@ -47,21 +52,31 @@ class _Centre(NamedTuple):
         return np.asarray(east) / 1000, np.asarray(north) / 1000
 
 
-def map_view(events: pd.DataFrame, channels: pd.DataFrame | None = None, *, ax: Axes | None = None) -> Axes:
+def map_view(
+    events: pd.DataFrame,
+    channels: pd.DataFrame | None = None,
+    *,
+    show_class_d: bool = False,
+    ax: Axes | None = None,
+) -> Axes:
     """Draw cables, seismometers and events on a plane in km around the receivers.
 
-    Located events carry their error ellipse (or the circle of ``horizontal_uncertainty_km``), and a
-    dotted line to their mirror image across the cable where that fits as well. An event
-    whose direction is unknown is a circle around the receivers at its distance, with a band for the
-    uncertainty.
+    Located events have the marker of their class, an error ellipse where their uncertainty is known (or the
+    circle of ``horizontal_uncertainty_km``), and a dotted line to their mirror image across the cable where
+    that fits as well. An event without a position is no place on the map: an arrow at the edge points to it
+    where its direction is known, a circle around the receivers has its distance and uncertainty where that
+    fits on the map, and a line of text names it otherwise.
 
     Parameters
     ----------
     events : pandas.DataFrame
         Event table, optionally with the half-axes ``ellipse_major_km`` and ``ellipse_minor_km``, with
-        ``ellipse_azimuth_deg`` (clockwise from north), ``mirror_longitude`` and ``mirror_latitude``.
+        ``ellipse_azimuth_deg`` (clockwise from north), ``mirror_longitude``, ``mirror_latitude`` and
+        ``back_azimuth_deg``.
     channels : pandas.DataFrame, optional
         Channel table; without coordinates the receivers are one point at the centre.
+    show_class_d : bool, optional
+        Draw the places of class D too; otherwise their number is written.
 
     Returns
     -------
@@ -71,14 +86,16 @@ def map_view(events: pd.DataFrame, channels: pd.DataFrame | None = None, *, ax: 
     ax = new_axes(ax, (5.0, 5.0))
     known = _with_coordinates(channels)
     centre = _centre(known, events)
-    placed = events[events["longitude"].notna() & events["latitude"].notna()]
-    unlocated = events[events["longitude"].isna() & events["source_distance_km"].notna()]
-    for number, (_, event) in enumerate(unlocated.iterrows()):
-        _draw_distance(ax, event, labelled=number == 0)
+    has_place = np.array([located(event) for event in records(events)], dtype=bool)
+    placed, hidden = _split_class_d(events[has_place], show_class_d)
+    unplaced = events[~has_place & events["source_distance_km"].notna()]
+    known_direction = _back_azimuth_deg(unplaced).notna()
     if len(placed):
         _draw_located(ax, placed, centre)
         _draw_mirrors(ax, placed, centre)
-    half_width = _frame(ax, known, placed, unlocated, centre)
+    half_width = _frame(ax, known, placed, unplaced, centre)
+    _draw_arrows(ax, unplaced[known_direction])
+    heading = [*_draw_circles(ax, unplaced[~known_direction]), *hidden]
     if len(known):
         _draw_receivers(ax, known, centre, half_width)
     else:
@@ -86,12 +103,10 @@ def map_view(events: pd.DataFrame, channels: pd.DataFrame | None = None, *, ax: 
     ax.set_aspect("equal")
     ax.set(xlabel="East of the receivers (km)", ylabel="North of the receivers (km)")
     if np.isfinite(centre.latitude):
-        text = f"(0, 0) = {coordinates(centre.longitude, centre.latitude)}"
-        ax.set_title(text, loc="left", fontsize=TICK_SIZE)
+        heading.insert(0, f"(0, 0) = {coordinates(centre.longitude, centre.latitude)}")
+    ax.set_title("\n".join(heading), loc="left", fontsize=TICK_SIZE)
     legend_below(ax)
-    finish(ax, grid=True)
-    ax.title.set_fontsize(TICK_SIZE)
-    return ax
+    return finish(ax, grid=True)
 
 
 def depth_section(
@@ -99,6 +114,7 @@ def depth_section(
     channels: pd.DataFrame | None = None,
     *,
     azimuth_deg: float = 90.0,
+    show_class_d: bool = False,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw located events and receivers in a vertical plane through the centre of the receivers.
@@ -110,6 +126,8 @@ def depth_section(
         written.
     azimuth_deg : float, optional
         Direction of the plane, degrees clockwise from north; 90 looks north.
+    show_class_d : bool, optional
+        Draw the events of class D too; otherwise their number is written.
 
     Returns
     -------
@@ -119,8 +137,10 @@ def depth_section(
     ax = new_axes(ax, (5.0, 3.2))
     known = _with_coordinates(channels)
     centre = _centre(known, events)
-    deep = [located(event) and depth_known(event) for event in records(events)]
-    shown = events[np.array(deep, dtype=bool)]
+    deep = np.array([located(event) and depth_known(event) for event in records(events)], dtype=bool)
+    shown, notes = _split_class_d(events[deep], show_class_d)
+    if not deep.all():
+        notes.insert(0, f"{(~deep).sum():,} event(s) without position or depth not shown")
     direction = np.sin(np.deg2rad(azimuth_deg)), np.cos(np.deg2rad(azimuth_deg))
     for (station, single), group in known.groupby(
         ["station_id", known["channel_index"] == -1], observed=True
@@ -129,23 +149,22 @@ def depth_section(
         along = east * direction[0] + north * direction[1]
         style = {"marker": "^", "linestyle": ""} if single else {"marker": "", "linewidth": 2}
         ax.plot(along, -group["elevation_m"] / 1000, color=CABLE, label=str(station), zorder=3, **style)
-    if len(shown):
-        east, north = centre.project(shown["longitude"], shown["latitude"])
+    for quality, group in shown.groupby("quality"):
+        east, north = centre.project(group["longitude"], group["latitude"])
         ax.errorbar(
             east * direction[0] + north * direction[1],
-            shown["depth_km"],
-            xerr=shown["horizontal_uncertainty_km"],
-            yerr=shown["depth_uncertainty_km"],
-            fmt="o",
+            group["depth_km"],
+            xerr=group["horizontal_uncertainty_km"],
+            yerr=group["depth_uncertainty_km"],
+            fmt=_MARKERS.get(str(quality), "o"),
             color=EVENT,
             markersize=4,
             elinewidth=0.7,
             zorder=4,
-            label=f"events ({len(shown):,})",
+            label=f"{_class_name(str(quality))} ({len(group):,})",
         )
-    if len(shown) < len(events):
-        text = f"{len(events) - len(shown):,} event(s) without position or depth not shown"
-        ax.text(0.02, 0.03, text, transform=ax.transAxes, fontsize=TICK_SIZE, color=MUTED)
+    text = "\n".join(notes)
+    ax.text(0.02, 0.03, text, transform=ax.transAxes, fontsize=TICK_SIZE, color=MUTED)
     ax.invert_yaxis()
     towards = _COMPASS.get(azimuth_deg % 360, f"{azimuth_deg:g}°")
     ax.set(xlabel=f"Distance towards {towards} (km)", ylabel="Depth below sea level (km)")
@@ -173,23 +192,85 @@ def _centre(known: pd.DataFrame, events: pd.DataFrame) -> _Centre:
     )
 
 
-def _draw_distance(ax: Axes, event: pd.Series, *, labelled: bool) -> None:
+def _split_class_d(events: pd.DataFrame, show_class_d: bool) -> tuple[pd.DataFrame, list[str]]:
+    """Part the events to draw from those of class D, and name these."""
+    hidden = (events["quality"] == "D") & (not show_class_d)
+    return events[~hidden], [f"{hidden.sum():,} event(s) of class D not shown"] if hidden.any() else []
+
+
+def _back_azimuth_deg(events: pd.DataFrame) -> pd.Series:
+    if "back_azimuth_deg" not in events.columns:
+        return pd.Series(np.nan, events.index)
+    return events["back_azimuth_deg"].astype(float)
+
+
+def _class_name(quality: str) -> str:
+    return f"class {quality}" if quality else "events"
+
+
+def _draw_arrows(ax: Axes, events: pd.DataFrame) -> None:
+    """Point from the edge of the map to events of known direction, with their distances."""
+    if events.empty:
+        return
+    ordered = events.sort_values(["back_azimuth_deg", "source_distance_km"])
+    azimuth = ordered["back_azimuth_deg"].to_numpy(dtype=float)
+    bundle = np.cumsum(np.diff(azimuth, prepend=azimuth[0]) > _NEAR_DEG)
+    for _, group in ordered.groupby(bundle):
+        for angle in group["back_azimuth_deg"]:
+            tip, tail = (_towards_edge(ax, angle, share) for share in (0.98, 0.78))
+            style = {"arrowstyle": "-|>", "color": EVENT, "linewidth": 1.3, "shrinkA": 0, "shrinkB": 0}
+            ax.annotate("", tip, tail, arrowprops=style, zorder=6)
+        text = "\n".join(_distance_text(event) for event in records(group))
+        _label_distance(ax, _towards_edge(ax, float(group["back_azimuth_deg"].mean()), 0.66), text)
+    ax.plot([], [], color=EVENT, marker=">", label=f"distant ({len(events):,})")
+
+
+def _towards_edge(ax: Axes, azimuth_deg: float, share: float) -> tuple[float, float]:
+    """Go a share of the way from the receivers to the edge of the map."""
+    step = np.array([np.sin(np.deg2rad(azimuth_deg)), np.cos(np.deg2rad(azimuth_deg))])
+    limits = np.array([ax.get_xlim(), ax.get_ylim()])
+    edge = np.where(step > 0, limits[:, 1], limits[:, 0])
+    with np.errstate(divide="ignore"):
+        reach = share * float(np.min(np.abs(edge / step)))
+    return float(reach * step[0]), float(reach * step[1])
+
+
+def _distance_text(event: dict[str, Any]) -> str:
+    spread = event["source_distance_uncertainty_km"]
+    return f"{event['source_distance_km']:.{decimals(spread)}f}{plus_minus(spread, 'km')}"
+
+
+def _label_distance(ax: Axes, where: tuple[float, float], text: str) -> None:
+    ax.annotate(
+        text, where, ha="center", va="center", fontsize=LABEL_SIZE, color=EVENT, zorder=6,
+        bbox={"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": "none"},
+    )  # fmt: skip
+
+
+def _draw_circles(ax: Axes, events: pd.DataFrame) -> list[str]:
+    """Draw the circles on which events of unknown direction lie; name those beyond the map."""
+    inside = events["source_distance_km"] < min(map(abs, (*ax.get_xlim(), *ax.get_ylim())))
+    for number, event in enumerate(records(events[inside])):
+        _draw_circle(ax, event, number)
+    beyond = [_distance_text(event) for event in records(events[~inside].sort_values("source_distance_km"))]
+    named = ", ".join(beyond[:_MOST_NAMED]) + (", ..." if len(beyond) > _MOST_NAMED else "")
+    return [f"{len(beyond):,} beyond the map, direction unknown: {named}"] if beyond else []
+
+
+def _draw_circle(ax: Axes, event: dict[str, Any], number: int) -> None:
     from matplotlib.patches import Circle, Wedge
 
-    radius, spread = float(event["source_distance_km"]), float(event["source_distance_uncertainty_km"])
+    radius, spread = event["source_distance_km"], event["source_distance_uncertainty_km"]
     if np.isfinite(spread) and spread > 0:
         inner = max(radius - spread, 0.0)
         band = Wedge(
             (0, 0), radius + spread, 0, 360, width=radius + spread - inner, color=EVENT, alpha=0.18, lw=0
         )
         ax.add_patch(band)
-    label = "direction unknown" if labelled else None
+    label = None if number else "direction unknown"
     ax.add_patch(Circle((0, 0), radius, fill=False, edgecolor=EVENT, linewidth=1.2, label=label, zorder=4))
-    text = f"{radius:.{decimals(spread)}f}{plus_minus(spread, 'km')}"
-    ax.annotate(
-        text, (0, -radius), ha="center", va="center", fontsize=LABEL_SIZE, color=EVENT, zorder=6,
-        bbox={"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": "none"},
-    )  # fmt: skip
+    turn = np.deg2rad(-90 + _LABEL_STEP_DEG * number)
+    _label_distance(ax, (radius * np.cos(turn), radius * np.sin(turn)), _distance_text(event))
 
 
 def _draw_located(ax: Axes, placed: pd.DataFrame, centre: _Centre) -> None:
@@ -217,12 +298,15 @@ def _draw_located(ax: Axes, placed: pd.DataFrame, centre: _Centre) -> None:
     )
     ax.add_collection(ellipses)
     mirrored = placed["location_quality"].str.contains("mirror-ambiguous").to_numpy()
-    for chosen, face, word in ((~mirrored, EVENT, "events"), (mirrored, "white", "events, mirror-ambiguous")):
-        if chosen.any():
-            ax.scatter(
-                east[chosen], north[chosen], s=18, facecolor=face, edgecolor=EVENT, linewidths=0.9, zorder=5,
-                label=f"{word} ({int(chosen.sum()):,})",
-            )  # fmt: skip
+    quality = placed["quality"].to_numpy(dtype=str)
+    for name, doubtful in sorted(set(zip(quality.tolist(), mirrored.tolist(), strict=True))):
+        rows = np.flatnonzero((quality == name) & (mirrored == doubtful))
+        word = _class_name(name) + (", mirror-ambiguous" if doubtful else "")
+        ax.scatter(
+            east[rows], north[rows], s=20, marker=_MARKERS.get(name, "o"),
+            facecolor="white" if doubtful else EVENT, edgecolor=EVENT, linewidths=0.9, zorder=5,
+            label=f"{word} ({len(rows):,})",
+        )  # fmt: skip
 
 
 def _draw_mirrors(ax: Axes, placed: pd.DataFrame, centre: _Centre) -> None:
@@ -265,22 +349,29 @@ def _draw_receivers(ax: Axes, known: pd.DataFrame, centre: _Centre, half_width: 
 
 
 def _frame(
-    ax: Axes, known: pd.DataFrame, placed: pd.DataFrame, unlocated: pd.DataFrame, centre: _Centre
+    ax: Axes, known: pd.DataFrame, placed: pd.DataFrame, unplaced: pd.DataFrame, centre: _Centre
 ) -> float:
-    """Set square limits around receivers, events and circles; return half their width in km."""
+    """Set square limits around receivers and places; return half their width in km.
+
+    Arrows to events of known direction get room. Circles of unknown direction count only without any place.
+    """
     places = ["longitude", "latitude"]
     points = pd.concat([known[places], placed[places], _mirrors(placed)])
     if len(points):
         east, north = centre.project(points["longitude"], points["latitude"])
     else:
         east = north = np.zeros(1)
-    reach = unlocated["source_distance_km"] + unlocated["source_distance_uncertainty_km"].fillna(0)
-    circle = float(reach.max()) if len(reach) else 0.0
-    x = np.array([min(east.min(), -circle), max(east.max(), circle)])
-    y = np.array([min(north.min(), -circle), max(north.max(), circle)])
+    azimuth = np.deg2rad(_back_azimuth_deg(unplaced).dropna().to_numpy())
+    room = _ARROW_ROOM * max(np.ptp(east), np.ptp(north))
+    around = unplaced[_back_azimuth_deg(unplaced).isna()]
+    reach = around["source_distance_km"] + around["source_distance_uncertainty_km"].fillna(0)
+    circle = float(reach.max()) if len(reach) and placed.empty else 0.0
+    x = np.concatenate([east, room * np.sin(azimuth), [-circle, circle]])
+    y = np.concatenate([north, room * np.cos(azimuth), [-circle, circle]])
     error = placed["horizontal_uncertainty_km"].max() if len(placed) else np.nan
     span = max(np.ptp(x), np.ptp(y), 0.1)
     half = 0.55 * span + (min(error, 0.25 * span) if np.isfinite(error) else 0.0)
-    ax.set_xlim(x.mean() - half, x.mean() + half)
-    ax.set_ylim(y.mean() - half, y.mean() + half)
+    for set_limits, values in ((ax.set_xlim, x), (ax.set_ylim, y)):
+        middle = (values.min() + values.max()) / 2
+        set_limits(middle - half, middle + half)
     return float(half)

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from phasenet_das.errors import TableError
-from phasenet_das.plot.style import phase_color
+from phasenet_das.plot.style import GROUP, INK, phase_color
+from phasenet_das.tables.columns import associated_phase, grouped, renamed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,14 +23,17 @@ Place = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 def draw_picks(ax: Axes, picks: pd.DataFrame, place: Place, size: float) -> None:
-    """Draw picks as points: filled when kept, hollow when rejected.
+    """Draw picks as points in the colour of the phase as which they were taken.
 
-    When no pick at all belongs to an event, nothing was told apart and all are drawn filled.
+    Kept picks are filled, rejected ones hollow; picks that their event renamed carry a ring, and those of a
+    group without a location are triangles. When no pick at all belongs to an event or a group, nothing was
+    told apart and all are drawn filled.
     """
-    kept = (picks["event_index"] >= 0).to_numpy()
-    judged = bool(kept.any())
-    for phase in sorted(picks["phase_type"].unique()):
-        of_phase = (picks["phase_type"] == phase).to_numpy()
+    kept, alone = (picks["event_index"] >= 0).to_numpy(), grouped(picks).to_numpy()
+    judged = bool(kept.any() or alone.any())
+    phases = associated_phase(picks).to_numpy()
+    for phase in sorted(set(phases)):
+        of_phase = (phases == phase) & ~alone
         color = phase_color(str(phase))
         filled, hollow = picks[of_phase & (kept | (not judged))], picks[of_phase & ~kept & judged]
         word = "kept" if judged else "picks"
@@ -44,6 +48,18 @@ def draw_picks(ax: Axes, picks: pd.DataFrame, place: Place, size: float) -> None
                 x, y, s=1.3 * size, facecolors="white", edgecolors=color, linewidths=0.6, alpha=0.75,
                 zorder=3, label=f"{phase} rejected ({len(hollow):,})",
             )  # fmt: skip
+    swapped = renamed(picks).to_numpy()
+    if swapped.any():
+        label = f"taken for the other phase ({int(swapped.sum()):,})"
+        ax.scatter(
+            *place(*_where(picks[swapped])), s=2.2 * size, facecolors="none", edgecolors=INK, linewidths=0.5,
+            zorder=6, label=label,
+        )  # fmt: skip
+    if alone.any():
+        x, y = place(*_where(picks[alone]))
+        ax.scatter(x, y, s=4.5 * size, marker="^", color="white", linewidths=0, zorder=4)
+        label = f"in a group without a location ({int(alone.sum()):,})"
+        ax.scatter(x, y, s=2.2 * size, marker="^", color=GROUP, linewidths=0, zorder=5, label=label)
 
 
 def draw_moveout(ax: Axes, picks: pd.DataFrame, place: Place) -> None:
@@ -53,7 +69,7 @@ def draw_moveout(ax: Axes, picks: pd.DataFrame, place: Place) -> None:
     residual = picks["travel_time_residual_s"].astype(float)
     known = picks[(picks["event_index"] >= 0) & residual.notna()]
     label: str | None = "predicted"
-    for _, group in known.groupby(["event_index", "phase_type"], observed=True):
+    for _, group in known.groupby(["event_index", associated_phase(known)], observed=True):
         line = group.drop_duplicates("channel_index").sort_values("channel_index")
         channel, time = _where(line)
         late = line["travel_time_residual_s"].to_numpy(dtype=np.float64)

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from phasenet_das.plot.style import INK, MUTED, finish, legend, new_axes, phase_color
+from phasenet_das.tables.columns import associated_phase
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +37,7 @@ def residuals(picks: pd.DataFrame, *, event_index: int | None = None, ax: Axes |
     shown = picks[wanted & picks["travel_time_residual_s"].notna()].reset_index(drop=True)
     position = _place_cables(ax, shown)
     ax.axhline(0, color=INK, linewidth=0.8, zorder=2)
-    for phase, group in shown.groupby("phase_type", observed=True):
+    for phase, group in shown.groupby(associated_phase(shown), observed=True):
         residual = group["travel_time_residual_s"].astype(float)
         rms = float(np.sqrt((residual**2).mean()))
         ax.scatter(

@@ -24,6 +24,7 @@ MUTED: Final = "#767676"
 MISSING: Final = "#c9c9c9"
 CABLE: Final = "#333333"
 EVENT: Final = "#c2185b"
+GROUP: Final = "#00796b"  # picks in line that belong to no event
 LABEL_SIZE: Final = 9
 TICK_SIZE: Final = 8
 

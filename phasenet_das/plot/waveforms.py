@@ -60,7 +60,8 @@ def section(
     ----------
     picks : pandas.DataFrame, optional
         Pick table; picks outside of the record are not drawn, picks of other cables are counted in the log.
-        Kept picks (``event_index`` ≥ 0) are filled, rejected ones hollow.
+        Their colour is the phase as which they were taken. Kept picks (``event_index`` ≥ 0) are filled,
+        rejected ones hollow, renamed ones ringed. Those of a group without a location are triangles.
     clip : float, optional
         Amplitude of full colour, as a multiple of the amplitude that 95 % of the channel's pixels stay below.
     power : float, optional

@@ -278,6 +278,13 @@ def renamed(picks: pd.DataFrame) -> pd.Series:
     return (picks["event_index"] >= 0) & (associated_phase(picks) != picks["phase_type"])
 
 
+def grouped(picks: pd.DataFrame) -> pd.Series:
+    """Mark the picks of a group without a location."""
+    if "group_index" not in picks.columns:
+        return pd.Series(data=False, index=picks.index)
+    return (picks["group_index"] >= 0) & ~(picks["event_index"] >= 0)
+
+
 def located(event: Mapping[str, Any]) -> bool:
     """Whether an event has a longitude and a latitude."""
     return math.isfinite(event["longitude"]) and math.isfinite(event["latitude"])

@@ -23,7 +23,7 @@ from phasenet_das.errors import ChannelGeometryError, ConfigError, TableError
 from phasenet_das.io import make_patch, read
 from phasenet_das.plot.raster import _percentile, channel_bins, envelope_trace, rasterise, signed_extreme
 from phasenet_das.tables import CHANNEL_COLUMNS, COVERAGE_COLUMNS, EVENT_COLUMNS, conform
-from tests.tables_at_hand import pick_table
+from tests.tables_at_hand import catalog_channels, graded_events, graded_picks, pick_table
 
 mpl.use("Agg")
 START = pd.Timestamp("2020-01-01T00:00:00Z")
@@ -409,6 +409,59 @@ def test_the_mirror_image_is_joined_to_its_event(ax):
     assert ax.get_ylim()[0] < end[1]
 
 
+def test_class_d_is_drawn_only_when_asked_for(ax):
+    events = graded_events().assign(quality=list("ABDDD"))
+    plot.map_view(events, catalog_channels(), ax=ax)
+    assert {"class A (1)", "class B (1)"} < set(labels(ax))
+    assert not any("class D" in label for label in labels(ax))
+    assert "1 event(s) of class D not shown" in ax.get_title(loc="left")
+    shown = plot.map_view(events, catalog_channels(), show_class_d=True)
+    assert "class D (1)" in labels(shown)
+    depths = plot.depth_section(events, catalog_channels())
+    assert "class D (1)" not in labels(depths)
+    assert "class D (1)" in labels(plot.depth_section(events, catalog_channels(), show_class_d=True))
+    assert (
+        "2 event(s) without position or depth not shown\n1 event(s) of class D" in depths.texts[0].get_text()
+    )
+
+
+def test_each_class_has_a_marker_of_its_own(ax):
+    plot.map_view(graded_events().iloc[:3], catalog_channels(), ax=ax)
+    found, names = ax.get_legend_handles_labels()
+    paths = [
+        handle.get_paths()[0].vertices for handle, name in zip(found, names, strict=True) if "class" in name
+    ]
+    assert len(paths) == 3
+    assert len({path.tobytes() for path in paths}) == 3
+
+
+def test_a_distant_event_is_an_arrow_at_the_edge_and_no_place(ax):
+    plot.map_view(graded_events().iloc[:4], catalog_channels(), ax=ax)
+    arrow = next(text for text in ax.texts if getattr(text, "arrow_patch", None) is not None)
+    tip, tail = np.array(arrow.xy), np.array(arrow.get_position())
+    for point in (tip, tail, tip - tail):
+        assert np.rad2deg(np.arctan2(point[0], point[1])) == pytest.approx(40)
+    assert np.abs(tip).max() == pytest.approx(0.98 * max(ax.get_xlim()[1], ax.get_ylim()[1]), rel=0.3)
+    assert np.hypot(*tip) < 60  # it lies on the map, the event 161 km away
+    assert "161.2 ± 9.1 km" in [text.get_text() for text in ax.texts]
+    assert not any(isinstance(patch, Circle) for patch in ax.patches)
+    assert "distant (1)" in labels(ax)
+
+
+def test_beside_places_an_event_of_unknown_direction_widens_the_map_no_more(ax):
+    plot.map_view(graded_events().drop(index=3), catalog_channels(), ax=ax)
+    assert max(ax.get_xlim()) < 100
+    assert not any(isinstance(patch, Circle) for patch in ax.patches)
+    assert "1 beyond the map, direction unknown: 161.2 ± 9.1 km" in ax.get_title(loc="left")
+
+
+def test_an_unknown_uncertainty_is_not_drawn(ax):
+    vague = graded_events().iloc[:2].assign(horizontal_uncertainty_km=[np.nan, 2.0])
+    plot.map_view(vague, catalog_channels(), ax=ax)
+    ellipses = next(c for c in ax.collections if isinstance(c, EllipseCollection))
+    assert ellipses._widths.tolist() == pytest.approx([2.0])
+
+
 def test_a_map_without_coordinates_says_so(ax):
     plot.map_view(make_events(), ax=ax)
     assert "receivers (no coordinates)" in labels(ax)
@@ -431,6 +484,32 @@ def test_an_unconstrained_depth_is_not_drawn(ax):
     plot.depth_section(vague, make_channels(), ax=ax)
     assert labels(ax) == ["CABLE"]
     assert labels(plot.depth_section(vague.iloc[:0], make_channels())) == ["CABLE"]
+
+
+def test_picks_have_the_colour_of_the_phase_as_which_they_were_taken(ax):
+    picks = graded_picks()
+    shown = picks[picks["event_index"].isin([1, -1])]
+    record = make_record(200, 8000, first=2000)
+    plot.section(record, shown, ax=ax)
+    assert set(labels(ax)) == {
+        "P kept (200)",
+        "S kept (200)",
+        "taken for the other phase (20)",
+        "in a group without a location (40)",
+    }
+    handles = dict(zip(labels(ax), ax.get_legend_handles_labels()[0], strict=True))
+    for phase in "PS":
+        colour = handles[f"{phase} kept (200)"].get_facecolor()[0, :3]
+        assert tuple(colour) == pytest.approx(to_rgb(plot.PHASE_COLORS[phase]))
+    group = tuple(handles["in a group without a location (40)"].get_facecolor()[0, :3])
+    assert group not in {to_rgb(colour) for colour in plot.PHASE_COLORS.values()}
+    ringed = handles["taken for the other phase (20)"].get_offsets()[:, 0]
+    assert sorted(ringed) == list(range(2000, 2020))
+
+
+def test_residuals_are_those_of_the_phase_as_which_picks_were_taken(ax):
+    plot.residuals(graded_picks(), event_index=1, ax=ax)
+    assert [len(points.get_offsets()) for points in ax.collections] == [200, 200]
 
 
 def test_the_timeline_counts_every_pick_once(ax):
