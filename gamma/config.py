@@ -14,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -63,6 +64,15 @@ def setting(default: Any, unit: str, description: str, **limits: Any) -> Any:  #
     return Field(default, description=description, json_schema_extra={"unit": unit}, **limits)
 
 
+_MAX_VELOCITY_KM_S = 20.0
+
+
+def _in_km_s(velocity: float | None) -> float | None:
+    if velocity is not None and velocity > _MAX_VELOCITY_KM_S:
+        raise ValueError("looks like m/s; expected km/s. Divide it by 1000")
+    return velocity
+
+
 class Layer(Settings):
     """One layer of a 1-D velocity model, from its top down to the next layer's top."""
 
@@ -70,16 +80,15 @@ class Layer(Settings):
     vp_km_s: float = setting(..., "km/s", "P velocity.", gt=0.0)
     vs_km_s: float = setting(..., "km/s", "S velocity.", gt=0.0)
 
+    _unit = field_validator("vp_km_s", "vs_km_s")(_in_km_s)
+
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if self.vp_km_s > _MAX_VELOCITY_KM_S:
-            raise ValueError(f"vp_km_s {self.vp_km_s:g} looks like m/s; expected km/s. Divide it by 1000")
         if self.vs_km_s >= self.vp_km_s:
             raise ValueError(f"vs_km_s {self.vs_km_s:g} is not below vp_km_s {self.vp_km_s:g}")
         return self
 
 
-_MAX_VELOCITY_KM_S = 20.0
 _COLUMNS = {
     "depth_km": ("depth_km", "depth"),
     "vp_km_s": ("vp_km_s", "vp"),
@@ -251,6 +260,8 @@ class AssociationConfig(Settings):
     amplitude_unit: str | None = setting(
         None, "", "Unit of phase_amplitude; must be 'm/s' for use_amplitude."
     )
+
+    _unit = field_validator("vp_km_s", "vs_km_s")(_in_km_s)
 
     def with_velocity(
         self,

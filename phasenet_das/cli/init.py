@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from phasenet_das.cli.options import Inputs
+from phasenet_das.cli.options import ChannelTable, Inputs, LayersFile, PVelocity, SVelocity
+from phasenet_das.errors import ConfigError
 
 
 def init(
@@ -15,13 +17,39 @@ def init(
     output: Annotated[Path, typer.Option("-o", "--output", help="YAML file of settings to write.")],
     *,
     name: Annotated[str | None, typer.Option(help="Name of the run; that of the folder by default.")] = None,
+    channels: ChannelTable = None,
+    vp_km_s: PVelocity = None,
+    vs_km_s: SVelocity = None,
+    layers: LayersFile = None,
+    picks: Annotated[
+        bool, typer.Option("--picks/--no-picks", help="Pick the first minute, to see what to expect.")
+    ] = True,
+    ask: Annotated[bool, typer.Option("--ask", help="Ask for what the files do not say.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
 ) -> None:
     """Write settings for the workflow, commented, after a look at the recordings of a new cable.
 
-    Example: phasenet-das init recordings/ -o my_cable.yaml
-    """
-    from phasenet_das.pipeline.first_config import write_first_config
+    The first minute of at most 500 channels is picked. The findings stand in the file, beside the settings
+    on which they bear. What no recording holds, such as velocities, is stated by a flag, or asked for.
 
-    typer.echo(write_first_config(inputs, output, name=name, overwrite=overwrite))
+    Example: phasenet-das init recordings/ --layers layers.csv -o my_cable.yaml
+    """
+    from phasenet_das.pipeline.first_config import Site, write_first_config
+
+    if ask and not sys.stdin.isatty():
+        raise ConfigError("--ask: found no terminal. Run the command in one, or leave --ask out.")
+    write_first_config(
+        inputs,
+        output,
+        name=name,
+        site=Site(channels=channels, layers=layers, vp_km_s=vp_km_s, vs_km_s=vs_km_s),
+        picks=picks,
+        ask=_prompt if ask else None,
+        show=typer.echo,
+        overwrite=overwrite,
+    )
     typer.echo(f"-> {output}; now: phasenet-das run {output} --dry-run")
+
+
+def _prompt(question: str) -> str:
+    return str(typer.prompt(question, default="", show_default=False))

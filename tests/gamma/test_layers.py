@@ -51,7 +51,7 @@ def test_other_columns_and_comments_are_skipped(tmp_path: Path) -> None:
         ("depth,vp,vs", ["0,5,3", "4,6,0"], "layer 2: vs_km_s"),
         ("depth,vp,vs", ["0,5,3", "0,6,3.4"], r"increase downwards, found \[0.0, 0.0\]"),
         ("depth,vp,vs", ["5,5,3", "1,6,3.4"], "increase downwards"),
-        ("depth,vp,vs", ["0,5000,3000"], "layer 1: vp_km_s 5000 looks like m/s"),
+        ("depth,vp,vs", ["0,5000,3000"], "layer 1: vp_km_s: looks like m/s"),
         ("depth,vp,vs", ["0,5,3", "500,6,3.4"], "looks like m; expected km"),
         ("depth,vp,vs", ["0,1.8,0.6", "20,2,0.9", "60,2.5,1.2"], "looks like m; expected km"),
         ("depth,vp,vs", ["-1900,5,3"], "looks like m; expected km"),
@@ -78,6 +78,13 @@ def test_a_deep_model_in_km_is_no_model_in_m(tmp_path: Path) -> None:
 def test_settings_take_the_file(tmp_path: Path) -> None:
     assert AssociationConfig(layers=write(tmp_path)).layers == EXPECTED
     assert AssociationConfig(layers=str(write(tmp_path))) == AssociationConfig(layers=EXPECTED)
+
+
+def test_velocities_in_m_s_are_refused() -> None:
+    with pytest.raises(ConfigError, match="vp_km_s: looks like m/s"):
+        AssociationConfig(vp_km_s=5800.0)
+    with pytest.raises(ConfigError, match="vs_km_s: looks like m/s"):
+        AssociationConfig().with_velocity(vs_km_s=3100.0)
 
 
 def test_two_models_are_refused() -> None:
