@@ -27,7 +27,7 @@ def report(
     Example: phasenet-das report catalog/ --channels channels.csv -o report.html
     """
     from phasenet_das.report import write_report
-    from phasenet_das.report.run import unused_in_association, write_run_report
+    from phasenet_das.report.run import read_association, unused_in_association, write_run_report
     from phasenet_das.tables import read_catalog, read_coverage, read_metadata
 
     own = folder / "config.yaml"
@@ -38,12 +38,15 @@ def report(
     events, picks = read_catalog(folder)
     seen = folder / "coverage.csv"
     placed = load_receivers(base, channels=channels, cable=cable, station_id=station_id, picks=picks)
+    association, groups = read_association(folder)
     path = write_report(
         output,
         events=events,
         picks=picks,
         channels=placed,
         coverage=read_coverage(seen) if seen.exists() else None,
+        groups=groups,
+        association=association,
         provenance=read_metadata(folder / "events.parquet"),
         left_out=unused_in_association(folder),
         title=base.report.title or "Earthquake catalog",

@@ -6,7 +6,7 @@ they stay apart for the colour-blind and in grey print.
 
 from phasenet_das.plot.curves import magnitude_frequency, magnitude_residuals, reliability, training_curves
 from phasenet_das.plot.maps import depth_section, map_view
-from phasenet_das.plot.picks import residuals, score_histogram
+from phasenet_das.plot.picks import pick_section, residuals, score_histogram
 from phasenet_das.plot.style import PHASE_COLORS
 from phasenet_das.plot.timeline import timeline
 from phasenet_das.plot.waveforms import record_section, scores, section
@@ -17,6 +17,7 @@ __all__ = [
     "magnitude_frequency",
     "magnitude_residuals",
     "map_view",
+    "pick_section",
     "record_section",
     "reliability",
     "residuals",

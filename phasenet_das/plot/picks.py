@@ -1,4 +1,4 @@
-"""Diagrams of pick tables: residuals along the cable, scores of kept and rejected picks."""
+"""Diagrams of pick tables: picks and residuals along the cable, scores of kept and rejected picks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
-from phasenet_das.plot.style import INK, MUTED, finish, legend, new_axes, phase_color
+from phasenet_das.errors import TableError
+from phasenet_das.plot.overlay import draw_picks, picks_of_cable
+from phasenet_das.plot.style import (
+    INK,
+    MUTED,
+    finish,
+    heading,
+    legend,
+    legend_below,
+    new_axes,
+    phase_color,
+    utc_text,
+)
 from phasenet_das.tables.columns import associated_phase
 
 if TYPE_CHECKING:
@@ -52,6 +64,43 @@ def residuals(picks: pd.DataFrame, *, event_index: int | None = None, ax: Axes |
         )
     ax.set_ylabel("Residual (s)\nobserved \N{MINUS SIGN} predicted")
     legend(ax, loc="best", markerscale=2.0, handletextpad=0.3)
+    return finish(ax, grid=True)
+
+
+def pick_section(picks: pd.DataFrame, *, ax: Axes | None = None, title: str = "") -> Axes:
+    """Draw picks of one cable over channel and time, as :func:`section` draws them, without a record.
+
+    Parameters
+    ----------
+    picks : pandas.DataFrame
+        Pick table of one cable; other cables are counted in the log.
+    title : str, optional
+        Heading.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        Seconds since the first pick, downward, over channel.
+
+    Raises
+    ------
+    TableError
+        There are no picks.
+    """
+    if picks.empty:
+        raise TableError("picks: found no pick, expected some of one cable. Choose another time or cable.")
+    ax = new_axes(ax, (7.2, 4.2))
+    own = picks_of_cable(picks, str(picks["station_id"].mode().iloc[0]))
+    first = own["phase_time"].min().tz_localize(None).to_datetime64()
+
+    def place(channel: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return channel, (time - first) / np.timedelta64(1, "s")
+
+    draw_picks(ax, own, place, size=6.0)
+    ax.invert_yaxis()
+    ax.set(xlabel="Channel", ylabel=f"Time since {utc_text(first)} (s)")
+    heading(ax, title)
+    legend_below(ax)
     return finish(ax, grid=True)
 
 

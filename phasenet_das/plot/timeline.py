@@ -9,6 +9,7 @@ import pandas as pd
 
 from phasenet_das.plot.style import (
     EVENT,
+    GROUP,
     INK,
     MISSING,
     MUTED,
@@ -32,15 +33,22 @@ _STRIP: Final = 0.07  # height of one cable's coverage, as a share of the axes
 
 
 def timeline(
-    events: pd.DataFrame, picks: pd.DataFrame, coverage: pd.DataFrame | None = None, *, ax: Axes | None = None
+    events: pd.DataFrame,
+    picks: pd.DataFrame,
+    coverage: pd.DataFrame | None = None,
+    groups: pd.DataFrame | None = None,
+    *,
+    ax: Axes | None = None,
 ) -> Axes:
-    """Draw picks in bins of time, events as marks, and below them what was examined.
+    """Draw picks in bins of time, events and groups as marks, and below them what was examined.
 
     Parameters
     ----------
     coverage : pandas.DataFrame, optional
         Coverage table: examined spans are green, others grey, one row per cable; spans of unknown
         time are not drawn.
+    groups : pandas.DataFrame, optional
+        Table of groups of picks without a location.
     """
     ax = new_axes(ax, (7.2, 2.8))
     spans = [picks["phase_time"], events["time"]]
@@ -55,6 +63,8 @@ def timeline(
     highest = _draw_counts(ax, picks, moments.min(), moments.max(), width_s)
     if len(events):
         _draw_events(ax, date_numbers(events["time"].dt.tz_localize(None).to_numpy()))
+    if groups is not None and len(groups):
+        _draw_groups(ax, date_numbers(groups["start_time"].dt.tz_localize(None).to_numpy()))
     rows = [] if coverage is None else sorted(coverage["station_id"].unique())
     if coverage is not None:
         _draw_coverage(ax, coverage, rows)
@@ -65,7 +75,7 @@ def timeline(
     ax.set_xlabel("Time (UTC)")
     date_ticks(ax.xaxis)
     # Above the axes: bars and lines of events leave no room within.
-    legend(ax, loc="lower right", bbox_to_anchor=(1.0, 1.02), ncols=3, frameon=False, borderaxespad=0)
+    legend(ax, loc="lower right", bbox_to_anchor=(1.0, 1.02), ncols=4, frameon=False, borderaxespad=0)
     return finish(ax)
 
 
@@ -110,6 +120,12 @@ def _draw_events(ax: Axes, times: np.ndarray) -> None:
     label = f"events ({len(times):,}, origin times)"
     ax.vlines(times, 0, 1, color=EVENT, linewidth=0.9, zorder=4, label=label, transform=transform)
     ax.plot(times, np.ones(len(times)), "v", color=EVENT, markersize=6, transform=transform, clip_on=False)
+
+
+def _draw_groups(ax: Axes, times: np.ndarray) -> None:
+    transform, label = ax.get_xaxis_transform(), f"groups without a location ({len(times):,})"
+    ax.vlines(times, 0, 0.93, color=GROUP, linewidth=0.9, zorder=4, label=label, transform=transform)
+    ax.plot(times, np.full(len(times), 0.93), "^", color=GROUP, markersize=6, transform=transform)
 
 
 def _draw_coverage(ax: Axes, coverage: pd.DataFrame, rows: list[str]) -> None:

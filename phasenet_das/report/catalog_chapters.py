@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import pandas as pd
 
-from phasenet_das.catalog.quality import FLAG_MEANINGS, describe_event
+from phasenet_das.catalog.quality import FLAG_MEANINGS, describe_event, quality_rules
 from phasenet_das.report.elements import MISSING, NO_BREAK, Chapter, Table, draw
-from phasenet_das.tables.columns import depth_known, located
+from phasenet_das.tables.columns import depth_known, grouped, located, renamed
 from phasenet_das.text import coordinates, decimals, duration, number, plus_minus, records
 
 if TYPE_CHECKING:
@@ -17,11 +17,15 @@ if TYPE_CHECKING:
 
 
 _MAX_EVENT_ROWS: Final = 200
-_EVENT_TEXT: Final = frozenset({"Time (UTC)", "Position", "Depth", "Distance", "Remarks"})
+_EVENT_TEXT: Final = frozenset({"Class", "Time (UTC)", "Position", "Depth", "Distance", "Remarks"})
+_ALWAYS: Final = frozenset({"Magnitude"})  # a column without any value would else be dropped
 
 
-def events_chapter(events: pd.DataFrame) -> Chapter:
-    """List the events with their uncertainties, and explain their flags."""
+def events_chapter(events: pd.DataFrame, no_magnitude: str) -> Chapter:
+    """List the events with classes and uncertainties, and explain classes and flags.
+
+    `no_magnitude`: why there is no magnitude at all, if there is none.
+    """
     if events.empty:
         return Chapter("Events", text=["No event was found."])
     shown = events
@@ -30,17 +34,28 @@ def events_chapter(events: pd.DataFrame) -> Chapter:
         shown = events.nlargest(_MAX_EVENT_ROWS, "num_picks").sort_values("time")
         note = f"The {_MAX_EVENT_ROWS} events with most picks of {len(events):,}; the catalog files hold all."
     table = pd.DataFrame([_event_row(event) for event in records(shown)])
-    table = table.loc[:, (table != MISSING).any()]
+    table = table.loc[:, (table != MISSING).any() | table.columns.isin(_ALWAYS)]
+    classes = sorted(set(shown["quality"]) - {""})
+    rules = [f"Class {name}: {rule}" for name, rule in quality_rules().items()] if classes else []
     flags = sorted({flag for text in shown["location_quality"] for flag in text.split(";") if flag})
     meanings = [f"{flag}: {FLAG_MEANINGS.get(flag, 'see the documentation')}." for flag in flags]
     text = (
         "Uncertainties are one standard deviation; of a position, the long half-axis of the 68 % ellipse. "
         "Distance is from the nearest channel to the source; depth is below sea level. RMS "
-        "is of the residuals, observed less predicted arrival times."
+        "is of the residuals, observed less predicted arrival times. Renamed picks were taken for the other "
+        "phase. A number of unknown uncertainty is rounded to the kilometre or second."
     )
+    sized = _column(shown, "magnitude").notna().any()
     rows = [list(row) for row in table.to_numpy()]
     made = Table(list(table.columns), rows, _EVENT_TEXT, note, wrapped=False)
-    return Chapter("Events", [text], tables=[made], listing=meanings)
+    return Chapter(
+        "Events", [text, *([] if sized else [no_magnitude])], tables=[made], listing=[*rules, *meanings]
+    )
+
+
+def _column(events: pd.DataFrame, name: str) -> pd.Series:
+    """Give an optional column of numbers; NaN where the table lacks it."""
+    return events[name] if name in events.columns else pd.Series(np.nan, events.index)
 
 
 def _event_row(event: dict[str, Any]) -> dict[str, str]:
@@ -54,6 +69,7 @@ def _event_row(event: dict[str, Any]) -> dict[str, str]:
     )
     return {
         "#": f"{event['event_index']}",
+        "Class": event["quality"] or MISSING,
         "Time (UTC)": f"{_event_time(event)} {_spread(event['time_uncertainty_s'], 's')}",
         "Position": position,
         "Depth": depth,
@@ -61,6 +77,7 @@ def _event_row(event: dict[str, Any]) -> dict[str, str]:
         "Remarks": event["location_quality"].replace(";", "\n") or MISSING,
         "Magnitude": number(event.get("magnitude", np.nan), ".1f", MISSING),
         "P / S picks": f"{event['num_p_picks']:,} / {event['num_s_picks']:,}",
+        "Renamed": f"{event['num_renamed']:,}" if event["num_renamed"] else MISSING,
         "Channels": f"{event['num_channels']:,}",
         "RMS (s)": number(event["residual_rms_s"], ".3f", MISSING),
         "Gap (°)": number(event["azimuthal_gap_deg"], ".0f", MISSING),
@@ -77,17 +94,20 @@ def section_chapter(heading: str, patch: Patch, events: pd.DataFrame, picks: pd.
     inside = picks_inside(picks, get_station_id(patch), get_channel_index(patch), times)
     kept = inside[inside["event_index"] >= 0]
     found = events[events["event_index"].isin(kept["event_index"].unique())]
-    text = [f"Event {event['event_index']}: {describe_event(event)}." for event in records(found)]
+    text = [f"{_event_name(event)}: {describe_event(event)}." for event in records(found)]
     if found.empty:
         text.append("No event is seen in this record.")
+    alone = inside.loc[grouped(inside), "group_index"] if grouped(inside).any() else pd.Series(dtype="int64")
+    text += [f"Group {index}: {count:,} picks in line that no event takes." for index, count in _count(alone)]
     plots = [
         draw(
             lambda ax: plot.section(patch, inside, ax=ax, moveout=True, title=get_station_id(patch)),
             (9.0, 5.8),
             f"{len(get_channel_index(patch)):,} channels (unit: {get_unit(patch)}), each scaled to itself: "
             "dark is strong, whatever its sign. Filled points are picks that belong to an event, hollow ones "
-            "were rejected; the black line is when the event as located predicts the arrival. Plain grey is "
-            "missing data.",
+            "were rejected. Their colour is the phase as which they were taken. A ring marks a pick that its "
+            "event took for the other phase. A triangle is a pick of a group without a location. The black "
+            "line is the arrival that the located event predicts. Plain grey is missing data.",
             f"Section {heading} with {len(kept)} kept and {len(inside) - len(kept)} rejected picks",
         )
     ]
@@ -104,6 +124,16 @@ def section_chapter(heading: str, patch: Patch, events: pd.DataFrame, picks: pd.
     return Chapter(heading, text=text, plots=plots)
 
 
+def _event_name(event: dict[str, Any]) -> str:
+    quality = f" (class {event['quality']})" if event["quality"] else ""
+    return f"Event {event['event_index']}{quality}"
+
+
+def _count(groups: pd.Series) -> list[tuple[int, int]]:
+    counts = groups.value_counts().sort_index()
+    return [(int(index), int(count)) for index, count in zip(counts.index, counts, strict=True)]
+
+
 def picks_chapter(picks: pd.DataFrame) -> Chapter:
     """Count kept and rejected picks by phase and by reason."""
     from phasenet_das import plot
@@ -114,7 +144,10 @@ def picks_chapter(picks: pd.DataFrame) -> Chapter:
     reason = (
         picks["reason"].fillna("").astype(str) if "reason" in picks.columns else pd.Series("", picks.index)
     )
-    fate = reason.where(reason != "", "not part of an event").where(~kept, "kept")
+    fate = reason.where(reason != "", "not part of an event").mask(
+        grouped(picks), "in a group without location"
+    )
+    fate = fate.mask(kept, "kept")
     counts = pd.crosstab(fate, picks["phase_type"])
     counts["all"] = counts.sum(axis=1)
     counts = counts.sort_values("all", ascending=False, kind="stable")
@@ -136,7 +169,10 @@ def picks_chapter(picks: pd.DataFrame) -> Chapter:
         "How sure the network was of the picks that were kept (upward) and rejected (downward).",
         "Histogram of pick scores",
     )
-    return Chapter("Picks, kept and rejected", plots=[histogram], tables=[Table(header, rows, {header[0]})])
+    swapped = int(renamed(picks).sum())
+    text = [f"Events took {swapped:,} of {int(kept.sum()):,} picks for the other phase than the picker."]
+    table = Table(header, rows, {header[0]})
+    return Chapter("Picks, kept and rejected", text if swapped else [], [histogram], [table])
 
 
 def map_chapter(events: pd.DataFrame, channels: pd.DataFrame | None) -> Chapter | None:
@@ -149,12 +185,13 @@ def map_chapter(events: pd.DataFrame, channels: pd.DataFrame | None) -> Chapter 
         draw(
             lambda ax: plot.map_view(events, channels, ax=ax),
             (6.4, 6.4),
-            "Receivers and events, in kilometres. An event whose direction is unknown lies somewhere on the "
-            "circle; the band is its uncertainty (one standard deviation).",
+            "Receivers and events, in kilometres, with a marker for each class. Class D is not drawn. An "
+            "ellipse is a known uncertainty. An arrow points to a distant event and has its distance. An "
+            "event of unknown direction lies somewhere on the circle, whose band is its uncertainty.",
             "Map",
         )
     ]
-    if any(located(event) and depth_known(event) for event in records(events)):
+    if any(_in_depth_section(event) for event in records(events)):
         plots.append(
             draw(
                 lambda ax: plot.depth_section(events, channels, ax=ax),
@@ -174,14 +211,25 @@ def map_chapter(events: pd.DataFrame, channels: pd.DataFrame | None) -> Chapter 
     return Chapter("Where", plots=plots)
 
 
-def time_chapter(events: pd.DataFrame, picks: pd.DataFrame, coverage: pd.DataFrame | None) -> Chapter:
+def _in_depth_section(event: dict[str, Any]) -> bool:
+    return located(event) and depth_known(event) and event["quality"] != "D"
+
+
+def time_chapter(
+    events: pd.DataFrame,
+    picks: pd.DataFrame,
+    coverage: pd.DataFrame | None,
+    groups: pd.DataFrame | None = None,
+) -> Chapter:
     """Draw picks over time, and sum up the time that was examined."""
     from phasenet_das import plot
 
-    caption = "Picks over time, with the origin times of the events."
+    caption = "Picks over time, with the origin times of the events and the groups without a location."
     if coverage is not None:
         caption += " Below, what was examined (green) and what was not (grey)."
-    drawn = draw(lambda ax: plot.timeline(events, picks, coverage, ax=ax), (9.0, 3.0), caption, "Timeline")
+    drawn = draw(
+        lambda ax: plot.timeline(events, picks, coverage, groups, ax=ax), (9.0, 3.0), caption, "Timeline"
+    )
     if coverage is None:
         return Chapter("When", plots=[drawn])
     rows = []
@@ -197,7 +245,7 @@ def time_chapter(events: pd.DataFrame, picks: pd.DataFrame, coverage: pd.DataFra
 
 def magnitude_chapter(events: pd.DataFrame) -> Chapter | None:
     """Show how many events there are of each magnitude, where magnitudes were computed."""
-    if "magnitude" not in events.columns or not events["magnitude"].notna().any():
+    if not _column(events, "magnitude").notna().any():
         return None
     from phasenet_das import plot
 

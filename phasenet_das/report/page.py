@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from phasenet_das.catalog.quality import describe_event
+from phasenet_das.catalog.quality import count_classes, describe_event
 from phasenet_das.report.catalog_chapters import (
     events_chapter,
     magnitude_chapter,
@@ -24,10 +24,12 @@ from phasenet_das.report.run_chapters import (
     skipped_chapter,
     training_chapter,
 )
+from phasenet_das.report.trust_chapters import count_groups, groups_chapter, rules_chapter
 from phasenet_das.tables import (
     CHANNEL_COLUMNS,
     COVERAGE_COLUMNS,
     EVENT_COLUMNS,
+    GROUP_COLUMNS,
     PICK_COLUMNS,
     atomic_path,
     conform,
@@ -46,7 +48,10 @@ def write_report(
     picks: pd.DataFrame,
     channels: pd.DataFrame | None = None,
     coverage: pd.DataFrame | None = None,
+    groups: pd.DataFrame | None = None,
+    association: Mapping[str, Any] | None = None,
     sections: Sequence[tuple[str, Patch]] = (),
+    group_records: Mapping[int, Patch] | None = None,
     trainings: Sequence[Training] = (),
     evaluation: Mapping[str, Any] | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -67,8 +72,14 @@ def write_report(
         Channel table, for the map.
     coverage : pandas.DataFrame, optional
         Coverage table: what was examined and what was skipped.
+    groups : pandas.DataFrame, optional
+        Groups of picks without a location, as :func:`phasenet_das.tables.read_groups` returns them.
+    association : mapping, optional
+        The summary of the association: its velocity and its rules.
     sections : sequence of (str, dascore.Patch), optional
         Records to draw with their picks, each with a heading.
+    group_records : mapping of int to dascore.Patch, optional
+        Records around groups by ``group_index``; of the largest groups without one only the picks are drawn.
     trainings : sequence of Training, optional
         The trainings of the network that picked.
     evaluation : mapping, optional
@@ -96,21 +107,25 @@ def write_report(
     picks = conform(picks, PICK_COLUMNS, "picks")
     channels = None if channels is None else conform(channels, CHANNEL_COLUMNS, "channels")
     coverage = None if coverage is None else conform(coverage, COVERAGE_COLUMNS, "coverage")
+    groups = None if groups is None else conform(groups, GROUP_COLUMNS, "groups")
     facts = dict(provenance or {})
     stored = facts.pop("settings", None)
+    stated = settings if settings is not None else stored
     with mpl.rc_context():
         mpl.rcdefaults()  # a user's own style must not change the report
         chapters = [
             scores_chapter(evaluation),
-            events_chapter(events),
+            events_chapter(events, _no_magnitude(stated)),
+            rules_chapter(association),
             *(section_chapter(heading, patch, events, picks) for heading, patch in sections),
+            groups_chapter(groups, picks, group_records or {}),
             picks_chapter(picks),
             map_chapter(events, channels),
-            time_chapter(events, picks, coverage),
+            time_chapter(events, picks, coverage, groups),
             magnitude_chapter(events),
             *(training_chapter(training) for training in trainings),
             skipped_chapter(coverage, left_out),
-            provenance_chapter(settings if settings is not None else stored, facts),
+            provenance_chapter(stated, facts),
         ]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("phasenet_das.report"),
@@ -120,9 +135,9 @@ def write_report(
     )
     text = environment.get_template("report.html.j2").render(
         title=title,
-        summary=_summary(events, picks),
+        summary=_summary(events, picks, groups),
         created=created,
-        headline=_headline(events, picks, coverage),
+        headline=_headline(events, picks, coverage, groups),
         chapters=[chapter for chapter in chapters if chapter is not None],
         version=facts.get("version", ""),
     )
@@ -132,8 +147,26 @@ def write_report(
     return path
 
 
-def _summary(events: pd.DataFrame, picks: pd.DataFrame) -> str:
-    """Say in a sentence or two what was found."""
+def _no_magnitude(settings: Mapping[str, Any] | None) -> str:
+    """Say why no event has a magnitude."""
+    report = (settings or {}).get("report") or {}
+    if report.get("magnitude_scale"):
+        return "No event has a magnitude, because none has an amplitude on a channel of the magnitude scale."
+    return (
+        "No event has a magnitude, because no magnitude scale was stated. Calibrate one with: phasenet-das "
+        "magnitude calibrate."
+    )
+
+
+def _summary(events: pd.DataFrame, picks: pd.DataFrame, groups: pd.DataFrame | None) -> str:
+    """Count the events by class, and say in a sentence or two what was found."""
+    classes = count_classes(events)
+    counted = f"{len(events):,} event{'' if len(events) == 1 else 's'}: {classes}." if classes else ""
+    alone = f"{count_groups(len(groups))}." if groups is not None and len(groups) else ""
+    return " ".join(filter(None, [counted, alone, _found(events, picks)]))
+
+
+def _found(events: pd.DataFrame, picks: pd.DataFrame) -> str:
     kept = int((picks["event_index"] >= 0).sum())
     if events.empty:
         return f"No event was found: none of the {len(picks):,} picks fit together."
@@ -148,15 +181,20 @@ def _summary(events: pd.DataFrame, picks: pd.DataFrame) -> str:
 
 
 def _headline(
-    events: pd.DataFrame, picks: pd.DataFrame, coverage: pd.DataFrame | None
+    events: pd.DataFrame,
+    picks: pd.DataFrame,
+    coverage: pd.DataFrame | None,
+    groups: pd.DataFrame | None,
 ) -> list[tuple[str, str]]:
     """Numbers for the top of the page, each with what it counts."""
     kept = picks["event_index"] >= 0
-    numbers = [
-        (f"{len(events):,}", "event" if len(events) == 1 else "events"),
-        (f"{sum(located(event) for event in records(events)):,}", "with a position"),
-        (f"{int(kept.sum()):,}", f"of {len(picks):,} picks kept"),
-    ]
+    numbers = [(f"{len(events):,}", "event" if len(events) == 1 else "events")]
+    if events["quality"].ne("").any():
+        numbers.append((f"{events['quality'].isin(['A', 'B']).sum():,}", "of class A or B"))
+    numbers.append((f"{sum(located(event) for event in records(events)):,}", "with a position"))
+    if groups is not None:
+        numbers.append((f"{len(groups):,}", count_groups(len(groups)).split(" ", 1)[1]))
+    numbers.append((f"{int(kept.sum()):,}", f"of {len(picks):,} picks kept"))
     for phase in ("P", "S"):
         of_phase = picks["phase_type"] == phase
         numbers.append((f"{int((kept & of_phase).sum()):,}", f"{phase} kept of {int(of_phase.sum()):,}"))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,8 +21,17 @@ from phasenet_das.picking.filters import bandpass
 from phasenet_das.picking.preprocess import fill_gaps
 from phasenet_das.report.page import write_report
 from phasenet_das.report.run_chapters import Training
-from phasenet_das.tables import read_channels, read_coverage, read_events, read_metadata, read_picks
+from phasenet_das.report.trust_chapters import MARGIN_S, largest_groups
+from phasenet_das.tables import (
+    read_channels,
+    read_coverage,
+    read_events,
+    read_groups,
+    read_metadata,
+    read_picks,
+)
 from phasenet_das.tables.files import read_csv
+from phasenet_das.text import records
 
 if TYPE_CHECKING:
     from dascore import Patch
@@ -53,13 +62,17 @@ def write_run_report(config: Config, folder: str | Path, path: str | Path) -> Pa
     placed = receivers["longitude"].notna()
     scores = folder / "evaluation.json"
     record_sections = _RecordSections(config, folder)
+    association, groups = read_association(folder)
     return write_report(
         path,
         events=events,
         picks=picks,
         channels=receivers[placed].reset_index(drop=True) if placed.any() else None,
         coverage=read_coverage(folder / "coverage.csv"),
+        groups=groups,
+        association=association,
         sections=list(record_sections.of_events(events, picks)),
+        group_records={} if groups is None else dict(record_sections.of_groups(groups)),
         trainings=[_training(folder / f"round{k + 1}", k, config.rounds) for k in range(config.rounds)],
         evaluation=json.loads(scores.read_text()) if scores.exists() else None,
         settings=config.model_dump(mode="json"),
@@ -85,10 +98,16 @@ def _training(stage: Path, number: int, rounds: int) -> Training:
     )
 
 
+def read_association(folder: Path) -> tuple[dict[str, Any], pd.DataFrame | None]:
+    """Read the summary of an association (empty without) and its groups (None in earlier versions)."""
+    summary, groups = folder / "association.json", folder / "groups.parquet"
+    found = json.loads(summary.read_text()) if summary.exists() else {}
+    return found, read_groups(groups) if groups.exists() else None
+
+
 def unused_in_association(folder: Path) -> list[tuple[str, str]]:
     """Name the picks and receivers that association could not use; none without its summary."""
-    path = folder / "association.json"
-    summary = json.loads(path.read_text()) if path.exists() else {}
+    summary, _ = read_association(folder)
     found = [(f"{count:,} picks", reason) for reason, count in summary.get("left_out", {}).items() if count]
     found += [
         (str(name), "a receiver without a position or an unknown station")
@@ -136,6 +155,15 @@ class _RecordSections:
             if found is not None:
                 yield self._section(f"Event {number} on {cable}", cable, *found)
 
+    def of_groups(self, groups: pd.DataFrame) -> Iterator[tuple[int, Patch]]:
+        """Load the waveforms around the largest groups of picks without a location."""
+        margin = pd.Timedelta(seconds=MARGIN_S)
+        for group in records(largest_groups(groups)):
+            cable = self._cable_named(group["station_id"])
+            found = self._longest(cable, group["start_time"] - margin, group["end_time"] + margin)
+            if found is not None:
+                yield group["group_index"], self._section("", cable, *found)[1]
+
     def _longest(self, cable: str, start: pd.Timestamp, end: pd.Timestamp) -> tuple[Recording, slice] | None:
         """Find the recording with the most values in a range of time."""
         limits = [time.tz_convert(None).to_datetime64() for time in (start, end)]
@@ -156,11 +184,13 @@ class _RecordSections:
 
     def _cable_of(self, picks: pd.DataFrame) -> str | None:
         """Name the cable with most picks of an event; None where it was seen by seismometers only."""
-        names = {cable.data.station_id or name: name for name, cable in self.cables.items()}
         counts = picks.loc[picks["channel_index"] >= 0, "station_id"].value_counts()
-        if counts.empty:
-            return None
-        return names.get(str(counts.index[0]), next(iter(names.values())))
+        return None if counts.empty else self._cable_named(str(counts.index[0]))
+
+    def _cable_named(self, station_id: str) -> str:
+        """Name the settings of a cable of the tables; the first where files name the cables."""
+        names = {cable.data.station_id or name: name for name, cable in self.cables.items()}
+        return names.get(station_id, next(iter(names.values())))
 
     def _section(self, heading: str, cable: str, recording: Recording, samples: slice) -> tuple[str, Patch]:
         data = recording.load(samples=samples)

@@ -23,7 +23,7 @@ from phasenet_das.errors import ChannelGeometryError, ConfigError, TableError
 from phasenet_das.io import make_patch, read
 from phasenet_das.plot.raster import _percentile, channel_bins, envelope_trace, rasterise, signed_extreme
 from phasenet_das.tables import CHANNEL_COLUMNS, COVERAGE_COLUMNS, EVENT_COLUMNS, conform
-from tests.tables_at_hand import catalog_channels, graded_events, graded_picks, pick_table
+from tests.tables_at_hand import catalog_channels, graded_events, graded_groups, graded_picks, pick_table
 
 mpl.use("Agg")
 START = pd.Timestamp("2020-01-01T00:00:00Z")
@@ -534,6 +534,21 @@ def test_the_timeline_counts_every_pick_once(ax):
     assert ax.get_ylim()[0] < 0
 
 
+def test_groups_are_marked_on_the_timeline(ax):
+    plot.timeline(graded_events(), graded_picks(), None, graded_groups(), ax=ax)
+    assert "groups without a location (1)" in labels(ax)
+
+
+def test_picks_are_drawn_without_a_record(ax):
+    plot.pick_section(graded_picks().iloc[-60:], ax=ax, title="Group 0")
+    assert labels(ax) == ["S kept (20)", "in a group without a location (40)"]
+    assert ax.get_title(loc="left") == "Group 0"
+    seconds = offsets(ax, "in a group without a location (40)")[:, 1]
+    np.testing.assert_allclose(np.diff(seconds), 0.01, atol=1e-6)
+    with pytest.raises(TableError, match="no pick"):
+        plot.pick_section(make_picks([]))
+
+
 def test_an_empty_timeline_says_so(ax):
     plot.timeline(make_events().iloc[:0], make_picks([]), ax=ax)
     assert ax.texts[0].get_text() == "no picks, no events"
@@ -602,6 +617,7 @@ DRAW = {
     "record_section": lambda ax: plot.record_section(make_record(), np.arange(40), ax=ax),
     "residuals": lambda ax: plot.residuals(make_picks([0, -1]), ax=ax),
     "score_histogram": lambda ax: plot.score_histogram(make_picks([0, -1]), ax=ax),
+    "pick_section": lambda ax: plot.pick_section(make_picks([0, -1]), ax=ax),
     "map_view": lambda ax: plot.map_view(make_events(), make_channels(), ax=ax),
     "depth_section": lambda ax: plot.depth_section(make_events(), make_channels(), ax=ax),
     "timeline": lambda ax: plot.timeline(make_events(), make_picks([0]), ax=ax),

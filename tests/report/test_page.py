@@ -20,7 +20,13 @@ from phasenet_das.errors import TableError
 from phasenet_das.io import make_patch
 from phasenet_das.report import write_report
 from phasenet_das.tables import CHANNEL_COLUMNS, COVERAGE_COLUMNS, EVENT_COLUMNS, conform, write_table
-from tests.tables_at_hand import pick_table
+from tests.tables_at_hand import (
+    catalog_channels,
+    graded_events,
+    graded_groups,
+    graded_picks,
+    pick_table,
+)
 
 mpl.use("Agg")
 START = pd.Timestamp("2020-01-01T00:00:00Z")
@@ -218,9 +224,13 @@ def test_text_is_escaped(page, report):
 
 
 def test_the_magnitude_is_there_only_when_known(page, arguments, tmp_path):
-    assert "Magnitude" not in page.text
+    assert "No event has a magnitude, because no magnitude scale was stated." in page.text
     sized = arguments | {"events": arguments["events"].assign(magnitude=[np.nan, 2.34]), "sections": []}
-    assert "Magnitude" in Page(write_report(tmp_path / "sized.html", **sized)).text
+    text = Page(write_report(tmp_path / "sized.html", **sized)).text
+    assert "No event has a magnitude" not in text
+    assert "1 of 2 events have a magnitude" in text
+    stated = arguments | {"sections": [], "settings": {"report": {"magnitude_scale": "scale.json"}}}
+    assert "none has an amplitude on a channel" in Page(write_report(tmp_path / "no.html", **stated)).text
 
 
 def test_time_of_writing_is_written_only_when_given(events, picks, tmp_path):
@@ -264,3 +274,107 @@ def test_a_missing_column_is_named(events, picks, tmp_path):
     with pytest.raises(TableError, match="phase_score"):
         write_report(tmp_path / "report.html", events=events, picks=picks.drop(columns="phase_score"))
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture(scope="module")
+def graded():
+    """A catalog of every class, with renamed picks and a group, and what its association says of itself."""
+    noise = np.random.default_rng(0).normal(size=(200, 3000)).astype(np.float32)
+    channels = np.arange(2000, 2200)
+    patch = make_patch(noise, start_time=START, dt_s=0.01, station_id="CABLE", channel_index=channels)
+    velocity = {
+        "status": "assumed",
+        "text": "Velocity: assumed: vp/vs 1.73 ± 0.1.",
+        "layers": [{"depth_km": 0.0, "vp_km_s": 3.0, "vs_km_s": 1.7}],
+    }
+    return {
+        "events": graded_events(),
+        "picks": graded_picks(),
+        "channels": catalog_channels(),
+        "groups": graded_groups(),
+        "association": {"velocity": velocity, "rules": ["Both phases on 20 channels or more."]},
+        "sections": [("First 30 s", patch)],
+        "group_records": {0: patch},
+    }
+
+
+@pytest.fixture(scope="module")
+def graded_page(graded, tmp_path_factory):
+    return Page(write_report(tmp_path_factory.mktemp("graded") / "report.html", **graded))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "5 events: 1 A, 1 B, 1 C, 2 D. 1 group without a location. 5 events were found between",
+        "of class A or B 2 with a position 3",
+        "group without a location 1 of 2,040 picks kept",
+        "Velocity: assumed: vp/vs 1.73 ± 0.1.",
+        "State layers with --layers FILE",
+        "0.0 3.0 1.7",
+        "Both phases on 20 channels or more.",
+        "Event 0 (class A): 2020-01-01 00:00:00.50 UTC",
+        "Group 0: 40 picks in line that no event takes.",
+        "0 2020-01-01 00:00:20 CABLE S 40 40 of 2050 to 2089 2.4 one phase only",
+        "in a group without location 0 40 40 2.0%",
+        "Events took 20 of 2,000 picks for the other phase than the picker.",
+        "distant: the source is too far away for a position",
+    ],
+)
+def test_the_page_of_a_graded_catalog_says(graded_page, words):
+    assert words in graded_page.text
+
+
+def test_every_event_has_its_class_and_the_renamed_picks(graded_page):
+    rows = graded_page.text.split("P / S picks")[1].split("Velocity and rules")[0]
+    for number, quality in enumerate("ABCDD"):
+        assert f"{number} {quality} 2020-01-01" in rows
+    assert "200 / 200 20 " in rows
+
+
+def test_the_rule_of_each_class_is_on_the_page(graded, tmp_path, monkeypatch):
+    monkeypatch.setattr("gamma.QUALITY_RULES", {"A": "Well seen.", "D": "Not to send."}, raising=False)
+    text = Page(write_report(tmp_path / "rules.html", **(graded | {"sections": []}))).text
+    assert "Class A: Well seen." in text
+    assert "Class D: Not to send." in text
+
+
+def test_a_group_is_drawn_with_and_without_its_record(graded, graded_page, tmp_path):
+    bare = Page(write_report(tmp_path / "bare.html", **(graded | {"group_records": {}})))
+    both = [
+        [image for image in page.images if image["alt"].startswith("Group 0")] for page in (graded_page, bare)
+    ]
+    assert [len(images) for images in both] == [1, 1]
+    assert both[0][0]["src"] != both[1][0]["src"]
+
+
+def test_no_group_is_said_and_a_run_without_the_table_says_nothing(graded, tmp_path):
+    none = graded | {"groups": graded_groups().iloc[:0], "sections": []}
+    text = Page(write_report(tmp_path / "none.html", **none)).text
+    assert "Every run of picks in line along a cable belongs to an event." in text
+    assert "groups without a location 0" in text
+    old = graded | {"groups": None, "association": {}, "sections": []}
+    text = Page(write_report(tmp_path / "old.html", **old)).text
+    assert "Groups of picks without a location" not in text
+    assert "Velocity and rules" not in text
+
+
+def test_a_number_of_unknown_uncertainty_has_the_fewest_digits(graded, tmp_path):
+    events = graded_events().iloc[:2]
+    unknown = [name for name in events.columns if "uncertainty" in name]
+    events.loc[1, unknown] = np.nan
+    vague = graded | {"events": events, "sections": [], "groups": None}
+    text = Page(write_report(tmp_path / "vague.html", **vague)).text
+    assert "0 A 2020-01-01 00:00:00.50 ± 0.12 s 35.5500° N, 117.4000° W ± 0.40 km 6.00 ± 0.80 km" in text
+    assert "1 B 2020-01-01 00:01:00 35.59° N, 117.35° W 7 km 13 km" in text
+
+
+def test_the_command_reads_groups_and_the_summary_of_the_association(graded, tmp_path):
+    for name in ("events", "picks", "groups"):
+        write_table(graded[name], tmp_path / f"{name}.parquet")
+    (tmp_path / "association.json").write_text(json.dumps(graded["association"]))
+    answer = CliRunner().invoke(app, ["report", str(tmp_path), "-o", str(tmp_path / "report.html")])
+    assert answer.exit_code == 0, repr(answer.exception)
+    text = Page(tmp_path / "report.html").text
+    assert "Both phases on 20 channels or more." in text
+    assert "40 of 2050 to 2089" in text

@@ -44,6 +44,7 @@ SETTINGS = results("config.yaml")  # every command reads this file
 CATALOG_FILES = [
     "events.parquet",
     "picks.parquet",
+    "groups.parquet",
     "association.json",
     "coverage.csv",
     "coverage.csv.json",
