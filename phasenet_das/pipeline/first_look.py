@@ -78,7 +78,8 @@ class FirstPicks:
 
 def span(low: float, high: float) -> str:
     """Write a range with two digits, as one number where both are the same."""
-    return f"{low:.2g} to {high:.2g}" if f"{low:.2g}" != f"{high:.2g}" else f"{low:.2g}"
+    first, last = (f"{float(f'{value:.2g}'):g}" for value in (low, high))
+    return first if first == last else f"{first} to {last}"
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from phasenet_das.cli import app
 from phasenet_das.config import load_config
 from phasenet_das.errors import ConfigError, DataFormatError, WeightsError
 from phasenet_das.pipeline.first_config import Site, write_first_config
-from phasenet_das.pipeline.first_look import extent_km, shared_s_minus_p
+from phasenet_das.pipeline.first_look import extent_km, shared_s_minus_p, span
 from tests.pipeline.cables import channel_table, event_picks, write_minutes
 from tests.tables_at_hand import pick_table
 
@@ -270,3 +270,10 @@ def test_the_extent_of_a_cable_does_not_depend_on_its_direction() -> None:
             {"latitude": 45 + north / 111.19, "longitude": 7 + east / 111.19 / np.cos(np.deg2rad(45))}
         )
         np.testing.assert_allclose(extent_km(table), (4.0, 0.0), atol=2e-3)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "text"), [(1.84, 2.41, "1.8 to 2.4"), (19.8, 20.2, "20"), (81.3, 178.0, "81 to 180")]
+)
+def test_a_range_is_written_with_two_digits(low: float, high: float, text: str) -> None:
+    assert span(low, high) == text
