@@ -37,6 +37,7 @@ Answer = TypeVar("Answer")
 
 _WIDTH = 110
 _DEPTH_KM = 20.0
+_KILOHERTZ = 250.0  # Hz; above, a recording is meant for events nearby
 
 _TEXT = """\
 # Settings of the cable in {inputs}, written by 'phasenet-das init' after a look at its files.
@@ -313,7 +314,7 @@ def _pick_lines(look: FirstLook) -> list[str]:
     rate_hz, spacing = 1 / look.first.dt_s, _spacing(look.first)
     if look.picks is not None:
         lines += _comment(look.picks.summary())
-    if rate_hz > 250:
+    if rate_hz > _KILOHERTZ:
         lines.append("  # rate: native # for kilohertz recordings of events within a few kilometres")
     if spacing is not None and spacing <= 2:
         lines.append("  # average_channels: 4 # channels within the gauge length measure nearly the same")
@@ -325,13 +326,12 @@ def _pick_lines(look: FirstLook) -> list[str]:
 
 def _association_lines(look: FirstLook, site: Site, path: Path) -> list[str]:
     """Velocities, what an event must have, and the box, each below the findings that bear on it."""
-    return [
-        *_velocity_lines(site, path),
-        "",
-        *_rule_lines(look, site),
-        "",
-        *_box_lines(look, site),
-    ]
+    lines = [*_velocity_lines(site, path), "", *_rule_lines(look, site), "", *_box_lines(look, site)]
+    if look.first is not None and 1 / look.first.dt_s > _KILOHERTZ:
+        lines.append(
+            "  # pick_uncertainty_s: 0.005 # for kilohertz recordings of events within a few kilometres"
+        )
+    return lines
 
 
 _UNCERTAINTY = "  # velocity_uncertainty: 0.05 # relative; carried into distances, depths and positions"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from gamma import AssociationConfig, read_layers
@@ -75,12 +76,12 @@ def test_what_they_do_not_say_is_asked_for(tmp_path: Path) -> None:
     assert "# start_time:" in text
 
 
-def test_strain_is_differentiated(tmp_path: Path) -> None:
+def test_strain_is_differentiated_and_kilohertz_recordings_are_noted(tmp_path: Path) -> None:
     (tmp_path / "raw").mkdir()
     patch = io.make_patch(
         np.random.default_rng(0).standard_normal((4, 100)).astype(np.float32),
         start_time="2024-01-01",
-        dt_s=0.01,
+        dt_s=0.001,
         distance_m=np.arange(4) * 1.0,
         station_id="C",
         unit="strain",
@@ -88,6 +89,9 @@ def test_strain_is_differentiated(tmp_path: Path) -> None:
     io.write_quakeflow(patch, tmp_path / "raw" / "1.h5")
     write_first_config([str(tmp_path / "raw")], tmp_path / "c.yaml", picks=False)
     assert load_config(tmp_path / "c.yaml").pick.to_strain_rate
+    text = (tmp_path / "c.yaml").read_text()
+    assert text.count("for kilohertz recordings") == 2
+    load_config(yaml.safe_load(text.replace("# rate:", "rate:").replace("# pick_unc", "pick_unc")))
 
 
 def test_nothing_is_overwritten_unasked(tmp_path: Path) -> None:
