@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,11 +12,18 @@ from phasenet_das.cli.options import Band, ConfigFile, DistanceTolerance, StartT
 from phasenet_das.cli.settings import override, read_settings
 from phasenet_das.errors import ConfigError
 
+if TYPE_CHECKING:
+    from phasenet_das.evaluate import MeasuredStage
+    from phasenet_das.evaluate.report import EvaluationReport
+
 
 def evaluate(
     pick_tables: Annotated[
         list[str] | None,
-        typer.Argument(metavar="PICKS", help="Pick table; of several pickers NAME=TABLE each."),
+        typer.Argument(
+            metavar="PICKS",
+            help="Pick table; of several pickers NAME=TABLE each. With --label-free, a folder or a table.",
+        ),
     ] = None,
     *,
     config: ConfigFile = None,
@@ -27,6 +35,9 @@ def evaluate(
     waveforms: Annotated[
         list[str] | None, typer.Option(help="Recordings of the picks, to be cross-correlated.")
     ] = None,
+    label_free: Annotated[
+        bool, typer.Option("--label-free", help="Measure what needs no truth, stage by stage.")
+    ] = False,
     coverage: Annotated[
         Path | None, typer.Option(help="What was examined; else PICKS.coverage.csv where it exists.")
     ] = None,
@@ -43,20 +54,30 @@ def evaluate(
     start_time: StartTime = None,
     json_: Annotated[Path | None, typer.Option("--json", help="File for all numbers.")] = None,
     figures: Annotated[Path | None, typer.Option(help="Folder for figures.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the intervals.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of what is drawn at random.", min=0)] = 0,
 ) -> None:
     """Compare picks with truth or waveforms, events with truth or a catalog.
 
-    The section `evaluation` of --config has the truth, the reference and the tolerances.
+    The section `evaluation` of --config has the truth, the reference and the tolerances. With --label-free,
+    PICKS is a folder of 'associate' or of the workflow, or a pick table after association.
 
     Example: phasenet-das evaluate picks.parquet --truth truth_picks.parquet --json scores.json
     """
     from phasenet_das.evaluate import CorrelationWindow, report
     from phasenet_das.io.files import find_recordings
-    from phasenet_das.tables.provenance import provenance
 
     base = read_settings(config)
     tables = _by_picker(pick_tables or [])
+    cut = CorrelationWindow(*window_s, max_lag_s, bandpass_hz or (1.0, 15.0), common_mode)
+    if label_free:
+        compared = {"--truth": truth, "--events": events, "--reference": reference, "--figures": figures}
+        stated = [name for name, value in compared.items() if value is not None]
+        if stated or not tables:
+            raise ConfigError(f"--label-free: expected PICKS without {stated[0] if stated else '--truth'}.")
+        stages = _stages(tables, config, waveforms or [], start_time)
+        found = [report.evaluate_without_truth(stages, cut, seed=seed)]
+        _write(found, [_pick_file(path) for path in tables.values()], json_, None)
+        return
     picks = next(iter(tables.values()), None)
     settings = override(
         base.truth,
@@ -74,7 +95,7 @@ def evaluate(
     truth = None if settings.picks is None or picks is None else Path(settings.picks)
     reference = None if settings.events is None or events is None else Path(settings.events)
     if picks is not None and truth is None and not waveforms:
-        raise ConfigError("PICKS: name what they are compared with: --truth or --waveforms.")
+        raise ConfigError("PICKS: name what they are compared with: --truth or --waveforms; or --label-free.")
     if events is not None and reference is None:
         raise ConfigError("--events: name what they are compared with: --reference.")
     found = []
@@ -87,7 +108,6 @@ def evaluate(
             else report.evaluate_pickers(tables, truth, **options)
         )
     if picks is not None and waveforms:
-        cut = CorrelationWindow(*window_s, max_lag_s, bandpass_hz or (1.0, 15.0), common_mode)
         sources = find_recordings(waveforms)
         found.append(report.evaluate_pick_waveforms(picks, sources, cut, start_time=start_time))
     if events is not None and reference is not None:
@@ -103,13 +123,49 @@ def evaluate(
         )
     if not found:
         raise ConfigError("nothing to evaluate: name PICKS --truth TRUTH, or --events E --reference R.")
+    inputs = [path for path in (*tables.values(), truth, events, reference) if path is not None]
+    _write(found, inputs, json_, figures)
+
+
+def _write(
+    found: list[EvaluationReport], inputs: Iterable[Path], json_: Path | None, figures: Path | None
+) -> None:
+    from phasenet_das.evaluate.report import write_evaluations
+    from phasenet_das.tables.provenance import provenance
+
     typer.echo("\n\n".join(one.text for one in found))
-    inputs = [
-        path for path in (*tables.values(), truth, events, reference) if path is not None and path.is_file()
-    ]
-    facts = provenance(inputs=inputs)
-    for path in report.write_evaluations(found, json_path=json_, figure_dir=figures, metadata=facts):
+    facts = provenance(inputs=[path for path in inputs if path.is_file()])
+    for path in write_evaluations(found, json_path=json_, figure_dir=figures, metadata=facts):
         typer.echo(f"-> {path}")
+
+
+def _pick_file(path: Path) -> Path:
+    return path / "picks.parquet" if path.is_dir() else path
+
+
+def _stages(
+    tables: dict[str, Path], config: Path | None, waveforms: list[str], start_time: str | None
+) -> Iterator[MeasuredStage]:
+    """Read the stages of results folders, and folders and tables of one stage, one by one."""
+    from phasenet_das.evaluate.measures import read_stage
+    from phasenet_das.io.archive import open_archive
+    from phasenet_das.io.files import find_recordings
+    from phasenet_das.pipeline.measures import measured_stages
+
+    data = read_settings(config).data
+    if start_time is not None:
+        data = data.model_copy(update={"start_time": start_time})
+    recordings = open_archive(find_recordings(waveforms), data).recordings if waveforms else ()
+    for name, path in tables.items():
+        if (path / "index" / "jobs.json").exists():
+            if waveforms or name:
+                raise ConfigError(
+                    f"{path}: found a results folder of the workflow, which has its own stages and "
+                    "recordings. Leave out --waveforms, and NAME= before the folder."
+                )
+            yield from measured_stages(read_settings(config or path / "config.yaml"), path)
+        else:
+            yield read_stage(name or path.stem, path, recordings)
 
 
 def _by_picker(tables: list[str]) -> dict[str, Path]:

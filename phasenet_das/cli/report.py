@@ -27,7 +27,12 @@ def report(
     Example: phasenet-das report catalog/ --channels channels.csv -o report.html
     """
     from phasenet_das.report import write_report
-    from phasenet_das.report.run import read_association, unused_in_association, write_run_report
+    from phasenet_das.report.run import (
+        read_association,
+        read_json,
+        unused_in_association,
+        write_run_report,
+    )
     from phasenet_das.tables import read_catalog, read_coverage, read_metadata
 
     own = folder / "config.yaml"
@@ -47,6 +52,7 @@ def report(
         coverage=read_coverage(seen) if seen.exists() else None,
         groups=groups,
         association=association,
+        measures=read_json(folder / "measures.json"),
         provenance=read_metadata(folder / "events.parquet"),
         left_out=unused_in_association(folder),
         title=base.report.title or "Earthquake catalog",

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
         evaluate_events,
         source_distance_km,
     )
+    from phasenet_das.evaluate.measures import MeasuredStage, measure_catalog
     from phasenet_das.evaluate.picks import PickEvaluation, evaluate_picks, scores_by_tolerance
     from phasenet_das.evaluate.waveforms import (
         CorrelationWindow,
         compare_differential_times,
+        sample_differential_times,
         summarize_differential_times,
     )
     from phasenet_das.matching import match_events, match_picks
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CorrelationWindow",
     "EventEvaluation",
+    "MeasuredStage",
     "PickEvaluation",
     "compare_differential_times",
     "evaluate_events",
@@ -32,8 +35,10 @@ __all__ = [
     "fit_calibration",
     "match_events",
     "match_picks",
+    "measure_catalog",
     "read_reference",
     "reliability_table",
+    "sample_differential_times",
     "scored_residuals",
     "scores_by_tolerance",
     "source_distance_km",
@@ -45,8 +50,10 @@ __getattr__ = lazy_names(
     {
         ".calibration": "fit_calibration reliability_table scored_residuals",
         ".events": "EventEvaluation evaluate_events source_distance_km",
+        ".measures": "MeasuredStage measure_catalog",
         ".picks": "PickEvaluation evaluate_picks scores_by_tolerance",
-        ".waveforms": "CorrelationWindow compare_differential_times summarize_differential_times",
+        ".waveforms": "CorrelationWindow compare_differential_times sample_differential_times "
+        "summarize_differential_times",
         "phasenet_das.catalog.reference": "read_reference",
         "phasenet_das.matching": "match_events match_picks",
     },

@@ -17,6 +17,7 @@ from phasenet_das.catalog.reference import read_reference
 from phasenet_das.errors import TableError
 from phasenet_das.evaluate.calibration import reliability_table
 from phasenet_das.evaluate.events import evaluate_events, examined_events, source_distance_km
+from phasenet_das.evaluate.measures import MeasuredStage, measure_catalog, measures_table
 from phasenet_das.evaluate.picks import evaluate_picks, scores_by_tolerance
 from phasenet_das.evaluate.waveforms import (
     CorrelationWindow,
@@ -238,6 +239,15 @@ def evaluate_pick_waveforms(
     )
     text = f"{measured}\n\n{differential_times_markdown(summary)}"
     return EvaluationReport(text, {"waveforms": json_records(summary)}, drawn)
+
+
+def evaluate_without_truth(
+    stages: Iterable[MeasuredStage], window: CorrelationWindow, *, seed: int = 0
+) -> EvaluationReport:
+    """Measure picks and events of the stages of a run by what needs no truth."""
+    measures = measure_catalog(stages, window, seed=seed)
+    table, judgements = markdown(*measures_table(measures)), "\n".join(measures["judgements"])
+    return EvaluationReport(f"{table}\n\n{judgements}", measures, {})
 
 
 def write_evaluations(

@@ -7,20 +7,27 @@ one channel. It shows the scatter of picks, not an error that all of them share.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import pandas as pd
 from scipy.fft import irfft, next_fast_len, rfft
 
 from phasenet_das import io
-from phasenet_das.errors import ConfigError
+from phasenet_das.errors import ConfigError, TableError
+from phasenet_das.io.recording import Recording
 from phasenet_das.matching import candidate_pairs, nearest_first, time_ns
-from phasenet_das.picking.filters import bandpass
+from phasenet_das.picking.filters import bandpass, bandpass_reach
+from phasenet_das.text import records
+
+if TYPE_CHECKING:
+    from dascore import Patch
 
 _BATCH_SAMPLES = 4_000_000
+_SPAN_CHANNELS = 16
+_SPAN = ["station_id", "event_index", "block"]
 
 
 @dataclass(frozen=True)
@@ -119,6 +126,154 @@ def compare_differential_times(
             "correlation": coefficient,
             "kept": (np.abs(coefficient) >= min_correlation) & np.isfinite(lag_s),
         }
+    )
+
+
+def sample_differential_times(
+    recordings: Sequence[Recording],
+    picks: pd.DataFrame,
+    window: CorrelationWindow | None = None,
+    *,
+    max_spans: int = 200,
+    seed: int = 0,
+    min_correlation: float = 0.7,
+) -> pd.DataFrame:
+    """Measure differential times between neighbouring channels on a sample of the picks of events.
+
+    A span is 16 neighbouring channels and the picks of one event on them. Spans are drawn at random, and
+    only their samples are loaded, so cost and memory do not grow with the recordings.
+
+    Parameters
+    ----------
+    recordings : sequence of phasenet_das.io.Recording
+        Recordings that the picks were made on, as those of :func:`phasenet_das.io.open_archive`.
+    picks : pandas.DataFrame
+        Pick table after association. Picks without an event are not compared.
+    window : CorrelationWindow, optional
+        At a low sampling rate, the upper corner of its band is at most 0.9 of Nyquist.
+    max_spans : int
+        Largest number of spans.
+    seed : int
+        Seed of the drawing.
+    min_correlation : float
+        Smallest absolute coefficient of a pair that is kept.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table of :func:`compare_differential_times`. Both picks of a pair belong to one event.
+
+    Raises
+    ------
+    ConfigError
+        The window asks for ``common_mode``, for which all channels would have to be loaded.
+    TableError
+        No two picks could be compared.
+    """
+    if window is not None and window.common_mode:
+        raise ConfigError(
+            "common_mode: found true, expected false: a sample of the picks does not load all channels."
+        )
+    picks = _in_spans(picks, max_spans, seed)
+    parts = [
+        _compare_pieces(
+            [one for one in recordings if (_rate(one), one.station_id) == (rate, station)],
+            mine,
+            window or CorrelationWindow(),
+            min_correlation,
+        )
+        for rate in sorted(set(map(_rate, recordings)))
+        for station, mine in picks.groupby("station_id", observed=True)
+    ]
+    found = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+    if found.empty:
+        picked, recorded = (
+            ", ".join(sorted(map(str, set(names)))) or "no cable"
+            for names in (picks["station_id"], (one.station_id for one in recordings))
+        )
+        raise TableError(
+            f"found {len(picks)} picks of events on {picked} and {len(recordings)} recordings of {recorded}; "
+            "expected picks on neighbouring channels whose windows lie whole within the recordings."
+        )
+    return found[found["event_1"] == found["event_2"]].reset_index(drop=True)
+
+
+def _rate(recording: Recording) -> float:
+    return float(f"{1 / recording.dt_s:.5g}")
+
+
+def _in_spans(picks: pd.DataFrame, max_spans: int, seed: int) -> pd.DataFrame:
+    """Draw spans, and return their picks with the number of the `block` of channels."""
+    picks = picks[(picks["event_index"] >= 0) & (picks["channel_index"] >= 0)]
+    step = (
+        picks.groupby("station_id", observed=True)["channel_index"]
+        .transform(_channel_step)
+        .to_numpy(np.int64)
+    )
+    picks = picks.assign(block=picks["channel_index"].to_numpy(np.int64) // (_SPAN_CHANNELS * step))
+    number = picks.groupby(_SPAN, observed=True).ngroup().to_numpy()
+    count = int(number.max(initial=-1)) + 1
+    if count <= max_spans:
+        return picks
+    drawn = np.random.default_rng(seed).choice(count, max_spans, replace=False)
+    return picks[np.isin(number, drawn)]
+
+
+def _channel_step(channels: pd.Series) -> int:
+    """Smallest difference of channel numbers; 1 for a single channel."""
+    steps = np.diff(np.unique(channels.to_numpy(np.int64)))
+    return int(steps.min()) if len(steps) else 1
+
+
+def _compare_pieces(
+    recordings: Sequence[Recording], picks: pd.DataFrame, window: CorrelationWindow, min_correlation: float
+) -> pd.DataFrame:
+    """Compare the picks of one cable's spans, in recordings of one sampling rate."""
+    if not recordings:
+        return pd.DataFrame()
+    dt_s = recordings[0].dt_s
+    window = replace(window, band_hz=(window.band_hz[0], min(window.band_hz[1], 0.45 / dt_s)))
+    pad_s = max(window.before_s, window.after_s) + window.max_lag_s
+    pieces = _pieces(recordings, picks, pad_s + bandpass_reach(dt_s, *window.band_hz) * dt_s)
+    if not pieces:
+        return pd.DataFrame()
+    return compare_differential_times(
+        (_load_piece(*piece) for piece in pieces),
+        picks,
+        window,
+        channel_step=_channel_step(picks["channel_index"]),
+        min_correlation=min_correlation,
+    )
+
+
+def _pieces(
+    recordings: Sequence[Recording], picks: pd.DataFrame, pad_s: float
+) -> list[tuple[Recording, slice, slice]]:
+    """List the channels and samples of the recordings that hold the spans of some picks, by time."""
+    spans = picks.groupby(_SPAN, observed=True).agg(
+        start=("phase_time", "min"),
+        end=("phase_time", "max"),
+        first=("channel_index", "min"),
+        last=("channel_index", "max"),
+    )
+    pad, pieces = pd.Timedelta(seconds=pad_s), []
+    for span in records(spans.sort_values("start", kind="stable")):
+        limits = [time.tz_convert(None).to_datetime64() for time in (span["start"] - pad, span["end"] + pad)]
+        for one in recordings:
+            samples = one.sample_range(*limits)
+            rows = np.flatnonzero((one.channel_index >= span["first"]) & (one.channel_index <= span["last"]))
+            if samples.start < samples.stop and len(rows):
+                pieces.append((one, slice(int(rows[0]), int(rows[-1]) + 1), samples))
+    return pieces
+
+
+def _load_piece(recording: Recording, channels: slice, samples: slice) -> Patch:
+    return io.make_patch(
+        recording.load(channels, samples),
+        start_time=np.datetime64(recording.sample_ns(samples.start), "ns"),
+        dt_s=recording.dt_s,
+        channel_index=recording.channel_index[channels],
+        station_id=recording.station_id,
     )
 
 
@@ -229,7 +384,7 @@ def summarize_differential_times(pairs: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame
         A row for each phase: ``phase, num_pairs, num_kept, share_reversed`` (kept with reversed polarity),
         ``median_correlation`` (absolute, of those kept), ``bias_s`` (median residual), ``spread_s`` (median
-        absolute deviation times 1.4826), ``std_s`` and ``p05_s, p95_s``.
+        absolute deviation times 1.4826), ``mean_s``, ``std_s`` and ``p05_s, p95_s``.
     """
     return pd.DataFrame([_summary_row(str(phase), group) for phase, group in pairs.groupby("phase")])
 
@@ -246,6 +401,7 @@ def _summary_row(phase: str, group: pd.DataFrame) -> dict[str, Any]:
         "median_correlation": float(coefficient.abs().median()),
         "bias_s": bias,
         "spread_s": float(1.4826 * (residual - bias).abs().median()),
+        "mean_s": float(residual.mean()),
         "std_s": float(residual.std(ddof=0)),
         "p05_s": float(residual.quantile(0.05)),
         "p95_s": float(residual.quantile(0.95)),

@@ -19,6 +19,7 @@ from phasenet_das.report.catalog_chapters import (
 )
 from phasenet_das.report.run_chapters import (
     Training,
+    measures_chapter,
     provenance_chapter,
     scores_chapter,
     skipped_chapter,
@@ -54,6 +55,7 @@ def write_report(
     group_records: Mapping[int, Patch] | None = None,
     trainings: Sequence[Training] = (),
     evaluation: Mapping[str, Any] | None = None,
+    measures: Mapping[str, Any] | None = None,
     settings: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
     left_out: Sequence[tuple[str, str]] = (),
@@ -84,6 +86,8 @@ def write_report(
         The trainings of the network that picked.
     evaluation : mapping, optional
         Scores of picks and events, as ``phasenet-das evaluate --json`` writes them.
+    measures : mapping, optional
+        Measures that need no truth, as ``phasenet-das evaluate --label-free --json`` writes them.
     settings : mapping, optional
         The effective settings; those inside `provenance` when left out.
     provenance : mapping, optional
@@ -115,6 +119,7 @@ def write_report(
         mpl.rcdefaults()  # a user's own style must not change the report
         chapters = [
             scores_chapter(evaluation),
+            measures_chapter(measures),
             events_chapter(events, _no_magnitude(stated)),
             rules_chapter(association),
             *(section_chapter(heading, patch, events, picks) for heading, patch in sections),

@@ -60,7 +60,6 @@ def write_run_report(config: Config, folder: str | Path, path: str | Path) -> Pa
     events, picks = read_events(folder / "events.parquet"), read_picks(folder / "picks.parquet")
     receivers = read_channels(folder / "index" / "receivers.parquet")
     placed = receivers["longitude"].notna()
-    scores = folder / "evaluation.json"
     record_sections = _RecordSections(config, folder)
     association, groups = read_association(folder)
     return write_report(
@@ -74,12 +73,19 @@ def write_run_report(config: Config, folder: str | Path, path: str | Path) -> Pa
         sections=list(record_sections.of_events(events, picks)),
         group_records={} if groups is None else dict(record_sections.of_groups(groups)),
         trainings=[_training(folder / f"round{k + 1}", k, config.rounds) for k in range(config.rounds)],
-        evaluation=json.loads(scores.read_text()) if scores.exists() else None,
+        evaluation=read_json(folder / "evaluation.json"),
+        measures=read_json(folder / "measures.json"),
         settings=config.model_dump(mode="json"),
         provenance=read_metadata(folder / "events.parquet"),
         left_out=[*unused_in_association(folder), *_missing_tables(config), *record_sections.not_opened],
         title=config.report.title or config.name,
     )
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """Read what `evaluate --json` wrote; None where there is no such file."""
+    found: dict[str, Any] | None = json.loads(path.read_text()) if path.exists() else None
+    return found
 
 
 def _training(stage: Path, number: int, rounds: int) -> Training:
@@ -100,9 +106,8 @@ def _training(stage: Path, number: int, rounds: int) -> Training:
 
 def read_association(folder: Path) -> tuple[dict[str, Any], pd.DataFrame | None]:
     """Read the summary of an association (empty without) and its groups (None in earlier versions)."""
-    summary, groups = folder / "association.json", folder / "groups.parquet"
-    found = json.loads(summary.read_text()) if summary.exists() else {}
-    return found, read_groups(groups) if groups.exists() else None
+    groups = folder / "groups.parquet"
+    return read_json(folder / "association.json") or {}, read_groups(groups) if groups.exists() else None
 
 
 def unused_in_association(folder: Path) -> list[tuple[str, str]]:

@@ -136,6 +136,28 @@ def _by_magnitude(bins: Sequence[Mapping[str, Any]]) -> list[Table]:
     ]
 
 
+def measures_chapter(measures: Mapping[str, Any] | None) -> Chapter | None:
+    """Lay out the measures that need no truth, beside those of the paper of the method."""
+    from phasenet_das.evaluate.measures import measures_table
+
+    if measures is None:
+        return None
+    header, rows = measures_table(measures)
+    origin = (
+        "These measures need no truth. The last column has the values of the paper of the method, on its own "
+        f"cables (Zhu et al. 2023, doi:{measures['paper']['doi']})."
+    )
+    meaning = (
+        "A pick associates when an event takes it. A differential time is that of two picks on neighbouring "
+        "channels, minus that of their waveforms by cross-correlation. Waveforms are alike when the "
+        "correlation is 0.7 or more. Mean and spread are those of the pairs with alike waveforms."
+    )
+    made = Table(header, rows, set(header))
+    return Chapter(
+        "How far to trust the catalog", [origin, meaning], tables=[made], listing=measures["judgements"]
+    )
+
+
 def _nan(value: float | None) -> float:
     return float("nan") if value is None else float(value)
 

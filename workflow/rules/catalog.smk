@@ -79,6 +79,35 @@ rule evaluate:
         " --json {output.scores:q} > {log:q} 2>&1"
 
 
+rule measures:
+    input:
+        jobs=ancient(results("index", "jobs.json")),
+        picks=[results(stage, "picks.parquet") for stage in STAGES],
+        events=[results(stage, "events.parquet") for stage in STAGES],
+    output:
+        measures=report(
+            results("measures.json"),
+            caption="../report/measures.rst",
+            category="Evaluation",
+        ),
+    log:
+        results("logs", "measures.log"),
+    benchmark:
+        results("benchmarks", "measures.tsv")
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=60,
+    params:
+        config=SETTINGS,
+        folder=lambda wildcards, output: os.path.dirname(output.measures),
+    shell:
+        "phasenet-das -v evaluate {params.folder:q} --label-free --config {params.config:q}"
+        " --json {output.measures:q} > {log:q} 2>&1"
+
+
 rule report:
     input:
         events=results("events.parquet"),
@@ -87,6 +116,7 @@ rule report:
         receivers=results("index", "receivers.parquet"),
         trainings=[results(stage, "training", "model", "README.md") for stage in ROUNDS],
         scores=[results("evaluation.json")] if has_truth(CONFIG) else [],
+        measures=results("measures.json"),
     output:
         html=report(
             results("report.html"),

@@ -1,0 +1,320 @@
+"""Measures of a catalog that need no truth: picks that associate, differential times, events by stage.
+
+They are those of Zhu et al. (2023, doi:10.1038/s41467-023-43355-3), whose values stand beside them.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pandas as pd
+
+from phasenet_das.errors import DataFormatError, SamplingError, TableError
+from phasenet_das.evaluate.waveforms import (
+    CorrelationWindow,
+    sample_differential_times,
+    summarize_differential_times,
+)
+from phasenet_das.io.recording import Recording
+from phasenet_das.tables import read_catalog, read_picks
+from phasenet_das.text import json_records
+
+log = logging.getLogger(__name__)
+
+PAPER: Final[dict[str, Any]] = {
+    "doi": "10.1038/s41467-023-43355-3",
+    "share_associated": {"PhaseNet": [0.59, 0.69], "PhaseNet-DAS": [0.89, 0.92]},
+    "differential_times": {"P": {"mean_s": 0.001, "std_s": 0.06}, "S": {"mean_s": 0.005, "std_s": 0.25}},
+}
+"""The values of the paper. Its spread of differential times is their standard deviation."""
+
+_UNKNOWN = "\N{EN DASH}"
+_FEW_PAIRS = 30
+_TIME_MEASURES = {"mean_s": "mean", "std_s": "spread"}
+
+
+@dataclass(frozen=True)
+class MeasuredStage:
+    """A pick table after association, and the recordings that it was picked on.
+
+    Attributes
+    ----------
+    name, picker : str
+        Stage of the run, and its network. Both are for people.
+    picks, events : pandas.DataFrame
+        Tables after association. Events are counted, by ``quality`` where they have it.
+    recordings : sequence of phasenet_das.io.Recording
+        Without recordings, no differential times are measured.
+    """
+
+    name: str
+    picker: str
+    picks: pd.DataFrame
+    events: pd.DataFrame
+    recordings: Sequence[Recording] = ()
+
+    @property
+    def title(self) -> str:
+        """Stage and picker."""
+        return f"{self.name}: {self.picker}" if self.picker else self.name
+
+
+def read_stage(name: str, path: Path, recordings: Sequence[Recording]) -> MeasuredStage:
+    """Read a folder that `associate` wrote, or a pick table after association."""
+    if path.is_dir():
+        events, picks = read_catalog(path)
+    else:
+        picks = read_picks(path)
+        known = picks.loc[picks["event_index"] >= 0, "event_index"].drop_duplicates()
+        events = known.to_frame()
+    return MeasuredStage(name, "", picks, events, recordings)
+
+
+def measure_catalog(
+    stages: Iterable[MeasuredStage], window: CorrelationWindow | None = None, *, seed: int = 0
+) -> dict[str, Any]:
+    """Measure the stages of a run, and judge the last one.
+
+    Parameters
+    ----------
+    stages : iterable of MeasuredStage
+        In the order of the run. One stage is held in memory at a time.
+    window : CorrelationWindow, optional
+        Window of the cross-correlation.
+    seed : int
+        Seed by which pairs of picks are drawn.
+
+    Returns
+    -------
+    dict
+        For JSON: ``stages`` (a dict for each stage), ``paper`` (:data:`PAPER`), ``judgements`` (a sentence
+        for each measure of the last stage).
+
+    Raises
+    ------
+    TableError
+        There is no stage, or the picks of a stage have not been associated.
+    """
+    measured = [_measure(stage, window, seed) for stage in stages]
+    if not measured:
+        raise TableError("no pick table was given to measure; expected one for each stage.")
+    return {"stages": measured, "paper": PAPER, "judgements": list(_judgements(measured))}
+
+
+def _measure(stage: MeasuredStage, window: CorrelationWindow | None, seed: int) -> dict[str, Any]:
+    picks, events = stage.picks, stage.events
+    kept = picks["event_index"] >= 0
+    if len(picks) and not kept.any() and "reason" not in picks.columns:
+        raise TableError(
+            f"{stage.title}: no pick has an event, expected picks after association. Run phasenet-das "
+            "associate, and measure its folder."
+        )
+    found = {
+        "stage": stage.name,
+        "picker": stage.picker,
+        "num_events": len(events),
+        "classes": _classes(events),
+        "picks": [_associated(picks, phase) for phase in ("P", "S", "all")],
+        "renamed": _renamed(picks[kept]),
+        "groups": _groups(picks),
+    }
+    return found | _differential_times(stage, window, seed)
+
+
+def _classes(events: pd.DataFrame) -> dict[str, int] | None:
+    """Count events by class of quality; None without classes."""
+    if "quality" not in events.columns:
+        return None
+    counts = events["quality"].value_counts()
+    return {name: int(counts.get(name, 0)) for name in "ABCD"}
+
+
+def _associated(picks: pd.DataFrame, phase: str) -> dict[str, Any]:
+    """Count the picks of a phase, or "all", that have an event."""
+    mine = picks if phase == "all" else picks[picks["phase_type"] == phase]
+    number = int((mine["event_index"] >= 0).sum())
+    return {"phase": phase, "num_picks": len(mine), "num_associated": number, **_share(number, len(mine))}
+
+
+def _renamed(kept: pd.DataFrame) -> dict[str, Any] | None:
+    """Count the picks that association took for the other phase; None where it does not say."""
+    if "associated_phase" not in kept.columns:
+        return None
+    number = int((kept["associated_phase"].astype(str) != kept["phase_type"].astype(str)).sum())
+    return {"num_picks": number, **_share(number, len(kept))}
+
+
+def _groups(picks: pd.DataFrame) -> dict[str, Any] | None:
+    """Count coherent groups without an event, and their picks; None where association does not say."""
+    if "group_index" not in picks.columns:
+        return None
+    index = picks.loc[picks["group_index"] >= 0, "group_index"]
+    return {"num_groups": index.nunique(), "num_picks": len(index), **_share(len(index), len(picks))}
+
+
+def _share(number: int, total: int) -> dict[str, float | None]:
+    return {"share": number / total if total else None}
+
+
+def _differential_times(stage: MeasuredStage, window: CorrelationWindow | None, seed: int) -> dict[str, Any]:
+    """Sum up differential times by the phase as which picks were associated; else say what was amiss."""
+    picks = stage.picks
+    if "associated_phase" in picks.columns:
+        picks = picks.assign(phase_type=picks["associated_phase"])
+    if not stage.recordings:
+        return {"differential_times": [], "not_compared": "no recordings were given"}
+    try:
+        pairs = sample_differential_times(stage.recordings, picks, window, seed=seed)
+    except (DataFormatError, SamplingError, TableError) as error:
+        log.warning("%s: no differential times: %s", stage.title, error)
+        return {"differential_times": [], "not_compared": str(error)}
+    return {"differential_times": json_records(summarize_differential_times(pairs)), "not_compared": ""}
+
+
+def measures_table(measures: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Lay out measures as words: a row for each measure, a column for each stage, and the paper's values.
+
+    Parameters
+    ----------
+    measures : mapping
+        Those of :func:`measure_catalog`, or read from ``measures.json``.
+
+    Returns
+    -------
+    header : list of str
+        Names of the columns.
+    rows : list of list of str
+        Rows that are unknown for all stages are left out.
+    """
+    stages, paper = measures["stages"], measures["paper"]
+    shares = ", ".join(f"{name} {_range(*limits)}" for name, limits in paper["share_associated"].items())
+    rows = [["Events", *(f"{one['num_events']:,}" for one in stages), _UNKNOWN]]
+    rows.append(["Events of class A, B, C, D", *map(_class_text, stages), _UNKNOWN])
+    for place, name in enumerate(("P picks", "S picks", "All picks")):
+        rows.append([f"{name} that associate", *(_part(one["picks"][place]) for one in stages), shares])
+    for phase, known in paper["differential_times"].items():
+        times = [_of_phase(one, phase) for one in stages]
+        rows.append([f"{phase} pairs with alike waveforms", *map(_alike_text, times), _UNKNOWN])
+        for column, name in _TIME_MEASURES.items():
+            texts = [_ms(row, column) for row in (*times, known)]
+            rows.append([f"{phase} differential times, {name}", *texts])
+    rows.append(["Picks taken for the other phase", *(_part(one["renamed"]) for one in stages), _UNKNOWN])
+    rows.append(["Picks in groups without an event", *map(_group_text, stages), _UNKNOWN])
+    header = ["Measure", *(f"{one['stage']}: {one['picker']}".removesuffix(": ") for one in stages), "Paper"]
+    return header, [row for row in rows if set(row[1:-1]) != {_UNKNOWN}]
+
+
+def _range(low: float, high: float) -> str:
+    return f"{100 * low:.0f}-{100 * high:.0f} %"
+
+
+def _percent(share: float | None) -> str:
+    return _UNKNOWN if share is None else f"{100 * share:.0f} %"
+
+
+def _part(count: Mapping[str, Any] | None) -> str:
+    """Write a share, and what it is a share of, where that is known."""
+    if count is None:
+        return _UNKNOWN
+    of = f" of {count['num_picks']:,}" if "num_associated" in count else f" ({count['num_picks']:,})"
+    return _UNKNOWN if count["share"] is None else _percent(count["share"]) + of
+
+
+def _class_text(stage: Mapping[str, Any]) -> str:
+    return _UNKNOWN if stage["classes"] is None else ", ".join(map(str, stage["classes"].values()))
+
+
+def _group_text(stage: Mapping[str, Any]) -> str:
+    groups = stage["groups"]
+    return _UNKNOWN if groups is None else f"{_part(groups)} in {groups['num_groups']:,}"
+
+
+def _of_phase(stage: Mapping[str, Any], phase: str) -> Mapping[str, Any]:
+    """Find the differential times of a phase; empty where none was compared."""
+    return next((row for row in stage["differential_times"] if row["phase"] == phase), {})
+
+
+def _alike_text(times: Mapping[str, Any]) -> str:
+    pairs = times.get("num_pairs")
+    return f"{_percent(times['num_kept'] / pairs)} of {pairs:,}" if pairs else _UNKNOWN
+
+
+def _ms(row: Mapping[str, Any], column: str) -> str:
+    value = row.get(column)
+    return _UNKNOWN if value is None else f"{1e3 * value:.{0 if abs(value) >= 0.01 else 1}f} ms"
+
+
+def _judgements(stages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """One sentence for each measure of the last stage, and its events beside those of the first."""
+    last = stages[-1]
+    yield _judge_events(stages)
+    yield _judge_associated(last["picks"][-1])
+    if not last["differential_times"]:
+        yield f"Picks were not compared with waveforms: {last['not_compared']}"
+    for phase in PAPER["differential_times"]:
+        if _of_phase(last, phase):
+            yield _judge_times(phase, _of_phase(last, phase))
+    if last["renamed"] is not None and last["renamed"]["share"] is not None:
+        yield _judge_renamed(last["renamed"]["share"])
+    if last["groups"] is not None:
+        yield _judge_groups(last["groups"])
+
+
+def _judge_events(stages: Sequence[Mapping[str, Any]]) -> str:
+    first, last = stages[0], stages[-1]
+    text = f"The catalog has {_count(last['num_events'], 'event')}"
+    if last["classes"] is not None:
+        text += f", {last['classes']['A'] + last['classes']['B']:,} of them of class A or B"
+    if len(stages) > 1:
+        text += f". The first stage ({first['picker']}) had {first['num_events']:,}"
+    return f"{text}."
+
+
+def _judge_associated(all_picks: Mapping[str, Any]) -> str:
+    share, known = all_picks["share"], PAPER["share_associated"]
+    if share is None:
+        return "There are no picks."
+    text = f"{_percent(share)} of the picks associate: "
+    if share >= known["PhaseNet-DAS"][0]:
+        return f"{text}as many as those of PhaseNet-DAS in the paper."
+    if share > known["PhaseNet"][1]:
+        return f"{text}fewer than those of PhaseNet-DAS in the paper, more than those of PhaseNet."
+    if share >= known["PhaseNet"][0]:
+        return f"{text}as many as those of PhaseNet in the paper. Expect false picks."
+    return f"{text}fewer than in the paper. Expect false picks, or earthquakes that are not in the catalog."
+
+
+def _judge_times(phase: str, times: Mapping[str, Any]) -> str:
+    known, number, pairs = PAPER["differential_times"][phase], times["num_kept"], times["num_pairs"]
+    if number < _FEW_PAIRS:
+        return f"{phase} times cannot be judged: {number:,} of {pairs:,} pairs have alike waveforms."
+    found, column = f"{phase} times follow the waveforms as closely as in the paper", "std_s"
+    if times["std_s"] > known["std_s"]:
+        found = f"{phase} times scatter more than in the paper"
+    elif abs(times["mean_s"]) > max(known["mean_s"], 2 * times["std_s"] / number**0.5):
+        found, column = f"{phase} times drift along the cable against the waveforms", "mean_s"
+    measure = f"{_TIME_MEASURES[column]} {_ms(times, column)} (paper: {_ms(known, column)})"
+    share = _percent(number / pairs)
+    return f"{found}: {measure} on the {share} of the pairs that have alike waveforms."
+
+
+def _judge_renamed(share: float) -> str:
+    text = f"Association took {_percent(share)} of the picks of events for the other phase."
+    return text + (" The picker confuses P and S." if share > 0.1 else " The picker tells P from S.")
+
+
+def _judge_groups(groups: Mapping[str, Any]) -> str:
+    if not groups["num_groups"]:
+        return "No group of picks in line along the cable is without an event."
+    return (
+        f"{_count(groups['num_groups'], 'group')} of picks in line along the cable without an event: "
+        "look there for missed earthquakes."
+    )
+
+
+def _count(number: int, name: str) -> str:
+    return f"{number:,} {name}" + ("" if number == 1 else "s")
