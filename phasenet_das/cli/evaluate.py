@@ -76,7 +76,7 @@ def evaluate(
             raise ConfigError(f"--label-free: expected PICKS without {stated[0] if stated else '--truth'}.")
         stages = _stages(tables, config, waveforms or [], start_time)
         found = [report.evaluate_without_truth(stages, cut, seed=seed)]
-        _write(found, [_pick_file(path) for path in tables.values()], json_, None)
+        _write(found, [file for path in tables.values() for file in _pick_files(path)], json_, None)
         return
     picks = next(iter(tables.values()), None)
     settings = override(
@@ -139,8 +139,11 @@ def _write(
         typer.echo(f"-> {path}")
 
 
-def _pick_file(path: Path) -> Path:
-    return path / "picks.parquet" if path.is_dir() else path
+def _pick_files(path: Path) -> list[Path]:
+    """List the pick tables of a results folder, those of its stages where the workflow wrote it."""
+    if not path.is_dir():
+        return [path]
+    return sorted(path.glob("*/picks.parquet")) or [path / "picks.parquet"]
 
 
 def _stages(

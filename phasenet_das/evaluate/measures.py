@@ -21,6 +21,7 @@ from phasenet_das.evaluate.waveforms import (
 )
 from phasenet_das.io.recording import Recording
 from phasenet_das.tables import read_catalog, read_picks
+from phasenet_das.tables.columns import associated_phase, renamed
 from phasenet_das.text import json_records
 
 log = logging.getLogger(__name__)
@@ -126,11 +127,10 @@ def _measure(stage: MeasuredStage, window: CorrelationWindow | None, seed: int) 
 
 
 def _classes(events: pd.DataFrame) -> dict[str, int] | None:
-    """Count events by class of quality; None without classes."""
-    if "quality" not in events.columns:
-        return None
-    counts = events["quality"].value_counts()
-    return {name: int(counts.get(name, 0)) for name in "ABCD"}
+    """Count events by class of quality; None where association does not say."""
+    counts = events["quality"].value_counts() if "quality" in events.columns else {}
+    classes = {name: int(counts.get(name, 0)) for name in "ABCD"}
+    return classes if sum(classes.values()) else None
 
 
 def _associated(picks: pd.DataFrame, phase: str) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def _renamed(kept: pd.DataFrame) -> dict[str, Any] | None:
     """Count the picks that association took for the other phase; None where it does not say."""
     if "associated_phase" not in kept.columns:
         return None
-    number = int((kept["associated_phase"].astype(str) != kept["phase_type"].astype(str)).sum())
+    number = int(renamed(kept).sum())
     return {"num_picks": number, **_share(number, len(kept))}
 
 
@@ -162,9 +162,7 @@ def _share(number: int, total: int) -> dict[str, float | None]:
 
 def _differential_times(stage: MeasuredStage, window: CorrelationWindow | None, seed: int) -> dict[str, Any]:
     """Sum up differential times by the phase as which picks were associated; else say what was amiss."""
-    picks = stage.picks
-    if "associated_phase" in picks.columns:
-        picks = picks.assign(phase_type=picks["associated_phase"])
+    picks = stage.picks.assign(phase_type=associated_phase(stage.picks))
     if not stage.recordings:
         return {"differential_times": [], "not_compared": "no recordings were given"}
     try:
@@ -270,7 +268,7 @@ def _judge_events(stages: Sequence[Mapping[str, Any]]) -> str:
     if last["classes"] is not None:
         text += f", {last['classes']['A'] + last['classes']['B']:,} of them of class A or B"
     if len(stages) > 1:
-        text += f". The first stage ({first['picker']}) had {first['num_events']:,}"
+        text += f". The first stage ({first['picker'] or first['stage']}) had {first['num_events']:,}"
     return f"{text}."
 
 

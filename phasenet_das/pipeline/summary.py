@@ -1,4 +1,4 @@
-"""The end of a run in a few lines: the scores, and where the report is."""
+"""The end of a run in a few lines: the scores, the judgements, and where the report is."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from phasenet_das.config import Config
 
 
 def summarise_run(config: Config) -> str:
-    """Write the scores of a run and the place of its report."""
+    """Write the scores of a run, what to think of it without truth, and the place of its report."""
     scores, report = config.results / "evaluation.json", config.results / "report.html"
+    measures = config.results / "measures.json"
     lines = summarise_scores(json.loads(scores.read_text())) if scores.exists() else []
+    if measures.exists():
+        lines += json.loads(measures.read_text())["judgements"]
     return "\n".join([*lines, f"The report: {report}"] if report.exists() else lines)
 
 

@@ -46,7 +46,7 @@ def test_every_config_says_what_would_be_done(config: Path, tmp_path: Path) -> N
     answer = snakemake(tmp_path, pretend_files(config, tmp_path), "--dry-run", "--quiet", "reason")
     assert answer.returncode == 0, answer.stdout + answer.stderr
     found = rules(answer.stdout)
-    assert {"jobs", "associate", "catalog", "report", "all"} <= found
+    assert {"jobs", "associate", "catalog", "measures", "report", "all"} <= found
     settings = yaml.safe_load(config.read_text())
     assert ("train" in found) == (settings.get("rounds", 0) > 0)
     assert ("simulate" in found) == ("simulate" in settings)
@@ -75,7 +75,7 @@ def test_folders_may_have_spaces(tmp_path: Path) -> None:
     assert answer.returncode == 0, answer.stdout + answer.stderr
     commands = [line for line in answer.stdout.splitlines() if "phasenet-das -v" in line]
     names = set(re.findall(r"phasenet-das -v (\w+)", answer.stdout))
-    assert names >= {"simulate", "jobs", "associate", "train", "report"}
+    assert names >= {"simulate", "jobs", "associate", "train", "evaluate", "report"}
     for line in commands:
         assert all("my results" not in part for part in line.split("'")[::2]), line
 

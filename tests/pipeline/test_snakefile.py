@@ -90,6 +90,7 @@ def test_runs_through_then_does_nothing_then_only_what_changed(project: Path) ->
         "catalog.csv",
         "catalog.xml",
         "report.html",
+        "measures.json",
         "events.parquet",
         "picks.parquet",
     ):
@@ -133,8 +134,23 @@ def test_the_whole_way_with_training(tmp_path: Path) -> None:
     assert set(scores["picks"]) == {"teacher", "student"}
     assert scores["events"]["scores"]["num_matched"] > 0
     assert "picks of the student: F1" in answer.stdout + answer.stderr
+    measures = json.loads((results / "measures.json").read_text())
+    assert [one["stage"] for one in measures["stages"]] == ["round1", "final"]
+    for one in measures["stages"]:
+        found = read_picks(results / one["stage"] / "picks.parquet")
+        assert one["picks"][-1]["num_associated"] == (found["event_index"] >= 0).sum()
+        assert one["num_events"] == len(read_events(results / one["stage"] / "events.parquet"))
+        assert sum(row["num_pairs"] for row in one["differential_times"]) > 20
+    assert measures["judgements"][0] in answer.stdout + answer.stderr
+    assert all(name.endswith("picks.parquet") for name in measures["metadata"]["inputs"])
     page = (results / "report.html").read_text()
-    for words in ("Against what is known", "Training, round 1 of 1", "Where", "inputs hash"):
+    for words in (
+        "Against what is known",
+        "How far to trust the catalog",
+        "Training, round 1 of 1",
+        "Where",
+        "inputs hash",
+    ):
         assert words in page
     assert not (results / ".lock").exists()
 
