@@ -196,7 +196,7 @@ def measures_table(measures: Mapping[str, Any]) -> tuple[list[str], list[list[st
         rows.append([f"{name} that associate", *(_part(one["picks"][place]) for one in stages), shares])
     for phase, known in paper["differential_times"].items():
         times = [_of_phase(one, phase) for one in stages]
-        rows.append([f"{phase} pairs with alike waveforms", *map(_alike_text, times), _UNKNOWN])
+        rows.append([f"{phase} pairs with similar waveforms", *map(_similar_text, times), _UNKNOWN])
         for column, name in _TIME_MEASURES.items():
             texts = [_ms(row, column) for row in (*times, known)]
             rows.append([f"{phase} differential times, {name}", *texts])
@@ -236,7 +236,7 @@ def _of_phase(stage: Mapping[str, Any], phase: str) -> Mapping[str, Any]:
     return next((row for row in stage["differential_times"] if row["phase"] == phase), {})
 
 
-def _alike_text(times: Mapping[str, Any]) -> str:
+def _similar_text(times: Mapping[str, Any]) -> str:
     pairs = times.get("num_pairs")
     return f"{_percent(times['num_kept'] / pairs)} of {pairs:,}" if pairs else _UNKNOWN
 
@@ -276,20 +276,21 @@ def _judge_associated(all_picks: Mapping[str, Any]) -> str:
     share, known = all_picks["share"], PAPER["share_associated"]
     if share is None:
         return "There are no picks."
-    text = f"{_percent(share)} of the picks associate: "
+    text = f"{_percent(share)} of the picks associate"
+    single, array = (f"{name} in the paper ({_range(*known[name])})" for name in ("PhaseNet", "PhaseNet-DAS"))
     if share >= known["PhaseNet-DAS"][0]:
-        return f"{text}as many as those of PhaseNet-DAS in the paper."
+        return f"{text}, as many as those of {array}."
     if share > known["PhaseNet"][1]:
-        return f"{text}fewer than those of PhaseNet-DAS in the paper, more than those of PhaseNet."
+        return f"{text}, more than those of {single} and fewer than those of {array}."
     if share >= known["PhaseNet"][0]:
-        return f"{text}as many as those of PhaseNet in the paper. Expect false picks."
-    return f"{text}fewer than in the paper. Expect false picks, or earthquakes that are not in the catalog."
+        return f"{text}, as many as those of {single}: expect false picks."
+    return f"{text}, fewer than those of {single}: expect false picks, or earthquakes without an event."
 
 
 def _judge_times(phase: str, times: Mapping[str, Any]) -> str:
     known, number, pairs = PAPER["differential_times"][phase], times["num_kept"], times["num_pairs"]
     if number < _FEW_PAIRS:
-        return f"{phase} times cannot be judged: {number:,} of {pairs:,} pairs have alike waveforms."
+        return f"{phase} times cannot be judged: {number:,} of {pairs:,} pairs have similar waveforms."
     found, column = f"{phase} times follow the waveforms as closely as in the paper", "std_s"
     if times["std_s"] > known["std_s"]:
         found = f"{phase} times scatter more than in the paper"
@@ -297,7 +298,7 @@ def _judge_times(phase: str, times: Mapping[str, Any]) -> str:
         found, column = f"{phase} times drift along the cable against the waveforms", "mean_s"
     measure = f"{_TIME_MEASURES[column]} {_ms(times, column)} (paper: {_ms(known, column)})"
     share = _percent(number / pairs)
-    return f"{found}: {measure} on the {share} of the pairs that have alike waveforms."
+    return f"{found}: {measure} on the {share} of the pairs that have similar waveforms."
 
 
 def _judge_renamed(share: float) -> str:

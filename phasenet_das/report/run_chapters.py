@@ -149,8 +149,8 @@ def measures_chapter(measures: Mapping[str, Any] | None) -> Chapter | None:
     )
     meaning = (
         "A pick associates when an event takes it. A differential time is that of two picks on neighbouring "
-        "channels, minus that of their waveforms by cross-correlation. Waveforms are alike when the "
-        "correlation is 0.7 or more. Mean and spread are those of the pairs with alike waveforms."
+        "channels, minus that of their waveforms by cross-correlation. Waveforms are similar when the "
+        "correlation is 0.7 or more. Mean and spread are those of the pairs with similar waveforms."
     )
     made = Table(header, rows, set(header))
     return Chapter(

@@ -195,10 +195,10 @@ def test_unknown_measures_have_no_row_and_stages_a_column_each() -> None:
 @pytest.mark.parametrize(
     ("num_kept", "words"),
     [
-        (12, "90 % of the picks associate: as many as those of PhaseNet-DAS"),
-        (10, "fewer than those of PhaseNet-DAS in the paper, more than those of PhaseNet"),
-        (6, "60 % of the picks associate: as many as those of PhaseNet in the paper"),
-        (2, "fewer than in the paper. Expect false picks"),
+        (12, "90 % of the picks associate, as many as those of PhaseNet-DAS in the paper (89-92 %)"),
+        (10, "more than those of PhaseNet in the paper (59-69 %) and fewer than those of PhaseNet-DAS"),
+        (6, "60 % of the picks associate, as many as those of PhaseNet in the paper (59-69 %): expect"),
+        (2, "40 % of the picks associate, fewer than those of PhaseNet in the paper"),
     ],
 )
 def test_the_share_is_judged_by_the_paper(num_kept: int, words: str) -> None:
@@ -219,7 +219,7 @@ def test_times_are_judged_by_the_paper(scatter_s: float, drift_s: float, words: 
     stage = MeasuredStage("final", "", _later(picks, error), graded_events(), [recording])
     text = " ".join(measure_catalog([stage])["judgements"])
     assert words in text
-    assert "on the 100 % of the pairs that have alike waveforms" in text
+    assert "on the 100 % of the pairs that have similar waveforms" in text
 
 
 def test_times_are_those_of_the_phase_that_the_event_took() -> None:
