@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from phasenet_das.cli.options import Band, ConfigFile, DistanceTolerance, StartTime, TimeTolerance
+from phasenet_das.cli.options import Band, ConfigFile, DistanceTolerance, StartTime, StationId, TimeTolerance
 from phasenet_das.cli.settings import override, read_settings
 from phasenet_das.errors import ConfigError
 
@@ -52,6 +52,7 @@ def evaluate(
     max_lag_s: Annotated[float, typer.Option(help="Largest move of a waveform.", min=0)] = 0.5,
     common_mode: Annotated[bool, typer.Option("--common-mode", help="Subtract the median channel.")] = False,
     start_time: StartTime = None,
+    station_id: StationId = None,
     json_: Annotated[Path | None, typer.Option("--json", help="File for all numbers.")] = None,
     figures: Annotated[Path | None, typer.Option(help="Folder for figures.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of what is drawn at random.", min=0)] = 0,
@@ -71,10 +72,10 @@ def evaluate(
     cut = CorrelationWindow(*window_s, max_lag_s, bandpass_hz or (1.0, 15.0), common_mode)
     if label_free:
         compared = {"--truth": truth, "--events": events, "--reference": reference, "--figures": figures}
-        stated = [name for name, value in compared.items() if value is not None]
-        if stated or not tables:
-            raise ConfigError(f"--label-free: expected PICKS without {stated[0] if stated else '--truth'}.")
-        stages = _stages(tables, config, waveforms or [], start_time)
+        excess = [name for name, value in compared.items() if value is not None]
+        if excess or not tables:
+            raise ConfigError(f"--label-free: expected PICKS without {excess[0] if excess else '--truth'}.")
+        stages = _stages(tables, config, waveforms or [], start_time=start_time, station_id=station_id)
         found = [report.evaluate_without_truth(stages, cut, seed=seed)]
         _write(found, [file for path in tables.values() for file in _pick_files(path)], json_, None)
         return
@@ -109,7 +110,8 @@ def evaluate(
         )
     if picks is not None and waveforms:
         sources = find_recordings(waveforms)
-        found.append(report.evaluate_pick_waveforms(picks, sources, cut, start_time=start_time))
+        stated = {"start_time": start_time, "station_id": station_id}
+        found.append(report.evaluate_pick_waveforms(picks, sources, cut, **stated))
     if events is not None and reference is not None:
         found.append(
             report.evaluate_event_file(
@@ -147,7 +149,7 @@ def _pick_files(path: Path) -> list[Path]:
 
 
 def _stages(
-    tables: dict[str, Path], config: Path | None, waveforms: list[str], start_time: str | None
+    tables: dict[str, Path], config: Path | None, waveforms: list[str], **stated: str | None
 ) -> Iterator[MeasuredStage]:
     """Read the stages of results folders, and folders and tables of one stage, one by one."""
     from phasenet_das.evaluate.measures import read_stage
@@ -155,9 +157,7 @@ def _stages(
     from phasenet_das.io.files import find_recordings
     from phasenet_das.pipeline.measures import measured_stages
 
-    data = read_settings(config).data
-    if start_time is not None:
-        data = data.model_copy(update={"start_time": start_time})
+    data = override(read_settings(config).data, **stated)
     recordings = open_archive(find_recordings(waveforms), data).recordings if waveforms else ()
     for name, path in tables.items():
         if (path / "index" / "jobs.json").exists():

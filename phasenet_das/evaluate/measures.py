@@ -128,9 +128,10 @@ def _measure(stage: MeasuredStage, window: CorrelationWindow | None, seed: int) 
 
 def _classes(events: pd.DataFrame) -> dict[str, int] | None:
     """Count events by class of quality; None where association does not say."""
-    counts = events["quality"].value_counts() if "quality" in events.columns else {}
-    classes = {name: int(counts.get(name, 0)) for name in "ABCD"}
-    return classes if sum(classes.values()) else None
+    if "quality" not in events.columns:
+        return None
+    classes = {name: int((events["quality"] == name).sum()) for name in "ABCD"}
+    return classes if any(classes.values()) else None
 
 
 def _associated(picks: pd.DataFrame, phase: str) -> dict[str, Any]:

@@ -212,6 +212,7 @@ def evaluate_pick_waveforms(
     window: CorrelationWindow,
     *,
     start_time: str | None = None,
+    station_id: str | None = None,
 ) -> EvaluationReport:
     """Compare differential times of picks with those of the waveforms."""
     from phasenet_das import io
@@ -220,7 +221,7 @@ def evaluate_pick_waveforms(
     parts: list[pd.DataFrame] = []
     drawn: dict[str, Callable[..., object]] = {}
     for between in ("channels", "events"):
-        sources = (io.read(source, start_time=start_time) for source in recordings)
+        sources = (io.read(source, start_time=start_time, station_id=station_id) for source in recordings)
         pairs = compare_differential_times(sources, table, window, between=between)
         if len(pairs):
             parts.append(summarize_differential_times(pairs).assign(between=between))

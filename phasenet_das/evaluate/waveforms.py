@@ -193,7 +193,8 @@ def sample_differential_times(
         )
         raise TableError(
             f"found {len(picks)} picks of events on {picked} and {len(recordings)} recordings of {recorded}; "
-            "expected picks on neighbouring channels whose windows lie whole within the recordings."
+            "expected picks on neighbouring channels whose windows lie whole within the recordings. "
+            "Recordings of another name take that of the picks by --station-id."
         )
     return found[found["event_1"] == found["event_2"]].reset_index(drop=True)
 

@@ -289,6 +289,18 @@ def test_the_shell_measures_a_folder_twice_alike(
     assert direct["stages"][0]["differential_times"] == stage["differential_times"]
 
 
+def test_a_station_id_names_the_recordings(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, capsys: pytest.CaptureFixture
+) -> None:
+    renamed = _recorded()[1].assign(station_id="NORTH")
+    write_table(renamed, folder / "north.parquet")
+    arguments = ["north.parquet", "--label-free", "--waveforms", "raw"]
+    assert _run(monkeypatch, folder, *arguments) == 0
+    assert "by --station-id" in capsys.readouterr().out
+    assert _run(monkeypatch, folder, *arguments, "--station-id", "NORTH") == 0
+    assert "P times follow the waveforms" in capsys.readouterr().out
+
+
 def test_the_shell_measures_tables_by_name(
     monkeypatch: pytest.MonkeyPatch, folder: Path, capsys: pytest.CaptureFixture
 ) -> None:
