@@ -11,7 +11,6 @@ from phasenet_das.plot.style import (
     CABLE,
     EVENT,
     INK,
-    LABEL_SIZE,
     MUTED,
     TICK_SIZE,
     finish,
@@ -33,8 +32,9 @@ _SMALL: Final = 0.03  # a cable shorter than this share of the map is drawn as a
 _MARKERS: Final = {"A": "o", "B": "s", "C": "v", "D": "X"}  # of a class; a point for events without one
 _ARROW_ROOM: Final = 0.5  # of the extent of the places, between the receivers and the edge
 _LABEL_STEP_DEG: Final = 25.0  # from the label of one circle to that of the next
+_MOST_LINES: Final = 2  # distances of one label
 _MOST_NAMED: Final = 4  # distances of events beyond the map
-_NEAR_DEG: Final = 15.0  # arrows closer than this share one label
+_SECTOR_DEG: Final = 30.0  # arrows within it share a label
 
 
 class _Centre(NamedTuple):
@@ -212,15 +212,14 @@ def _draw_arrows(ax: Axes, events: pd.DataFrame) -> None:
     """Point from the edge of the map to events of known direction, with their distances."""
     if events.empty:
         return
-    ordered = events.sort_values(["back_azimuth_deg", "source_distance_km"])
-    azimuth = ordered["back_azimuth_deg"].to_numpy(dtype=float)
-    bundle = np.cumsum(np.diff(azimuth, prepend=azimuth[0]) > _NEAR_DEG)
-    for _, group in ordered.groupby(bundle):
+    ordered = events.sort_values("source_distance_km", kind="stable")
+    for _, group in ordered.groupby(ordered["back_azimuth_deg"] // _SECTOR_DEG):
         for angle in group["back_azimuth_deg"]:
             tip, tail = (_towards_edge(ax, angle, share) for share in (0.98, 0.78))
             style = {"arrowstyle": "-|>", "color": EVENT, "linewidth": 1.3, "shrinkA": 0, "shrinkB": 0}
             ax.annotate("", tip, tail, arrowprops=style, zorder=6)
-        text = "\n".join(_distance_text(event) for event in records(group))
+        more = [f"and {len(group) - _MOST_LINES:,} more"] if len(group) > _MOST_LINES else []
+        text = "\n".join([*map(_distance_text, records(group.head(_MOST_LINES))), *more])
         _label_distance(ax, _towards_edge(ax, float(group["back_azimuth_deg"].mean()), 0.66), text)
     ax.plot([], [], color=EVENT, marker=">", label=f"distant ({len(events):,})")
 
@@ -242,8 +241,8 @@ def _distance_text(event: dict[str, Any]) -> str:
 
 def _label_distance(ax: Axes, where: tuple[float, float], text: str) -> None:
     ax.annotate(
-        text, where, ha="center", va="center", fontsize=LABEL_SIZE, color=EVENT, zorder=6,
-        bbox={"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": "none"},
+        text, where, ha="center", va="center", fontsize=TICK_SIZE, color=EVENT, zorder=6,
+        bbox={"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
     )  # fmt: skip
 
 
