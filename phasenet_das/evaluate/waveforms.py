@@ -200,7 +200,7 @@ def sample_differential_times(
 
 
 def _rate(recording: Recording) -> float:
-    return float(f"{1 / recording.dt_s:.5g}")
+    return float(f"{1 / recording.dt_s:.8g}")  # more digits than the tolerance of compare_differential_times
 
 
 def _in_spans(picks: pd.DataFrame, max_spans: int, seed: int) -> pd.DataFrame:

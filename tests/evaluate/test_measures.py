@@ -98,6 +98,16 @@ def test_only_picks_of_one_event_are_paired_and_order_does_not_show() -> None:
     np.testing.assert_allclose(cut["residual_s"], whole["residual_s"], atol=0.02 * DT_S)
 
 
+def test_recordings_whose_clocks_differ_a_little_are_measured_apart() -> None:
+    recording, picks = _recorded()
+    first = recording.narrow(np.arange(CHANNELS), slice(0, 2650))
+    second = recording.narrow(np.arange(CHANNELS), slice(2650, 6000))
+    drifted = Recording(**{**vars(second), "dt_s": DT_S * (1 + 3e-6)})
+    pairs = sample_differential_times([first, drifted], picks)
+    assert len(pairs) == 2 * EVENTS * (CHANNELS - 1)
+    assert pairs["residual_s"].abs().max() < 0.05 * DT_S
+
+
 def test_a_sample_is_bounded_and_follows_its_seed() -> None:
     recording, picks = _recorded()
     loaded: list[tuple[int, int]] = []
