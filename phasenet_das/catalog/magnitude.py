@@ -7,30 +7,35 @@ The scaling form is that of Yin et al. (2023, doi:10.1029/2023GL103045), for P a
 with E the peak strain rate after the pick, D the hypocentral distance in km, and a site term K for each
 channel. Peak amplitudes of a fibre depend on its coupling, gauge length and direction, so there is no
 scale without calibration: a, b and K come from events whose magnitude a reference catalog knows. Where these
-are few or alike, a and b can be stated (from the paper, or from another cable) and only K is fitted.
+are few or alike, a and b are those of the paper (``yin2023``) or are stated, and only K is fitted.
 
 This form was checked against the code that the authors published (`das_strain_scaling`): a regression of
 log10(peak) on magnitude, log10(distance in km) and a constant for each site; for a new cable a and b are kept
 and the constants fitted to some of its events. Their sites are groups of neighbouring channels, and a fit may
-weigh large events more; here each channel is a site and all weigh the same. The values of a and b in the
-paper could not be checked, so none are built in.
+weigh large events more; here each channel is a site and all weigh the same.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
+from phasenet_das.catalog.amplitudes import PEAK, SNR, measure_amplitudes, strain_rate_factor
 from phasenet_das.catalog.association import write_catalog
-from phasenet_das.catalog.reference import read_reference
+from phasenet_das.catalog.magnitude_scale import (
+    MagnitudeScale,
+    is_named_scale,
+    named_scale,
+    read_magnitude_scale,
+)
+from phasenet_das.catalog.reference import REFERENCE_COLUMNS, read_reference
 from phasenet_das.config import ReportSettings
-from phasenet_das.errors import ConfigError, TableError, UnitError
+from phasenet_das.errors import ConfigError, UnitError
+from phasenet_das.io.recording import Recording
 from phasenet_das.matching import geodesic_km, match_events
 from phasenet_das.tables import (
     EVENT_COLUMNS,
@@ -40,93 +45,15 @@ from phasenet_das.tables import (
     read_metadata,
     write_table,
 )
+from phasenet_das.tables.columns import associated_phase
 from phasenet_das.tables.files import pick_tables, read_catalog
 from phasenet_das.tables.provenance import file_hash, provenance
 
 _SITE: Final = ["station_id", "channel_index", "phase_type"]
-_STRAIN_RATE: Final = {"strain/s", "strain/second", "1/s", "1/second", "s^-1", "s**-1", "hertz"}  # no spaces
+MIN_SNR_DB: Final = 10.0
+"""Smallest signal-to-noise ratio of an amplitude that was measured from records, dB."""
 _MIN_DISTANCE_KM: Final = 0.1
 _MIN_SPREAD: Final = 0.05  # in log10 of the distance and in magnitude, within the channels
-
-
-@dataclass(frozen=True)
-class MagnitudeScale:
-    """A calibrated magnitude scale of one or several cables.
-
-    Attributes
-    ----------
-    coefficients : pandas.DataFrame
-        A row for each phase: ``phase_type, magnitude_slope`` (a), ``distance_slope`` (b), ``num_picks``.
-    sites : pandas.DataFrame
-        ``station_id, channel_index, phase_type, site_log10`` (K) and ``num_events`` behind it.
-    residuals : pandas.DataFrame
-        ``event_id, reference_magnitude, magnitude, residual`` of the events of the calibration, each
-        estimated by a scale that was fitted without it.
-    uncertainty : float
-        Root mean square of these residuals: the standard error of a magnitude; NaN with a single event.
-    magnitude_type : str or None
-        Type of the reference's magnitudes, which the scale reproduces.
-    """
-
-    coefficients: pd.DataFrame
-    sites: pd.DataFrame
-    residuals: pd.DataFrame
-    uncertainty: float
-    magnitude_type: str | None = None
-
-    def write(self, path: str | Path, metadata: Mapping[str, Any] | None = None) -> Path:
-        """Write the scale as JSON.
-
-        Parameters
-        ----------
-        path : str or pathlib.Path
-            The file to write; :func:`read_magnitude_scale` reads it.
-        """
-        tables = {
-            name: getattr(self, name).to_dict("list") for name in ("coefficients", "sites", "residuals")
-        }
-        uncertainty = self.uncertainty if np.isfinite(self.uncertainty) else None
-        facts = {} if metadata is None else {"metadata": dict(metadata)}
-        text = json.dumps(
-            {**tables, "uncertainty": uncertainty, "magnitude_type": self.magnitude_type, **facts}, indent=1
-        )
-        with atomic_path(path) as temporary:
-            temporary.write_text(text + "\n")
-        return Path(path)
-
-
-def read_magnitude_scale(path: str | Path) -> MagnitudeScale:
-    """Read a scale that :meth:`MagnitudeScale.write` wrote.
-
-    Raises
-    ------
-    TableError
-        The file is not a magnitude scale.
-    """
-    try:
-        content = json.loads(Path(path).read_text())
-        tables = [pd.DataFrame(content[name]) for name in ("coefficients", "sites", "residuals")]
-        uncertainty = content["uncertainty"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise TableError(
-            f"{path}: not a magnitude scale ({error}). Write one with MagnitudeScale.write."
-        ) from error
-    return MagnitudeScale(
-        coefficients=tables[0],
-        sites=tables[1],
-        residuals=tables[2],
-        uncertainty=np.nan if uncertainty is None else float(uncertainty),
-        magnitude_type=content["magnitude_type"],
-    )
-
-
-def check_strain_rate(unit: str) -> None:
-    """Refuse amplitudes that are not strain rate."""
-    if "".join(unit.split()).lower() not in _STRAIN_RATE:
-        raise UnitError(
-            f"amplitude_unit '{unit}': the scale is for strain rate ('strain / s'). Pick strain "
-            "with --to-strain-rate, or state the unit with --unit when the file lacks it."
-        )
 
 
 def calibrate_magnitude(
@@ -135,8 +62,8 @@ def calibrate_magnitude(
     reference: pd.DataFrame,
     channels: pd.DataFrame | None = None,
     *,
-    amplitude_unit: str,
-    coefficients: Mapping[str, tuple[float, float]] | None = None,
+    amplitude_unit: str | None = None,
+    coefficients: Mapping[str, tuple[float, float]] | str | None = None,
     min_events: int = 3,
     time_tolerance_s: float = 3.0,
     distance_tolerance_km: float = 15.0,
@@ -150,16 +77,19 @@ def calibrate_magnitude(
     Parameters
     ----------
     events, picks : pandas.DataFrame
-        Event table, and picks with ``event_index`` and ``phase_amplitude``.
+        Event table, and picks with ``event_index``. With the columns of :func:`measure_amplitudes` the peaks
+        of at least 10 dB are used, else ``phase_amplitude``, whose noise is not known.
     reference : pandas.DataFrame
-        From :func:`phasenet_das.evaluate.read_reference`; its position and depth are used where it has them.
+        From :func:`phasenet_das.evaluate.read_reference`. Distances are those of `events`, so that the error
+        of the locations is in the uncertainty of the scale.
     channels : pandas.DataFrame, optional
         Channel table. Without it, or for events without position, ``source_distance_km`` stands for all
         channels, which suits sources far beyond the length of the cable.
-    amplitude_unit : str
-        Unit of ``phase_amplitude``, as in the metadata of the pick table; strain per second.
-    coefficients : mapping of str to tuple of float, optional
-        (a, b) by phase; both are fitted where a phase is not named.
+    amplitude_unit : str, optional
+        Unit of ``phase_amplitude``, as in the metadata of the pick table: a strain rate. Not needed for
+        measured peaks.
+    coefficients : mapping of str to tuple of float, or str, optional
+        (a, b) by phase, or the name of a scale (``yin2023``); both are fitted where a phase is not named.
     min_events : int, optional
         Fewest calibration events; a channel needs two of them for slopes, one for its site term.
     time_tolerance_s, distance_tolerance_km : float, optional
@@ -174,7 +104,9 @@ def calibrate_magnitude(
     ConfigError
         Too few events match, or they do not tell magnitude from distance.
     """
-    check_strain_rate(amplitude_unit)
+    measured, given = PEAK in picks.columns, _given(coefficients)
+    if not measured:
+        picks = _in_strain_rate(picks, amplitude_unit)
     known = _matched(events, reference, time_tolerance_s, distance_tolerance_km)
     if len(known) < min_events:
         raise ConfigError(
@@ -182,13 +114,14 @@ def calibrate_magnitude(
             f"{distance_tolerance_km:g} km, expected at least min_events = {min_events}. Widen the "
             "tolerances, or calibrate on a longer span."
         )
-    data = _amplitudes(known, picks, channels)
+    data = _amplitudes(known, picks, channels, measured=measured)
     data = data.merge(known[["event_index", "event_id", "reference_magnitude"]], on="event_index")
-    table, sites = _fit(data, dict(coefficients or {}))
-    residuals = _leave_one_out(data, dict(coefficients or {}))
+    table, sites = _fit(data, given)
+    residuals = _leave_one_out(data, given)
     spread = residuals["residual"].dropna()
     uncertainty = float(np.sqrt((spread**2).mean())) if len(spread) else np.nan
-    return MagnitudeScale(table, sites, residuals, uncertainty, magnitude_type)
+    source = "records" if measured else "picks"
+    return MagnitudeScale(table, sites, residuals, uncertainty, magnitude_type, source)
 
 
 def estimate_magnitudes(
@@ -197,24 +130,32 @@ def estimate_magnitudes(
     scale: MagnitudeScale | None,
     channels: pd.DataFrame | None = None,
 ) -> pd.DataFrame:
-    """Give events their magnitude: the median over channels, averaged over P and S.
+    """Give events their magnitude: the median over channels, then the mean of P and S weighted by a².
 
     Parameters
     ----------
     events, picks : pandas.DataFrame
-        Event table, and picks with ``event_index`` and ``phase_amplitude`` in strain per second.
+        Event table, and picks with ``event_index`` and the amplitudes of the scale: the columns of
+        :func:`measure_amplitudes`, or ``phase_amplitude`` in strain per second. A named scale uses the
+        measured ones where they are.
     scale : MagnitudeScale or None
-        The calibrated scale; without one no magnitude is given.
+        The scale; without one no magnitude is given.
 
     Returns
     -------
     pandas.DataFrame
         `events` with ``magnitude, magnitude_uncertainty, num_magnitude_channels`` (and ``magnitude_type``).
         NaN where no channel of the event has a site term; as it was without a scale.
+
+    Raises
+    ------
+    ConfigError
+        The scale was calibrated on peaks that `picks` does not have.
     """
     if scale is None:
         return events.copy()
-    single = _pick_magnitudes(_amplitudes(events, picks, channels), scale.coefficients, scale.sites)
+    data = _amplitudes(events, picks, channels, measured=_takes_peaks(scale, picks))
+    single = _pick_magnitudes(data, scale.coefficients, scale.sites)
     found = _event_magnitudes(single)
     out = events.copy()
     out["magnitude"] = out["event_index"].map(found["magnitude"]).astype(float)
@@ -225,29 +166,75 @@ def estimate_magnitudes(
     return out
 
 
+def stated_event(events: pd.DataFrame, name: str, magnitude: float, time_tolerance_s: float) -> pd.DataFrame:
+    """Make a reference catalog of one event: an ``event_id``, or the event nearest to an origin time."""
+    row = events[events["event_id"] == name]
+    if row.empty:
+        time = pd.to_datetime(pd.Series(name, events.index), utc=True, errors="coerce", format="ISO8601")
+        apart_s = (events["time"] - time).dt.total_seconds().abs()
+        row = events.loc[apart_s[apart_s <= time_tolerance_s].nsmallest(1).index]
+    if row.empty:
+        raise ConfigError(
+            f"event '{name}': found no event of this id or within {time_tolerance_s:g} s of this time, "
+            "expected one of the catalog. Take its event_id from catalog.csv, or a time such as "
+            "2024-01-01T00:00:12."
+        )
+    row = row.drop(columns="magnitude", errors="ignore")
+    return row.assign(magnitude=magnitude)[list(REFERENCE_COLUMNS)]
+
+
+def _takes_peaks(scale: MagnitudeScale, picks: pd.DataFrame) -> bool:
+    """Whether a scale is applied to measured peaks, not to the amplitudes of the pick table."""
+    there = PEAK in picks.columns
+    if scale.amplitudes == "records" and not there:
+        raise ConfigError(
+            "magnitude: the scale was calibrated on peaks measured from records, but the picks have none. "
+            "State the records (--records, measure_amplitudes), or calibrate without them."
+        )
+    return there and scale.amplitudes != "picks"
+
+
+def _given(coefficients: Mapping[str, tuple[float, float]] | str | None) -> dict[str, tuple[float, float]]:
+    if isinstance(coefficients, str):
+        return named_scale(coefficients).slopes()
+    return dict(coefficients or {})
+
+
+def _in_strain_rate(picks: pd.DataFrame, unit: str | None) -> pd.DataFrame:
+    """Turn ``phase_amplitude`` into strain per second."""
+    if unit is None:
+        raise UnitError(
+            "amplitude_unit: not stated. State the unit of phase_amplitude, such as 'strain / s'."
+        )
+    return picks.assign(phase_amplitude=picks["phase_amplitude"] * strain_rate_factor(unit))
+
+
 def _matched(
     events: pd.DataFrame, reference: pd.DataFrame, time_tolerance_s: float, distance_tolerance_km: float
 ) -> pd.DataFrame:
-    """Events that the reference gives a magnitude, placed where it places them."""
+    """Events that the reference gives a magnitude, at the distances that the scale will be applied to."""
     reference = reference[reference["magnitude"].notna()].reset_index(drop=True)
     pairs = match_events(
         events, reference, time_tolerance_s=time_tolerance_s, distance_tolerance_km=distance_tolerance_km
     )
+    known = reference["magnitude"].iloc[pairs["reference_row"]]
     own = events.iloc[pairs["event_row"]].reset_index(drop=True)
-    other = reference.iloc[pairs["reference_row"]].reset_index(drop=True)
-    placed = other[["longitude", "latitude"]].notna().all(axis=1)
-    for name in ("longitude", "latitude", "depth_km"):
-        own[name] = other[name].where(placed & other[name].notna(), own[name])
-    return own.assign(reference_magnitude=other["magnitude"])
+    return own.assign(reference_magnitude=known.to_numpy())
 
 
-def _amplitudes(events: pd.DataFrame, picks: pd.DataFrame, channels: pd.DataFrame | None) -> pd.DataFrame:
+def _amplitudes(
+    events: pd.DataFrame, picks: pd.DataFrame, channels: pd.DataFrame | None, *, measured: bool
+) -> pd.DataFrame:
     """Log amplitude and log distance of every pick that has both."""
-    table = picks[picks["event_index"].isin(events["event_index"])].reset_index(drop=True)
+    used = picks["event_index"].isin(events["event_index"])
+    if measured:
+        used &= picks[SNR] >= MIN_SNR_DB
+    name = PEAK if measured else "phase_amplitude"
+    table = picks[used].assign(phase_type=associated_phase(picks)).reset_index(drop=True)
     place = ["event_index", "longitude", "latitude", "depth_km", "source_distance_km"]
-    table = table[[*_SITE, "event_index", "phase_amplitude"]].merge(events[place], on="event_index")
+    table = table[[*_SITE, "event_index", name]].merge(events[place], on="event_index")
     distance = _distance_km(table, channels)
-    amplitude = table["phase_amplitude"].to_numpy(np.float64)
+    amplitude = table[name].to_numpy(np.float64)
     good = (amplitude > 0) & np.isfinite(amplitude) & np.isfinite(distance)
     out = table.loc[good, [*_SITE, "event_index"]].reset_index(drop=True)
     out["log_amplitude"] = np.log10(amplitude[good])
@@ -287,7 +274,7 @@ def _fit(data: pd.DataFrame, given: dict[str, tuple[float, float]]) -> tuple[pd.
     if not rows:
         raise ConfigError(
             "magnitude: no pick of the matched events has an amplitude and a distance. Pick with "
-            "amplitudes, and give the channel table."
+            f"amplitudes, and give the channel table. Peaks measured from records need {MIN_SNR_DB:g} dB."
         )
     table = pd.DataFrame(rows, columns=["phase_type", "magnitude_slope", "distance_slope", "num_picks"])
     return table, pd.concat(sites, ignore_index=True)
@@ -303,7 +290,7 @@ def _slopes(group: pd.DataFrame, phase: str) -> tuple[float, float]:
         raise ConfigError(
             f"magnitude: the {phase} picks of the calibration events do not tell magnitude from distance "
             f"(they are too few or too alike). State "
-            f"coefficients={{'{phase}': (a, b)}}, such as those of Yin et al. (2023)."
+            f"coefficients={{'{phase}': (a, b)}}, or take those of Yin et al. (2023): --scale yin2023."
         )
     a, b = np.linalg.lstsq(design, response, rcond=None)[0]
     if a <= 0:
@@ -333,42 +320,53 @@ def _leave_one_out(data: pd.DataFrame, given: dict[str, tuple[float, float]]) ->
 
 
 def _pick_magnitudes(data: pd.DataFrame, table: pd.DataFrame, sites: pd.DataFrame) -> pd.DataFrame:
-    """Magnitude that each amplitude means; picks of channels without a site term are left out."""
-    joined = data.merge(sites[[*_SITE, "site_log10"]], on=_SITE).merge(table, on="phase_type")
-    level = joined["log_amplitude"] - joined["distance_slope"] * joined["log_distance"] - joined["site_log10"]
-    return joined.assign(magnitude=level / joined["magnitude_slope"])
+    """Magnitude that each amplitude means; picks of channels without a site term are not used."""
+    joined = data.merge(sites[[*_SITE, "site_log10"]], on=_SITE, how="left")
+    joined = joined.merge(table, on="phase_type", suffixes=("", "_elsewhere"))
+    site = joined["site_log10"]
+    if "site_log10_elsewhere" in joined:
+        site = site.fillna(joined["site_log10_elsewhere"])
+    level = joined["log_amplitude"] - joined["distance_slope"] * joined["log_distance"] - site
+    return joined.assign(magnitude=level / joined["magnitude_slope"]).dropna(subset="magnitude")
 
 
 def _event_magnitudes(single: pd.DataFrame) -> pd.DataFrame:
-    by_phase = single.groupby(["event_index", "phase_type"])["magnitude"].median()
+    """Median over channels; then the least-squares magnitude of both phases, whose log E scatter alike."""
+    by_phase = single.groupby(["event_index", "phase_type"])[["magnitude", "magnitude_slope"]].median()
+    weight = by_phase["magnitude_slope"] ** 2
+    sums = pd.DataFrame({"level": weight * by_phase["magnitude"], "weight": weight})
+    sums = sums.groupby("event_index").sum()
     receivers = (
         single.drop_duplicates(["event_index", "station_id", "channel_index"]).groupby("event_index").size()
     )
-    return pd.DataFrame({"magnitude": by_phase.groupby("event_index").mean(), "num_channels": receivers})
+    return pd.DataFrame({"magnitude": sums["level"] / sums["weight"], "num_channels": receivers})
 
 
 def calibrate_catalog(
     folder: str | Path,
-    reference: str | Path,
+    reference: str | Path | tuple[str, float],
     output: str | Path,
     channels: pd.DataFrame | None = None,
     *,
+    recordings: Iterable[Recording] = (),
     tables: Sequence[str | Path] = (),
     amplitude_unit: str | None = None,
     figure: str | Path | None = None,
     **options: Any,  # noqa: ANN401 - of calibrate_magnitude
 ) -> MagnitudeScale:
-    """Fit a magnitude scale to a catalog on disk, and write it with the hashes of the channel `tables`."""
+    """Fit a magnitude scale to a catalog on disk, and write it with the hashes of the channel `tables`.
+
+    `reference` is a catalog, or the name and magnitude of one event.
+    """
     events, picks = read_catalog(folder)
-    scale = calibrate_magnitude(
-        events,
-        picks,
-        read_reference(reference),
-        channels,
-        amplitude_unit=_unit(folder, amplitude_unit),
-        **options,
-    )
-    names = [reference, Path(folder) / "events.parquet", *pick_tables(folder)]
+    picks = _with_peaks(events, picks, recordings)
+    if isinstance(reference, tuple):
+        known, files = stated_event(events, *reference, options["time_tolerance_s"]), []
+    else:
+        known, files = read_reference(reference), [reference]
+    unit = None if PEAK in picks.columns else _unit(folder, amplitude_unit)
+    scale = calibrate_magnitude(events, picks, known, channels, amplitude_unit=unit, **options)
+    names = [*files, Path(folder) / "events.parquet", *pick_tables(folder)]
     scale.write(output, provenance(inputs=[*names, *tables]))
     if figure is not None:
         _draw(scale, Path(figure))
@@ -381,23 +379,35 @@ def add_magnitudes(
     output: str | Path,
     channels: pd.DataFrame | None = None,
     *,
+    recordings: Iterable[Recording] = (),
     amplitude_unit: str | None = None,
     settings: ReportSettings | None = None,
-) -> pd.DataFrame:
-    """Write a catalog again, with magnitudes."""
+) -> tuple[pd.DataFrame, str]:
+    """Write a catalog again, with magnitudes. Returns the events, and the amplitudes used in a word."""
     events, picks = read_catalog(folder)
-    check_strain_rate(_unit(folder, amplitude_unit))
-    sized = estimate_magnitudes(events, picks, read_magnitude_scale(scale), channels)
-    output = Path(output)
+    known = read_magnitude_scale(scale)
+    if known.amplitudes != "picks":
+        picks = _with_peaks(events, picks, recordings)
+    measured = _takes_peaks(known, picks)
+    ready = picks if measured else _in_strain_rate(picks, _unit(folder, amplitude_unit))
+    sized = estimate_magnitudes(events, ready, known, channels)
+    output, amplitudes = Path(output), "records" if measured else "picks"
     # All that the tables said of themselves stays; the scale is added.
     facts = read_metadata(Path(folder) / "events.parquet")
-    facts |= {"magnitude_scale": str(scale), "magnitude_scale_hash": file_hash(scale)}
-    if output.resolve() != Path(folder).resolve():
+    facts |= {"magnitude_scale": str(scale), "magnitude_amplitudes": amplitudes}
+    if not is_named_scale(scale):
+        facts["magnitude_scale_hash"] = file_hash(scale)
+    if measured or output.resolve() != Path(folder).resolve():
         own = read_metadata(pick_tables(folder)[0])
         write_table(conform(picks, PICK_COLUMNS, "picks"), output / "picks.parquet", own)
     write_table(conform(sized, EVENT_COLUMNS, "events"), output / "events.parquet", facts)
     write_catalog(sized, picks, output, channels, settings, facts)
-    return sized
+    return sized, amplitudes
+
+
+def _with_peaks(events: pd.DataFrame, picks: pd.DataFrame, recordings: Iterable[Recording]) -> pd.DataFrame:
+    recordings = list(recordings)
+    return measure_amplitudes(events, picks, recordings) if recordings else picks
 
 
 def _unit(folder: str | Path, stated: str | None) -> str:

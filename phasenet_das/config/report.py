@@ -27,6 +27,7 @@ class ReportSettings(ConfigSection):
     )
     magnitude_scale: str | None = Field(
         None,
-        description="Scale of `phasenet-das magnitude calibrate` (JSON), by which events get magnitudes.",
+        description="Scale by which events get magnitudes: a file of `phasenet-das magnitude calibrate` "
+        "(JSON), or `yin2023` for magnitudes that are uncertain by 1.2.",
         json_schema_extra=PATH,
     )

@@ -72,3 +72,18 @@ def peak_amplitudes(
         largest = np.where(inside, np.abs(values - mean[:, None]), 0).max(axis=1)
         out[part] = np.where(count > 0, largest, np.nan)
     return out
+
+
+def window_power(data: np.ndarray, row: np.ndarray, start: np.ndarray, length: np.ndarray) -> np.ndarray:
+    """Variance of each window; NaN where it leaves the data.
+
+    `data` (channel, time) float32, `row`, `start` and `length` (n,) int64. Returns (n,) float64.
+    """
+    offset = np.arange(int(length.max(initial=1)))
+    used = offset < length[:, None]
+    inside = (start >= 0) & (start + length <= data.shape[1])
+    column = np.clip(start[:, None] + offset, 0, data.shape[1] - 1)
+    values = data[row[:, None], column].astype(np.float64)
+    mean = np.where(used, values, 0.0).sum(axis=1) / length
+    power = np.where(used, (values - mean[:, None]) ** 2, 0.0).sum(axis=1) / length
+    return np.where(inside, power, np.nan)

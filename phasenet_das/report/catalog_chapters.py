@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -243,7 +245,7 @@ def time_chapter(
     return Chapter("When", plots=[drawn], tables=[table])
 
 
-def magnitude_chapter(events: pd.DataFrame) -> Chapter | None:
+def magnitude_chapter(events: pd.DataFrame, facts: Mapping[str, Any]) -> Chapter | None:
     """Show how many events there are of each magnitude, where magnitudes were computed."""
     if not _column(events, "magnitude").notna().any():
         return None
@@ -256,8 +258,28 @@ def magnitude_chapter(events: pd.DataFrame) -> Chapter | None:
         "points bend down to the left, smaller events were missed.",
         "Magnitudes and frequencies",
     )
-    known = int(events["magnitude"].notna().sum())
-    return Chapter("Magnitudes", [f"{known:,} of {len(events):,} events have a magnitude."], [drawn])
+    return Chapter("Magnitudes", _about_magnitudes(events, facts), [drawn])
+
+
+def _about_magnitudes(events: pd.DataFrame, facts: Mapping[str, Any]) -> list[str]:
+    """Name the scale and its uncertainty, and say why an event has no magnitude."""
+    known, scale = int(events["magnitude"].notna().sum()), facts.get("magnitude_scale")
+    text = [f"{known:,} of {len(events):,} events have a magnitude."]
+    if scale is None:
+        return text
+    measured = "peaks of the records" if facts.get("magnitude_amplitudes") == "records" else "the pick table"
+    text.append(f"Scale: {Path(scale).name}, with the amplitudes of {measured}.")
+    spread = _column(events, "magnitude_uncertainty").median()
+    if np.isfinite(spread):
+        text.append(f"Each magnitude is uncertain by {spread:.1f} (one standard deviation).")
+    else:
+        text.append("The error of the magnitudes is not known, because one event calibrated the scale.")
+    if known < len(events):
+        text.append(
+            "Events without one have no distance, no amplitude that is clear of noise and of other events, "
+            "or none on a channel of the scale."
+        )
+    return text
 
 
 def _event_time(event: dict[str, Any]) -> str:

@@ -120,14 +120,14 @@ def write_report(
         chapters = [
             scores_chapter(evaluation),
             measures_chapter(measures),
-            events_chapter(events, _no_magnitude(stated)),
+            events_chapter(events, _no_magnitude(stated, facts)),
             rules_chapter(association),
             *(section_chapter(heading, patch, events, picks) for heading, patch in sections),
             groups_chapter(groups, picks, group_records or {}),
             picks_chapter(picks),
             map_chapter(events, channels),
             time_chapter(events, picks, coverage, groups),
-            magnitude_chapter(events),
+            magnitude_chapter(events, facts),
             *(training_chapter(training) for training in trainings),
             skipped_chapter(coverage, left_out),
             provenance_chapter(stated, facts),
@@ -152,14 +152,17 @@ def write_report(
     return path
 
 
-def _no_magnitude(settings: Mapping[str, Any] | None) -> str:
+def _no_magnitude(settings: Mapping[str, Any] | None, facts: Mapping[str, Any]) -> str:
     """Say why no event has a magnitude."""
     report = (settings or {}).get("report") or {}
-    if report.get("magnitude_scale"):
-        return "No event has a magnitude, because none has an amplitude on a channel of the magnitude scale."
+    if report.get("magnitude_scale") or facts.get("magnitude_scale"):
+        return (
+            "No event has a magnitude, because none has a distance and an amplitude on a channel of the "
+            "magnitude scale, clear of noise and of other events."
+        )
     return (
-        "No event has a magnitude, because no magnitude scale was stated. Calibrate one with: phasenet-das "
-        "magnitude calibrate."
+        "No event has a magnitude, because no magnitude scale was stated. One event of known magnitude "
+        "calibrates it: phasenet-das magnitude calibrate."
     )
 
 

@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 import pandas as pd
 
+from phasenet_das.picking.amplitudes import window_power
 from phasenet_das.simulate.motion import EventMotion
 from phasenet_das.simulate.simulation import Simulation
 from phasenet_das.tables import EVENT_COLUMNS, PICK_COLUMNS, conform, empty_picks, make_pick_ids
@@ -58,30 +59,17 @@ def measure_snr_db(
         Decibels; NaN where a window leaves the record.
     """
     onset = np.ceil(sample).astype(np.int64)
-    before = _window_power(data, channel, onset - window, window)
-    after = _window_power(data, channel, onset, window)
+    before = window_power(data, channel, onset - window, window)
+    after = window_power(data, channel, onset, window)
     unknown = np.isnan(before) | np.isnan(after)
     return np.where(unknown, np.float32(np.nan), snr_db(after - before, before))
-
-
-def _window_power(data: np.ndarray, channel: np.ndarray, start: np.ndarray, length: np.ndarray) -> np.ndarray:
-    """Variance of each pick's window; NaN where it leaves the data."""
-    longest = int(length.max(initial=1))
-    offset = np.arange(longest)
-    column = start[:, None] + offset
-    used = offset < length[:, None]
-    inside = (start >= 0) & (start + length <= data.shape[1])
-    values = data[channel[:, None], np.clip(column, 0, data.shape[1] - 1)].astype(np.float64)
-    mean = np.where(used, values, 0.0).sum(axis=1) / length
-    power = np.where(used, (values - mean[:, None]) ** 2, 0.0).sum(axis=1) / length
-    return np.where(inside, power, np.nan)
 
 
 def _power_padded(
     motion: EventMotion, channel: np.ndarray, start: np.ndarray, length: np.ndarray
 ) -> np.ndarray:
     """Variance of the noise-free motion; zero outside the motion."""
-    power = _window_power(motion.data, channel, start - motion.start_sample, length)
+    power = window_power(motion.data, channel, start - motion.start_sample, length)
     return np.nan_to_num(power, nan=0.0)
 
 
@@ -123,7 +111,7 @@ def _event_picks(
     window = np.clip(np.minimum(SNR_WINDOW_S, lag) * rate, 4, SNR_WINDOW_S * rate).astype(np.int64)
     onset = np.ceil(sample[channel]).astype(np.int64)
     halo = data.shape[1] - num_samples
-    noise = _window_power(data, channel, onset - window - start_sample + halo, window)
+    noise = window_power(data, channel, onset - window - start_sample + halo, window)
     signal = _power_padded(motion, channel, onset, window)
     signal = signal - _power_padded(motion, channel, onset - window, window)
     reach_s = np.minimum(2.0, lag) if phase == "P" else np.full(len(channel), 2.0)

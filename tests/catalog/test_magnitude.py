@@ -12,6 +12,7 @@ from phasenet_das.catalog import (
     estimate_magnitudes,
     read_magnitude_scale,
 )
+from phasenet_das.catalog.magnitude import stated_event
 from phasenet_das.errors import ConfigError, TableError, UnitError
 from phasenet_das.tables import EVENT_COLUMNS, PICK_COLUMNS, conform
 
@@ -62,14 +63,16 @@ def world(num_events: int = 8, noise: float = 0.0, seed: int = 1):
                 )
             )
     picks = pd.concat(rows, ignore_index=True)
-    for name in PICK_COLUMNS:
-        if name not in picks:
-            picks[name] = np.arange(len(picks)) if name == "pick_id" else np.nan
-    table = events.drop(columns="magnitude")
-    for name, kind in EVENT_COLUMNS.items():
-        if name not in table:
-            table[name] = "" if kind == "str" else 0
-    return conform(table, EVENT_COLUMNS), conform(picks, PICK_COLUMNS), events, channels, sites
+    table = complete(events.drop(columns="magnitude"), EVENT_COLUMNS)
+    return table, complete(picks, PICK_COLUMNS), events, channels, sites
+
+
+def complete(table: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
+    """Fill the columns of a contract that these tests do not look at."""
+    empty = {"str": "", "int64": 0, "int32": 0}
+    lacking = {name: empty.get(kind, np.nan) for name, kind in columns.items() if name not in table}
+    table = table.assign(**lacking)
+    return conform(table.assign(pick_id=range(len(table))) if "pick_id" in columns else table, columns)
 
 
 def calibrated(num_events: int = 8, noise: float = 0.0, **options) -> tuple[MagnitudeScale, tuple]:
@@ -124,6 +127,34 @@ def test_amplitudes_of_another_unit_are_refused():
     events, picks, reference, channels, _ = world()
     with pytest.raises(UnitError, match="--to-strain-rate"):
         calibrate_magnitude(events, picks, reference, channels, amplitude_unit="strain")
+
+
+def test_amplitudes_in_microstrain_give_the_same_scale():
+    events, picks, reference, channels, _ = world()
+    micro = picks.assign(phase_amplitude=picks["phase_amplitude"] * 1e6)
+    known = calibrate_magnitude(events, picks, reference, channels, amplitude_unit="strain / s")
+    scale = calibrate_magnitude(events, micro, reference, channels, amplitude_unit="microstrain / s")
+    np.testing.assert_allclose(scale.sites["site_log10"], known.sites["site_log10"], atol=1e-4)
+    with pytest.raises(UnitError, match="amplitude_unit"):
+        calibrate_magnitude(events, picks, reference, channels)
+
+
+def test_a_stated_event_is_found_by_id_and_by_time():
+    events, *_ = world()
+    by_id, by_time = (stated_event(events, name, 2.5, 3.0) for name in ("e3", "2020-01-01T00:03:01.2Z"))
+    pd.testing.assert_frame_equal(by_id, by_time)
+    assert (by_id["event_id"].item(), by_id["magnitude"].item()) == ("e3", 2.5)
+    for name in ("e99", "2020-01-01T00:03:05Z"):
+        with pytest.raises(ConfigError, match="event_id"):
+            stated_event(events, name, 2.5, 3.0)
+
+
+def test_distances_of_the_calibration_are_those_of_the_catalog():
+    events, picks, reference, channels, sites = world()
+    moved = reference.assign(depth_km=reference["depth_km"] + 5.0)
+    scale = calibrate_magnitude(events, picks, moved, channels, amplitude_unit="1/s", coefficients=A_B)
+    found = scale.sites[scale.sites["phase_type"] == "S"].sort_values("channel_index")["site_log10"]
+    np.testing.assert_allclose(found, sites[1], atol=0.02)
 
 
 def test_events_that_are_too_few_or_alike_are_refused():

@@ -11,11 +11,20 @@ import pytest
 from obspy import read_events as read_quakeml
 from typer.testing import CliRunner
 
+from phasenet_das import io
 from phasenet_das.catalog import read_magnitude_scale
 from phasenet_das.cli import app
 from phasenet_das.errors import ConfigError, TableError, UnitError
-from phasenet_das.tables import read_events, read_metadata, write_table
-from tests.catalog.test_magnitude import A_B, world
+from phasenet_das.tables import (
+    EVENT_COLUMNS,
+    PICK_COLUMNS,
+    read_events,
+    read_metadata,
+    read_picks,
+    write_table,
+)
+from tests.catalog.test_amplitudes import DT_S, NUM_CHANNELS, START, blank, follow, tables
+from tests.catalog.test_magnitude import A_B, complete, world
 
 
 @pytest.fixture
@@ -95,6 +104,40 @@ def test_stated_slopes_are_kept_and_one_event_is_enough(folder):
     assert sized["magnitude_uncertainty"].isna().all()  # of one event it cannot be told
 
 
+def test_one_stated_event_calibrates_with_the_slopes_of_the_paper(folder):
+    stated = ["-o", str(folder / "scale.json"), "--event", "e1", "2.0"]
+    answer = call(folder, "calibrate", *stated)
+    assert answer.exit_code == 0, answer.exception
+    assert "S: a = 0.690, b = -1.588 (yin2023), 30 picks" in answer.output
+    assert "1 event, error unknown" in answer.output
+    assert "--records" in answer.output  # the amplitudes of the pick table are not those of the scale
+    assert apply(folder).exit_code == 0
+    sized = read_events(folder / "sized" / "events.parquet")
+    assert sized["magnitude"][1] == pytest.approx(2.0, abs=1e-3)
+    for wrong in ([], [*stated, "--reference", str(folder / "reference.csv")]):
+        answer = call(folder, "calibrate", "-o", str(folder / "scale.json"), *wrong)
+        assert isinstance(answer.exception, ConfigError)
+        assert "--event" in str(answer.exception)
+
+
+@pytest.mark.parametrize("by_settings", [False, True])
+def test_the_scale_of_the_paper_is_applied_only_when_named(folder, by_settings):
+    places = ["-o", str(folder / "sized")]
+    (folder / "settings.yaml").write_text("report: {magnitude_scale: yin2023}")
+    named = ["--config", str(folder / "settings.yaml")] if by_settings else ["--scale", "yin2023"]
+    assert isinstance(call(folder, "apply", *places).exception, ConfigError)
+    answer = call(folder, "apply", *places, *named)
+    assert answer.exit_code == 0, answer.exception
+    assert "uncertain by 1.2" in answer.output
+    sized = read_events(folder / "sized" / "events.parquet")
+    np.testing.assert_allclose(sized["magnitude_uncertainty"], 1.207, atol=1e-3)
+    errors = [
+        one.magnitudes[0].mag_errors.uncertainty for one in read_quakeml(folder / "sized" / "catalog.xml")
+    ]
+    np.testing.assert_allclose(errors, 1.207, atol=1e-3)
+    assert Path(read_metadata(folder / "sized" / "events.parquet")["magnitude_scale"]).name == "yin2023"
+
+
 def test_events_on_other_channels_stay_without_and_are_counted(folder):
     assert calibrate(folder).exit_code == 0
     scale = json.loads((folder / "scale.json").read_text())
@@ -117,6 +160,45 @@ def test_amplitudes_must_be_strain_rate(folder):
     assert isinstance(silent.exception, UnitError)
     assert "--amplitude-unit" in str(silent.exception)
     assert calibrate(folder, "--amplitude-unit", "1/s").exit_code == 0
+
+
+def test_a_scale_of_records_needs_records_and_measures_them(tmp_path):
+    events, picks, reference = tables((2.0, 3.3))
+    data = 0.01 * blank()
+    follow(data, (2.0, 3.3), {phase: np.linspace(0.0, 0.5, NUM_CHANNELS) for phase in "PS"})
+    patch = io.make_patch(
+        data.astype(np.float32),
+        start_time=START,
+        dt_s=DT_S,
+        station_id="CABLE",
+        unit="strain / s",
+        distance_m=10.0 * np.arange(NUM_CHANNELS),
+    )
+    io.write_quakeflow(patch, tmp_path / "records" / "one.h5")
+    whole = [complete(table, columns) for table, columns in ((events, EVENT_COLUMNS), (picks, PICK_COLUMNS))]
+    for table, name in zip(whole, ("events", "picks"), strict=True):
+        write_table(table, tmp_path / "catalog" / f"{name}.parquet", {"amplitude_unit": "counts"})
+    reference[:1].to_csv(tmp_path / "reference.csv", index=False)
+
+    def command(name: str, *arguments: str):
+        return CliRunner().invoke(app, ["magnitude", name, str(tmp_path / "catalog"), *arguments])
+
+    records, scale = ["--records", str(tmp_path / "records")], str(tmp_path / "scale.json")
+    known = ["--reference", str(tmp_path / "reference.csv"), "--scale", "yin2023", "--min-events", "1"]
+    answer = command("calibrate", *known, "-o", scale, *records)
+    assert answer.exit_code == 0, answer.exception
+    bare = command("apply", "--scale", scale, "-o", str(tmp_path / "sized"))
+    assert isinstance(bare.exception, ConfigError)
+    assert "--records" in str(bare.exception)
+    (tmp_path / "settings.yaml").write_text(
+        "{data: {inputs: [records]}, report: {magnitude_scale: scale.json}}"
+    )
+    for arguments in (["--scale", scale, *records], ["--config", str(tmp_path / "settings.yaml")]):
+        answer = command("apply", *arguments, "-o", str(tmp_path / "sized"))
+        assert answer.exit_code == 0, answer.exception
+        sized = read_events(tmp_path / "sized" / "events.parquet")
+        np.testing.assert_allclose(sized["magnitude"], (2.0, 3.3), atol=0.01)
+    assert read_picks(tmp_path / "sized" / "picks.parquet")["peak_strain_rate"].notna().all()
 
 
 def test_a_folder_without_a_catalog_says_how_to_make_one(folder):

@@ -230,7 +230,21 @@ def test_the_magnitude_is_there_only_when_known(page, arguments, tmp_path):
     assert "No event has a magnitude" not in text
     assert "1 of 2 events have a magnitude" in text
     stated = arguments | {"sections": [], "settings": {"report": {"magnitude_scale": "scale.json"}}}
-    assert "none has an amplitude on a channel" in Page(write_report(tmp_path / "no.html", **stated)).text
+    assert "none has a distance and an amplitude" in Page(write_report(tmp_path / "no.html", **stated)).text
+
+
+def test_magnitudes_name_their_scale_and_missing_ones_their_reason(arguments, tmp_path):
+    sized = arguments["events"].assign(magnitude=[np.nan, 2.34], magnitude_uncertainty=[np.nan, 0.41])
+    facts = arguments["provenance"] | {
+        "magnitude_scale": "/some/folder/scale.json",
+        "magnitude_amplitudes": "records",
+    }
+    changed = arguments | {"events": sized, "provenance": facts, "sections": []}
+    text = Page(write_report(tmp_path / "sized.html", **changed)).text
+    assert "1 of 2 events have a magnitude." in text
+    assert "Scale: scale.json, with the amplitudes of peaks of the records." in text
+    assert "uncertain by 0.4" in text
+    assert "Events without one have no distance" in text
 
 
 def test_time_of_writing_is_written_only_when_given(events, picks, tmp_path):

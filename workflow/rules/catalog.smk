@@ -1,7 +1,14 @@
+from phasenet_das.catalog.magnitude_scale import is_named_scale
+
+
 rule catalog:
     input:
         [results(FINAL, name) for name in CATALOG_FILES],
-        scale=CONFIG.report.magnitude_scale or [],
+        scale=[
+            path
+            for path in (CONFIG.report.magnitude_scale,)
+            if path is not None and not is_named_scale(path)
+        ],
     output:
         *[results(name) for name in CATALOG_FILES if name != "catalog.csv"],
         csv=report(
