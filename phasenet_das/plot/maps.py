@@ -32,6 +32,7 @@ _SMALL: Final = 0.03  # a cable shorter than this share of the map is drawn as a
 _MARKERS: Final = {"A": "o", "B": "s", "C": "v", "D": "X"}  # of a class; a point for events without one
 _ARROW_ROOM: Final = 0.5  # of the extent of the places, between the receivers and the edge
 _LABEL_STEP_DEG: Final = 25.0  # from the label of one circle to that of the next
+_MANY: Final = 10  # ellipses, from which on they are paler
 _MOST_LINES: Final = 2  # distances of one label
 _MOST_NAMED: Final = 4  # distances of events beyond the map
 _SECTOR_DEG: Final = 30.0  # arrows within it share a label
@@ -253,7 +254,7 @@ def _draw_circles(ax: Axes, events: pd.DataFrame) -> list[str]:
         _draw_circle(ax, event, number)
     beyond = [_distance_text(event) for event in records(events[~inside].sort_values("source_distance_km"))]
     named = ", ".join(beyond[:_MOST_NAMED]) + (", ..." if len(beyond) > _MOST_NAMED else "")
-    return [f"{len(beyond):,} beyond the map, direction unknown: {named}"] if beyond else []
+    return [f"{len(beyond):,} event(s) beyond the map, direction unknown: {named}"] if beyond else []
 
 
 def _draw_circle(ax: Axes, event: dict[str, Any], number: int) -> None:
@@ -291,7 +292,7 @@ def _draw_located(ax: Axes, placed: pd.DataFrame, centre: _Centre) -> None:
         transOffset=ax.transData,
         facecolors=EVENT,
         edgecolors=EVENT,
-        alpha=0.22,
+        alpha=0.22 if drawn.sum() <= _MANY else 0.1,
         linewidths=0.6,
         zorder=4,
     )

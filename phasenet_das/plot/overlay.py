@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from phasenet_das.errors import TableError
-from phasenet_das.plot.style import GROUP, INK, phase_color
+from phasenet_das.plot.style import GROUP, INK, TICK_SIZE, phase_color
 from phasenet_das.tables.columns import associated_phase, grouped, renamed
 
 if TYPE_CHECKING:
@@ -60,6 +60,19 @@ def draw_picks(ax: Axes, picks: pd.DataFrame, place: Place, size: float) -> None
         ax.scatter(x, y, s=4.5 * size, marker="^", color="white", linewidths=0, zorder=4)
         label = f"in a group without a location ({int(alone.sum()):,})"
         ax.scatter(x, y, s=2.2 * size, marker="^", color=GROUP, linewidths=0, zorder=5, label=label)
+
+
+def number_groups(ax: Axes, picks: pd.DataFrame, place: Place) -> None:
+    """Write the number of each group without a location beside its first channel."""
+    if not grouped(picks).any():
+        return
+    first = picks[grouped(picks)].sort_values("channel_index").drop_duplicates("group_index")
+    for index, x, y in zip(first["group_index"], *place(*_where(first)), strict=True):
+        ax.annotate(
+            str(index), (x, y), (-4, 0), textcoords="offset points", ha="right", va="center",
+            fontsize=TICK_SIZE, color=GROUP, zorder=6, annotation_clip=True,
+            bbox={"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.8},
+        )  # fmt: skip
 
 
 def draw_moveout(ax: Axes, picks: pd.DataFrame, place: Place) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from phasenet_das.errors import TableError
-from phasenet_das.plot.overlay import draw_picks, picks_of_cable
+from phasenet_das.plot.overlay import draw_picks, number_groups, picks_of_cable
 from phasenet_das.plot.style import (
     INK,
     MUTED,
@@ -97,6 +97,7 @@ def pick_section(picks: pd.DataFrame, *, ax: Axes | None = None, title: str = ""
         return channel, (time - first) / np.timedelta64(1, "s")
 
     draw_picks(ax, own, place, size=6.0)
+    number_groups(ax, own, place)
     ax.invert_yaxis()
     ax.set(xlabel="Channel", ylabel=f"Time since {utc_text(first)} (s)")
     heading(ax, title)

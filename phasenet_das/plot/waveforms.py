@@ -8,7 +8,14 @@ import numpy as np
 import pandas as pd
 
 from phasenet_das.errors import ChannelGeometryError, ConfigError
-from phasenet_das.plot.overlay import Place, draw_moveout, draw_picks, picks_inside, picks_of_cable
+from phasenet_das.plot.overlay import (
+    Place,
+    draw_moveout,
+    draw_picks,
+    number_groups,
+    picks_inside,
+    picks_of_cable,
+)
 from phasenet_das.plot.raster import channel_bins, envelope_trace, rasterise, reduce_time
 from phasenet_das.plot.style import (
     INK,
@@ -107,6 +114,7 @@ def section(
         shown = picks_inside(picks_of_cable(picks, get_station_id(patch)), "", channel_index, times)
         place = _placer(times, time_axis, orientation)
         draw_picks(ax, shown, place, size=5.0 if len(channel_index) > 150 else 14.0)
+        number_groups(ax, shown, place)
         if moveout:
             draw_moveout(ax, shown, place)
         legend_below(ax)

@@ -37,22 +37,34 @@ def events_chapter(events: pd.DataFrame, no_magnitude: str) -> Chapter:
         note = f"The {_MAX_EVENT_ROWS} events with most picks of {len(events):,}; the catalog files hold all."
     table = pd.DataFrame([_event_row(event) for event in records(shown)])
     table = table.loc[:, (table != MISSING).any() | table.columns.isin(_ALWAYS)]
-    classes = sorted(set(shown["quality"]) - {""})
-    rules = [f"Class {name}: {rule}" for name, rule in quality_rules().items()] if classes else []
-    flags = sorted({flag for text in shown["location_quality"] for flag in text.split(";") if flag})
-    meanings = [f"{flag}: {FLAG_MEANINGS.get(flag, 'see the documentation')}." for flag in flags]
-    text = (
-        "Uncertainties are one standard deviation; of a position, the long half-axis of the 68 % ellipse. "
-        "Distance is from the nearest channel to the source; depth is below sea level. RMS "
-        "is of the residuals, observed less predicted arrival times. Renamed picks were taken for the other "
-        "phase. A number of unknown uncertainty is rounded to the kilometre or second."
-    )
-    sized = _column(shown, "magnitude").notna().any()
     rows = [list(row) for row in table.to_numpy()]
     made = Table(list(table.columns), rows, _EVENT_TEXT, note, wrapped=False)
-    return Chapter(
-        "Events", [text, *([] if sized else [no_magnitude])], tables=[made], listing=[*rules, *meanings]
-    )
+    sized = _column(shown, "magnitude").notna().any()
+    text = [_explain_columns(shown), *([] if sized else [no_magnitude])]
+    return Chapter("Events", text, tables=[made], listing=_explain_classes_and_flags(shown))
+
+
+def _explain_columns(events: pd.DataFrame) -> str:
+    sentences = [
+        "Uncertainties are one standard deviation.",
+        "That of a position is the long half-axis of the 68 % ellipse.",
+        "Distance is from the nearest channel to the source. Depth is below sea level.",
+        "RMS is of the residuals, observed less predicted arrival times.",
+    ]
+    if events["num_renamed"].any():
+        sentences.append("Renamed picks were taken for the other phase.")
+    if events["time_uncertainty_s"].isna().any() or events["source_distance_uncertainty_km"].isna().any():
+        sentences.append("A number of unknown uncertainty is rounded to the kilometre or second.")
+    return " ".join(sentences)
+
+
+def _explain_classes_and_flags(events: pd.DataFrame) -> list[str]:
+    rules = quality_rules() if events["quality"].ne("").any() else {}
+    flags = sorted({flag for text in events["location_quality"] for flag in text.split(";") if flag})
+    return [
+        *(f"Class {name}: {rule}" for name, rule in rules.items()),
+        *(f"{flag}: {FLAG_MEANINGS.get(flag, 'see the documentation')}." for flag in flags),
+    ]
 
 
 def _column(events: pd.DataFrame, name: str) -> pd.Series:

@@ -452,7 +452,7 @@ def test_beside_places_an_event_of_unknown_direction_widens_the_map_no_more(ax):
     plot.map_view(graded_events().drop(index=3), catalog_channels(), ax=ax)
     assert max(ax.get_xlim()) < 100
     assert not any(isinstance(patch, Circle) for patch in ax.patches)
-    assert "1 beyond the map, direction unknown: 161.2 ± 9.1 km" in ax.get_title(loc="left")
+    assert "1 event(s) beyond the map, direction unknown: 161.2 ± 9.1 km" in ax.get_title(loc="left")
 
 
 def test_an_unknown_uncertainty_is_not_drawn(ax):
@@ -543,6 +543,7 @@ def test_picks_are_drawn_without_a_record(ax):
     plot.pick_section(graded_picks().iloc[-60:], ax=ax, title="Group 0")
     assert labels(ax) == ["S kept (20)", "in a group without a location (40)"]
     assert ax.get_title(loc="left") == "Group 0"
+    assert [(text.get_text(), text.xy[0]) for text in ax.texts] == [("0", 2050)]
     seconds = offsets(ax, "in a group without a location (40)")[:, 1]
     np.testing.assert_allclose(np.diff(seconds), 0.01, atol=1e-6)
     with pytest.raises(TableError, match="no pick"):
