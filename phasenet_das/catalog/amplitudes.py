@@ -90,8 +90,14 @@ def measure_amplitudes(
             f"events of {', '.join(sorted(picked))}. State the name of the cable with data.station_id."
         )
     parts = [_empty()]
+    first, last = (waves["time"] + pd.to_timedelta(waves[name], unit="s") for name in ("p_s", "s_s"))
     for recording in recordings:
-        own = waves[waves["station_id"] == (recording.station_id or "DAS")]
+        start, end = (
+            pd.Timestamp(one, unit="ns", tz="UTC") for one in (recording.start_ns, recording.end_ns)
+        )
+        own = waves[
+            (waves["station_id"] == (recording.station_id or "DAS")) & (last >= start) & (first < end)
+        ]
         for _, wave in own.groupby("event_index"):
             parts.extend(_measure(recording, wave))
     found = pd.concat(parts, ignore_index=True)

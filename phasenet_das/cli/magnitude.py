@@ -184,7 +184,11 @@ def apply(
             err=True,
         )
     if count < len(events):
-        typer.echo("The others have no amplitude on a channel of the scale, or no distance.", err=True)
+        typer.echo(
+            "The others have no distance, or no amplitude on a channel of the scale that is clear of noise "
+            "and of other events.",
+            err=True,
+        )
 
 
 def _recordings(

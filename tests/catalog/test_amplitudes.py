@@ -195,6 +195,18 @@ def test_channels_at_a_time_make_no_difference(monkeypatch):
     pd.testing.assert_frame_equal(peaks(two_events()), whole)
 
 
+def test_picks_without_an_event_and_records_of_other_times_change_nothing():
+    events, picks, _ = tables()
+    early = recording_of_array(
+        blank(), start_time=START - np.timedelta64(1, "D"), dt_s=DT_S, station_id="CABLE", unit="rad"
+    )
+    table = measure_amplitudes(events, picks, [early, recording(two_events())])
+    pd.testing.assert_frame_equal(table, peaks(two_events()))
+    alone = measure_amplitudes(events, picks.assign(event_index=-1), [recording(two_events())])
+    assert len(alone) == len(picks)
+    assert alone["peak_strain_rate"].isna().all()
+
+
 def test_records_of_another_cable_are_named():
     events, picks, _ = tables()
     other = recording_of_array(two_events(), start_time=START, dt_s=DT_S, station_id="OTHER", unit="1/s")
