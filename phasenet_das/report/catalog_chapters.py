@@ -67,6 +67,12 @@ def _explain_classes_and_flags(events: pd.DataFrame) -> list[str]:
     ]
 
 
+def _magnitude(event: dict[str, Any]) -> str:
+    spread = number(event.get("magnitude_uncertainty", np.nan), ".1f")
+    value = number(event.get("magnitude", np.nan), ".1f", MISSING)
+    return f"{value}{NO_BREAK}±{NO_BREAK}{spread}" if spread else value
+
+
 def _column(events: pd.DataFrame, name: str) -> pd.Series:
     """Give an optional column of numbers; NaN where the table lacks it."""
     return events[name] if name in events.columns else pd.Series(np.nan, events.index)
@@ -89,7 +95,7 @@ def _event_row(event: dict[str, Any]) -> dict[str, str]:
         "Depth": depth,
         "Distance": _measure(event["source_distance_km"], event["source_distance_uncertainty_km"], "km"),
         "Remarks": event["location_quality"].replace(";", "\n") or MISSING,
-        "Magnitude": number(event.get("magnitude", np.nan), ".1f", MISSING),
+        "Magnitude": _magnitude(event),
         "P / S picks": f"{event['num_p_picks']:,} / {event['num_s_picks']:,}",
         "Renamed": f"{event['num_renamed']:,}" if event["num_renamed"] else MISSING,
         "Channels": f"{event['num_channels']:,}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from phasenet_das.tables.columns import associated_phase
 from phasenet_das.training.sample import PHASES, Sample
 
 _REACH = 4.0  # standard deviations: beyond, a label is below 4e-4 and taken for zero
@@ -14,13 +15,15 @@ _TRUSTED = 3.0  # standard deviations around a kept pick within which a rejected
 def arrivals_of_picks(
     picks: pd.DataFrame, channel_index: np.ndarray, begin_time: np.datetime64, dt_s: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sort the picks of one cable by event, phase and channel.
+    """Sort the picks of one cable by event, phase (as which the event took them) and channel.
 
     `channel_index` (channel,) int. Returns `arrivals` (event, 2, channel) float64, `rejected`
     (layer, channel) float64.
     """
     row = pd.Index(channel_index).get_indexer(pd.Index(picks["channel_index"]))
-    phase = picks["phase_type"].map({name: code for code, name in enumerate(PHASES)}).fillna(-1).to_numpy(int)
+    phase = (
+        associated_phase(picks).map({name: code for code, name in enumerate(PHASES)}).fillna(-1).to_numpy(int)
+    )
     table = picks.assign(row=row, phase=phase)[(row >= 0) & (phase >= 0)].sort_values("phase_score")
     since = table["phase_time"].dt.tz_convert(None).dt.as_unit("ns").to_numpy() - begin_time
     sample = since.astype("timedelta64[ns]").astype(np.int64) * 1e-9 / dt_s

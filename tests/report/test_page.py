@@ -229,6 +229,10 @@ def test_the_magnitude_is_there_only_when_known(page, arguments, tmp_path):
     text = Page(write_report(tmp_path / "sized.html", **sized)).text
     assert "No event has a magnitude" not in text
     assert "1 of 2 events have a magnitude" in text
+    assert "azimuth-unconstrained 2.3 40 / 40" in text
+    spread = sized["events"].assign(magnitude_uncertainty=[np.nan, 0.42])
+    text = Page(write_report(tmp_path / "spread.html", **(sized | {"events": spread}))).text
+    assert "azimuth-unconstrained 2.3 ± 0.4 40 / 40" in text
     stated = arguments | {"sections": [], "settings": {"report": {"magnitude_scale": "scale.json"}}}
     assert "none has a distance and an amplitude" in Page(write_report(tmp_path / "no.html", **stated)).text
 

@@ -156,6 +156,15 @@ def test_picks_become_arrivals_by_event_and_the_rest_is_rejected() -> None:
     assert sorted(rejected[:, 2]) == [12, 14]
 
 
+def test_a_renamed_pick_teaches_the_phase_as_which_its_event_took_it() -> None:
+    table = picks_table([(11, 1.0, "P", 0.9, 4), (11, 3.0, "P", 0.9, 4), (12, 5.0, "P", 0.9, -1)])
+    taken = table.assign(associated_phase=["P", "S", ""])
+    begin, channels = np.datetime64("2024-01-01T00:00:00", "ns"), np.array([11, 12])
+    arrivals, rejected = arrivals_of_picks(taken, channels, begin, 0.5)
+    np.testing.assert_allclose(arrivals, [[[2, np.nan], [6, np.nan]]])
+    np.testing.assert_allclose(rejected, [[np.nan, 10]])
+
+
 def test_shapes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(DataFormatError, match="expected \\(channel, time\\)"):
         Sample.of(np.ones((3, 10)), np.ones((1, 2, 4)), DT_S)
