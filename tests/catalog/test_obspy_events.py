@@ -154,6 +154,21 @@ def test_arrivals_carry_the_phase_as_which_the_event_took_the_pick(graded):
         assert texts == (["The event took this pick for S."] if pick.phase_hint != phase else [])
 
 
+def test_a_nordic_file_with_a_mirror_image_is_read_again(tmp_path):
+    """Its comment has degrees: a sign of two bytes would move the column that names the kind of a line."""
+    mirror = {"mirror_longitude": -117.5, "mirror_latitude": 35.7, "location_quality": "mirror-ambiguous"}
+    path = export_catalog(
+        graded_events().assign(**mirror),
+        graded_picks(),
+        tmp_path / "catalog.nor",
+        "nordic",
+        catalog_channels(),
+    ).path
+    read = obspy.read_events(str(path), format="NORDIC")
+    assert len(read) == 3
+    assert sum(" deg N, 117.5" in comment.text for event in read for comment in event.comments) == 3
+
+
 @pytest.mark.parametrize("name", ["nonlinloc", "hypodd", "nordic"])
 def test_other_programs_get_the_phase_as_which_the_event_took_the_pick(tmp_path, name):
     picks = graded_picks()

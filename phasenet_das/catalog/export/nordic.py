@@ -33,6 +33,8 @@ def write_nordic(catalog: PreparedCatalog, path: Path) -> Path:
     made = obspy_catalog(catalog)
     for event in made:
         _name_phases(event)
+        for comment in event.comments:  # lines are counted in bytes
+            comment.text = comment.text.replace("°", " deg").encode("ascii", "replace").decode()
         for one in (event.origins[0], *event.picks):
             one.time = _to_milliseconds(one.time)
         event.magnitudes = [one for one in event.magnitudes if one.magnitude_type in _MAGNITUDE_TYPES]
