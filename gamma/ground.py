@@ -2,7 +2,8 @@
 
 Velocity at depth is much alike everywhere, velocity near the surface is not. P velocity rises from its value
 at the surface to that of the crust over some kilometres. The mean crust follows Christensen & Mooney (1995).
-S velocity follows P velocity as in Brocher (2005), times a factor near 1.
+S velocity follows P velocity as in Brocher (2005), times a factor that makes vp/vs at depth that of the mean
+crust, 1.75 to 1.77 (Zandt & Ammon 1995, Christensen 1996).
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ F64 = npt.NDArray[np.float64]
 NUM_PARAMETERS = 5
 # Surface P velocity (km/s), depth scale of its rise (km), velocity of the crust, vp/vs, and the strength of
 # the rise of vp/vs in slow rock. Medians, and standard deviations of their logarithms.
-_MEDIAN = np.array([3.0, 3.0, 1.0, 1.025, 1.0])
-_SPREAD = np.array([0.45, 0.45, 0.04, 0.025, 0.35])
+_MEDIAN = np.array([3.0, 3.0, 1.0, 1.035, 0.9])
+_SPREAD = np.array([0.5, 0.5, 0.03, 0.02, 0.3])
 _CRUST_KM_S, _CRUST_GRADIENT = 5.8, 0.03
 _MANTLE_KM, _MANTLE_KM_S = 35.0, 7.9
 _TOPS_KM = np.array([0.0, 0.5, 1.0, 2.0, 3.0, 4.5, 6.5, 9.0, 13.0, 18.0, 25.0])

@@ -38,9 +38,11 @@ MAX_EVENTS = 100
 MAX_PLACES = 36
 _LEVEL_KM = 0.25
 _MAX_LEVELS = 3
-_SURFACE_STARTS = (-1.0, 0.0, 1.2)
-_SAMPLES = 36
-_WIDENING = 1.2
+_SURFACE_GRID = (-1.5, -0.75, 0.0, 0.75, 1.5)
+_RISE_GRID = (-1.2, 0.0, 1.2, 2.0)
+_MODES = 4
+_SAMPLES = 40
+_WIDENING = 1.7  # of the posterior, because the true ground is no member of the family
 _SAMPLE_SEED = 20
 _UPPER_KM = 10.0
 
@@ -201,16 +203,25 @@ def _longest_range(place_km: F64, box: tuple[F64, F64]) -> float:
 
 
 def _solutions(observed: Observed) -> tuple[Observed, list[Solution], Precision]:
-    """Solve from several grounds, then anew with precisions that follow the residuals of the best."""
+    """Solve from the best of a grid of grounds, then anew with precisions that follow the best residuals."""
     first = first_locations(observed, np.zeros(NUM_PARAMETERS))
     observed = with_pick_error(observed, first)
     precision = weigh(observed, first)
-    starts = [np.array([surface, 0.0, 0.0, 0.0, 0.0]) for surface in _SURFACE_STARTS]
-    trials = [solve(observed, in_ground(observed, first, one), precision) for one in starts]
+    trials = [solve(observed, one, precision) for one in _starts(observed, first, precision)]
     best = min(trials, key=lambda one: objective(observed, one, precision))
     precision = weigh(observed, best)
     precision = replace(precision, matrix=precision.matrix / misfit_scale(best, precision))
     return observed, [solve(observed, one, precision) for one in trials], precision
+
+
+def _starts(observed: Observed, first: Solution, precision: Precision) -> list[Solution]:
+    """Locate the events in a grid of grounds, each from the most alike one before, and keep the best."""
+    solved = [first]
+    grid = [np.array([surface, rise, 0.0, 0.0, 0.0]) for surface in _SURFACE_GRID for rise in _RISE_GRID]
+    for parameters in sorted(grid, key=lambda one: float(one @ one)):
+        moved = in_ground(observed, _nearest(solved, parameters), parameters)
+        solved.append(solve(observed, moved, precision, fixed=True))
+    return sorted(solved[1:], key=lambda one: objective(observed, one, precision))[:_MODES]
 
 
 def _nearest(solutions: list[Solution], parameters: F64) -> Solution:
@@ -236,7 +247,7 @@ def _importance(samples: F64, misfit: F64, means: list[F64], covariances: list[F
         offset = (samples - mean) / _WIDENING
         square = np.einsum("ni,ij,nj->n", offset, np.linalg.inv(covariance), offset)
         density += np.exp(-0.5 * square) / np.sqrt(np.linalg.det(covariance))
-    log_weight = -0.5 * (misfit - misfit.min()) - np.log(density)
+    log_weight = -0.5 * (misfit - misfit.min()) / _WIDENING**2 - np.log(density)
     log_weight = np.minimum(log_weight, np.quantile(log_weight, 0.8))
     weight = np.exp(log_weight - log_weight.max())
     out: F64 = weight / weight.sum()

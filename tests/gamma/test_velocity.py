@@ -91,7 +91,7 @@ def test_a_member_of_the_family_is_found(layers):
 
 
 def test_distances_hold_in_ground_outside_the_family():
-    arrivals, truth = arrivals_in(SEDIMENT, num_events=24, noise_s=0.03)
+    arrivals, truth = arrivals_in(SEDIMENT, noise_s=0.03)
     estimate = estimate_velocity(arrivals, **BOX)
     places = relocated(arrivals, estimate.layers)
     covariance = spread_of_models(replace(arrivals, hypocentre=places), estimate, **BOX)
@@ -123,7 +123,7 @@ def relocated(arrivals, layers):
 
 
 def test_order_does_not_matter():
-    arrivals, _ = arrivals_in(SEDIMENT, noise_s=0.03)
+    arrivals, _ = arrivals_in(SEDIMENT, num_events=8, noise_s=0.03)
     rng = np.random.default_rng(5)
     order, names = rng.permutation(len(arrivals.event)), rng.permutation(len(arrivals.hypocentre))
     mixed = Arrivals(
@@ -158,7 +158,7 @@ def test_too_few_events_leave_the_prior():
 
 def test_more_events_make_the_place_better_known():
     few, _ = arrivals_in(SLOW_MEMBER, num_events=3, noise_s=0.02)
-    many, _ = arrivals_in(SLOW_MEMBER, num_events=24, noise_s=0.02)
+    many, _ = arrivals_in(SLOW_MEMBER, noise_s=0.02)
     prior, posterior = estimate_velocity(few, **BOX), estimate_velocity(many, **BOX)
     assert posterior.relative_uncertainty < 0.7 * prior.relative_uncertainty
     spreads = [spread_of_models(many, estimate, **BOX) for estimate in (prior, posterior)]
@@ -167,13 +167,13 @@ def test_more_events_make_the_place_better_known():
 
 
 def test_one_bad_event_hardly_matters():
-    arrivals, _ = arrivals_in(SLOW_MEMBER, num_events=20, noise_s=0.02)
+    arrivals, _ = arrivals_in(SLOW_MEMBER, noise_s=0.02)
     time = arrivals.time_s.copy()
     wrong = (arrivals.event == 7) & (arrivals.phase == 1)
     time[wrong] += np.random.default_rng(1).uniform(-2.0, 2.0, wrong.sum())
-    good, bad = (estimate_velocity(one, **BOX) for one in (arrivals, replace(arrivals, time_s=time)))
-    change = vertical_time(bad.layers, "vs_km_s") / vertical_time(good.layers, "vs_km_s") - 1.0
-    assert abs(change) < 2.0 * good.relative_uncertainty
+    estimate = estimate_velocity(replace(arrivals, time_s=time), **BOX)
+    change = vertical_time(estimate.layers, "vs_km_s") / vertical_time(SLOW_MEMBER, "vs_km_s") - 1.0
+    assert abs(change) < 0.08
 
 
 @pytest.mark.parametrize(
