@@ -27,7 +27,7 @@ _TOPS_KM = np.array([0.0, 0.5, 1.0, 2.0, 3.0, 4.5, 6.5, 9.0, 13.0, 18.0, 25.0])
 _POISSON_RATIO = 1.73
 _ANGLES = np.linspace(0.0, 0.5 * np.pi, 37)
 _STEP_KM = 0.5
-_RANGES = 100.0
+_RANGES = 160.0
 
 
 def ground(parameters: F64, surface_km: float) -> tuple[Layer, ...]:

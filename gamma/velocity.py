@@ -34,8 +34,11 @@ F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
 MIN_EVENTS = 4
+MIN_OBSERVATIONS = 3.0  # of each phase of an event
+MAX_DISTANCE_KM = 100.0
 MAX_EVENTS = 100
 MAX_PLACES = 36
+_REACH, _MARGIN_KM = 1.4, 10.0
 _LEVEL_KM = 0.25
 _MAX_LEVELS = 3
 _SURFACE_GRID = (-1.5, -0.75, 0.0, 0.75, 1.5)
@@ -136,12 +139,24 @@ def _check(arrivals: Arrivals) -> None:
 
 
 def _chosen_events(arrivals: Arrivals) -> I64:
-    """Choose the events with both phases, the MAX_EVENTS that lie farthest apart if there are more."""
+    """Choose near events with both phases, the MAX_EVENTS that lie farthest apart if there are more."""
     count = np.zeros((len(arrivals.hypocentre), 2))
     np.add.at(count, (arrivals.event, arrivals.phase), arrivals.weight)
-    both = np.flatnonzero((count > 0.0).all(axis=1) & (count.sum(axis=1) > 4.0))
+    enough = (count >= MIN_OBSERVATIONS).all(axis=1)
+    near = _farthest_place(arrivals.place_km, arrivals.hypocentre) <= MAX_DISTANCE_KM
+    both = np.flatnonzero(enough & near)
     order = both[np.lexsort((*arrivals.hypocentre[both].T, -count[both].sum(axis=1)))]
     return order[_far_apart(arrivals.hypocentre[order, 1:], MAX_EVENTS)]
+
+
+def _farthest_place(place_km: F64, hypocentre: F64) -> F64:
+    """Epicentral distance (events,) from the middle of the places, and how far they reach from it."""
+    if len(place_km) == 0:
+        return np.zeros(len(hypocentre))
+    lower, upper = place_km[:, :2].min(axis=0), place_km[:, :2].max(axis=0)
+    middle = 0.5 * (lower + upper)
+    away: F64 = np.linalg.norm(hypocentre[:, 1:3] - middle, axis=1) + 0.5 * np.linalg.norm(upper - lower)
+    return away
 
 
 def _far_apart(place_km: F64, number: int) -> I64:
@@ -189,17 +204,9 @@ def _observe(arrivals: Arrivals, chosen: I64, box: tuple[F64, F64], sigma_s: flo
         lower_km=box[0],
         upper_km=box[1],
         levels_km=np.linspace(high, low, levels),
-        max_range_km=_longest_range(places, box),
+        max_range_km=_REACH * float(_farthest_place(places, start).max()) + _MARGIN_KM,
         sigma_s=np.full(len(phase), sigma_s),
     )
-
-
-def _longest_range(place_km: F64, box: tuple[F64, F64]) -> float:
-    """Longest epicentral distance (km) within the box."""
-    lower, upper = box
-    places = place_km[:, :2]
-    far = np.maximum(np.abs(upper[:2] - places.min(axis=0)), np.abs(places.max(axis=0) - lower[:2]))
-    return float(np.hypot(*far))
 
 
 def _solutions(observed: Observed) -> tuple[Observed, list[Solution], Precision]:
