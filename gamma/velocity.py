@@ -35,7 +35,7 @@ I64 = npt.NDArray[np.int64]
 
 MIN_EVENTS = 4
 MIN_OBSERVATIONS = 3.0  # of each phase of an event
-MAX_DISTANCE_KM = 100.0
+MAX_PATH_KM = 200.0
 MAX_EVENTS = 100
 MAX_PLACES = 36
 _REACH, _MARGIN_KM = 1.4, 10.0
@@ -45,7 +45,7 @@ _SURFACE_GRID = (-1.5, -0.75, 0.0, 0.75, 1.5)
 _RISE_GRID = (-1.2, 0.0, 1.2, 2.0)
 _MODES = 4
 _SAMPLES = 40
-_WIDENING = 1.7  # of the posterior, because the true ground is no member of the family
+_WIDENING = 2.0  # of the posterior, because the true ground is no member of the family
 _SAMPLE_SEED = 20
 _UPPER_KM = 10.0
 
@@ -143,20 +143,20 @@ def _chosen_events(arrivals: Arrivals) -> I64:
     count = np.zeros((len(arrivals.hypocentre), 2))
     np.add.at(count, (arrivals.event, arrivals.phase), arrivals.weight)
     enough = (count >= MIN_OBSERVATIONS).all(axis=1)
-    near = _farthest_place(arrivals.place_km, arrivals.hypocentre) <= MAX_DISTANCE_KM
+    near = _longest_paths(arrivals.place_km, arrivals.hypocentre) <= MAX_PATH_KM
     both = np.flatnonzero(enough & near)
     order = both[np.lexsort((*arrivals.hypocentre[both].T, -count[both].sum(axis=1)))]
     return order[_far_apart(arrivals.hypocentre[order, 1:], MAX_EVENTS)]
 
 
-def _farthest_place(place_km: F64, hypocentre: F64) -> F64:
-    """Epicentral distance (events,) from the middle of the places, and how far they reach from it."""
+def _longest_paths(place_km: F64, hypocentre: F64) -> F64:
+    """Largest epicentral distance (events,) from any place, at most."""
     if len(place_km) == 0:
         return np.zeros(len(hypocentre))
     lower, upper = place_km[:, :2].min(axis=0), place_km[:, :2].max(axis=0)
-    middle = 0.5 * (lower + upper)
-    away: F64 = np.linalg.norm(hypocentre[:, 1:3] - middle, axis=1) + 0.5 * np.linalg.norm(upper - lower)
-    return away
+    away = np.maximum(np.abs(hypocentre[:, 1:3] - lower), np.abs(hypocentre[:, 1:3] - upper))
+    longest: F64 = np.hypot(away[:, 0], away[:, 1])
+    return longest
 
 
 def _far_apart(place_km: F64, number: int) -> I64:
@@ -204,7 +204,7 @@ def _observe(arrivals: Arrivals, chosen: I64, box: tuple[F64, F64], sigma_s: flo
         lower_km=box[0],
         upper_km=box[1],
         levels_km=np.linspace(high, low, levels),
-        max_range_km=_REACH * float(_farthest_place(places, start).max()) + _MARGIN_KM,
+        max_range_km=_REACH * float(_longest_paths(places, start).max()) + _MARGIN_KM,
         sigma_s=np.full(len(phase), sigma_s),
     )
 
@@ -348,7 +348,8 @@ def spread_of_models(
 ) -> F64:
     """Covariance (events, 4, 4) of origin time and place over the models of an estimate.
 
-    Every event is located with every model, from the hypocentre that `arrivals` states.
+    Every event is located with every model, from the hypocentre that `arrivals` states. Differences are taken
+    from its location with the layers of the estimate.
     """
     _check(arrivals)
     if len(arrivals.hypocentre) == 0 or len(arrivals.event) == 0:
@@ -366,6 +367,6 @@ def spread_of_models(
         table = observed.table(layers)
         moved = evaluate(observed, parameters, table, start.hypocentre, delay)
         places.append(locate(observed, moved, precision, steps=10).hypocentre)
-    offset = np.array(places) - np.einsum("m,mei->ei", estimate.weight, np.array(places))
+    offset = np.array(places) - start.hypocentre
     covariance: F64 = np.einsum("m,mei,mej->eij", estimate.weight, offset, offset)
     return covariance
