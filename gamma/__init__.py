@@ -9,8 +9,9 @@ from gamma.associate import AssociationResult, associate
 
 if TYPE_CHECKING:
     from gamma.config import AssociationConfig, read_layers
+    from gamma.quality import QUALITY_RULES
 
-__all__ = ["AssociationConfig", "AssociationResult", "associate", "read_layers"]
+__all__ = ["QUALITY_RULES", "AssociationConfig", "AssociationResult", "associate", "read_layers"]
 
 # GMMA's package imports under the same name; this marker tells the two apart.
 __project__ = "phasenet-das"
@@ -21,4 +22,8 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - lazy import
         from gamma import config
 
         return getattr(config, name)
+    if name == "QUALITY_RULES":
+        from gamma.quality import QUALITY_RULES
+
+        return QUALITY_RULES
     raise AttributeError(f"module 'gamma' has no attribute '{name}'")

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gamma.domain import Domain
+from gamma.fronts import MIN_CELLS
 from gamma.likelihood import PickData
 from gamma.mixture import Fit
 from gamma.uncertainty import log_odds
@@ -15,6 +16,13 @@ I64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 _ONE_PHASE_SHARE = 0.25
+RING_SHARE = 0.6
+PHASE_SHARE = 0.25
+RING_SHARE = 0.6
+_NAMED_SHARE = 0.5
+_EVEN = float(np.log(0.5))
+_RMS_RATIO = 2.5
+_GROUND_SHARE = 0.02
 EVIDENCE_TESTS = ("too little evidence", "too few independent picks")
 
 
@@ -26,7 +34,7 @@ def failed_tests(
     num_events = len(fitted.events)
     own = fitted.expectation.posterior >= config.min_association_score
     if domain.mode == "point":
-        own &= ~_contested(domain, fitted)
+        own &= ~_contested(domain, data, fitted)
     phase = data.receiver_phase[pairs.pick] & 1
     weight = data.weight[pairs.pick]
     number = np.stack([_count(pairs.event, own & (phase == k), num_events) for k in (0, 1)])
@@ -36,6 +44,9 @@ def failed_tests(
         EVIDENCE_TESTS[0]: odds < config.min_log_odds,
         EVIDENCE_TESTS[1]: effective.sum(axis=0) < domain.min_effective_picks,
     }
+    if domain.mode == "full" and config.min_p_picks is None and config.min_s_picks is None:
+        failed["P or S on too few channels"] = ~_both_phases(domain, data, fitted, own)
+        failed["residuals too large"] = _rms(data, fitted, own) > _rms_limit_s(domain)
     if counted:
         failed["too few picks"] = number.sum(axis=0) < (config.min_picks or 0)
         failed["too few stations"] = _stations(data, fitted, own) < (config.min_stations or 0)
@@ -48,9 +59,90 @@ def failed_tests(
     return odds, failed
 
 
+def describe_rules(domain: Domain) -> list[str]:
+    """Say in sentences which picks an event must have."""
+    config = domain.config
+    rules = []
+    stated = config.min_p_picks is not None or config.min_s_picks is not None
+    if domain.mode == "full" and domain.receivers.num_cables and not stated:
+        rules.append(
+            f"An event has P and S picks, each on {PHASE_SHARE:.0%} or more of the channels between its "
+            "first and its last pick on a cable."
+        )
+        if domain.beyond is not None:
+            rules.append(f"Beyond the search box the share is {RING_SHARE:.0%}.")
+        rules.append(f"Its residuals are at most {_rms_limit_s(domain):.2g} s (rms).")
+    if stated or domain.mode == "point":
+        rules.append(f"An event has {domain.min_p_picks} P picks and {domain.min_s_picks} S picks or more.")
+    if config.min_picks is not None:
+        rules.append(f"An event has {config.min_picks} picks or more.")
+    else:
+        rules.append(
+            f"An event has {domain.min_effective_picks:g} independent picks or more. Neighbouring channels "
+            "of a cable repeat each other, and count as one."
+        )
+    if config.min_stations is not None:
+        rules.append(f"An event has picks at {config.min_stations} receivers or more.")
+    rules.append(f"The log odds of an event against chance are {config.min_log_odds:g} or more.")
+    return rules
+
+
+def _rms_limit_s(domain: Domain) -> float:
+    """Largest rms of residuals on a cable: pick errors, and what unknown ground does along the cable."""
+    across = domain.receivers.horizontal_aperture_km / domain.model.slowest_km_s[1]
+    return float(np.hypot(_RMS_RATIO * domain.residual_s, _GROUND_SHARE * across))
+
+
 def _count(event: I64, where: Mask, num_events: int, weight: F64 | None = None) -> F64:
     chosen = None if weight is None else weight[where]
     return np.bincount(event[where], chosen, minlength=num_events).astype(np.float64)
+
+
+def _both_phases(domain: Domain, data: PickData, fitted: Fit, own: Mask) -> Mask:
+    """Whether a cable has P and S of the event (events,) on a share of the channels that see it.
+
+    The channels that see it lie between the first and the last with a pick. An event without enough picks on
+    any cable may have them at seismometers. Half of the share must have the name of the phase.
+    """
+    pairs, events = fitted.pairs, len(fitted.events)
+    phase_share, named_share = PHASE_SHARE, _NAMED_SHARE
+    if domain.inner is not None:  # afar, all channels are equally far
+        phase_share, named_share = RING_SHARE, 1.0
+    receiver_phase = data.receiver_phase[pairs.pick[own]]
+    event, named = pairs.event[own], data.log_name[pairs.pick[own]] > _EVEN
+    cable = data.receiver_phase_group[receiver_phase] // 2 - 1
+    alone = np.bincount(event[cable < 0], minlength=events)
+    good = alone >= domain.min_effective_picks if domain.num_alone else np.zeros(events, dtype=bool)
+    for index in range(domain.receivers.num_cables):
+        mine = cable == index
+        place = receiver_phase[mine] >> 1  # cells, or channels, in order along the cable
+        low, high = np.full(events, np.inf), np.full(events, -np.inf)
+        np.minimum.at(low, event[mine], place)
+        np.maximum.at(high, event[mine], place)
+        needed = np.maximum(phase_share * (high - low + 1.0), MIN_CELLS - 1)
+        good |= np.all(
+            [
+                np.bincount(event[chosen], minlength=events) >= share * needed
+                for phase in (0, 1)
+                for chosen, share in (
+                    (mine & (receiver_phase & 1 == phase), 1.0),
+                    (mine & (receiver_phase & 1 == phase) & named, named_share),
+                )
+            ],
+            axis=0,
+        )
+    return good
+
+
+def _rms(data: PickData, fitted: Fit, own: Mask) -> F64:
+    """Root mean square (events,) of the residuals of picks on cables (s)."""
+    pairs = fitted.pairs
+    mine = own & (data.group_of(pairs.pick) >= 2)
+    event, weight = pairs.event[mine], data.weight[pairs.pick[mine]]
+    square = weight * fitted.expectation.residual_s[mine] ** 2
+    events = len(fitted.events)
+    total = np.bincount(event, weight, minlength=events)
+    return np.sqrt(np.bincount(event, square, minlength=events) / np.maximum(total, 1e-9))
 
 
 def _stations(data: PickData, fitted: Fit, own: Mask) -> F64:
@@ -61,7 +153,7 @@ def _stations(data: PickData, fitted: Fit, own: Mask) -> F64:
     return np.bincount(seats // max(receivers, 1), minlength=len(fitted.events)).astype(np.float64)
 
 
-def _contested(domain: Domain, fitted: Fit) -> Mask:
+def _contested(domain: Domain, data: PickData, fitted: Fit) -> Mask:
     """Pairs whose pick a larger event explains too, as far as a point array can tell arrivals apart.
 
     Without moveout, picks of one phase that scatter or are mislabelled near another event's arrival look
@@ -71,9 +163,10 @@ def _contested(domain: Domain, fitted: Fit) -> Mask:
     near = np.abs(fitted.expectation.residual_s) <= domain.grid.window_s
     rank = np.empty(len(count), dtype=np.int64)
     rank[np.lexsort((fitted.events.hypocentre[:, 0], -count))] = np.arange(len(count))
-    best = np.full(int(pairs.pick.max(initial=-1)) + 1, len(count))
-    np.minimum.at(best, pairs.pick[near], rank[pairs.event[near]])
-    contested: Mask = best[pairs.pick] < rank[pairs.event]
+    pick = data.pick[pairs.pick]
+    best = np.full(int(pick.max(initial=-1)) + 1, len(count))
+    np.minimum.at(best, pick[near], rank[pairs.event[near]])
+    contested: Mask = best[pick] < rank[pairs.event]
     return contested
 
 

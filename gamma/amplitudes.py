@@ -39,9 +39,10 @@ def pick_magnitude(log10_amplitude: F64, distance_km: F64) -> F64:
 
 def _pair_magnitudes(domain: Domain, fitted: FittedEvents, amplitude: F64) -> F64:
     """Magnitude that each pair's amplitude means; NaN without one."""
-    receiver = domain.receivers.xyz_km[fitted.picks.receiver_phase[fitted.pick] >> 1]
+    receiver = domain.receivers.xyz_km[fitted.picks.receiver_phase[fitted.row] >> 1]
     distance = np.linalg.norm(fitted.events.hypocentre[fitted.event, 1:] - receiver, axis=1)
-    positive = np.where(amplitude[fitted.pick] > 0.0, amplitude[fitted.pick], np.nan)
+    amplitude = amplitude[fitted.picks.pick[fitted.row]]
+    positive = np.where(amplitude > 0.0, amplitude, np.nan)
     return pick_magnitude(np.log10(positive), np.maximum(distance, _MIN_DISTANCE_KM))
 
 
@@ -90,11 +91,11 @@ def with_amplitudes(domain: Domain, fitted: FittedEvents, amplitude: F64) -> Fit
     level = np.log10(amplitude[amplitude > 0.0])
     width, centre = max(float(level.std()), scatter), float(level.mean())
     with np.errstate(divide="ignore", invalid="ignore"):
-        background = (np.log10(amplitude[fitted.pick]) - centre) / width
+        background = (np.log10(amplitude[fitted.picks.pick[fitted.row]]) - centre) / width
     gain = 0.5 * background**2 - 0.5 * (away / scatter) ** 2 + np.log(width / scatter)
     factor = np.exp(np.clip(np.where(np.isfinite(gain), gain, 0.0), -20.0, 20.0))
-    size = len(fitted.picks)
-    noise = 1.0 - np.minimum(np.bincount(fitted.pick, fitted.posterior, minlength=size), 1.0)
+    pick = fitted.picks.pick[fitted.row]
+    noise = 1.0 - fitted.picks.claimed(fitted.row, fitted.posterior)
     weighted = fitted.posterior * factor
-    total = noise + np.bincount(fitted.pick, weighted, minlength=size)
-    return replace(fitted, posterior=weighted / np.maximum(total[fitted.pick], 1e-12))
+    total = noise + np.bincount(pick, weighted, minlength=len(fitted.picks))
+    return replace(fitted, posterior=weighted / np.maximum(total[pick], 1e-12))

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from gamma.config import AssociationConfig
+    from gamma.domain import Domain
     from gamma.picks import Observations
+    from gamma.receivers import Receivers
     from gamma.results import Look
-    from gamma.workers import Runner
+    from gamma.velocity import VelocityEstimate
 
 logger = logging.getLogger("gamma")
+
+_GROUND_ROUNDS = 2
+_FAIR_RESIDUAL = 0.8
 
 
 @dataclass(frozen=True)
@@ -27,14 +32,19 @@ class AssociationResult:
         One row per event, by origin time.
     picks : pandas.DataFrame
         The picks given, same rows, same order, with ``event_index``, ``association_score``,
-        ``travel_time_residual_s`` and ``reason``.
+        ``travel_time_residual_s``, ``associated_phase`` (the phase as which the event took the pick),
+        ``reason`` and ``group_index``.
+    groups : pandas.DataFrame
+        Coherent arrivals along cables that no event takes, such as S waves without P: a row each, numbered
+        as ``group_index`` of the picks.
     summary : dict
         Settings used, and what became of how many picks. ``events_on_second_look`` counts the events that
-        only the second look found.
+        only a later look found.
     """
 
     events: pd.DataFrame
     picks: pd.DataFrame
+    groups: pd.DataFrame
     summary: dict[str, Any]
 
 
@@ -48,7 +58,8 @@ def associate(
 ) -> AssociationResult:
     """Associate picks with events, and locate the events.
 
-    The picks that no event explains are looked at once more, alone.
+    The picks that no event explains are looked at once more, alone, and then for events farther away than
+    the search box, unless the settings state one. No S stands before P of its event at a receiver.
 
     Parameters
     ----------
@@ -73,23 +84,48 @@ def associate(
     """
     # Imported here: the package imports this function at once, as its module has the same name.
     from gamma.domain import make_domain
+    from gamma.groups import group_picks
+    from gamma.looks import describe_velocity, velocity_text, with_ground_error
     from gamma.picks import load_picks
     from gamma.receivers import load_receivers
     from gamma.results import join_looks, picks_table, summarise
-    from gamma.workers import open_runner
 
     receivers = load_receivers(stations)
     observations = load_picks(picks, receivers, config)
-    domain = make_domain(receivers, config)
-    with open_runner(domain, workers) as runner:
-        looks = _look_twice(runner, observations)
-    events, assignment = join_looks(domain, looks)
-    table = picks_table(picks, observations, assignment)
-    return AssociationResult(events, table, summarise(domain, looks, table, explain=explain))
+    ground = None
+    if not config.velocity_stated:
+        ground = _estimated_ground(receivers, config, observations, workers)
+    domain = make_domain(receivers, config, ground)
+    logger.info(velocity_text(domain))
+    looks = [with_ground_error(found) for found in _look_everywhere(domain, observations, workers)]
+    events, assignment = join_looks(looks)
+    groups, member = group_picks(domain, observations, assignment)
+    table = picks_table(picks, observations, assignment, member)
+    summary = summarise(domain, looks, table, events, groups, explain=explain)
+    summary["velocity"] = describe_velocity(domain)
+    return AssociationResult(events, table, groups, summary)
 
 
-def _look_twice(runner: Runner, observations: Observations) -> list[Look]:
-    """Find the events, then look once more, alone, at the picks that no event explains.
+def _estimated_ground(
+    receivers: Receivers, config: AssociationConfig, observations: Observations, workers: int
+) -> VelocityEstimate:
+    """Estimate the velocity from a first look, and anew while that ground explains the picks poorly."""
+    from gamma.domain import make_domain
+    from gamma.looks import estimate_ground
+    from gamma.results import typical_residual_s
+
+    ground = estimate_ground(receivers, config, [])
+    for _ in range(_GROUND_ROUNDS):
+        near = replace(make_domain(receivers, config, ground), beyond=None)
+        looks = _look_everywhere(replace(near, residual_s=2.0 * near.residual_s), observations, workers)
+        ground = estimate_ground(receivers, config, looks)
+        if typical_residual_s(looks[0]) < _FAIR_RESIDUAL * config.pick_uncertainty_s:
+            break
+    return ground
+
+
+def _look_everywhere(domain: Domain, observations: Observations, workers: int) -> list[Look]:
+    """Find the events, look once more at the picks that none explains, then for events beyond the box.
 
     In a dense sequence the mixture may end with P and S of an event as two events, and refuse both for want
     of the other phase. With the picks of the other events gone, the event stands out.
@@ -97,13 +133,24 @@ def _look_twice(runner: Runner, observations: Observations) -> list[Look]:
     import numpy as np
 
     from gamma.fit import look
+    from gamma.results import typical_residual_s
+    from gamma.workers import open_runner
 
-    first = look(runner, observations)
-    left = np.flatnonzero(first.assignment.event < 0)
-    if len(first) == 0 or len(left) == 0:
-        return [first]
-    second = look(runner, observations.take(left))
-    if len(second) == 0:
-        return [first]
-    logger.info("%d events more among the picks that were left", len(second))
-    return [first, second]
+    looks: list[Look] = []
+    left = observations
+    for where in (domain, domain, domain.beyond):
+        if where is None or (looks and len(left) == 0):
+            continue
+        usual = where.residual_s  # near events tell nothing of far ones, whose waves cross more ground
+        if looks and where.inner is None:
+            usual = typical_residual_s(looks[0])
+        with open_runner(replace(where, residual_s=usual), workers) as runner:
+            found = look(runner, left)
+        if looks and len(found) == 0:
+            continue
+        looks.append(found)
+        left = left.take(np.flatnonzero(found.assignment.event < 0))
+    later = sum(map(len, looks[1:]))
+    if later:
+        logger.info("%d events more among the picks that were left", later)
+    return looks

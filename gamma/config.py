@@ -168,6 +168,8 @@ def _check_layers(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
     return layers
 
 
+_RATIO = 1.73
+_STATED_ERROR = 0.05
 _HOMOGENEOUS = ("vp_km_s", "vp_vs_ratio", "vs_km_s")
 
 
@@ -202,8 +204,15 @@ class AssociationConfig(Settings):
         A key is unknown, a value out of range, or two settings contradict each other.
     """
 
-    vp_km_s: float = setting(6.0, "km/s", "P velocity of the homogeneous model.", gt=0.0)
-    vp_vs_ratio: float = setting(1.73, "1", "P to S velocity ratio, used when vs_km_s is not given.", gt=1.0)
+    vp_km_s: float | None = setting(
+        None,
+        "km/s",
+        "P velocity of a homogeneous model. Without any velocity, layers are estimated from the picks.",
+        gt=0.0,
+    )
+    vp_vs_ratio: float | None = setting(
+        None, "1", "P to S velocity ratio of the homogeneous model where vs_km_s is not given; 1.73.", gt=1.0
+    )
     vs_km_s: float | None = setting(None, "km/s", "S velocity of the homogeneous model.", gt=0.0)
     layers: Layers | None = setting(
         None,
@@ -215,10 +224,10 @@ class AssociationConfig(Settings):
         "",
         "Set when all receivers really lie below sea level (sea floor); else that is refused as a sign slip.",
     )
-    velocity_uncertainty: float = setting(
-        0.03,
+    velocity_uncertainty: float | None = setting(
+        None,
         "1",
-        "Relative uncertainty of vp and of vp/vs; carried into origin time, position and distance.",
+        "Relative uncertainty of stated vp and of vp/vs (0.05), carried into time, position and distance.",
         ge=0.0,
         le=0.5,
     )
@@ -280,15 +289,29 @@ class AssociationConfig(Settings):
         return type(self)(**{**stated, **given})
 
     @property
-    def s_velocity_km_s(self) -> float:
-        """S velocity of the homogeneous model in km/s."""
-        return self.vs_km_s if self.vs_km_s is not None else self.vp_km_s / self.vp_vs_ratio
+    def velocity_stated(self) -> bool:
+        """Whether the settings hold a velocity model."""
+        return self.layers is not None or self.vp_km_s is not None or self.vs_km_s is not None
+
+    @property
+    def velocity_error(self) -> float:
+        """Relative uncertainty of stated velocities."""
+        return _STATED_ERROR if self.velocity_uncertainty is None else self.velocity_uncertainty
+
+    @property
+    def homogeneous_km_s(self) -> tuple[float, float]:
+        """P and S velocity of the homogeneous model."""
+        ratio = self.vp_vs_ratio or _RATIO
+        if self.vp_km_s is None:
+            vs = self.vs_km_s or 0.0
+            return ratio * vs, vs
+        return self.vp_km_s, self.vs_km_s or self.vp_km_s / ratio
 
     @property
     def slowest_s_velocity_km_s(self) -> float:
         """Lowest S velocity of the model in use, in km/s."""
         if self.layers is None:
-            return self.s_velocity_km_s
+            return self.homogeneous_km_s[1]
         return min(layer.vs_km_s for layer in self.layers)
 
     @model_validator(mode="after")
@@ -301,8 +324,14 @@ class AssociationConfig(Settings):
                 raise ValueError(f"{name}: expected (lower, upper) with lower < upper, found {limits}")
         if self.depth_range_km[0] > self.depth_range_km[1]:
             raise ValueError(f"depth_range_km: expected (shallow, deep), found {self.depth_range_km}")
-        if self.s_velocity_km_s >= self.vp_km_s:
-            raise ValueError(f"vs_km_s {self.s_velocity_km_s:g} is not below vp_km_s {self.vp_km_s:g}")
+        vp, vs = self.homogeneous_km_s
+        if vs >= vp > 0.0:
+            raise ValueError(f"vs_km_s {vs:g} is not below vp_km_s {vp:g}")
+        if self.vp_vs_ratio is not None and not self.velocity_stated:
+            raise ValueError(
+                f"vp_vs_ratio {self.vp_vs_ratio:g} stands alone, expected vp_km_s beside it. State vp_km_s, "
+                "or leave both out, and velocities are estimated from the picks"
+            )
         stated = [
             name for name in _HOMOGENEOUS if getattr(self, name) != type(self).model_fields[name].default
         ]

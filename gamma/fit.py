@@ -17,10 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from gamma.acceptance import EVIDENCE_TESTS, failed_tests, least_supported, split_by_phase
-from gamma.ambiguity import exchange_s_picks, join_outside, jump, second_places
+from gamma.ambiguity import exchange_s_picks, jump, second_places
 from gamma.amplitudes import event_magnitudes, with_amplitudes
 from gamma.correlation import CableOrder, Correlation, cable_order, estimate_correlation
 from gamma.domain import Domain
+from gamma.fronts import pair_fronts
 from gamma.initial import SeedPicks, Seeds, find_seeds
 from gamma.likelihood import PickData, PickSeries, full_picks, receiver_weights, seed_picks, with_noise
 from gamma.mixture import Events, Fit, find_pairs, fit_mixture, reach_of
@@ -45,6 +46,7 @@ _REFIT_ATTEMPTS = 6
 _HOPELESS = 8.0
 _SWAPS = 2
 _MIN_POSTERIOR = 0.02
+BEYOND = "farther away than the search box"
 SPLIT = "P and S of one event in two places; sought again"
 
 
@@ -52,9 +54,9 @@ def look(runner: Runner, observations: Observations) -> Look:
     """Find the events in picks, and give each pick its event."""
     domain, amplitude = runner.domain, observations.amplitude
     weight = receiver_weights(domain)
-    thinned, seeds = seed_picks(domain, observations, weight)
+    thinned, members = seed_picks(domain, observations, weight)
     found, thinned, history = search(runner, thinned)
-    fitted = join_outside(domain, refit(runner, full_picks(domain, observations, weight), found))
+    fitted = refit(runner, full_picks(domain, observations, weight), found)
     mirrors = _find_mirrors(runner, thinned, found, fitted)
     if domain.config.use_amplitude:
         fitted = with_amplitudes(domain, fitted, amplitude)
@@ -65,7 +67,7 @@ def look(runner: Runner, observations: Observations) -> Look:
             domain.config.max_iterations,
         )
     magnitudes = event_magnitudes(domain, fitted, amplitude) if domain.config.use_amplitude else {}
-    return Look(observations, fitted, assign(domain, fitted, seeds.members), mirrors, magnitudes, history)
+    return Look(domain, observations, fitted, assign(domain, fitted, members), mirrors, magnitudes, history)
 
 
 # The batch loop
@@ -76,7 +78,7 @@ class Batch:
     """Events to fit together, and the picks they can have."""
 
     data: PickData
-    pick: I64  # places of the batch's picks in the whole series
+    row: I64  # places of the batch's rows of picks in the whole series
     events: Events
     member: I64  # places of the events in the list of all events
     own: Mask  # the batch's own events; the others are neighbours
@@ -106,8 +108,8 @@ def _batches(
         lo = int(np.searchsorted(time, time[first] - reach_s))
         hi = int(np.searchsorted(time, time[last - 1] + reach_s, side="right"))
         member = np.arange(lo, hi)
-        data, pick = picks.between(time[lo] - margin_s[0], time[hi - 1] + reach_s + margin_s[1])
-        yield Batch(data, pick, events.take(member), member, (member >= first) & (member < last))
+        data, row = picks.between(time[lo] - margin_s[0], time[hi - 1] + reach_s + margin_s[1])
+        yield Batch(data, row, events.take(member), member, (member >= first) & (member < last))
 
 
 def _fit_margin_s(domain: Domain) -> tuple[float, float]:
@@ -124,10 +126,10 @@ def _fit(domain: Domain, data: PickData, events: Events) -> Fit:
 
 @dataclass(frozen=True)
 class BatchFit:
-    """A batch's own events that stand, how much of each pick they explain, and what was dropped."""
+    """A batch's own events that stand, how much of each row of picks they explain, and what was dropped."""
 
     events: Events
-    pick: I64
+    row: I64
     claim: F64
     bounds: list[tuple[float, str]]
     dropped: Counter[str]
@@ -137,7 +139,6 @@ class BatchFit:
 
 def search(runner: Runner, picks: PickSeries) -> tuple[Events, PickSeries, list[dict[str, Any]]]:
     """Find events in seed picks, in rounds, until the picks left over hold nothing new."""
-    domain = runner.domain
     found = _no_events(picks)
     left = np.ones(len(picks), dtype=bool)
     history: list[dict[str, Any]] = []
@@ -147,7 +148,7 @@ def search(runner: Runner, picks: PickSeries) -> tuple[Events, PickSeries, list[
         if len(seeds.count) == 0:
             break
         before = len(found)
-        joined = found.joined(_as_events(domain, picks, seeds))
+        joined = found.joined(_as_events(picks, seeds))
         fresh = np.arange(len(joined)) >= before
         order = np.lexsort((fresh, joined.hypocentre[:, 1], joined.hypocentre[:, 0]))
         early = number < _EARLY_ROUNDS
@@ -167,31 +168,40 @@ def _not_tried(seeds: Seeds, tried: set[tuple[float, ...]]) -> Seeds:
     keys = [tuple(row) for row in np.column_stack([seeds.hypocentre, seeds.count]).tolist()]
     new = np.array([key not in tried for key in keys], dtype=bool)
     tried.update(keys)
-    return Seeds(seeds.hypocentre[new], seeds.count[new])
+    return Seeds(seeds.hypocentre[new], seeds.count[new], seeds.scale_s[new])
 
 
 def _no_events(picks: PickSeries) -> Events:
     return Events(np.empty((0, 4)), np.empty(0), np.empty((0, picks.template.num_groups)))
 
 
-def _as_events(domain: Domain, picks: PickSeries, seeds: Seeds) -> Events:
-    sigma = np.full((len(seeds.count), picks.template.num_groups), domain.grid.window_s / 2.0)
+def _as_events(picks: PickSeries, seeds: Seeds) -> Events:
+    sigma = np.repeat(seeds.scale_s[:, None], picks.template.num_groups, axis=1)
     return Events(seeds.hypocentre, np.maximum(seeds.count, 1.0), sigma)
 
 
 def _seed_all(runner: Runner, picks: PickSeries, left: Mask) -> Seeds:
-    """Seeds of all time blocks, which lie on an absolute grid, in order of time."""
-    time, receiver_phase = picks.time_s[left], picks.receiver_phase[left]
-    if len(time) == 0:
-        return Seeds(np.empty((0, 4)), np.empty(0))
-    found = list(runner.map(_seed_block, _blocks(runner.domain, time, receiver_phase)))
-    hypocentre = [seeds.hypocentre for seeds in found] or [np.empty((0, 4))]
-    count = [seeds.count for seeds in found] or [np.empty(0)]
-    return Seeds(np.concatenate(hypocentre), np.concatenate(count))
+    """First guesses from picks that are left (picks,), in order of time.
+
+    Cables: paired fronts. Seismometers: all time blocks, which lie on an absolute grid.
+    """
+    domain = runner.domain
+    found = []
+    if domain.mode != "point" and domain.receivers.num_cables:
+        found.append(pair_fronts(domain, picks, left))
+    if domain.mode == "point" or (domain.receivers.cable < 0).any():
+        rows = picks.named[left]
+        tasks = _blocks(domain, picks.time_s[rows], picks.receiver_phase[rows])
+        found += list(runner.map(_seed_block, tasks))
+    seeds = Seeds.concatenate(found)
+    order = np.argsort(seeds.hypocentre[:, 0], kind="stable")
+    return Seeds(seeds.hypocentre[order], seeds.count[order], seeds.scale_s[order])
 
 
 def _blocks(domain: Domain, time_s: F64, receiver_phase: I64) -> Iterator[tuple[SeedPicks, float, float]]:
     """Cut seed picks into blocks, each with all picks that an origin in it can have."""
+    if len(time_s) == 0:
+        return
     grid, block_s = domain.grid, domain.config.block_s
     margin = grid.separation_s + 4.0 * grid.window_s
     first_block = int(np.floor((float(time_s[0]) - grid.reach_s) / block_s))
@@ -199,7 +209,7 @@ def _blocks(domain: Domain, time_s: F64, receiver_phase: I64) -> Iterator[tuple[
         start, end = block * block_s, (block + 1) * block_s
         first, last = np.searchsorted(time_s, [start - margin, end + margin + grid.reach_s])
         if last > first:
-            chosen = SeedPicks(time_s[first:last], receiver_phase[first:last], np.empty(0, np.int64))
+            chosen = SeedPicks(time_s[first:last], receiver_phase[first:last])
             yield chosen, start, end
 
 
@@ -219,7 +229,7 @@ def _fit_all(
     dropped: Counter[str] = Counter()
     for batch in fits:
         joined = joined.joined(batch.events)
-        np.add.at(claim, batch.pick, batch.claim)
+        np.add.at(claim, picks.pick[batch.row], batch.claim)
         dropped.update(batch.dropped)
     order = np.lexsort(joined.hypocentre.T[::-1])
     blocks = [
@@ -274,10 +284,10 @@ def fit_batch(domain: Domain, batch: Batch, fresh: Mask, *, early: bool) -> Batc
     kept = np.flatnonzero(stands)[own]
     mine = np.isin(fitted.pairs.event, kept)
     posterior = fitted.expectation.posterior[mine]
-    claim = np.bincount(fitted.pairs.pick[mine], posterior, minlength=len(batch.pick)).astype(np.float64)
+    claim = np.bincount(fitted.pairs.pick[mine], posterior, minlength=len(batch.row)).astype(np.float64)
     first_s = round(float(batch.events.hypocentre[batch.own, 0].min()), 3)
     return BatchFit(
-        fitted.events.take(kept), batch.pick, claim, bounds, +dropped, first_s, int(batch.own.sum())
+        fitted.events.take(kept), batch.row, claim, bounds, +dropped, first_s, int(batch.own.sum())
     )
 
 
@@ -290,7 +300,7 @@ class BatchRefit:
 
     events: Events
     member: I64
-    pick: I64
+    row: I64
     event: I64
     posterior: F64
     residual_s: F64
@@ -321,8 +331,7 @@ def refit(runner: Runner, picks: PickSeries, events: Events) -> FittedEvents:
     )
     events, member, pairs, by_time = _join(events, one)
     odds = np.concatenate([np.empty(0), *(batch.odds for batch in one)])[by_time]
-    claim = np.minimum(np.bincount(pairs[0], pairs[2], minlength=len(picks)), 1.0)
-    picks = with_noise(picks, 1.0 - claim)
+    picks = with_noise(picks, 1.0 - picks.claimed(pairs[0], pairs[2]))
     if receivers.num_cables and len(events):
         correlation = _correlation(domain, order, picks, events, pairs, share)
         picks = _reweighted(domain, picks, correlation)
@@ -334,7 +343,7 @@ def refit(runner: Runner, picks: PickSeries, events: Events) -> FittedEvents:
     return FittedEvents(
         events=last,
         member=member[moved],
-        pick=pairs[0],
+        row=pairs[0],
         event=pairs[1],
         posterior=pairs[2],
         residual_s=pairs[3],
@@ -371,15 +380,20 @@ def refit_batch(domain: Domain, batch: Batch, correlation: Correlation | None) -
         events, member, own = events.take(~drop), member[~drop], own[~drop]
     location, near = None, np.empty(0, np.int64)
     if correlation is not None:
+        if domain.beyond is not None:  # sought anew in a larger box
+            edge = domain.on_wall(fitted.events.hypocentre[:, 1:])
+            edge |= split_by_phase(data, fitted, domain.reach_s)  # fits nowhere in the box
+            dropped[BEYOND] += int((edge & own).sum())
+            own = own & ~edge
         location = describe_locations(domain, data, fitted, correlation).take(np.flatnonzero(own))
         kept = fitted.events.take(own)  # in reach of these are also picks that another pick displaced
-        near = batch.pick[np.unique(find_pairs(data, kept, reach_of(data, kept)).pick)]
+        near = batch.row[np.unique(find_pairs(data, kept, reach_of(data, kept)).pick)]
     pairs, now = fitted.pairs, fitted.expectation
     mine = own[pairs.event] & (now.posterior >= _MIN_POSTERIOR) if len(own) else np.zeros(0, dtype=bool)
     return BatchRefit(
         events=fitted.events.take(own),
         member=member[own],
-        pick=batch.pick[pairs.pick[mine]],
+        row=batch.row[pairs.pick[mine]],
         event=(np.cumsum(own) - 1)[pairs.event[mine]],
         posterior=now.posterior[mine],
         residual_s=now.residual_s[mine],
@@ -395,10 +409,10 @@ def refit_batch(domain: Domain, batch: Batch, correlation: Correlation | None) -
 def _join(events: Events, batches: list[BatchRefit]) -> tuple[Events, I64, tuple[I64, I64, F64, F64], I64]:
     """Put the batches' own events and pairs together, by origin time; also give the order applied."""
     joined = events.take(np.zeros(0, np.int64))
-    member, pick, event, posterior, residual = ([np.empty(0, kind)] for kind in (int, int, int, float, float))
+    member, row, event, posterior, residual = ([np.empty(0, kind)] for kind in (int, int, int, float, float))
     for batch in batches:
         member.append(batch.member)
-        pick.append(batch.pick)
+        row.append(batch.row)
         event.append(batch.event + len(joined))
         posterior.append(batch.posterior)
         residual.append(batch.residual_s)
@@ -406,7 +420,7 @@ def _join(events: Events, batches: list[BatchRefit]) -> tuple[Events, I64, tuple
     order = np.lexsort(joined.hypocentre.T[::-1])
     rank = np.argsort(order, kind="stable")
     numbers = rank[np.concatenate(event)]
-    pairs = (np.concatenate(pick), numbers, np.concatenate(posterior), np.concatenate(residual))
+    pairs = (np.concatenate(row), numbers, np.concatenate(posterior), np.concatenate(residual))
     return joined.take(order), np.concatenate(member)[order], pairs, order
 
 
@@ -418,9 +432,9 @@ def _correlation(
     pairs: tuple[I64, I64, F64, F64],
     default: F64,
 ) -> Correlation:
-    pick, event, posterior, residual = pairs
+    row, event, posterior, residual = pairs
     sure = posterior >= 0.5
-    receiver_phase = picks.receiver_phase[pick[sure]]
+    receiver_phase = picks.receiver_phase[row[sure]]
     scaled = residual[sure] / events.sigma_s[event[sure], picks.template.receiver_phase_group[receiver_phase]]
     return estimate_correlation(domain.receivers, order, event[sure], receiver_phase, scaled, default)
 

@@ -28,15 +28,6 @@ class CableCells:
     size: I64  # (cells,), number of receivers
 
 
-@dataclass(frozen=True)
-class SeedPicks:
-    """The picks that events are sought with: those of seismometers, and aligned runs of picks on cables."""
-
-    time_s: F64  # (seeds,), median time of the run
-    receiver_phase: I64  # (seeds,), 2 * cell + phase
-    members: I64  # (picks,), seed pick that each pick given belongs to, -1 for none
-
-
 def make_cells(receivers: Receivers, cell_km: float) -> CableCells:
     """Cut every cable into cells."""
     cell = np.full(len(receivers), -1, dtype=np.int64)
@@ -59,33 +50,34 @@ def make_cells(receivers: Receivers, cell_km: float) -> CableCells:
     return CableCells(cell, order[starts + size // 2], size)
 
 
-def make_seed_picks(time_s: F64, receiver_phase: I64, cells: CableCells, gap_s: float) -> SeedPicks:
+def make_seed_picks(time_s: F64, cell_phase: I64, cells: CableCells, gap_s: float) -> tuple[F64, I64, I64]:
     """Line up the picks of neighbouring channels.
 
-    Within a cell and phase, picks follow each other in a run while the gaps stay below `gap_s`; a run
-    that covers enough of the cell's channels is one seed pick at its median time. Picks of
-    seismometers are seed picks as they are.
+    `cell_phase` (picks,) is 2 * cell, plus 1 for S where P and S are to be kept apart. There, picks follow
+    each other in a run while the gaps stay below `gap_s`. A run that covers enough of the cell's channels is
+    one seed pick at its median time. Picks of seismometers are seed picks as they are. Returns time (runs,)
+    and cell (runs,) by time, and the run of each pick (picks,), -1 for none.
     """
-    cell_phase = 2 * cells.cell[receiver_phase >> 1] + (receiver_phase & 1)
     order = np.lexsort((time_s, cell_phase))
-    t, s = time_s[order], cell_phase[order]
+    t, c = time_s[order], cell_phase[order]
     if len(t) == 0:
-        return SeedPicks(t, s, order)
-    alone = cells.size[s >> 1] == 1
+        return t, c, order
+    size = cells.size[c >> 1]
+    alone = size == 1
     starts_run = np.ones(len(t), dtype=bool)
-    starts_run[1:] = (s[1:] != s[:-1]) | (t[1:] - t[:-1] > gap_s) | alone[1:]
+    starts_run[1:] = (c[1:] != c[:-1]) | (t[1:] - t[:-1] > gap_s) | alone[1:]
     first = np.flatnonzero(starts_run)
     count = np.diff(np.append(first, len(t)))
-    needed = np.where(alone[first], 1, np.maximum(3, np.ceil(_MIN_FILL * cells.size[s[first] >> 1])))
+    needed = np.where(alone[first], 1, np.maximum(3, np.ceil(_MIN_FILL * size[first])))
     good = count >= needed
     middle = first[good] + (count[good] - 1) // 2
-    times, receiver_phases = t[middle], s[middle]
-    by_time = np.lexsort((receiver_phases, times))
+    times, of_cell = t[middle], c[middle] >> 1
+    by_time = np.lexsort((of_cell, times))
     number = np.full(len(first), -1, dtype=np.int64)
     number[np.flatnonzero(good)[by_time]] = np.arange(len(by_time))
     members = np.empty(len(order), dtype=np.int64)
     members[order] = np.repeat(number, count)
-    return SeedPicks(times[by_time], receiver_phases[by_time], members)
+    return times[by_time], of_cell[by_time], members
 
 
 @dataclass(frozen=True)
@@ -103,13 +95,42 @@ class SeedGrid:
         """Longest travel time."""
         return float(self.travel_time_s.max())
 
+    @property
+    def longest_s_minus_p_s(self) -> float:
+        """Longest time from P to S at one cell."""
+        return float((self.travel_time_s[:, 1::2] - self.travel_time_s[:, ::2]).max())
+
 
 @dataclass(frozen=True)
 class Seeds:
-    """First guesses: origin (time, x, y, z) and number of seed picks in agreement."""
+    """First guesses: origin (time, x, y, z), number of seed picks that agree, and scale of residuals."""
 
     hypocentre: F64
     count: F64
+    scale_s: F64
+
+    @classmethod
+    def none(cls) -> Seeds:
+        """No guess."""
+        return cls(np.empty((0, 4)), np.empty(0), np.empty(0))
+
+    @classmethod
+    def concatenate(cls, parts: list[Seeds]) -> Seeds:
+        """Put guesses behind each other."""
+        parts = [cls.none(), *parts]
+        return cls(
+            np.concatenate([part.hypocentre for part in parts]),
+            np.concatenate([part.count for part in parts]),
+            np.concatenate([part.scale_s for part in parts]),
+        )
+
+
+@dataclass(frozen=True)
+class SeedPicks:
+    """The picks that events are sought with: those of seismometers, and aligned runs of picks on cables."""
+
+    time_s: F64  # (seeds,), median time of the run
+    receiver_phase: I64  # (seeds,), 2 * cell + phase
 
 
 def find_seeds(seeds: SeedPicks, grid: SeedGrid, start_s: float, end_s: float, min_count: float) -> Seeds:
@@ -132,7 +153,8 @@ def find_seeds(seeds: SeedPicks, grid: SeedGrid, start_s: float, end_s: float, m
     origin = (first + where + 1) * bin_s
     inside = (origin >= start_s) & (origin < end_s)
     where, origin = where[inside], origin[inside]
-    return Seeds(np.column_stack([origin, grid.nodes_km[node[where]]]), best[where])
+    scale_s = np.full(len(where), grid.window_s / 2.0)
+    return Seeds(np.column_stack([origin, grid.nodes_km[node[where]]]), best[where], scale_s)
 
 
 def _stack(seeds: SeedPicks, grid: SeedGrid, first: int, num_bins: int) -> tuple[F64, I64, F64]:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import numpy.typing as npt
 
+from gamma.initial import SeedGrid
 from gamma.likelihood import PickData
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
 _ROWS, _COLS = np.triu_indices(4)
-
+_STARTS = 6
+_STEPS = 25
+_NODE_SCALE = 0.4
+DEGREES_OF_FREEDOM = 5.0
+"""Of Student's t, the density of residuals."""
 
 MILD_DAMPING = 1e-3
 """Levenberg-Marquardt damping of an event before its first step."""
@@ -92,3 +99,86 @@ def _damped_step(hessian: F64, slope: F64, hypocentre: F64, data: PickData, damp
     matrix[:, np.arange(4), np.arange(4)] += extra
     step: F64 = np.linalg.solve(matrix, np.where(free, slope, 0.0)[:, :, None])[:, :, 0]
     return step
+
+
+def locate_from_nodes(
+    data: PickData,
+    grid: SeedGrid,
+    pick: I64,
+    owner: I64,
+    weight: F64,
+    sigma: F64,
+    num_events: int,
+    start: F64 | None = None,
+) -> tuple[F64, F64]:
+    """Locate events from the best separate nodes of the grid, with their picks held fixed.
+
+    `pick`, `owner` (sorted), `weight` and `sigma` (pairs,); `start` (events, 4) is the first start of each.
+    Returns `hypocentre` (events, starts, 4) and `cost` (events, starts), the negative log likelihood (nat) of
+    the picks; infinite for starts not used.
+    """
+    starts = np.zeros((num_events, _STARTS, 4))
+    used = np.zeros((num_events, _STARTS), dtype=bool)
+    begin = 0
+    if start is not None:
+        starts[:], used[:, 0], begin = start[:, None], True, 1
+    bounds = np.searchsorted(owner, np.arange(num_events + 1))
+    for row, (lo, hi) in enumerate(pairwise(bounds)):
+        if hi - lo < data.num_free:
+            continue
+        taken = None if start is None else start[row, 1:]
+        nodes = _best_nodes(data, grid, pick[lo:hi], weight[lo:hi], taken)
+        starts[row, begin : begin + len(nodes)] = nodes
+        used[row, begin : begin + len(nodes)] = True
+    event, number = np.nonzero(used.T)[::-1]
+    place, loss = _descend(data, starts[event, number], event, pick, owner, weight, sigma)
+    cost = np.full(used.shape, np.inf)
+    starts[event, number], cost[event, number] = place, loss
+    return starts, cost
+
+
+def _best_nodes(data: PickData, grid: SeedGrid, pick: I64, weight: F64, place_km: F64 | None) -> F64:
+    """Best nodes that are apart from each other and from the present place, with their origin times."""
+    receiver_phase = data.receiver_phase[pick]
+    origin = data.time_s[pick] - data.receiver_phase_delay_s[receiver_phase]
+    origin = origin - grid.travel_time_s[:, receiver_phase]
+    middle = np.median(origin, axis=1)
+    scale = _NODE_SCALE * grid.window_s
+    cost = np.log1p(((origin - middle[:, None]) / scale) ** 2 / DEGREES_OF_FREEDOM) @ weight
+    apart = 2.5 * grid.spacing_km
+    others = np.empty((0, 2)) if place_km is None else place_km[None, :2]
+    most = _STARTS - len(others)
+    chosen: list[int] = []
+    for node in np.argsort(cost, kind="stable")[:400].tolist():
+        if len(chosen) == most:
+            break
+        if (np.hypot(*(others - grid.nodes_km[node, :2]).T) > apart).all():
+            chosen.append(node)
+            others = np.concatenate([others, grid.nodes_km[node : node + 1, :2]])
+    return np.column_stack([middle[chosen], grid.nodes_km[chosen]])
+
+
+def _descend(
+    data: PickData, hypocentre: F64, event_of: I64, pick: I64, owner: I64, weight: F64, sigma: F64
+) -> tuple[F64, F64]:
+    """Robust location of every start (starts, 4) by iteratively reweighted steps.
+
+    `event_of` (starts,): event of each start.
+    """
+    number = np.bincount(owner, minlength=int(event_of.max(initial=-1)) + 1)
+    first = np.concatenate([[0], np.cumsum(number)])[event_of]
+    count = number[event_of]
+    event = np.repeat(np.arange(len(hypocentre)), count)
+    pair = np.repeat(first - np.cumsum(count) + count, count) + np.arange(len(event))
+    pick, weight, sigma = pick[pair], weight[pair], sigma[pair]
+    residual, gradient = data.residuals(hypocentre, pick, event)
+    damping = np.full(len(hypocentre), MILD_DAMPING)
+    for step in range(_STEPS):
+        soft = sigma * max(1.0, 8.0 * 0.6**step)  # wide at first, so that far picks pull too
+        robust = (DEGREES_OF_FREEDOM + 1.0) / (DEGREES_OF_FREEDOM + (residual / soft) ** 2)
+        hypocentre, residual, gradient, _ = locate_step(
+            data, hypocentre, pick, event, weight * robust / soft**2, residual, gradient, damping
+        )
+    half = 0.5 * (DEGREES_OF_FREEDOM + 1.0)
+    loss = weight * half * np.log1p((residual / sigma) ** 2 / DEGREES_OF_FREEDOM)
+    return hypocentre, np.bincount(event, loss, minlength=len(hypocentre)).astype(np.float64)

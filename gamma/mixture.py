@@ -18,12 +18,11 @@ import numpy.typing as npt
 from scipy import sparse
 
 from gamma.likelihood import PickData
-from gamma.location import MILD_DAMPING, locate_step
+from gamma.location import DEGREES_OF_FREEDOM, MILD_DAMPING, locate_step
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
-DEGREES_OF_FREEDOM = 5.0
 _LOG_NORM = lgamma(3.0) - lgamma(2.5) - 0.5 * log(DEGREES_OF_FREEDOM * pi)
 PRIOR_OBSERVATIONS = 4.0
 _MIN_COUNT = 0.5
@@ -75,7 +74,6 @@ class Expectation:
     gradient: F64
     posterior: F64
     robust: F64
-    total: F64  # per pick: noise and all events
     bound: float
 
 
@@ -107,6 +105,7 @@ def find_pairs(data: PickData, events: Events, reach_s: F64) -> Pairs:
     predicted = events.hypocentre[:, :1] + data.travel_time.times(
         events.hypocentre[:, None, 1:], data.receiver_phase_xyz_km[None, receiver_phases], receiver_phases & 1
     )
+    predicted += data.receiver_phase_delay_s[receiver_phases]
     reach = reach_s[:, data.receiver_phase_group[receiver_phases]]
     base = np.arange(len(receiver_phases)) * (2 * span)
     early = np.clip(predicted - reach - origin, -span / 2, 1.5 * span)
@@ -133,18 +132,18 @@ def _posterior(data: PickData, events: Events, pairs: Pairs, residual: F64, grad
     half = 0.5 * (DEGREES_OF_FREEDOM + 1.0)
     log_density = _LOG_NORM - np.log(sigma) - half * np.log1p(square / DEGREES_OF_FREEDOM)
     rate = events.count / data.total_weight
-    intensity = rate[pairs.event] * np.exp(log_density)
-    total = data.noise + np.bincount(pairs.pick, intensity, minlength=len(data.noise))
-    touched = np.zeros(len(total), dtype=bool)
-    touched[pairs.pick] = True
-    bound = float((data.weight[touched] * np.log(total[touched] / data.noise[touched])).sum())
+    intensity = rate[pairs.event] * np.exp(log_density + data.log_name[pairs.pick])
+    pick, noise = data.pick[pairs.pick], data.noise[pairs.pick]
+    claimed = np.bincount(pick, intensity)
+    total = noise + claimed[pick]
+    # A pick's share of the bound, once for all its pairs.
+    part = data.weight[pairs.pick] * np.log1p(claimed[pick] / noise) * intensity / claimed[pick]
     return Expectation(
         residual_s=residual,
         gradient=gradient,
-        posterior=intensity / total[pairs.pick],
+        posterior=intensity / total,
         robust=(DEGREES_OF_FREEDOM + 1.0) / (DEGREES_OF_FREEDOM + square),
-        total=total,
-        bound=bound + _log_prior(data, events),
+        bound=float(part.sum()) + _log_prior(data, events),
     )
 
 
@@ -202,10 +201,8 @@ def _nearest_only(data: PickData, events: Events, reach_s: F64, *, everywhere: b
     if len(pairs.pick) == 0:
         return pairs
     receiver_phase = data.receiver_phase[pairs.pick]
-    time = data.travel_time.times(
-        events.hypocentre[pairs.event, 1:], data.receiver_phase_xyz_km[receiver_phase], receiver_phase & 1
-    )
-    late = np.abs(data.time_s[pairs.pick] - events.hypocentre[pairs.event, 0] - time)
+    late = np.abs(data.residuals(events.hypocentre, pairs.pick, pairs.event)[0])
+    late += data.sigma_s * np.sqrt(-2.0 * data.log_name[pairs.pick])
     seat = pairs.event * len(data.receiver_phase_weight) + receiver_phase
     first = np.flatnonzero(np.concatenate([[True], seat[1:] != seat[:-1]]))
     run = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(seat))))
@@ -270,8 +267,8 @@ def _repeated(data: PickData, events: Events, pairs: Pairs, now: Expectation) ->
     """Events that share their picks evenly with a larger one: the same event found twice."""
     num_events = len(events)
     claim = sparse.csr_matrix(
-        (np.sqrt(data.weight[pairs.pick]) * now.posterior, (pairs.event, pairs.pick)),
-        shape=(num_events, len(data.time_s)),
+        (np.sqrt(data.weight[pairs.pick]) * now.posterior, (pairs.event, data.pick[pairs.pick])),
+        shape=(num_events, int(data.pick.max(initial=-1)) + 1),
     )
     shared = (claim @ claim.T).tocoo()
     a, b = shared.row, shared.col

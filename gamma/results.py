@@ -12,11 +12,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from gamma.acceptance import describe_rules
 from gamma.correlation import Correlation
 from gamma.domain import Domain, describe_domain
 from gamma.likelihood import PickSeries
 from gamma.mixture import Events
 from gamma.picks import Observations
+from gamma.quality import MOST_UNCERTAIN_KM, QUALITY_RULES, quality_classes
 from gamma.uncertainty import Location, azimuthal_gaps, ellipses
 
 F64 = npt.NDArray[np.float64]
@@ -27,7 +29,16 @@ _SPREADS = [
     "time_uncertainty_s", "horizontal_uncertainty_km", "depth_uncertainty_km",
     "source_distance_uncertainty_km", "ellipse_major_km", "ellipse_minor_km", "ellipse_azimuth_deg",
 ]  # fmt: skip
+_PLACES = [
+    "longitude", "latitude", "depth_km", "horizontal_uncertainty_km", "depth_uncertainty_km", "x_km", "y_km",
+    "z_km", "ellipse_major_km", "ellipse_minor_km", "ellipse_azimuth_deg", "azimuthal_gap_deg",
+    "mirror_longitude", "mirror_latitude", "mirror_x_km", "mirror_y_km", "mirror_depth_km",
+]  # fmt: skip
+_KNOWN_AZIMUTH_DEG = 45.0
 _SAME_ARRIVAL_S = 5.0
+_FEW_EVENTS = 5
+_LEAST_RESIDUAL = 0.3
+_TYPICAL = 1.2
 _REASONS = [
     "",
     "no event explains it",
@@ -36,6 +47,8 @@ _REASONS = [
     "near an event's arrival, but another pick of this receiver and phase fits it better",
     "near an event's arrival, but its residual is too large",
 ]
+UNEXPLAINED = (1, 2, 3)
+"""Places in `_REASONS` of picks that no arrival of an event accounts for."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +57,7 @@ class FittedEvents:
 
     events: Events
     member: I64  # (events,), place in the list of first guesses
-    pick: I64  # (pairs,)
+    row: I64  # (pairs,), of `picks`
     event: I64
     posterior: F64
     residual_s: F64
@@ -60,9 +73,13 @@ class FittedEvents:
 
 @dataclass(frozen=True)
 class Assignment:
-    """Each pick's event (-1: none), posterior and residual (NaN: none), and why it has none (`REASONS`)."""
+    """Each pick's event (-1: none), posterior and residual (NaN: none), and why it has none (`REASONS`).
+
+    `receiver_phase` is that as which the event took the pick, and for picks without event that of their name.
+    """
 
     event: I64
+    receiver_phase: I64
     score: F64
     residual_s: F64
     reason: I64
@@ -83,6 +100,7 @@ class Look:
     `magnitudes` holds columns of the event table, none unless amplitudes are used.
     """
 
+    domain: Domain
     observations: Observations
     fitted: FittedEvents
     assignment: Assignment
@@ -94,46 +112,83 @@ class Look:
         return len(self.fitted.events)
 
 
-def assign(domain: Domain, fitted: FittedEvents, seed: I64) -> Assignment:
-    """Give each pick to its most probable event, one pick per event, receiver and phase.
+def assign(domain: Domain, fitted: FittedEvents, run: I64) -> Assignment:
+    """Give each pick to its most probable event, one pick per event, receiver and phase, and no S before P.
 
-    `seed` (picks,): the seed pick that each pick belongs to, -1 for none.
+    `run` (picks,): the run of aligned picks that each pick belongs to, -1 for none.
     """
-    size, receiver_phases = len(fitted.picks), len(fitted.picks.template.receiver_phase_weight)
-    event = np.full(size, -1, dtype=np.int64)
-    score, residual = np.full(size, np.nan), np.full(size, np.nan)
-    duplicate = np.zeros(size, dtype=bool)
-    order = np.lexsort((fitted.event, -fitted.posterior, fitted.pick))
-    order = order[np.unique(fitted.pick[order], return_index=True)[1]]
+    picks = fitted.picks
+    pick, taken = picks.pick[fitted.row], picks.receiver_phase[fitted.row]
+    order = np.lexsort((fitted.row, fitted.event, -fitted.posterior, pick))
+    order = order[np.unique(pick[order], return_index=True)[1]]
     order = order[fitted.posterior[order] >= domain.config.min_association_score]
-    seat = fitted.event[order] * receiver_phases + fitted.picks.receiver_phase[fitted.pick[order]]
-    ranked = order[np.lexsort((fitted.pick[order], -fitted.posterior[order], seat))]
+    seat = fitted.event[order] * len(picks.template.receiver_phase_weight) + taken[order]
+    ranked = order[np.lexsort((pick[order], -fitted.posterior[order], seat))]
     kept = ranked[np.unique(np.sort(seat), return_index=True)[1]]
-    duplicate[fitted.pick[ranked]] = True
-    duplicate[fitted.pick[kept]] = False
-    event[fitted.pick[kept]] = fitted.event[kept]
-    score[fitted.pick[kept]] = fitted.posterior[kept]
-    residual[fitted.pick[kept]] = fitted.residual_s[kept]
-    return Assignment(event, score, residual, _reasons(fitted, event, seed, duplicate))
+    kept = kept[~_out_of_order(fitted, kept)]
+    duplicate = np.zeros(len(picks), dtype=bool)
+    duplicate[pick[ranked]] = True
+    duplicate[pick[kept]] = False
+    event = np.full(len(picks), -1, dtype=np.int64)
+    receiver_phase = picks.receiver_phase[picks.named].copy()
+    score, residual = np.full(len(picks), np.nan), np.full(len(picks), np.nan)
+    event[pick[kept]], receiver_phase[pick[kept]] = fitted.event[kept], taken[kept]
+    score[pick[kept]], residual[pick[kept]] = fitted.posterior[kept], fitted.residual_s[kept]
+    _give_names_back(fitted, event, receiver_phase, residual, domain.config.pick_uncertainty_s)
+    reason = _reasons(fitted, event, receiver_phase, run, duplicate)
+    return Assignment(event, receiver_phase, score, residual, reason)
 
 
-def _reasons(fitted: FittedEvents, event: I64, seed: I64, duplicate: Mask) -> I64:
+def _give_names_back(
+    fitted: FittedEvents, event: I64, receiver_phase: I64, residual: F64, within_s: float
+) -> None:
+    """Exchange two picks of a receiver, P and S of two events at one time, that were taken crosswise."""
+    picks = fitted.picks
+    named, time = picks.receiver_phase[picks.named], picks.time_s[picks.named]
+    renamed = np.flatnonzero((event >= 0) & (receiver_phase != named))
+    renamed = renamed[np.lexsort((time[renamed], named[renamed] >> 1))]
+    a, b = renamed[:-1], renamed[1:]
+    crossed = (named[a] ^ named[b] == 1) & (time[b] - time[a] <= within_s)
+    crossed[1:] &= ~crossed[:-1]
+    a, b = a[crossed], b[crossed]
+    wait = time[b] - time[a]
+    event[a], event[b] = event[b], event[a]
+    residual[a], residual[b] = residual[b] - wait, residual[a] + wait
+    receiver_phase[a], receiver_phase[b] = named[a], named[b]
+
+
+def _out_of_order(fitted: FittedEvents, kept: I64) -> Mask:
+    """Mark the less probable of P and S (kept,) where S does not come after P of its event and receiver."""
+    row = fitted.row[kept]
+    taken, time = fitted.picks.receiver_phase[row], fitted.picks.time_s[row]
+    place = fitted.event[kept] * len(fitted.picks.template.receiver_phase_weight) + taken
+    order = np.argsort(place, kind="stable")
+    p, s = order[:-1], order[1:]
+    swapped = (place[s] == place[p] + 1) & (taken[p] & 1 == 0) & (time[s] <= time[p])
+    p, s = p[swapped], s[swapped]
+    out = np.zeros(len(kept), dtype=bool)
+    out[np.where(fitted.posterior[kept[p]] >= fitted.posterior[kept[s]], s, p)] = True
+    return out
+
+
+def _reasons(fitted: FittedEvents, event: I64, receiver_phase: I64, run: I64, duplicate: Mask) -> I64:
     """Code (place in `_REASONS`) of why each pick has no event."""
+    picks = fitted.picks
     codes = np.where(event >= 0, 0, 1)
-    codes[(codes == 1) & (seed < 0)] = 2
-    claim = np.bincount(fitted.pick, fitted.posterior, minlength=len(codes))
+    codes[(codes == 1) & (run < 0)] = 2
     near = np.zeros(len(codes), dtype=bool)
-    near[fitted.near] = True
-    codes[(codes > 0) & near] = np.where(_seat_taken(fitted.picks, event), 4, 5)[(codes > 0) & near]
-    codes[(codes > 0) & (claim > 0.1)] = 3
+    near[picks.pick[fitted.near]] = True
+    taken = _seat_taken(picks.time_s[picks.named], receiver_phase, event)
+    codes[(codes > 0) & near] = np.where(taken, 4, 5)[(codes > 0) & near]
+    codes[(codes > 0) & (picks.claimed(fitted.row, fitted.posterior) > 0.1)] = 3
     codes[(codes > 0) & duplicate] = 4
     return codes
 
 
-def _seat_taken(picks: PickSeries, event: I64) -> Mask:
+def _seat_taken(time_s: F64, receiver_phase: I64, event: I64) -> Mask:
     """Mark picks with an associated pick of the same receiver and phase within a few seconds."""
-    order = np.lexsort((picks.time_s, picks.receiver_phase))
-    receiver_phase, time = picks.receiver_phase[order], picks.time_s[order]
+    order = np.lexsort((time_s, receiver_phase))
+    receiver_phase, time = receiver_phase[order], time_s[order]
     taken = event[order] >= 0
     out = np.zeros(len(order), dtype=bool)
     for step in (1, -1):
@@ -143,12 +198,26 @@ def _seat_taken(picks: PickSeries, event: I64) -> Mask:
     return out
 
 
-def join_looks(domain: Domain, looks: list[Look]) -> tuple[pd.DataFrame, Assignment]:
+def typical_residual_s(look: Look) -> float:
+    """Median over events of the rms of residuals on cables; the expected one where there are few events."""
+    domain, given = look.domain, look.assignment
+    mine = given.event >= 0
+    mine[mine] = domain.receivers.cable[given.receiver_phase[mine] >> 1] >= 0
+    number = np.bincount(given.event[mine], minlength=len(look))
+    square = np.bincount(given.event[mine], given.residual_s[mine] ** 2, minlength=len(look))
+    rms = np.sqrt(square[number > 0] / number[number > 0])
+    if len(rms) < _FEW_EVENTS:
+        return domain.residual_s
+    least, most = _LEAST_RESIDUAL * domain.config.pick_uncertainty_s, domain.residual_s
+    return float(np.clip(_TYPICAL * np.median(rms), least, most))
+
+
+def join_looks(looks: list[Look]) -> tuple[pd.DataFrame, Assignment]:
     """Put the events of all looks together by origin time, and the events of the picks.
 
     Each look but the first saw the picks that the look before left free.
     """
-    tables = [_describe_events(domain, look) for look in looks]
+    tables = [_describe_events(look) for look in looks]
     table = pd.concat(tables, ignore_index=True) if len(tables) > 1 else tables[0]
     order = np.argsort(table["time"].astype("int64").to_numpy(), kind="stable")
     number = np.append(np.argsort(order, kind="stable"), -1)  # the last for picks of no event
@@ -158,13 +227,18 @@ def join_looks(domain: Domain, looks: list[Look]) -> tuple[pd.DataFrame, Assignm
         free, found = free[before.assignment.event < 0], look.assignment
         joined.event[free] = number[np.where(found.event >= 0, found.event + first, -1)]
         joined.score[free], joined.residual_s[free] = found.score, found.residual_s
-        joined.reason[free] = found.reason
+        joined.reason[free], joined.receiver_phase[free] = found.reason, found.receiver_phase
         first += len(look)
     return table.iloc[order].reset_index(drop=True).assign(event_index=np.arange(len(table))), joined
 
 
-def picks_table(picks: pd.DataFrame, observations: Observations, assignment: Assignment) -> pd.DataFrame:
-    """Add event, score, residual and reason to the picks given, same rows, same order."""
+def picks_table(
+    picks: pd.DataFrame, observations: Observations, assignment: Assignment, group: I64
+) -> pd.DataFrame:
+    """Add event, score, residual, phase, reason and group to the picks given, same rows, same order.
+
+    `group` (used picks,): number of the group without a location, -1 for none.
+    """
     out = picks.copy()
     rows, size = observations.row, observations.num_rows
     out["event_index"] = _spread(size, rows, assignment.event, -1).astype(np.int64)
@@ -176,6 +250,11 @@ def picks_table(picks: pd.DataFrame, observations: Observations, assignment: Ass
         codes[where] = code
     texts = np.array([*_REASONS, *observations.excluded], dtype=object)
     out["reason"] = pd.array(texts[codes], dtype="str")
+    phase = np.full(size, "", dtype=object)
+    given = assignment.event >= 0
+    phase[rows[given]] = np.array(["P", "S"], dtype=object)[assignment.receiver_phase[given] & 1]
+    out["group_index"] = _spread(size, rows, group, -1).astype(np.int64)
+    out["associated_phase"] = pd.array(phase, dtype="str")
     return out
 
 
@@ -185,12 +264,14 @@ def _spread(size: int, rows: I64, values: npt.NDArray[Any], fill: float) -> F64:
     return out
 
 
-def _describe_events(domain: Domain, look: Look) -> pd.DataFrame:
+def _describe_events(look: Look) -> pd.DataFrame:
     """Describe every event."""
+    domain = look.domain
     fitted, assignment, mirrors = look.fitted, look.assignment, look.mirrors
     hypocentre, location = _to_decimetres(fitted.events.hypocentre), fitted.location
     given = assignment.event >= 0
-    event, receiver_phase = assignment.event[given], fitted.picks.receiver_phase[given]
+    event, receiver_phase = assignment.event[given], assignment.receiver_phase[given]
+    renamed = receiver_phase != look.observations.receiver_phase[given]
     counts = _counts(domain, len(hypocentre), event, receiver_phase)
     square = np.bincount(event, assignment.residual_s[given] ** 2, minlength=len(hypocentre))
     time_ns = look.observations.reference_ns + np.round(hypocentre[:, 0] * 1e9).astype(np.int64)
@@ -213,6 +294,7 @@ def _describe_events(domain: Domain, look: Look) -> pd.DataFrame:
         "source_distance_km": location.distance_km,
         "source_distance_uncertainty_km": location.distance_uncertainty_km,
         **counts,
+        "num_renamed": np.bincount(event[renamed], minlength=len(hypocentre)).astype(np.int64),
         "residual_rms_s": np.sqrt(square / np.maximum(counts["num_picks"], 1)),
         "azimuthal_gap_deg": gap if full else blank,
         "location_quality": pd.array(_flags(domain, fitted, mirrors), dtype="str"),
@@ -225,8 +307,28 @@ def _describe_events(domain: Domain, look: Look) -> pd.DataFrame:
     columns["log_odds"] = fitted.odds
     table = pd.DataFrame(columns | look.magnitudes)
     beyond = domain.on_edge(fitted.events.hypocentre[:, 1:], top=False)
+    if domain.inner is not None:  # the floor of the ring says nothing of the distance
+        beyond = domain.on_wall(fitted.events.hypocentre[:, 1:])
     table.loc[beyond, table.columns.intersection(_SPREADS)] = np.nan
+    if full:
+        _forget_places(domain, table)
+    table["quality"] = pd.array(quality_classes(table, domain.config.pick_uncertainty_s), dtype="str")
     return table
+
+
+def _forget_places(domain: Domain, table: pd.DataFrame) -> None:
+    """Take the place from events too far away to have one; distance and, if known, azimuth stay."""
+    distance = table["source_distance_km"].to_numpy()
+    distant = table["location_quality"].str.contains("distant").to_numpy(bool)
+    middle = np.median(domain.receivers.xyz_km, axis=0)
+    x, y = (table[name].to_numpy() - middle[axis] for axis, name in enumerate(("x_km", "y_km")))
+    across = np.hypot(x, y)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        turn = np.degrees(table["ellipse_major_km"].to_numpy() / np.maximum(across, distance))
+    one_way = ~table["location_quality"].str.contains("mirror-ambiguous").to_numpy(bool)
+    known = one_way & (turn < _KNOWN_AZIMUTH_DEG)
+    table["back_azimuth_deg"] = np.where(known, np.degrees(np.arctan2(x, y)) % 360.0, np.nan)
+    table.loc[distant, table.columns.intersection(_PLACES)] = np.nan
 
 
 def _to_decimetres(hypocentre: F64) -> F64:
@@ -263,11 +365,18 @@ def _flags(domain: Domain, fitted: FittedEvents, mirrors: Mirrors) -> list[str]:
     place = fitted.events.hypocentre[:, 1:]
     depth_range = float(domain.upper_km[2] - domain.lower_km[2])
     depth_error = np.sqrt(np.maximum(fitted.location.covariance[:, 3, 3], 0.0))
+    major = ellipses(fitted.location.covariance)[0]
+    edge = domain.on_edge(place)
+    far = domain.outside(place) & (edge | (major > MOST_UNCERTAIN_KM))
     flags = {
-        "at-boundary": domain.on_edge(place),
+        "distant": far,
+        "at-boundary": edge & ~far,
         "mirror-ambiguous": np.isfinite(mirrors.loss) & (domain.mode == "full"),
         "azimuth-unconstrained": np.full(len(place), domain.mode != "full"),
         "depth-unconstrained": (depth_error > depth_range / 4.0) & (domain.mode != "point"),
+        "velocity-assumed": np.full(
+            len(place), domain.ground is not None and domain.ground.status == "assumed"
+        ),
         "geometry-unknown": np.full(len(place), not domain.receivers.geometry_known),
     }
     return [";".join(name for name, mask in flags.items() if mask[i]) for i in range(len(place))]
@@ -283,7 +392,15 @@ def _event_ids(time_ns: I64, hypocentre: F64) -> list[str]:
     ]
 
 
-def summarise(domain: Domain, looks: list[Look], picks: pd.DataFrame, *, explain: bool) -> dict[str, Any]:
+def summarise(
+    domain: Domain,
+    looks: list[Look],
+    picks: pd.DataFrame,
+    events: pd.DataFrame,
+    groups: pd.DataFrame,
+    *,
+    explain: bool,
+) -> dict[str, Any]:
     """Count what was used, excluded and dropped, and list the settings in use.
 
     Settings and rounds are those of the first look. `picks`: the pick table with reasons.
@@ -298,6 +415,9 @@ def summarise(domain: Domain, looks: list[Look], picks: pd.DataFrame, *, explain
         "picks_associated": int((picks["event_index"] >= 0).sum()),
         "events": sum(map(len, looks)),
         "events_on_second_look": sum(map(len, looks[1:])),
+        "classes": {name: int((events["quality"] == name).sum()) for name in QUALITY_RULES},
+        "groups": len(groups),
+        "rules": describe_rules(domain),
         "converged": fitted.converged,
         "left_out": {text: len(where) for text, where in observations.excluded.items()},
         "unknown_receivers": observations.unknown_receivers,

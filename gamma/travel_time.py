@@ -24,6 +24,7 @@ _MIN_STEP_KM = 0.05
 _LEVEL_KM = 0.25
 _ROUND_STEPS_KM = (2.0, 1.0, 0.5, 0.25, 0.2, 0.1, 0.05)
 _MAX_LEVELS = 25
+_FEW_LEVELS = 5
 
 
 @dataclass(frozen=True)
@@ -224,10 +225,22 @@ def _cell_slowness(
 
 
 def make_model(config: AssociationConfig, receiver_km: F64, lower_km: F64, upper_km: F64) -> TravelTimeModel:
-    """Make the velocity model that the settings ask for."""
+    """Make the velocity model of the settings: rays where velocities grow with depth, else the eikonal."""
     if config.layers is None:
-        return HomogeneousModel(config.vp_km_s, config.s_velocity_km_s)
+        return HomogeneousModel(*config.homogeneous_km_s)
     places = receiver_km[:, :2]
     far = np.maximum(np.abs(upper_km[:2] - places.min(axis=0)), np.abs(places.max(axis=0) - lower_km[:2]))
-    depths = (float(lower_km[2]), float(upper_km[2]))
-    return layered_model(config.layers, receiver_km[:, 2], depths, float(np.hypot(*far)))
+    depths, reach = (float(lower_km[2]), float(upper_km[2])), float(np.hypot(*far))
+    if not _grows_with_depth(config.layers):
+        return layered_model(config.layers, receiver_km[:, 2], depths, reach)
+    from gamma.ground import travel_time_table
+
+    high, low = float(receiver_km[:, 2].min()), float(receiver_km[:, 2].max())
+    levels = np.linspace(high, low, 1 + min(int(np.ceil((low - high) / _LEVEL_KM)), _FEW_LEVELS - 1))
+    return travel_time_table(config.layers, levels, (depths[0], max(depths[1], depths[0] + 1.0)), reach)
+
+
+def _grows_with_depth(layers: tuple[Layer, ...]) -> bool:
+    """Whether P and S velocities grow from each layer to the next."""
+    velocity = np.array([[layer.vp_km_s, layer.vs_km_s] for layer in layers])
+    return bool((np.diff(velocity, axis=0) > 0.0).all())

@@ -11,8 +11,8 @@ import numpy.typing as npt
 from gamma.correlation import CableOrder, Correlation, cable_order, correlated_sum
 from gamma.domain import Domain
 from gamma.likelihood import PickData
-from gamma.location import normal_equations
-from gamma.mixture import DEGREES_OF_FREEDOM, PRIOR_OBSERVATIONS, Events, Fit
+from gamma.location import DEGREES_OF_FREEDOM, normal_equations
+from gamma.mixture import PRIOR_OBSERVATIONS, Fit
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -22,6 +22,9 @@ _EVENT_INTERVAL_S = 60.0
 _MIN_CURVATURE = 0.15
 _DEPTH_MARGIN_KM = 3.0
 _CURVATURE_SPREAD = 0.4
+_UNEVEN_SHARE = 0.004
+_USUAL_ERROR = 0.05
+_SHARED, _OWN = 0.8, 0.6
 
 
 @dataclass(frozen=True)
@@ -195,20 +198,62 @@ def velocity_covariance(data: PickData, fit: Fit, relative: float) -> F64:
     return out
 
 
+def uneven_covariance(data: PickData, fit: Fit, order: CableOrder, share: float) -> F64:
+    """Covariance of locations from ground that differs along the cable.
+
+    Delays are a share of the travel time, and grow or bend along the cable. A location takes them up, so that
+    residuals do not show them. S waves share most of the delays of P.
+    """
+    fit = _inner_depth(data, fit)
+    weights = _weights(data, fit)
+    pairs, now = fit.pairs, fit.expectation
+    out = np.zeros_like(weights.hessian)
+    if share <= 0.0 or len(order.length) == 0:
+        return out
+    time = data.time_s[pairs.pick] - fit.events.hypocentre[pairs.event, 0] - now.residual_s
+    shear = (data.receiver_phase[pairs.pick] & 1) == 1
+    cable = weights.group // 2 - 1
+    rank = order.rank[data.receiver_phase[pairs.pick] >> 1]
+    place = np.where(cable >= 0, 2.0 * rank / np.maximum(order.length[cable] - 1, 1) - 1.0, 0.0)
+    inverse = _inverse(weights.hessian, _free(data))
+    for shape in (np.sqrt(3.0) * place, np.sqrt(11.25) * (place**2 - 1.0 / 3.0)):
+        delay = share * time * np.where(cable >= 0, shape, 0.0)
+        for change in (np.where(shear, _SHARED, 1.0) * delay, np.where(shear, _OWN, 0.0) * delay):
+            _, slope = normal_equations(pairs.event, weights.weight, change, now.gradient, len(out))
+            moved = np.einsum("kij,kj->ki", inverse, slope)
+            out += moved[:, :, None] * moved[:, None, :]
+    return out
+
+
 def describe_locations(domain: Domain, data: PickData, fit: Fit, correlation: Correlation) -> Location:
     """Uncertainty of every event's time, place and distance."""
-    covariance = pick_covariance(data, fit, cable_order(domain.receivers), correlation)
-    covariance = covariance + velocity_covariance(data, fit, domain.config.velocity_uncertainty)
-    distance, direction = _nearest_receiver(fit.events, domain.receivers.xyz_km)
+    order = cable_order(domain.receivers)
+    covariance = pick_covariance(data, fit, order, correlation)
+    share = _UNEVEN_SHARE
+    if domain.ground is None:
+        share *= domain.config.velocity_error / _USUAL_ERROR
+    covariance = covariance + uneven_covariance(data, fit, order, share)
+    if domain.ground is None or domain.mode != "full":  # else that of the estimated ground is added last
+        covariance = covariance + velocity_covariance(data, fit, domain.config.velocity_error)
+    return _located(fit.events.hypocentre, covariance, domain.receivers.xyz_km)
+
+
+def widened(location: Location, hypocentre: F64, more: F64, receiver_km: F64) -> Location:
+    """Add a covariance (events, 4, 4) to those of locations."""
+    return _located(hypocentre, location.covariance + more, receiver_km)
+
+
+def _located(hypocentre: F64, covariance: F64, receiver_km: F64) -> Location:
+    distance, direction = _nearest_receiver(hypocentre[:, 1:], receiver_km)
     spread = np.einsum("ki,kij,kj->k", direction, covariance[:, 1:, 1:], direction)
     return Location(covariance, distance, np.sqrt(np.maximum(spread, 0.0)))
 
 
-def _nearest_receiver(events: Events, receiver_km: F64) -> tuple[F64, F64]:
+def _nearest_receiver(places_km: F64, receiver_km: F64) -> tuple[F64, F64]:
     """Distance to the nearest receiver (km) and the unit vector from it to the event."""
-    distance = np.empty(len(events))
-    direction = np.zeros((len(events), 3))
-    for event, place in enumerate(events.hypocentre[:, 1:]):
+    distance = np.empty(len(places_km))
+    direction = np.zeros((len(places_km), 3))
+    for event, place in enumerate(places_km):
         offset = place - receiver_km
         square = np.einsum("ij,ij->i", offset, offset)
         nearest = int(square.argmin())

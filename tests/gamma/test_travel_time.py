@@ -7,7 +7,8 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 from gamma import AssociationConfig
-from gamma.travel_time import HomogeneousModel, make_model
+from gamma.config import Layer
+from gamma.travel_time import HomogeneousModel, layered_model, make_model
 
 LOWER, UPPER = np.array([-30.0, -30.0, 0.0]), np.array([30.0, 30.0, 18.0])
 
@@ -101,5 +102,19 @@ def test_head_waves_come_from_below_the_search_box():
     assert found == pytest.approx(250.0 / 8.0 + 60.0 * np.sqrt(1.0 - 0.75**2) / 6.0, abs=0.05)
 
 
-def test_tables_are_made_once():
-    assert layered([(-2.0, 5.0, 2.9), (8.0, 7.0, 4.0)]) is layered([(-2.0, 5.0, 2.9), (8.0, 7.0, 4.0)])
+def test_tables_of_the_eikonal_are_made_once():
+    slow_below = [(-2.0, 5.0, 2.9), (8.0, 4.5, 2.6)]
+    assert layered(slow_below) is layered(slow_below)
+
+
+def test_rays_agree_with_the_eikonal():
+    values = [(-2.0, 4.0, 2.2), (1.0, 5.2, 3.0), (6.0, 6.1, 3.5)]
+    layers = tuple(Layer(depth_km=top, vp_km_s=vp, vs_km_s=vs) for top, vp, vs in values)
+    receiver = np.zeros((1, 3))
+    rng = np.random.default_rng(0)
+    source = np.column_stack([rng.uniform(1.0, 60.0, 200), np.zeros(200), rng.uniform(2.0, 20.0, 200)])
+    phase = rng.integers(0, 2, 200)
+    rays = layered(values)
+    eikonal = layered_model(layers, receiver[:, 2], (0.0, 30.0), 80.0)
+    late = rays.times(source, receiver, phase) - eikonal.times(source, receiver, phase)
+    assert np.percentile(np.abs(late), 95) < 0.03
