@@ -1,10 +1,10 @@
-"""The settings page tells the settings as they are."""
+"""The pages on settings and on classes tell them as they are."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from gamma import AssociationConfig
+from gamma import QUALITY_RULES, AssociationConfig
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -20,3 +20,9 @@ def test_every_setting_stands_in_the_page_with_its_default():
         default = "derived / not used" if field.default is None else str(field.default)
         assert f"| {default} |" in rows[name], name
         assert field.description in rows[name], name
+
+
+def test_the_rule_of_every_class_stands_in_the_page():
+    rows = [line for line in (DOCS / "catalog_trust.md").read_text().splitlines() if line.startswith("| ")]
+    for name, rule in QUALITY_RULES.items():
+        assert f"| {name} | {rule} |" in rows
