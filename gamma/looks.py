@@ -38,7 +38,7 @@ def estimate_ground(receivers: Receivers, config: AssociationConfig, looks: list
 def with_ground_error(look: Look) -> Look:
     """Add to the uncertainty of every event that of the estimated ground."""
     domain, fitted = look.domain, look.fitted
-    if domain.ground is None or domain.mode != "full" or len(look) == 0:
+    if domain.ground is None or len(look) == 0:
         return look
     more = spread_of_models(
         arrivals_of(look, np.arange(len(look))),

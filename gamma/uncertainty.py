@@ -233,7 +233,7 @@ def describe_locations(domain: Domain, data: PickData, fit: Fit, correlation: Co
     if domain.ground is None:
         share *= domain.config.velocity_error / _USUAL_ERROR
     covariance = covariance + uneven_covariance(data, fit, order, share)
-    if domain.ground is None or domain.mode != "full":  # else that of the estimated ground is added last
+    if domain.ground is None:  # else that of the estimated ground is added last
         covariance = covariance + velocity_covariance(data, fit, domain.config.velocity_error)
     return _located(fit.events.hypocentre, covariance, domain.receivers.xyz_km)
 
