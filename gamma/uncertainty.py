@@ -22,7 +22,8 @@ _EVENT_INTERVAL_S = 60.0
 _MIN_CURVATURE = 0.15
 _DEPTH_MARGIN_KM = 3.0
 _CURVATURE_SPREAD = 0.4
-_UNEVEN_SHARE = 0.004
+_UNEVEN_SHARE = 0.007
+_ALIKE_KM = 3.0
 _USUAL_ERROR = 0.05
 _SHARED, _OWN = 0.8, 0.6
 
@@ -198,11 +199,12 @@ def velocity_covariance(data: PickData, fit: Fit, relative: float) -> F64:
     return out
 
 
-def uneven_covariance(data: PickData, fit: Fit, order: CableOrder, share: float) -> F64:
+def uneven_covariance(data: PickData, fit: Fit, order: CableOrder, share: float, apart: float) -> F64:
     """Covariance of locations from ground that differs along the cable.
 
     Delays are a share of the travel time, and grow or bend along the cable. A location takes them up, so that
-    residuals do not show them. S waves share most of the delays of P.
+    residuals do not show them. S waves share most of the delays of P. `apart` is 0 to 1: how much the ground
+    below the two ends differs. A short cable lies on ground that is alike.
     """
     fit = _inner_depth(data, fit)
     weights = _weights(data, fit)
@@ -216,7 +218,7 @@ def uneven_covariance(data: PickData, fit: Fit, order: CableOrder, share: float)
     rank = order.rank[data.receiver_phase[pairs.pick] >> 1]
     place = np.where(cable >= 0, 2.0 * rank / np.maximum(order.length[cable] - 1, 1) - 1.0, 0.0)
     inverse = _inverse(weights.hessian, _free(data))
-    for shape in (np.sqrt(3.0) * place, np.sqrt(11.25) * (place**2 - 1.0 / 3.0)):
+    for shape in (apart * np.sqrt(3.0) * place, apart**2 * np.sqrt(11.25) * (place**2 - 1.0 / 3.0)):
         delay = share * time * np.where(cable >= 0, shape, 0.0)
         for change in (np.where(shear, _SHARED, 1.0) * delay, np.where(shear, _OWN, 0.0) * delay):
             _, slope = normal_equations(pairs.event, weights.weight, change, now.gradient, len(out))
@@ -232,7 +234,8 @@ def describe_locations(domain: Domain, data: PickData, fit: Fit, correlation: Co
     share = _UNEVEN_SHARE
     if domain.ground is None:
         share *= domain.config.velocity_error / _USUAL_ERROR
-    covariance = covariance + uneven_covariance(data, fit, order, share)
+    length = domain.receivers.horizontal_aperture_km
+    covariance = covariance + uneven_covariance(data, fit, order, share, length / (length + _ALIKE_KM))
     if domain.ground is None:  # else that of the estimated ground is added last
         covariance = covariance + velocity_covariance(data, fit, domain.config.velocity_error)
     return _located(fit.events.hypocentre, covariance, domain.receivers.xyz_km)
