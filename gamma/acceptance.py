@@ -18,7 +18,6 @@ Mask = npt.NDArray[np.bool_]
 _ONE_PHASE_SHARE = 0.25
 RING_SHARE = 0.6
 PHASE_SHARE = 0.25
-RING_SHARE = 0.6
 _NAMED_SHARE = 0.5
 _EVEN = float(np.log(0.5))
 _RMS_RATIO = 2.5

@@ -65,7 +65,7 @@ def associate(
 ) -> None:
     """Associate picks with events. Flags override the settings of --config.
 
-    Writes events.csv, events.parquet, picks.parquet and summary.json.
+    Writes events.csv, events.parquet, picks.parquet, groups.parquet and summary.json.
 
     Example: gamma associate picks.parquet --stations stations.csv --config gamma.yaml -o results
     """
@@ -85,6 +85,7 @@ def associate(
     _write(result.events, output / "events.csv")
     _write(result.events, output / "events.parquet")
     _write(result.picks, output / "picks.parquet")
+    _write(result.groups, output / "groups.parquet")
     (output / "summary.json").write_text(json.dumps(result.summary, indent=1, default=str) + "\n")
     used = result.summary["picks_associated"]
     typer.echo(f"{len(result.events)} events, {used} of {result.summary['picks']} picks -> {output}")
