@@ -115,8 +115,7 @@ def pick_covariance(
     """Covariance of locations from pick errors (Huber's sandwich, with errors correlated along cables)."""
     fit = _inner_depth(data, fit)
     weights = _weights(data, fit)
-    sides = np.maximum(data.upper_km - data.lower_km, 1e-9)
-    box = np.diag(np.concatenate([[0.0], 12.0 / sides**2]))
+    box = _box_precision(data)
     inverse = _inverse(weights.hessian * weights.curvature[:, None, None] + box, _free(data))
     variance = _variances(data, fit, weights)[fit.pairs.event, weights.group]
     row = np.sqrt(variance) * weights.weight
@@ -134,6 +133,12 @@ def pick_covariance(
     widening = _few_picks_factor(found, data.num_free)[:, None, None]
     covariance: F64 = inverse @ (scatter + box) @ inverse * widening
     return covariance
+
+
+def _box_precision(data: PickData) -> F64:
+    """Inverse covariance (4, 4) of a place that is only known to lie in the search box."""
+    sides = np.maximum(data.upper_km - data.lower_km, 1e-9)
+    return np.diag(np.concatenate([[0.0], 12.0 / sides**2]))
 
 
 def _few_picks_factor(found: F64, num_free: int) -> F64:
@@ -217,7 +222,7 @@ def uneven_covariance(data: PickData, fit: Fit, order: CableOrder, share: float,
     cable = weights.group // 2 - 1
     rank = order.rank[data.receiver_phase[pairs.pick] >> 1]
     place = np.where(cable >= 0, 2.0 * rank / np.maximum(order.length[cable] - 1, 1) - 1.0, 0.0)
-    inverse = _inverse(weights.hessian, _free(data))
+    inverse = _inverse(weights.hessian + _box_precision(data), _free(data))
     for shape in (apart * np.sqrt(3.0) * place, apart**2 * np.sqrt(11.25) * (place**2 - 1.0 / 3.0)):
         delay = share * time * np.where(cable >= 0, shape, 0.0)
         for change in (np.where(shear, _SHARED, 1.0) * delay, np.where(shear, _OWN, 0.0) * delay):
