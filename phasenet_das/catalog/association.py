@@ -139,8 +139,7 @@ def write_association(result: AssociationResult, folder: str | Path, metadata: M
     folder = Path(folder)
     write_table(conform(result.events, EVENT_COLUMNS, "events"), folder / "events.parquet", metadata)
     write_table(conform(result.picks, PICK_COLUMNS, "picks"), folder / "picks.parquet", metadata)
-    groups = getattr(result, "groups", pd.DataFrame(columns=list(GROUP_COLUMNS)))
-    write_table(conform(groups, GROUP_COLUMNS, "groups"), folder / "groups.parquet", metadata)
+    write_table(conform(result.groups, GROUP_COLUMNS, "groups"), folder / "groups.parquet", metadata)
     with atomic_path(folder / "association.json") as temporary:
         temporary.write_text(json.dumps(result.summary, indent=2, sort_keys=True, default=str) + "\n")
     return folder

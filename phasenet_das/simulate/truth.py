@@ -187,6 +187,8 @@ def event_table(simulation: Simulation, picks: pd.DataFrame) -> tuple[pd.DataFra
             "num_channels": picks.groupby("event_index")["channel_index"].nunique().to_numpy(),
             "residual_rms_s": picks.groupby("event_index")["travel_time_residual_s"].std(ddof=0).to_numpy(),
             "azimuthal_gap_deg": [_gap_deg(cable.position_km[cable.coupled], p) for p in position],
+            "num_renamed": 0,
+            "quality": "",
             "location_quality": "",
         }
     )

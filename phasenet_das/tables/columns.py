@@ -96,8 +96,6 @@ TEXT_COLUMNS: dict[str, str] = {
 } | {"associated_phase": "str"}
 """``dtype`` for :func:`pandas.read_csv`: a cable named 007 stays 007."""
 
-# Columns that event tables of earlier versions lack, and their value there.
-_ADDED: dict[str, Any] = {"num_renamed": 0, "quality": ""}
 _WANTED_TIME = "expected ISO 8601 times, UTC, such as 2024-01-01T00:00:00.25Z."
 _PROBABILITIES = frozenset({"phase_score"})
 _PROBABILITY_SLACK = 1e-6  # of sums in single precision
@@ -145,7 +143,6 @@ def conform(table: pd.DataFrame, columns: Mapping[str, str], name: str = "table"
         A column is missing, or a value does not fit its column's type: a time is a number, a whole number
         has a fraction or is not known, a ``phase_score`` is no probability.
     """
-    table = _with_added(table, columns)
     require_columns(table, columns, name)
     extra = [column for column in table.columns if column not in columns]
     try:
@@ -156,15 +153,6 @@ def conform(table: pd.DataFrame, columns: Mapping[str, str], name: str = "table"
     for column in extra:
         out[column] = table[column].to_numpy() if table[column].dtype == object else table[column].array
     return out
-
-
-def _with_added(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
-    """Fill the columns that tables of earlier versions lack."""
-    added = {column: value for column, value in _ADDED.items() if column in columns}
-    if not added:
-        return table
-    lacking = {column: value for column, value in added.items() if column not in table.columns}
-    return table.assign(**lacking).fillna(added)
 
 
 def require_columns(table: pd.DataFrame, columns: Iterable[str], name: str) -> None:

@@ -45,6 +45,8 @@ _UNKNOWN: dict[str, Any] = {
     "association_score": np.nan,
     "travel_time_residual_s": np.nan,
 }
+# Columns that event tables of earlier versions lack, and their value there.
+_ADDED_TO_EVENTS: dict[str, Any] = {"num_renamed": 0, "quality": ""}
 _METADATA_KEY = b"phasenet_das"
 _PICKS_NEED = ("station_id", "channel_index", "phase_time", "phase_type", "phase_score")
 _CSV_TIME = "%Y-%m-%dT%H:%M:%S.%fZ"
@@ -323,7 +325,9 @@ def read_events(path: str | Path) -> pd.DataFrame:
     TableError
         The file is not a table, a column is missing or a value does not fit.
     """
-    return conform(_read_words(path, "quality", "location_quality"), EVENT_COLUMNS, str(path))
+    table = _read_words(path, "quality", "location_quality")
+    lacking = {name: value for name, value in _ADDED_TO_EVENTS.items() if name not in table.columns}
+    return conform(table.assign(**lacking), EVENT_COLUMNS, str(path))
 
 
 def read_groups(path: str | Path) -> pd.DataFrame:

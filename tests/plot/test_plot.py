@@ -80,8 +80,10 @@ def make_events(**columns):
         "num_p_picks": 5,
         "num_s_picks": 5,
         "num_channels": 8,
+        "num_renamed": 0,
         "residual_rms_s": 0.02,
         "azimuthal_gap_deg": np.nan,
+        "quality": "",
         "location_quality": "azimuth-unconstrained",
     }
     return conform(pd.DataFrame(table | columns), EVENT_COLUMNS)

@@ -75,8 +75,10 @@ def events():
         "num_p_picks": 40,
         "num_s_picks": 40,
         "num_channels": 40,
+        "num_renamed": 0,
         "residual_rms_s": 0.05,
         "azimuthal_gap_deg": [210.0, np.nan],
+        "quality": "",
         "location_quality": ["", "azimuth-unconstrained"],
     }
     return conform(pd.DataFrame(table), EVENT_COLUMNS)

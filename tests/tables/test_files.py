@@ -365,6 +365,11 @@ def test_events_of_earlier_versions_have_no_class_and_no_renamed_pick(tmp_path: 
     assert events["num_renamed"].tolist() == [0] * 5
 
 
+def test_new_events_must_have_a_class() -> None:
+    with pytest.raises(TableError, match=r"missing column\(s\) num_renamed, quality"):
+        tables.conform(graded_events().drop(columns=["quality", "num_renamed"]), tables.EVENT_COLUMNS)
+
+
 def test_picks_of_earlier_versions_keep_the_phase_of_the_picker() -> None:
     picks = graded_picks().drop(columns="associated_phase")
     assert associated_phase(picks).equals(picks["phase_type"])
