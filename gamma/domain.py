@@ -26,6 +26,7 @@ _MIN_EFFECTIVE_PICKS = 5.0
 _MAX_SIGMA_RATIO = 6.0
 _SEED_DEPTHS = (0.15, 0.5)
 _EDGE_KM = 0.05
+_NEAR_WALL = 0.1  # of an uncertainty
 _MOST_VELOCITY_ERROR = 0.2
 _FAR_KM = 300.0
 _RING_STEP = 0.08
@@ -67,10 +68,17 @@ class Domain:
         velocity = 0.5 * config.velocity_error * self.grid.reach_s
         return float(np.hypot(_MAX_SIGMA_RATIO * config.pick_uncertainty_s, velocity))
 
-    def on_wall(self, place_km: F64) -> npt.NDArray[np.bool_]:
-        """Tell places (n, 3) on the sides of the search box."""
+    def on_wall(self, place_km: F64, spread_km: F64 | None = None) -> npt.NDArray[np.bool_]:
+        """Tell places (n, 3) on the sides of the search box.
+
+        With uncertainties `spread_km` (n, 3), also those so near that the wall may have stopped them: steps
+        towards a wall halve the way, and end when the way is small beside the uncertainty.
+        """
         level = place_km.copy()
         level[:, 2] = 0.5 * (self.lower_km[2] + self.upper_km[2])
+        if spread_km is not None:
+            outwards = np.where(level > 0.5 * (self.lower_km + self.upper_km), 1.0, -1.0)
+            level[:, :2] += (outwards * _NEAR_WALL * spread_km)[:, :2]
         return self.on_edge(level)
 
     def outside(self, place_km: F64) -> npt.NDArray[np.bool_]:

@@ -380,12 +380,14 @@ def refit_batch(domain: Domain, batch: Batch, correlation: Correlation | None) -
         events, member, own = events.take(~drop), member[~drop], own[~drop]
     location, near = None, np.empty(0, np.int64)
     if correlation is not None:
+        location = describe_locations(domain, data, fitted, correlation)
         if domain.beyond is not None:  # sought anew in a larger box
-            edge = domain.on_wall(fitted.events.hypocentre[:, 1:])
+            spread = np.sqrt(np.maximum(np.einsum("kii->ki", location.covariance)[:, 1:], 0.0))
+            edge = domain.on_wall(fitted.events.hypocentre[:, 1:], spread)
             edge |= split_by_phase(data, fitted, domain.reach_s)  # fits nowhere in the box
             dropped[BEYOND] += int((edge & own).sum())
             own = own & ~edge
-        location = describe_locations(domain, data, fitted, correlation).take(np.flatnonzero(own))
+        location = location.take(np.flatnonzero(own))
         kept = fitted.events.take(own)  # in reach of these are also picks that another pick displaced
         near = batch.row[np.unique(find_pairs(data, kept, reach_of(data, kept)).pick)]
     pairs, now = fitted.pairs, fitted.expectation
