@@ -39,7 +39,7 @@ def _picks() -> pd.DataFrame:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_event_on_a_cable_without_positions_gets_time_and_distance(tmp_path: Path, workers: int) -> None:
-    result = associate(_picks(), workers=workers)
+    result = associate(_picks(), settings=AssociationConfig(vp_km_s=6.0), workers=workers)
     assert len(result.events) == 1
     event = result.events.iloc[0]
     assert abs((event["time"] - ORIGIN).total_seconds()) < 3 * event["time_uncertainty_s"]
@@ -51,6 +51,14 @@ def test_an_event_on_a_cable_without_positions_gets_time_and_distance(tmp_path: 
     assert read_events(tmp_path / "events.parquet")["event_id"].tolist() == result.events["event_id"].tolist()
     assert (read_picks(tmp_path / "picks.parquet")["event_index"] == 0).sum() == event["num_picks"]
     assert len(read_quakeml(str(tmp_path / "catalog.xml"))) == 1
+
+
+def test_without_a_stated_velocity_the_distance_of_one_event_is_as_uncertain_as_the_ground() -> None:
+    event = associate(_picks()).events.iloc[0]
+    error_km, uncertainty_km = event["source_distance_km"] - 30.0, event["source_distance_uncertainty_km"]
+    assert abs(error_km) < 2.0 * uncertainty_km
+    assert uncertainty_km > 0.3 * event["source_distance_km"]
+    assert "velocity-assumed" in event["location_quality"].split(";")
 
 
 def test_groups_are_written_beside_the_events(tmp_path: Path) -> None:
