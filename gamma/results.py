@@ -142,7 +142,10 @@ def assign(domain: Domain, fitted: FittedEvents, run: I64) -> Assignment:
 def _give_names_back(
     fitted: FittedEvents, event: I64, receiver_phase: I64, residual: F64, within_s: float
 ) -> None:
-    """Exchange two picks of a receiver, P and S of two events at one time, that were taken crosswise."""
+    """Exchange two picks of a receiver, P and S of two events at one time, that were taken crosswise.
+
+    Exchanges after which an S would come before P of its event are left out.
+    """
     picks = fitted.picks
     named, time = picks.receiver_phase[picks.named], picks.time_s[picks.named]
     renamed = np.flatnonzero((event >= 0) & (receiver_phase != named))
@@ -150,25 +153,38 @@ def _give_names_back(
     a, b = renamed[:-1], renamed[1:]
     crossed = (named[a] ^ named[b] == 1) & (time[b] - time[a] <= within_s)
     crossed[1:] &= ~crossed[:-1]
-    a, b = a[crossed], b[crossed]
-    wait = time[b] - time[a]
-    event[a], event[b] = event[b], event[a]
-    residual[a], residual[b] = residual[b] - wait, residual[a] + wait
-    receiver_phase[a], receiver_phase[b] = named[a], named[b]
+    while crossed.any():
+        a, b = a[crossed], b[crossed]
+        new_event, new_phase = event.copy(), receiver_phase.copy()
+        new_event[a], new_event[b] = event[b], event[a]
+        new_phase[a], new_phase[b] = named[a], named[b]
+        wrong = np.zeros(len(event), dtype=bool)
+        wrong[np.concatenate(_s_before_p(new_event, new_phase, time))] = True
+        crossed = ~(wrong[a] | wrong[b])
+        if crossed.all():
+            wait = time[b] - time[a]
+            residual[a], residual[b] = residual[b] - wait, residual[a] + wait
+            event[:], receiver_phase[:] = new_event, new_phase
+            return
 
 
 def _out_of_order(fitted: FittedEvents, kept: I64) -> Mask:
     """Mark the less probable of P and S (kept,) where S does not come after P of its event and receiver."""
     row = fitted.row[kept]
-    taken, time = fitted.picks.receiver_phase[row], fitted.picks.time_s[row]
-    place = fitted.event[kept] * len(fitted.picks.template.receiver_phase_weight) + taken
-    order = np.argsort(place, kind="stable")
-    p, s = order[:-1], order[1:]
-    swapped = (place[s] == place[p] + 1) & (taken[p] & 1 == 0) & (time[s] <= time[p])
-    p, s = p[swapped], s[swapped]
+    p, s = _s_before_p(fitted.event[kept], fitted.picks.receiver_phase[row], fitted.picks.time_s[row])
     out = np.zeros(len(kept), dtype=bool)
     out[np.where(fitted.posterior[kept[p]] >= fitted.posterior[kept[s]], s, p)] = True
     return out
+
+
+def _s_before_p(event: I64, receiver_phase: I64, time_s: F64) -> tuple[I64, I64]:
+    """Find the P and the S picks of an event and receiver of which S does not come after P."""
+    order = np.lexsort((receiver_phase, event))
+    p, s = order[:-1], order[1:]
+    pair = (event[p] >= 0) & (event[p] == event[s])
+    pair &= (receiver_phase[p] & 1 == 0) & (receiver_phase[s] == receiver_phase[p] + 1)
+    wrong = pair & (time_s[s] <= time_s[p])
+    return p[wrong], s[wrong]
 
 
 def _reasons(fitted: FittedEvents, event: I64, receiver_phase: I64, run: I64, duplicate: Mask) -> I64:
