@@ -5,8 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from gamma.config import Layer
+from gamma.ground import travel_time_table
+
 EPOCH = pd.Timestamp("2021-03-04T05:00:00Z")
 VP, VS = 6.0, 3.5
+SEDIMENT = tuple(
+    Layer(depth_km=top, vp_km_s=vp, vs_km_s=vs)
+    for top, vp, vs in [(-1.0, 2.2, 1.0), (1.0, 3.4, 1.8), (3.0, 4.8, 2.7), (7.0, 5.9, 3.4)]
+)
 
 
 def network(num=12, seed=0, half_width=30.0):
@@ -34,11 +41,22 @@ def events(num, seed=1, spacing_s=40.0, half_width=20.0):
     return table.assign(z_km=rng.uniform(4.0, 14.0, num))
 
 
-def make_picks(stations, truth, seed=2, noise_s=0.05, false=0, keep=0.95):
-    rng = np.random.default_rng(seed)
+def travel_times(stations, truth, layers=None):
+    """Travel times (events, receivers, 2) in ground of VP and VS, or in layers for receivers at sea level."""
     place = stations[["x_km", "y_km", "z_km"]].to_numpy()
-    distance = np.linalg.norm(truth[["x_km", "y_km", "z_km"]].to_numpy()[:, None] - place[None], axis=2)
-    arrival = truth["t_s"].to_numpy()[:, None, None] + distance[:, :, None] / np.array([VP, VS])
+    source = truth[["x_km", "y_km", "z_km"]].to_numpy()
+    if layers is None:
+        distance = np.linalg.norm(source[:, None] - place[None], axis=2)
+        return distance[:, :, None] / np.array([VP, VS])
+    table = travel_time_table(layers, np.array([0.0]), (0.0, 20.0), 60.0)
+    shape = (len(source), len(place), 2)
+    event, receiver, phase = (axis.ravel() for axis in np.indices(shape))
+    return table.times(source[event], place[receiver], phase).reshape(shape)
+
+
+def make_picks(stations, truth, seed=2, noise_s=0.05, false=0, keep=0.95, layers=None):
+    rng = np.random.default_rng(seed)
+    arrival = truth["t_s"].to_numpy()[:, None, None] + travel_times(stations, truth, layers)
     arrival = arrival + rng.normal(0.0, noise_s, arrival.shape)
     event, receiver, phase = np.nonzero(rng.uniform(size=arrival.shape) < keep)
     t = arrival[event, receiver, phase]
@@ -57,6 +75,26 @@ def make_picks(stations, truth, seed=2, noise_s=0.05, false=0, keep=0.95):
         }
     )
     return table.sort_values("phase_time", ignore_index=True)
+
+
+def cross_names(picks, where):
+    """Call the P picks `where` S, and the S picks P."""
+    other = picks["phase_type"].map({"P": "S", "S": "P"})
+    return picks.assign(phase_type=picks["phase_type"].where(~where, other))
+
+
+def plane_wave(stations, start_s, speed_km_s, phase="S", noise_s=0.02, seed=0):
+    """One arrival along the cable, from its first channel to its last."""
+    rng = np.random.default_rng(seed)
+    along = np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(stations[["x_km", "y_km"]], axis=0).T))])
+    t = start_s + along / speed_km_s + rng.normal(0.0, noise_s, len(along))
+    picks = stations[["station_id", "channel_index"]].assign(phase_type=phase, phase_score=0.7, true_event=-1)
+    return picks.assign(phase_time=EPOCH + pd.to_timedelta(np.round(t * 1e9).astype("int64"), unit="ns"))
+
+
+def together(*tables):
+    """Put pick tables together by time."""
+    return pd.concat(tables).sort_values("phase_time", kind="stable", ignore_index=True)
 
 
 def settings(**more):

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from gamma import AssociationConfig, associate
+from gamma.domain import make_domain
+from gamma.receivers import load_receivers
 from tests.gamma import made_picks as made
 
 CONFIG = AssociationConfig(**made.settings())
@@ -42,6 +44,20 @@ def test_events_outside_the_derived_box_are_found_at_their_places(places, seed):
     away = np.hypot(*(found.events[["x_km", "y_km"]].to_numpy() - truth[["x_km", "y_km"]].to_numpy()).T)
     assert (away < 3.0 * found.events["horizontal_uncertainty_km"]).all()
     assert (found.events["residual_rms_s"] < 0.1).all()
+
+
+@pytest.mark.parametrize("beyond_km", [-0.5, 1.0, 5.0])
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("kind", ["network", "cable"])
+def test_the_wall_of_the_derived_box_stops_no_event(kind, beyond_km, seed):
+    """The location is as good on either side of the wall; some settled just inside of it."""
+    stations = made.network(14) if kind == "network" else made.cable(200, 0.06)
+    y = make_domain(load_receivers(stations), WIDE).upper_km[1] + beyond_km
+    truth = pd.DataFrame({"t_s": [30.0], "x_km": [5.0], "y_km": [y], "z_km": [8.0]})
+    found = associate(made.make_picks(stations, truth, noise_s=0.03, seed=seed), stations, WIDE).events
+    assert len(found) == 1
+    assert not found["location_quality"].str.contains("at-boundary|distant").any()
+    assert found["y_km"].iloc[0] == pytest.approx(y, abs=1.0)
 
 
 def test_an_event_too_far_for_a_cable_has_a_distance_and_no_position():

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from gamma.config import Layer
 from gamma.errors import PickError
 from gamma.ground import ground, travel_time_table
 from gamma.travel_time import layered_model
 from gamma.velocity import DEFAULT_CRUST, Arrivals, estimate_velocity, spread_of_models
+from tests.gamma.made_picks import SEDIMENT
 
 BOX = {
     "depth_range_km": (0.0, 20.0),
@@ -19,10 +19,6 @@ BOX = {
     "upper_km": np.array([30.0, 30.0, 20.0]),
     "sigma_s": 0.05,
 }
-SEDIMENT = tuple(
-    Layer(depth_km=top, vp_km_s=vp, vs_km_s=vs)
-    for top, vp, vs in [(-1.0, 2.2, 1.0), (1.0, 3.4, 1.8), (3.0, 4.8, 2.7), (7.0, 5.9, 3.4)]
-)
 SLOW_MEMBER = ground(np.array([-1.0, 0.5, -0.5, 0.8, -0.5]), 0.0)
 FAST_MEMBER = ground(np.array([1.2, -0.5, 0.3, -0.5, 0.0]), 0.0)
 
