@@ -17,7 +17,7 @@ Mask = npt.NDArray[np.bool_]
 
 _ONE_PHASE_SHARE = 0.25
 RING_SHARE = 0.6
-PHASE_SHARE = 0.25
+PHASE_SHARE = 0.15
 _NAMED_SHARE = 0.5
 _EVEN = float(np.log(0.5))
 _RMS_RATIO = 2.5
