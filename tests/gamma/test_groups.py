@@ -106,7 +106,7 @@ def test_an_event_with_s_on_few_channels_is_a_group():
     assert len(result.events) == 0
     assert result.groups["phase_type"].iloc[0] == "P"
     assert result.groups["num_channels"].iloc[0] > 150
-    assert any("25%" in rule for rule in result.summary["rules"])
+    assert any("15%" in rule for rule in result.summary["rules"])
 
 
 def test_seismometers_and_receivers_without_positions_make_no_group():
