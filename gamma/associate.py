@@ -130,8 +130,6 @@ def _look_everywhere(domain: Domain, observations: Observations, workers: int) -
     In a dense sequence the mixture may end with P and S of an event as two events, and refuse both for want
     of the other phase. With the picks of the other events gone, the event stands out.
     """
-    import numpy as np
-
     from gamma.fit import look
     from gamma.results import typical_residual_s
     from gamma.workers import open_runner
@@ -149,7 +147,7 @@ def _look_everywhere(domain: Domain, observations: Observations, workers: int) -
         if looks and len(found) == 0:
             continue
         looks.append(found)
-        left = left.take(np.flatnonzero(found.assignment.event < 0))
+        left = left.take(found.left)
     later = sum(map(len, looks[1:]))
     if later:
         logger.info("%d events more among the picks that were left", later)

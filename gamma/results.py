@@ -36,6 +36,7 @@ _PLACES = [
 ]  # fmt: skip
 _KNOWN_AZIMUTH_DEG = 45.0
 _SAME_ARRIVAL_S = 5.0
+_SAME_TIME = 0.5  # of a pick uncertainty
 _FEW_EVENTS = 5
 _LEAST_RESIDUAL = 0.3
 _TYPICAL = 1.2
@@ -110,6 +111,23 @@ class Look:
 
     def __len__(self) -> int:
         return len(self.fitted.events)
+
+    @property
+    def left(self) -> I64:
+        """Picks (numbers in `observations`) for a later look.
+
+        They have no event, and are not the second name of an arrival that an event has.
+        """
+        time, receiver = self.observations.time_s, self.observations.receiver_phase >> 1
+        order = np.lexsort((time, receiver))
+        taken = self.assignment.event[order] >= 0
+        within_s = _SAME_TIME * self.domain.config.pick_uncertainty_s
+        beside = np.zeros(len(order), dtype=bool)
+        for step in (1, -1):
+            same = np.roll(receiver[order], step) == receiver[order]
+            same &= np.abs(np.roll(time[order], step) - time[order]) <= within_s
+            beside[order] |= same & np.roll(taken, step)
+        return np.flatnonzero((self.assignment.event < 0) & ~beside)
 
 
 def assign(domain: Domain, fitted: FittedEvents, run: I64) -> Assignment:
@@ -240,7 +258,7 @@ def join_looks(looks: list[Look]) -> tuple[pd.DataFrame, Assignment]:
     joined = replace(looks[0].assignment, event=number[looks[0].assignment.event])
     free, first = np.arange(len(joined.event)), len(looks[0])
     for before, look in pairwise(looks):
-        free, found = free[before.assignment.event < 0], look.assignment
+        free, found = free[before.left], look.assignment
         joined.event[free] = number[np.where(found.event >= 0, found.event + first, -1)]
         joined.score[free], joined.residual_s[free] = found.score, found.residual_s
         joined.reason[free], joined.receiver_phase[free] = found.reason, found.receiver_phase
