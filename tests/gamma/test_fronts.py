@@ -36,6 +36,15 @@ def line(start_s, speed_km_s):
     return start_s + ALONG_KM / speed_km_s
 
 
+@pytest.mark.parametrize("speed", [3.7, 8.0, -5.0])
+def test_parallel_fronts_stay_apart(speed):
+    fronts = [line(start, speed) for start in (20.0, 20.4, 20.8)]
+    runs, true = make_runs(*fronts, noise_s=0.03)
+    found = follow_fronts(DOMAIN, runs)
+    assert pd.DataFrame({"found": found, "true": true}).drop_duplicates().shape[0] == len(fronts)
+    assert (found >= 0).all()
+
+
 def test_a_front_goes_on_over_a_missing_cell_and_ends_at_a_longer_gap():
     whole = line(20.0, 5.0)
     one_gone = np.where(CELLS == 10, np.nan, whole)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from gamma import AssociationConfig, associate
+from gamma.acceptance import PHASE_SHARE
 from tests.gamma import made_picks as made
 
 CONFIG = AssociationConfig(vp_km_s=made.VP, vs_km_s=made.VS, max_distance_km=40.0)
@@ -98,15 +99,16 @@ def test_an_arrival_on_two_cables_is_a_group_of_each():
     assert groups["station_id"].tolist() == ["CABLE", "OTHER"]
 
 
-def test_an_event_with_s_on_few_channels_is_a_group():
-    truth = made.events(1, seed=3)
-    picks = made.make_picks(STATIONS, truth, noise_s=0.03)
-    picks = picks[(picks["phase_type"] == "P") | (picks["channel_index"] < 20)].reset_index(drop=True)
-    result = associate(picks, STATIONS, CONFIG)
-    assert len(result.events) == 0
-    assert result.groups["phase_type"].iloc[0] == "P"
-    assert result.groups["num_channels"].iloc[0] > 150
-    assert any("15%" in rule for rule in result.summary["rules"])
+@pytest.mark.parametrize(("channels", "is_event"), [(50, False), (70, True)])
+def test_an_event_with_s_on_few_channels_is_groups(channels, is_event):
+    """S on 12 % and on 17 % of 400 channels, either side of the rule."""
+    cable = made.cable(400, 0.06, bend=False)
+    picks = made.make_picks(cable, made.events(1, seed=3), noise_s=0.03)
+    picks = picks[(picks["phase_type"] == "P") | (picks["channel_index"] < channels)].reset_index(drop=True)
+    result = associate(picks, cable, CONFIG)
+    assert any(f"{PHASE_SHARE:.0%}" in rule for rule in result.summary["rules"])
+    assert len(result.events) == is_event
+    assert sorted(result.groups["phase_type"]) == ([] if is_event else ["P", "S"])
 
 
 def test_seismometers_and_receivers_without_positions_make_no_group():
