@@ -19,6 +19,8 @@ F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
 _MOST_KM = 200.0
+_WELL_SEEN = 0.8
+_ENOUGH = 6
 
 
 def estimate_ground(receivers: Receivers, config: AssociationConfig, looks: list[Look]) -> VelocityEstimate:
@@ -76,13 +78,19 @@ def arrivals_of(look: Look, chosen: I64) -> Arrivals:
 
 
 def _sound(look: Look) -> I64:
-    """Events with P and S inside the search box."""
+    """Events inside the search box with P and S on nearly as many receivers as the events seen best.
+
+    In unknown ground, events that take parts of several earthquakes have one of the phases on few channels.
+    """
     given, domain = look.assignment, look.domain
     taken = given.event >= 0
     shear = given.receiver_phase[taken] & 1
-    number = [np.bincount(given.event[taken][shear == phase], minlength=len(look)) for phase in (0, 1)]
+    number = np.min(
+        [np.bincount(given.event[taken][shear == phase], minlength=len(look)) for phase in (0, 1)], axis=0
+    )
     inside = ~domain.on_edge(look.fitted.events.hypocentre[:, 1:], top=False)
-    return np.flatnonzero((np.minimum(*number) > 0) & inside)
+    best = inside & (number >= _WELL_SEEN * np.percentile(number, 90.0)) if len(number) else inside
+    return np.flatnonzero(best if best.sum() >= _ENOUGH else inside & (number > 0))
 
 
 def _joined(parts: list[Arrivals], receiver_km: F64) -> Arrivals:
