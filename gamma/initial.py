@@ -15,6 +15,7 @@ I64 = npt.NDArray[np.int64]
 
 _MIN_CELLS = 24
 _MIN_CHANNELS = 8
+_MIN_SHORT_CELLS = 12  # of a cable of few channels
 _MIN_FILL = 0.25
 _CHUNK_VALUES = 400_000
 
@@ -39,7 +40,8 @@ def make_cells(receivers: Receivers, cell_km: float) -> CableCells:
         rows = rows[np.argsort(receivers.along_km[rows], kind="stable")]
         along = receivers.along_km[rows] - receivers.along_km[rows[0]]
         length = min(cell_km, max(along[-1], 1e-9) / _MIN_CELLS)
-        length = max(length, _MIN_CHANNELS * max(along[-1], 1e-9) / len(rows))
+        channels = np.clip(len(rows) // _MIN_SHORT_CELLS, 2, _MIN_CHANNELS)
+        length = max(length, channels * max(along[-1], 1e-9) / len(rows))
         number = np.minimum(along / length, 1e9).astype(np.int64)
         _, number = np.unique(number, return_inverse=True)
         cell[rows] = count + number
@@ -68,7 +70,8 @@ def make_seed_picks(time_s: F64, cell_phase: I64, cells: CableCells, gap_s: floa
     starts_run[1:] = (c[1:] != c[:-1]) | (t[1:] - t[:-1] > gap_s) | alone[1:]
     first = np.flatnonzero(starts_run)
     count = np.diff(np.append(first, len(t)))
-    needed = np.where(alone[first], 1, np.maximum(3, np.ceil(_MIN_FILL * size[first])))
+    fewest = np.where(size[first] < _MIN_CHANNELS, 2, 3)
+    needed = np.where(alone[first], 1, np.maximum(fewest, np.ceil(_MIN_FILL * size[first])))
     good = count >= needed
     middle = first[good] + (count[good] - 1) // 2
     times, of_cell = t[middle], c[middle] >> 1

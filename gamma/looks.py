@@ -125,7 +125,8 @@ def describe_velocity(domain: Domain) -> dict[str, Any]:
     layers = [layer.model_dump() for layer in config.layers or ()]
     if config.layers is None:
         vp, vs = config.homogeneous_km_s
-        layers = [{"depth_km": None, "vp_km_s": vp, "vs_km_s": vs}]
+        top = float(min(domain.lower_km[2], domain.receivers.xyz_km[:, 2].min()))
+        layers = [{"depth_km": top, "vp_km_s": vp, "vs_km_s": vs}]
     out = {"text": velocity_text(domain), "layers": layers, "relative_uncertainty": config.velocity_error}
     if ground is None:
         return {"status": "stated", **out}

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from gamma.config import Layer
 from gamma.errors import PickError
-from gamma.ground import DEFAULT_CRUST, NUM_PARAMETERS, ground
+from gamma.ground import NUM_PARAMETERS, ground
 from gamma.joint import (
     Observed,
     Precision,
@@ -27,8 +27,6 @@ from gamma.joint import (
     weigh,
     with_pick_error,
 )
-
-__all__ = ["DEFAULT_CRUST", "Arrivals", "VelocityEstimate", "estimate_velocity", "spread_of_models"]
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from gamma import AssociationConfig
+from gamma import AssociationConfig, associate
 from gamma.domain import make_domain
 from gamma.fronts import MIN_CELLS, Runs, cable_runs, follow_fronts, front_table, pair_fronts
 from gamma.likelihood import receiver_weights, seed_picks
@@ -115,3 +115,13 @@ def test_every_event_of_a_sequence_is_guessed_once(crossed):
 def test_a_lone_front_is_no_guess():
     seeds, _ = seeds_of(made.plane_wave(STATIONS, 12.0, 4.0))
     assert len(seeds.count) == 0
+
+
+def test_a_cable_of_few_channels_has_fronts_too():
+    stations = made.cable(24, dx_km=0.1)
+    truth = pd.DataFrame({"t_s": [30.0], "x_km": [2.0], "y_km": [5.0], "z_km": [6.0]})
+    found = associate(
+        made.make_picks(stations, truth, noise_s=0.02), stations, AssociationConfig(vp_km_s=6.0)
+    )
+    assert len(found.events) == 1
+    assert found.events.loc[0, "num_channels"] > 20

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from gamma.errors import PickError
-from gamma.ground import ground, travel_time_table
+from gamma.ground import DEFAULT_CRUST, ground, travel_time_table
 from gamma.travel_time import layered_model
-from gamma.velocity import DEFAULT_CRUST, Arrivals, estimate_velocity, spread_of_models
+from gamma.velocity import Arrivals, estimate_velocity, spread_of_models
 from tests.gamma.made_picks import SEDIMENT
 
 BOX = {
