@@ -160,6 +160,7 @@ def measure(events: pd.DataFrame, truth: pd.DataFrame, clear: np.ndarray) -> dic
         "events": len(events),
         "with position": int(events["longitude"].notna().sum()),
         "right": len(pairs) / max(len(events), 1),
+        "right of A-C": _share_right(pairs, quality.isin(["A", "B", "C"]).to_numpy()),
         "clear": int(clear.sum()),
         "found": float(np.isin(np.flatnonzero(clear), pairs["reference_row"]).mean())
         if clear.any()
@@ -172,6 +173,10 @@ def measure(events: pd.DataFrame, truth: pd.DataFrame, clear: np.ndarray) -> dic
             f"{name}{number}" for name, number in quality.value_counts().sort_index().items()
         ),
     }
+
+
+def _share_right(pairs: pd.DataFrame, chosen: np.ndarray) -> float:
+    return float(chosen[pairs["event_row"]].sum() / chosen.sum()) if chosen.any() else np.nan
 
 
 def _in_ellipse(events: pd.DataFrame, truth: pd.DataFrame, error_km: np.ndarray) -> np.ndarray:
