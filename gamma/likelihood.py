@@ -135,9 +135,10 @@ def seed_picks(domain: Domain, observations: Observations, weight: F64) -> tuple
     """
     cells = domain.cells
     cell_phase = 2 * cells.cell[observations.receiver_phase >> 1]
+    gap = domain.config.pick_uncertainty_s
     if domain.mode == "point":
         cell_phase = cell_phase + (observations.receiver_phase & 1)
-    gap = domain.config.pick_uncertainty_s
+        gap = 2.0 * gap
     time_s, of_cell, members = make_seed_picks(observations.time_s, cell_phase, cells, gap)
     total: F64 = np.zeros((len(cells.size), 2))
     np.add.at(total, cells.cell, weight)
