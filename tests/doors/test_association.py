@@ -31,10 +31,10 @@ MODEL = [{"depth_km": z, "vp_km_s": vp, "vs_km_s": vs} for z, vp, vs in LAYERS]
 def sequence() -> tuple[pd.DataFrame, pd.DataFrame]:
     """Picks of six events 2 s apart on a bent cable of 40 channels, and the channel table.
 
-    The first look finds three of the events, the second look the other three.
+    The first look finds five of the events, the second look the sixth.
     """
     cable = made.cable(40, 0.3)
-    picks = made.make_picks(cable, made.events(6, seed=19, spacing_s=2.0), seed=19, false=30, keep=0.9)
+    picks = made.make_picks(cable, made.events(6, seed=4, spacing_s=2.0), seed=4, false=30, keep=0.9)
     longitude, latitude = LocalFrame(12.0, 42.0).to_geographic(cable["x_km"], cable["y_km"])
     channels = cable.assign(
         longitude=longitude, latitude=latitude, elevation_m=0.0, distance_m=300.0 * cable.index, status="ok"
