@@ -51,7 +51,6 @@ class Domain:
     min_p_picks: int
     min_s_picks: int
     ground: VelocityEstimate | None  # where the settings state no velocity
-    delay_s: F64  # (receivers, 2), how late P and S are, beyond the travel-time model
     residual_s: float  # expected rms of an event's residuals on cables
     inner: tuple[F64, F64] | None  # the search box about which this is the ring
     beyond: Domain | None  # the ring about a search box that the settings do not state
@@ -172,7 +171,6 @@ def _domain_in(
         min_p_picks=both if config.min_p_picks is None else config.min_p_picks,
         min_s_picks=both if config.min_s_picks is None else config.min_s_picks,
         ground=ground,
-        delay_s=np.zeros((len(receivers), 2)),
         residual_s=config.pick_uncertainty_s,
         inner=None if inner is None else (inner.lower_km, inner.upper_km),
         beyond=None,

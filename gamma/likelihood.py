@@ -41,7 +41,6 @@ class PickData:
     receiver_phase_group: (
         I64  # residuals of a group (phase of one cable, or of all seismometers) share a scale
     )
-    receiver_phase_delay_s: F64  # how late waves are at each pair, beyond the travel-time model
     num_groups: int
     travel_time: TravelTimeModel
     lower_km: F64  # (3,), search box; equal limits fix a coordinate
@@ -55,8 +54,7 @@ class PickData:
         time, gradient = self.travel_time.times_and_gradients(
             hypocentre[event, 1:], self.receiver_phase_xyz_km[receiver_phase], receiver_phase & 1
         )
-        late = self.time_s[pick] - self.receiver_phase_delay_s[receiver_phase] - hypocentre[event, 0]
-        return late - time, gradient
+        return self.time_s[pick] - hypocentre[event, 0] - time, gradient
 
     def group_of(self, pick: I64) -> I64:
         """Group of residuals that each pick belongs to."""
@@ -120,7 +118,7 @@ def full_picks(domain: Domain, observations: Observations, weight: F64) -> PickS
     """Every pick for itself; `weight` (receivers, 2)."""
     receivers = domain.receivers
     place = np.repeat(receivers.xyz_km, 2, axis=0)
-    template = _template(domain, place, receivers.cable, weight, domain.delay_s)
+    template = _template(domain, place, receivers.cable, weight)
     named = observations.receiver_phase
     log_name = _log_names(domain, observations)
     factor = _score_factor(domain, observations)
@@ -152,8 +150,7 @@ def seed_picks(domain: Domain, observations: Observations, weight: F64) -> tuple
 
     log_name = np.column_stack([mean(column) for column in _log_names(domain, observations).T])
     named = np.argmax(log_name, axis=1)
-    cable, delay = domain.receivers.cable[cells.representative], domain.delay_s[cells.representative]
-    template = _template(domain, place, cable, total, delay)
+    template = _template(domain, place, domain.receivers.cable[cells.representative], total)
     factor = mean(_score_factor(domain, observations))
     return _pick_series(time_s, of_cell, log_name, named, factor, template), members
 
@@ -196,7 +193,7 @@ def _score_factor(domain: Domain, observations: Observations) -> F64:
     return np.clip(np.nan_to_num(observations.score, nan=1.0), _MIN_FACTOR, 1.0)
 
 
-def _template(domain: Domain, place_km: F64, cable: I64, weight: F64, delay_s: F64) -> PickData:
+def _template(domain: Domain, place_km: F64, cable: I64, weight: F64) -> PickData:
     receiver_phases = np.arange(len(place_km))
     empty = np.empty(0)
     return PickData(
@@ -209,7 +206,6 @@ def _template(domain: Domain, place_km: F64, cable: I64, weight: F64, delay_s: F
         receiver_phase_xyz_km=place_km,
         receiver_phase_weight=weight.ravel(),
         receiver_phase_group=2 * (cable[receiver_phases >> 1] + 1) + (receiver_phases & 1),
-        receiver_phase_delay_s=delay_s.ravel(),
         num_groups=2 * (domain.receivers.num_cables + 1),
         travel_time=domain.model,
         lower_km=domain.lower_km,

@@ -139,9 +139,7 @@ def locate_from_nodes(
 
 def _best_nodes(data: PickData, grid: SeedGrid, pick: I64, weight: F64, place_km: F64 | None) -> F64:
     """Best nodes that are apart from each other and from the present place, with their origin times."""
-    receiver_phase = data.receiver_phase[pick]
-    origin = data.time_s[pick] - data.receiver_phase_delay_s[receiver_phase]
-    origin = origin - grid.travel_time_s[:, receiver_phase]
+    origin = data.time_s[pick] - grid.travel_time_s[:, data.receiver_phase[pick]]
     middle = np.median(origin, axis=1)
     scale = _NODE_SCALE * grid.window_s
     cost = np.log1p(((origin - middle[:, None]) / scale) ** 2 / DEGREES_OF_FREEDOM) @ weight

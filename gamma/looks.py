@@ -94,7 +94,7 @@ def _sound(look: Look) -> I64:
 
 
 def _joined(parts: list[Arrivals], receiver_km: F64) -> Arrivals:
-    """Put the arrivals of several looks together; those looks share their zero of time within a second."""
+    """Put the arrivals of several looks together; the times of an event count from the zero of its look."""
     number = np.cumsum([0, *(len(part.hypocentre) for part in parts)])
     event = [part.event + first for part, first in zip(parts, number[:-1], strict=True)]
     return Arrivals(

@@ -105,7 +105,6 @@ def find_pairs(data: PickData, events: Events, reach_s: F64) -> Pairs:
     predicted = events.hypocentre[:, :1] + data.travel_time.times(
         events.hypocentre[:, None, 1:], data.receiver_phase_xyz_km[None, receiver_phases], receiver_phases & 1
     )
-    predicted += data.receiver_phase_delay_s[receiver_phases]
     reach = reach_s[:, data.receiver_phase_group[receiver_phases]]
     base = np.arange(len(receiver_phases)) * (2 * span)
     early = np.clip(predicted - reach - origin, -span / 2, 1.5 * span)
