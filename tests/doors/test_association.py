@@ -70,7 +70,7 @@ def same(catalog: gamma.AssociationResult, events: pd.DataFrame, picks: pd.DataF
     shared = [name for name in catalog.events.columns if name in events.columns]
     assert {"event_id", "time", "depth_km", "num_picks", "location_quality"} <= set(shared)
     pd.testing.assert_frame_equal(events[shared], catalog.events[shared])
-    names = ["event_index", "association_score", "travel_time_residual_s"]
+    names = ["event_index", "association_score", "travel_time_residual_s", "associated_phase", "group_index"]
     expected = catalog.picks.set_index("pick_id")[names].sort_index()
     pd.testing.assert_frame_equal(picks.set_index("pick_id")[names].sort_index(), expected)
 
