@@ -36,7 +36,7 @@ from phasenet_das.simulate.noise import fill, load_noise
 from phasenet_das.simulate.seeds import generator
 from phasenet_das.training import Sample, find_windows
 from phasenet_das.training.augment import crop, stretch_time
-from phasenet_das.training.dataset import split_groups
+from phasenet_das.training.split import split_groups
 
 RATE_HZ = 100.0
 NUM_SAMPLES = 6000

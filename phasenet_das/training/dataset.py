@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import bisect
-import hashlib
 import itertools
 import signal
 from collections.abc import Iterator, Sequence
@@ -27,7 +26,8 @@ from phasenet_das.training import augment
 from phasenet_das.training.labels import make_mask, make_targets
 from phasenet_das.training.moveout import refine_sample
 from phasenet_das.training.sample import Sample
-from phasenet_das.training.windows import TrainingWindow, find_windows
+from phasenet_das.training.split import split_groups, split_training_windows
+from phasenet_das.training.windows import TrainingWindow
 
 _LABELS_KEPT = 512
 _VEHICLES = 0.2  # share of the noise with vehicles
@@ -125,7 +125,7 @@ def make_sources(settings: TrainSettings) -> tuple[list[Source], list[Source]]:
     training: list[Source] = []
     validation: list[Source] = []
     if data.windows:
-        train_windows, held_out = _split_windows(data, settings.seed)
+        train_windows, held_out = split_training_windows(data, settings.seed)
         training.append(WindowSource(train_windows, data, settings.augment))
         validation.append(WindowSource(held_out, data, AugmentSettings()))
     if data.records is not None:
@@ -139,19 +139,6 @@ def make_sources(settings: TrainSettings) -> tuple[list[Source], list[Source]]:
             "nothing to train on: give data.windows or data.records, beyond those of validation."
         )
     return training, [source for source in validation if len(source)]
-
-
-def _split_windows(data: TrainDataSettings, seed: int) -> tuple[list[TrainingWindow], list[TrainingWindow]]:
-    windows = find_windows(data.windows, data.labels)
-    if data.validation_windows:
-        held_out = find_windows(data.validation_windows)
-        common = {window.path.resolve() for window in windows} & {w.path.resolve() for w in held_out}
-        if common:
-            raise ConfigError(
-                f"validation_windows: {len(common)} are trained on too, such as {min(common)}. Part them."
-            )
-        return windows, held_out
-    return split_windows(windows, data.validation_fraction, same_event_s=data.same_event_s, seed=seed)
 
 
 def _samples_of(window: TrainingWindow, data: TrainDataSettings) -> int:
@@ -198,57 +185,6 @@ def _sections(data: TrainDataSettings, rows: list[int], seed: int) -> SectionSou
     config = RecordSectionConfig(**{**data.section, **shape})
     sections = from_records(str(data.records), config, seed=seed, rows=rows, noise_dir=data.noise)
     return SectionSource(sections, data.sections_per_epoch)
-
-
-def group_by_event(windows: Sequence[TrainingWindow], same_event_s: float) -> np.ndarray:
-    """Give each window the number of its event.
-
-    Returns (window,) int64.
-    """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    n = len(windows)
-    begin = np.array([window.begin_time for window in windows], "datetime64[ns]").astype(np.int64)
-    end = np.array([window.end_time for window in windows], "datetime64[ns]").astype(np.int64)
-    order = np.argsort(begin, kind="stable")
-    latest_end = np.maximum.accumulate(end[order])
-    linked = begin[order][1:] - latest_end[:-1] < same_event_s * 1e9
-    chain = np.concatenate([[0], np.cumsum(~linked)])
-    in_time = np.empty(n, np.int64)
-    in_time[order] = chain
-    names = [window.event_id or f"\0{number}" for number, window in enumerate(windows)]
-    by_name = np.unique(names, return_inverse=True)[1] + n
-    links = coo_array((np.ones(n), (in_time, by_name)), shape=(2 * n, 2 * n))
-    groups = connected_components(links, directed=False)[1][in_time]
-    numbered: np.ndarray = np.unique(groups, return_inverse=True)[1]
-    return numbered
-
-
-def split_groups(names: Sequence[str], fraction: float, seed: int) -> np.ndarray:
-    """Choose groups for validation by the digest of their names.
-
-    Returns (group,) bool.
-    """
-    digests = [hashlib.sha256(f"{seed}:{name}".encode()).hexdigest() for name in names]
-    count = int(np.ceil(fraction * len(names))) if len(names) > 1 else 0
-    chosen = np.zeros(len(names), bool)
-    chosen[np.argsort(digests, kind="stable")[:count]] = True
-    return chosen
-
-
-def split_windows(
-    windows: Sequence[TrainingWindow], fraction: float, *, same_event_s: float, seed: int
-) -> tuple[list[TrainingWindow], list[TrainingWindow]]:
-    """Split windows by event."""
-    if not windows:
-        return [], []
-    group = group_by_event(windows, same_event_s)
-    begin = np.array([window.begin_time for window in windows], "datetime64[ns]")
-    names = [str(begin[group == number].min()) for number in range(int(group.max()) + 1)]
-    held_out = split_groups(names, fraction, seed)[group]
-    training = [window for window, out in zip(windows, held_out, strict=True) if not out]
-    return training, [window for window, out in zip(windows, held_out, strict=True) if out]
 
 
 class Key(NamedTuple):

@@ -20,11 +20,9 @@ from phasenet_das.training.dataset import (
     TrainingSamples,
     WindowSource,
     context_samples,
-    group_by_event,
     make_sources,
-    split_groups,
-    split_windows,
 )
+from phasenet_das.training.split import group_by_event, split_groups, split_windows
 from phasenet_das.training.windows import TrainingWindow, find_windows, open_window, write_window
 from tests.training.test_augment import assert_pulses_at_picks, pulses
 from tests.training.tiny import tiny_settings
