@@ -199,7 +199,11 @@ class TrainSettings(ConfigSection):
     phase_weights: tuple[float, float, float] = Field(
         (1.0, 1.0, 1.0), description="Weights of noise, P and S in the loss."
     )
-    amp: Literal["off", "bf16", "fp16"] = Field("off", description="Mixed precision, on CUDA only.")
+    amp: Literal["auto", "off", "bf16", "fp16"] = Field(
+        "auto",
+        description="Mixed precision: bf16, fp16 (CUDA only), off, or auto: bf16 on processors that multiply "
+        "it by themselves (GPUs since 2020, CPUs with AMX).",
+    )
     bf16_gradients: bool = Field(
         False, description="Exchange gradients between processes in bfloat16, on CUDA only."
     )

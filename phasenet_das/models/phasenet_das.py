@@ -204,8 +204,8 @@ class _Block(nn.Module):
 
 
 def _compress(data: Tensor) -> Tensor:
-    """Give the inverse hyperbolic sine; torch's own takes a quarter of the network's time on a CPU."""
-    if torch.is_grad_enabled():
+    """Give the inverse hyperbolic sine; torch's own takes a tenth of a step of training on a CPU."""
+    if data.requires_grad:
         return torch.asinh(data)
     return data.square().add_(1).sqrt_().add_(data.abs()).log_().copysign_(data)
 

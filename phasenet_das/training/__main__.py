@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import logging
 import sys
 from collections.abc import Sequence
@@ -12,6 +13,9 @@ from gamma.errors import GammaError
 from phasenet_das.config import load_config
 from phasenet_das.errors import PhaseNetDASError
 
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of malloc.h
+_FREED_BYTES = 2**30
+
 
 def run(config: str | Path, *, overfit: bool = False) -> int:
     """Train by a file of settings, and say how it went."""
@@ -19,6 +23,7 @@ def run(config: str | Path, *, overfit: bool = False) -> int:
     from phasenet_das.training import overfit_one_batch, train  # torch, after what can fail early
     from phasenet_das.training.ddp import find_world
 
+    _keep_freed_memory()
     if overfit:
         losses = overfit_one_batch(settings)
         _say(f"loss of one batch: {losses[0]:.4g} at first, {losses[-1]:.4g} after {len(losses)} steps")
@@ -29,6 +34,14 @@ def run(config: str | Path, *, overfit: bool = False) -> int:
         scores = {name: round(value, 3) for name, value in result.metrics.items() if name.endswith("f1")}
         _say(f"{end} at step {result.step}; validation {scores} -> {result.folder}")
     return 0 if result.finished else 128 + result.signal_number
+
+
+def _keep_freed_memory() -> None:
+    """Let the C library keep what a step frees: fresh pages cost a tenth of a step on a CPU."""
+    library = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if library is not None and hasattr(library, "mallopt"):  # glibc: others lack it
+        library.mallopt(_TRIM_THRESHOLD, _FREED_BYTES)
+        library.mallopt(_MMAP_THRESHOLD, _FREED_BYTES)
 
 
 def _say(text: str) -> None:

@@ -16,10 +16,10 @@ from phasenet_das.config.files import config_hash
 from phasenet_das.errors import ConfigError, WeightsError
 from phasenet_das.tables import atomic_path
 
-# What may change between a run and its continuation, since it changes no number.
+# What may change between a run and its continuation, since it changes no number or is compared by itself.
 _FREE = (
     "output", "device", "num_workers", "tensorboard", "log_every", "save_every", "license",
-    "data_description", "trained_rate_hz", "trained_dx_m", "batch_size", "accumulate",
+    "data_description", "trained_rate_hz", "trained_dx_m", "batch_size", "accumulate", "amp",
 )  # fmt: skip
 
 
@@ -48,6 +48,7 @@ def run_identity(settings: TrainSettings, world_size: int) -> dict[str, Any]:
     kept = {name: getattr(settings, name) for name in TrainSettings.model_fields if name not in _FREE}
     return {
         "settings": config_hash(TrainSettings(**kept)),
+        "amp": settings.amp,
         "samples_per_step": settings.batch_size * settings.accumulate * world_size,
     }
 

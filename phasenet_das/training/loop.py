@@ -47,6 +47,7 @@ from phasenet_das.training.logs import TrainingLogs
 from phasenet_das.training.optimization import (
     MovingAverage,
     freeze_parts,
+    half_precision,
     learning_rate,
     masked_loss_sum,
     train_mode,
@@ -124,7 +125,7 @@ class Trainer:
     Raises
     ------
     ConfigError
-        A part to freeze does not exist, or bfloat16 gradients are asked for on CPUs.
+        A part to freeze does not exist, or bfloat16 gradients or float16 are asked for on CPUs.
     """
 
     def __init__(
@@ -139,6 +140,7 @@ class Trainer:
             raise ConfigError(
                 "bf16_gradients: torch exchanges bfloat16 on CUDA only. Say false, or use GPUs."
             )
+        settings = settings.model_copy(update={"amp": half_precision(settings.amp, world.device)})
         self.settings, self.samples, self.validation, self.world = settings, samples, validation, world
         self.folder = Path(settings.output)
         self.frozen = freeze_parts(model, settings.freeze)
@@ -149,9 +151,9 @@ class Trainer:
         self.parallel = self._distribute()
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(
-            trained, lr=settings.learning_rate, weight_decay=settings.weight_decay
+            trained, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
-        self.scaler = torch.amp.GradScaler("cuda", enabled=settings.amp == "fp16" and world.on_cuda)
+        self.scaler = torch.amp.GradScaler("cuda", enabled=settings.amp == "fp16")
         self.state = _State()
         self._signal = StopSignal()
         self._samples_per_step = settings.batch_size * settings.accumulate * world.size
@@ -264,7 +266,7 @@ class Trainer:
         data, targets, mask = (part.to(device, non_blocking=True) for part in batch[:3])
         data = data.contiguous(memory_format=torch.channels_last)
         half = torch.float16 if settings.amp == "fp16" else torch.bfloat16
-        with torch.autocast("cuda", dtype=half, enabled=settings.amp != "off" and self.world.on_cuda):
+        with torch.autocast(torch.device(device).type, dtype=half, enabled=settings.amp != "off"):
             logits = self.parallel(data)
         return masked_loss_sum(logits, targets, mask, settings.phase_weights)
 
@@ -359,6 +361,7 @@ class Trainer:
                 "samples_per_step": self._samples_per_step,
                 "samples_per_epoch": len(self.samples),
                 "processes": self.world.size,
+                "precision": self.settings.amp,
                 "hours": round(self._seconds() / 3600, 2),
                 "cpu_hours": round(self._cpu_seconds() / 3600, 2),
             }

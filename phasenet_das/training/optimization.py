@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,14 +16,29 @@ from phasenet_das.errors import ConfigError
 
 
 def masked_loss_sum(logits: Tensor, targets: Tensor, mask: Tensor, weights: Sequence[float]) -> Tensor:
-    """Sum the cross-entropy over the pixels that count.
+    """Sum the cross-entropy over the pixels, each as much as its mask says.
 
-    `logits` and `targets` (batch, 3, channel, time), `mask` (batch, channel, time). Returns ().
+    `logits` and `targets` (batch, 3, channel, time), `mask` (batch, channel, time) in [0, 1]. Returns ().
     """
-    log_probability = torch.log_softmax(logits.float(), dim=1)
-    factor = torch.tensor(weights, device=logits.device).view(1, -1, 1, 1)
-    per_pixel = -(log_probability * targets * factor).sum(dim=1)
-    return (per_pixel * mask).sum()
+    counted = targets * mask.unsqueeze(1)  # what needs no gradient first: the loss is then one product
+    if any(weight != 1 for weight in weights):
+        counted *= torch.tensor(weights, device=targets.device).view(1, -1, 1, 1)
+    planes = logits.to(torch.float32, memory_format=torch.contiguous_format)
+    return -torch.linalg.vecdot(torch.log_softmax(planes, dim=1), counted).sum()
+
+
+def half_precision(amp: str, device: str) -> Literal["off", "bf16", "fp16"]:
+    """Resolve `auto`: bfloat16 where the processor multiplies it by itself (AMX, GPUs since 2020)."""
+    on_cuda = device.startswith("cuda")
+    if amp == "fp16" and not on_cuda:
+        raise ConfigError("amp: fp16 works on CUDA only. Set auto, bf16 or off.")
+    if amp != "auto":
+        return cast("Literal['off', 'bf16', 'fp16']", amp)
+    if on_cuda:
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "off"
+    # torch before 2.9 cannot be asked without its private names.
+    abilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+    return "bf16" if abilities.get("amx_bf16", False) else "off"
 
 
 def learning_rate(step: int, settings: TrainSettings) -> float:
@@ -46,7 +62,7 @@ class MovingAverage:
         """Take the weights of a step in."""
         decay = min(self.decay, (1 + step) / (10 + step))
         for mean, value in zip(self.model.parameters(), model.parameters(), strict=True):
-            mean.lerp_(value.detach(), 1 - decay)
+            mean.lerp_(value, 1 - decay)
         for kept, buffer in zip(self.model.buffers(), model.buffers(), strict=True):
             kept.copy_(buffer)
 

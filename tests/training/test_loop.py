@@ -22,6 +22,7 @@ from phasenet_das.training.dataset import TrainingSamples
 from phasenet_das.training.ddp import World
 from phasenet_das.training.loop import Trainer, TrainingResult, overfit_one_batch
 from phasenet_das.training.optimization import MovingAverage, freeze_parts, learning_rate, masked_loss_sum
+from tests.training.run_tiny import StoppingSource
 from tests.training.tiny import MadeSource, TinyNet, tiny_net, tiny_settings
 
 ROOT = Path(__file__).parents[2]
@@ -29,8 +30,8 @@ ROOT = Path(__file__).parents[2]
 SAME_LOSS = 2e-5
 
 
-def run_here(settings: TrainSettings, count: int = 13) -> TrainingResult:
-    samples = TrainingSamples([MadeSource(count)], settings)
+def run_here(settings: TrainSettings, source: MadeSource | None = None) -> TrainingResult:
+    samples = TrainingSamples([source or MadeSource(13)], settings)
     validation = TrainingSamples([MadeSource(6)], settings, varied=False)
     return Trainer(settings, tiny_net(), samples, validation, World()).run()
 
@@ -153,6 +154,30 @@ def test_killed_and_resumed_equals_uninterrupted(tmp_path: Path, one_rank: Train
             torch.testing.assert_close(weights_of(settings, name)[key], value, rtol=1e-4, atol=1e-6)
 
 
+def test_resuming_is_exact_in_half_precision_too(tmp_path: Path) -> None:
+    whole, halves = (tiny_settings(tmp_path / name, amp="bf16") for name in ("whole", "halves"))
+    run_here(whole)
+    assert run_here(halves, source=StoppingSource(13, after=5, number=signal.SIGTERM)).step == 3
+    assert run_here(halves).finished
+    pd.testing.assert_frame_equal(log_of(halves), log_of(whole))
+    torch.testing.assert_close(weights_of(halves), weights_of(whole), rtol=1e-6, atol=0)
+
+
+def test_the_precision_is_chosen_by_the_processor_and_belongs_to_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for has_amx, amp in ((True, "bf16"), (False, "off")):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda has=has_amx: {"amx_bf16": has})
+        run_here(tiny_settings(tmp_path / amp, amp="auto", steps=2))
+        card = (tmp_path / amp / "model" / "README.md").read_text()
+        assert f"precision {amp}" in card
+    assert not log_of(tiny_settings(tmp_path / "off")).equals(log_of(tiny_settings(tmp_path / "bf16")))
+    with pytest.raises(ConfigError, match="differs in amp"):
+        run_here(tiny_settings(tmp_path / "bf16", amp="auto", steps=2))
+    with pytest.raises(ConfigError, match="fp16 works on CUDA only"):
+        run_here(tiny_settings(tmp_path, amp="fp16"))
+
+
 def test_sigterm_to_one_rank_saves_and_stops_all_and_one_rank_may_go_on(
     two_ranks: dict[str, TrainSettings], one_rank: TrainSettings
 ) -> None:
@@ -224,13 +249,18 @@ def test_frozen_parts_stay_and_unknown_ones_are_named(tmp_path: Path) -> None:
         freeze_parts(tiny_net(), ["stem", "norm", "head"])
 
 
-def test_the_loss_is_the_cross_entropy_of_the_pixels_that_count() -> None:
+def test_the_loss_is_the_cross_entropy_weighed_by_mask_and_phase() -> None:
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(2, 3, 4, 5, generator=generator)
     targets = torch.softmax(torch.randn(2, 3, 4, 5, generator=generator), dim=1)
-    mask = (torch.rand(2, 4, 5, generator=generator) > 0.5).float()
-    expected = torch.nn.functional.cross_entropy(logits, targets, reduction="none")[mask > 0].sum()
-    torch.testing.assert_close(masked_loss_sum(logits, targets, mask, (1, 1, 1)), expected)
+    mask = torch.rand(2, 4, 5, generator=generator) * (torch.rand(2, 4, 5, generator=generator) > 0.5)
+    per_pixel = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+    expected = (per_pixel * mask).sum()
+    for layout in (torch.contiguous_format, torch.channels_last):
+        given = logits.contiguous(memory_format=layout)
+        torch.testing.assert_close(masked_loss_sum(given, targets, mask, (1, 1, 1)), expected)
+    two_p = per_pixel - targets[:, 1] * torch.log_softmax(logits, dim=1)[:, 1]
+    torch.testing.assert_close(masked_loss_sum(logits, targets, mask, (1, 2, 1)), (two_p * mask).sum())
     logits.requires_grad_()
     masked_loss_sum(logits, targets, mask, (1, 2, 2)).backward()
     assert (logits.grad.abs().sum(dim=1)[mask == 0] == 0).all()

@@ -84,6 +84,7 @@ def tiny_settings(output: Path, **changes: Any) -> TrainSettings:
         "log_every": 1,
         "num_workers": 0,
         "device": "cpu",
+        "amp": "off",
         "learning_rate": 0.01,
         **changes,
     }
