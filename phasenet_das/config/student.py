@@ -29,8 +29,12 @@ class TrainDataSettings(ConfigSection):
         description="Windows to validate on; a share of the events of `windows` when empty.",
         json_schema_extra=PATH,
     )
-    validation_fraction: float = Field(
-        0.1, ge=0, lt=1, description="Share of the events kept for validation; whole events, on all cables."
+    validation_fraction: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Share of the events kept for validation: whole events, on all cables. When empty, a "
+        "tenth, and of 4 and more at least 2.",
     )
     samples_per_window: int | None = Field(
         None,
@@ -185,16 +189,29 @@ class TrainSettings(ConfigSection):
     freeze: tuple[str, ...] = Field(
         (), description="Parts that stay as they are: first words of parameter names, such as encoder."
     )
-    steps: int = Field(20_000, ge=1, description="Optimizer steps.")
+    steps: int | None = Field(
+        None,
+        ge=1,
+        description="Optimizer steps. When empty, 40 epochs from random weights (4,000 to 20,000 steps), 10 "
+        "from given ones (500 to 5,000).",
+    )
     batch_size: int = Field(8, ge=1, description="Samples of one process at a time.")
     accumulate: int = Field(1, ge=1, description="Batches whose gradients are added up to one step.")
     learning_rate: float = Field(1e-3, gt=0, description="Highest learning rate.")
     final_learning_rate: float = Field(1e-5, ge=0, description="Learning rate at the end of the cosine.")
-    warmup_steps: int = Field(500, ge=0, description="Steps of linear warm-up.")
+    warmup_steps: int | None = Field(
+        None,
+        ge=0,
+        description="Steps of linear warm-up. When empty, a twentieth of the steps, at most 500.",
+    )
     weight_decay: float = Field(0.01, ge=0, description="AdamW's decay.")
     clip_norm: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
-    ema_decay: float = Field(
-        0.999, ge=0, lt=1, description="Memory of the moving average of the weights, which is what is kept."
+    ema_decay: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="Memory of the moving average of the weights, which is what is kept. When empty, the "
+        "average remembers 3 % of the steps, 10 to 1,000.",
     )
     phase_weights: tuple[float, float, float] = Field(
         (1.0, 1.0, 1.0), description="Weights of noise, P and S in the loss."
@@ -211,7 +228,9 @@ class TrainSettings(ConfigSection):
     num_workers: int = Field(
         2, ge=0, description="Processes that prepare samples, for each training process."
     )
-    validate_every: int = Field(500, ge=1, description="Steps between validations.")
+    validate_every: int | None = Field(
+        None, ge=1, description="Steps between validations. When empty, there are 10."
+    )
     validation_samples: int = Field(64, ge=1, description="Samples of the fixed validation set.")
     min_score: float = Field(0.3, gt=0, lt=1, description="Smallest probability of a pick in validation.")
     tolerance_p_s: float = Field(
@@ -220,7 +239,11 @@ class TrainSettings(ConfigSection):
     tolerance_s_s: float = Field(
         0.2, gt=0, description="Largest error of a right S in validation.", json_schema_extra=unit("s")
     )
-    save_every: int = Field(500, ge=1, description="Steps between checkpoints.")
+    save_every: int | None = Field(
+        None,
+        ge=1,
+        description="Steps between checkpoints. When empty, as many as between validations, at most 500.",
+    )
     log_every: int = Field(10, ge=1, description="Steps between lines of the log.")
     tensorboard: bool = Field(False, description="Also write a TensorBoard log (package tensorboard).")
     seed: int = Field(0, ge=0, description="Seed of everything that is drawn.")

@@ -48,10 +48,10 @@ from phasenet_das.training.optimization import (
     MovingAverage,
     freeze_parts,
     half_precision,
-    learning_rate,
     masked_loss_sum,
     train_mode,
 )
+from phasenet_das.training.schedule import make_schedule
 from phasenet_das.training.validation import calibrate, validate
 
 log = logging.getLogger(__name__)
@@ -140,13 +140,16 @@ class Trainer:
             raise ConfigError(
                 "bf16_gradients: torch exchanges bfloat16 on CUDA only. Say false, or use GPUs."
             )
+        self._samples_per_step = settings.batch_size * settings.accumulate * world.size
+        self.schedule = make_schedule(settings, len(samples), self._samples_per_step)
+        settings = self.schedule.complete(settings)
         settings = settings.model_copy(update={"amp": half_precision(settings.amp, world.device)})
         self.settings, self.samples, self.validation, self.world = settings, samples, validation, world
         self.folder = Path(settings.output)
         self.frozen = freeze_parts(model, settings.freeze)
         # Channels last: a step of PhaseNet-DAS takes 15 % less time on a CPU.
         model = model.to(device=world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = MovingAverage(model, settings.ema_decay)
+        self.average = MovingAverage(model, self.schedule.ema_decay)
         self.model = synchronize_batch_norm(model, world)
         self.parallel = self._distribute()
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
@@ -156,7 +159,6 @@ class Trainer:
         self.scaler = torch.amp.GradScaler("cuda", enabled=settings.amp == "fp16")
         self.state = _State()
         self._signal = StopSignal()
-        self._samples_per_step = settings.batch_size * settings.accumulate * world.size
 
     def _distribute(self) -> nn.Module:
         if self.world.size == 1:
@@ -184,10 +186,11 @@ class Trainer:
         """
         torch.manual_seed(self.settings.seed)  # the same on all ranks: they draw alike, so one state is all
         self._resume()
+        self._log_schedule()
         self._begin, self._begin_cpu = time.monotonic(), time.process_time()
         self._logs = TrainingLogs(self.folder, self.state.step + 1, self.settings, self.world)
         bar = tqdm(
-            total=self.settings.steps,
+            total=self.schedule.steps,
             initial=self.state.step,
             disable=not (progress and self.world.is_first),
             desc="training",
@@ -203,6 +206,16 @@ class Trainer:
                     break
         return self._finish()
 
+    def _log_schedule(self) -> None:
+        schedule, samples = self.schedule, self._samples_per_step
+        if self.world.is_first:
+            log.info(
+                "%d steps of %d samples, which are %.3g epochs; warm-up %d steps; the average remembers %.3g "
+                "steps; validation every %d steps; precision %s",
+                schedule.steps, samples, schedule.steps * samples / len(self.samples), schedule.warmup_steps,
+                1 / (1 - schedule.ema_decay), schedule.validate_every, self.settings.amp,
+            )  # fmt: skip
+
     def _steps(self) -> Iterator[list[Batch]]:
         """Yield the batches of each step of this rank."""
         settings = self.settings
@@ -214,7 +227,7 @@ class Trainer:
             world=self.world.size,
             seed=settings.seed,
             first_step=self.state.step,
-            last_step=settings.steps,
+            last_step=self.schedule.steps,
         )
         batches: list[Batch] = []
         for batch in make_loader(self.samples, order, settings.num_workers, self.world.device):
@@ -228,7 +241,7 @@ class Trainer:
         settings, world = self.settings, self.world
         train_mode(self.model, self.frozen)
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.state.step, settings)
+            group["lr"] = self.schedule.learning_rate(self.state.step, settings)
         self.optimizer.zero_grad(set_to_none=True)
         totals = torch.zeros(3, dtype=torch.float64, device=world.device)
         # Gradients of a sum over a million pixels do not fit half precision: scale by what is known now, and
@@ -277,21 +290,21 @@ class Trainer:
         return self.parallel.no_sync()
 
     def _after_step(self, loss: float, norm: float) -> None:
-        settings, step = self.settings, self.state.step
-        if step % settings.log_every == 0 or step == settings.steps:
+        settings, schedule, step = self.settings, self.schedule, self.state.step
+        if step % settings.log_every == 0 or step == schedule.steps:
             row = {
                 "step": step,
                 "epoch": step * self._samples_per_step // len(self.samples),
-                "learning_rate": learning_rate(step - 1, settings),
+                "learning_rate": self.schedule.learning_rate(step - 1, settings),
                 "loss": loss,
                 "gradient_norm": norm,
                 "seconds": round(self._seconds(), 3),
                 "cpu_s": round(self._cpu_seconds(), 3),
             }
             self._logs.write("train", row)
-        if len(self.validation) and (step % settings.validate_every == 0 or step == settings.steps):
+        if len(self.validation) and (step % schedule.validate_every == 0 or step == schedule.steps):
             self._validate()
-        if step % settings.save_every == 0 or step == settings.steps or self.state.stopped_by:
+        if step % schedule.save_every == 0 or step == schedule.steps or self.state.stopped_by:
             self._save("last.pt")
 
     def _seconds(self) -> float:
@@ -357,7 +370,7 @@ class Trainer:
                 self.average.model.load_state_dict(load_checkpoint(best)["average"])
             facts = {
                 "steps": self.state.step,
-                "steps_wanted": self.settings.steps,
+                "steps_wanted": self.schedule.steps,
                 "samples_per_step": self._samples_per_step,
                 "samples_per_epoch": len(self.samples),
                 "processes": self.world.size,
@@ -368,7 +381,7 @@ class Trainer:
             calibration = calibrate(self.average.model, self.validation, self.settings, self.world)
             save_model(folder, self.average.model, self.settings, self.state.metrics, facts, calibration)
             self._logs.close()
-        number = self.state.stopped_by if self.state.step < self.settings.steps else 0
+        number = self.state.stopped_by if self.state.step < self.schedule.steps else 0
         return TrainingResult(self.state.step, not number, number, self.state.metrics, folder)
 
 

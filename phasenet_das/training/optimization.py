@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Mapping, Sequence
 from typing import Literal, cast
 
@@ -11,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from gamma.errors import nearest_name
-from phasenet_das.config import TrainSettings
 from phasenet_das.errors import ConfigError
 
 
@@ -39,15 +37,6 @@ def half_precision(amp: str, device: str) -> Literal["off", "bf16", "fp16"]:
     # torch before 2.9 cannot be asked without its private names.
     abilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return "bf16" if abilities.get("amx_bf16", False) else "off"
-
-
-def learning_rate(step: int, settings: TrainSettings) -> float:
-    """Give the learning rate of a step: linear warm-up, then a cosine (Loshchilov & Hutter 2017, eq. 5)."""
-    if step < settings.warmup_steps:
-        return settings.learning_rate * (step + 1) / settings.warmup_steps
-    progress = (step - settings.warmup_steps) / max(settings.steps - settings.warmup_steps, 1)
-    share = 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
-    return settings.final_learning_rate + share * (settings.learning_rate - settings.final_learning_rate)
 
 
 class MovingAverage:

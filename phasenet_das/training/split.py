@@ -1,8 +1,10 @@
-"""Which windows are trained on, and which validate: whole events, on all cables."""
+"""Which windows are trained on, and which validate: whole events, or the last share of a sequence."""
 
 from __future__ import annotations
 
 import hashlib
+import itertools
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,10 +13,16 @@ from phasenet_das.config import TrainDataSettings
 from phasenet_das.errors import ConfigError
 from phasenet_das.training.windows import TrainingWindow, find_windows
 
+log = logging.getLogger(__name__)
 
-def split_training_windows(
-    data: TrainDataSettings, seed: int
-) -> tuple[list[TrainingWindow], list[TrainingWindow]]:
+_FRACTION = 0.1
+_FEWEST_HELD_OUT, _ENOUGH_FOR_THEM = 2, 4
+
+Split = tuple[list[TrainingWindow], list[TrainingWindow]]
+"""Windows to train on, and to validate on."""
+
+
+def split_training_windows(data: TrainDataSettings, seed: int) -> Split:
     """Find the windows to train on and those to validate on."""
     windows = find_windows(data.windows, data.labels)
     if data.validation_windows:
@@ -28,6 +36,59 @@ def split_training_windows(
     return split_windows(windows, data.validation_fraction, same_event_s=data.same_event_s, seed=seed)
 
 
+def split_windows(
+    windows: Sequence[TrainingWindow], fraction: float | None, *, same_event_s: float, seed: int
+) -> Split:
+    """Split windows by event, or by time if a sequence chains all of them to one event.
+
+    Windows of noise are split alike. A window that overlaps an event of the other side is left out.
+    """
+    quiet = np.array([window.quiet for window in windows], bool)
+    begin, end = _times(windows)
+    held_out = np.zeros(len(windows), bool)
+    group = group_by_event([window for window in windows if not window.quiet], same_event_s)
+    is_sequence = len(group) > 1 and not group.any()
+    if is_sequence:
+        count = held_out_count(len(group), fraction)
+        held_out = begin >= np.sort(begin[~quiet])[len(group) - count :].min(initial=end.max())
+    else:
+        held_out[~quiet] = _split_by_group(group, begin[~quiet], fraction, seed)
+        quiet_group = group_by_event([window for window in windows if window.quiet], 0.0)
+        held_out[quiet] = _split_by_group(quiet_group, begin[quiet], fraction, seed)
+    left_out = ~held_out & _overlap(begin, end, held_out & ~quiet)
+    if is_sequence and (left_out | held_out)[~quiet].all():
+        held_out[:] = left_out[:] = False  # the windows overlap too much for both sides to have one
+    left_out |= held_out & quiet & _overlap(begin, end, ~held_out & ~quiet)
+    if is_sequence and held_out.any():
+        log.info(
+            "all %d windows chain to one event: the last %d by time validate, %d that overlap are left out",
+            len(group), (held_out & ~quiet).sum(), left_out.sum(),
+        )  # fmt: skip
+    return _chosen(windows, ~held_out & ~left_out), _chosen(windows, held_out & ~left_out)
+
+
+def _chosen(windows: Sequence[TrainingWindow], chosen: np.ndarray) -> list[TrainingWindow]:
+    return list(itertools.compress(windows, chosen))
+
+
+def _times(windows: Sequence[TrainingWindow]) -> tuple[np.ndarray, np.ndarray]:
+    """List begins and ends (window,), int64 ns."""
+    begin = np.array([window.begin_time for window in windows], "datetime64[ns]").astype(np.int64)
+    end = np.array([window.end_time for window in windows], "datetime64[ns]").astype(np.int64)
+    return begin, end
+
+
+def _overlap(begin: np.ndarray, end: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """Mark the windows that share samples' time with any of `others` (window,) bool."""
+    order = np.flatnonzero(others)[np.argsort(begin[others], kind="stable")]
+    if not len(order):
+        return np.zeros(len(begin), bool)
+    begun = np.searchsorted(begin[order], end, "left")  # others that begin before a window ends
+    latest_end = np.maximum.accumulate(end[order])
+    inside: np.ndarray = (begun > 0) & (latest_end[np.maximum(begun - 1, 0)] > begin)
+    return inside
+
+
 def group_by_event(windows: Sequence[TrainingWindow], same_event_s: float) -> np.ndarray:
     """Give each window the number of its event.
 
@@ -37,8 +98,7 @@ def group_by_event(windows: Sequence[TrainingWindow], same_event_s: float) -> np
     from scipy.sparse.csgraph import connected_components
 
     n = len(windows)
-    begin = np.array([window.begin_time for window in windows], "datetime64[ns]").astype(np.int64)
-    end = np.array([window.end_time for window in windows], "datetime64[ns]").astype(np.int64)
+    begin, end = _times(windows)
     order = np.argsort(begin, kind="stable")
     latest_end = np.maximum.accumulate(end[order])
     linked = begin[order][1:] - latest_end[:-1] < same_event_s * 1e9
@@ -53,27 +113,39 @@ def group_by_event(windows: Sequence[TrainingWindow], same_event_s: float) -> np
     return numbered
 
 
-def split_groups(names: Sequence[str], fraction: float, seed: int) -> np.ndarray:
-    """Choose groups for validation by the digest of their names.
+def _split_by_group(group: np.ndarray, begin: np.ndarray, fraction: float | None, seed: int) -> np.ndarray:
+    """Choose whole groups for validation, but none with more than half of the windows.
+
+    `group`, `begin` (window,). Returns (window,) bool.
+    """
+    first = np.full(group.max(initial=-1) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(first, group, begin)
+    names = [str(np.datetime64(int(ns), "ns")) for ns in first]
+    chosen = split_groups(names, fraction, seed, 2 * np.bincount(group, minlength=len(names)) > len(group))
+    held_out: np.ndarray = chosen[group]
+    return held_out
+
+
+def split_groups(
+    names: Sequence[str], fraction: float | None, seed: int, kept: np.ndarray | None = None
+) -> np.ndarray:
+    """Choose groups for validation by the digest of their names, but none of those to keep (group,) bool.
 
     Returns (group,) bool.
     """
     digests = [hashlib.sha256(f"{seed}:{name}".encode()).hexdigest() for name in names]
-    count = int(np.ceil(fraction * len(names))) if len(names) > 1 else 0
+    order = np.argsort(digests, kind="stable")
+    if kept is not None:
+        order = order[~kept[order]]
     chosen = np.zeros(len(names), bool)
-    chosen[np.argsort(digests, kind="stable")[:count]] = True
+    chosen[order[: held_out_count(len(names), fraction)]] = True
     return chosen
 
 
-def split_windows(
-    windows: Sequence[TrainingWindow], fraction: float, *, same_event_s: float, seed: int
-) -> tuple[list[TrainingWindow], list[TrainingWindow]]:
-    """Split windows by event."""
-    if not windows:
-        return [], []
-    group = group_by_event(windows, same_event_s)
-    begin = np.array([window.begin_time for window in windows], "datetime64[ns]")
-    names = [str(begin[group == number].min()) for number in range(int(group.max()) + 1)]
-    held_out = split_groups(names, fraction, seed)[group]
-    training = [window for window, out in zip(windows, held_out, strict=True) if not out]
-    return training, [window for window, out in zip(windows, held_out, strict=True) if out]
+def held_out_count(count: int, fraction: float | None) -> int:
+    """Say how many of some events to validate on: a tenth, of 4 and more at least 2, and never all."""
+    if count < 2 or fraction == 0:
+        return 0
+    fewest = _FEWEST_HELD_OUT if fraction is None and count >= _ENOUGH_FOR_THEM else 1
+    share = _FRACTION if fraction is None else fraction
+    return min(max(int(np.ceil(share * count)), fewest), count - 1)

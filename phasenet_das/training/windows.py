@@ -51,6 +51,8 @@ class TrainingWindow:
         Sampling interval; channel spacing, NaN when unknown.
     station_id, event_id : str
         Cable and event; may be empty.
+    quiet : bool
+        Whether it is a window of noise.
     """
 
     path: Path
@@ -62,6 +64,7 @@ class TrainingWindow:
     dx_m: float
     station_id: str
     event_id: str
+    quiet: bool = False
 
     @property
     def end_time(self) -> np.datetime64:
@@ -155,6 +158,7 @@ def open_window(path: str | Path, labels: str | Path | None = None) -> TrainingW
         dx_m=record.dx_m,
         station_id=record.station_id,
         event_id=str(record.attrs.get("event_id", "")),
+        quiet=bool(record.attrs.get("quiet", False)),
     )
 
 

@@ -21,7 +21,7 @@ from phasenet_das.models import weights as model_files
 from phasenet_das.training.dataset import TrainingSamples
 from phasenet_das.training.ddp import World
 from phasenet_das.training.loop import Trainer, TrainingResult, overfit_one_batch
-from phasenet_das.training.optimization import MovingAverage, freeze_parts, learning_rate, masked_loss_sum
+from phasenet_das.training.optimization import MovingAverage, freeze_parts, masked_loss_sum
 from tests.training.run_tiny import StoppingSource
 from tests.training.tiny import MadeSource, TinyNet, tiny_net, tiny_settings
 
@@ -264,15 +264,6 @@ def test_the_loss_is_the_cross_entropy_weighed_by_mask_and_phase() -> None:
     logits.requires_grad_()
     masked_loss_sum(logits, targets, mask, (1, 2, 2)).backward()
     assert (logits.grad.abs().sum(dim=1)[mask == 0] == 0).all()
-
-
-def test_the_learning_rate_warms_up_and_falls(tmp_path: Path) -> None:
-    settings = tiny_settings(tmp_path, steps=100, warmup_steps=10, final_learning_rate=1e-4)
-    rates = [learning_rate(step, settings) for step in range(101)]
-    assert rates[0] == pytest.approx(0.001)
-    assert rates[9] == rates[10] == max(rates) == pytest.approx(0.01)
-    assert rates[100] == pytest.approx(1e-4)
-    assert (np.diff(rates[10:]) < 0).all()
 
 
 def test_the_moving_average_follows() -> None:

@@ -1,4 +1,4 @@
-"""Training windows: written, read in pieces, refused without a time, split by event, and drawn from."""
+"""Training windows: written, read in pieces, refused without a time, and drawn from."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ from phasenet_das.training.dataset import (
     context_samples,
     make_sources,
 )
-from phasenet_das.training.split import group_by_event, split_groups, split_windows
-from phasenet_das.training.windows import TrainingWindow, find_windows, open_window, write_window
+from phasenet_das.training.windows import find_windows, open_window, write_window
 from tests.training.test_augment import assert_pulses_at_picks, pulses
 from tests.training.tiny import tiny_settings
 
@@ -154,47 +153,6 @@ def test_quakeflow_das_files_with_their_picks_are_read(tmp_path: Path) -> None:
     table.drop(columns="phase_type").to_csv(tmp_path / "labels" / "ci38443183.csv")
     with pytest.raises(TableError, match=r"missing column.*phase_type"):
         window.arrivals()
-
-
-def window_at(seconds: float, event_id: str = "", cable: str = "A") -> TrainingWindow:
-    begin = np.datetime64("2024-01-01T00:00:00", "ns") + np.timedelta64(round(seconds * 1e9), "ns")
-    return TrainingWindow(Path(f"{cable}{seconds}"), Path(), 10, 3000, begin, 0.01, 1.0, cable, event_id)
-
-
-def test_the_same_event_on_two_cables_is_one_group() -> None:
-    windows = [
-        window_at(5000, cable="B"),
-        window_at(0),
-        window_at(20, cable="B"),
-        window_at(80, cable="C"),  # 30 s after the end of the one before: linked through it
-        window_at(9000, "quake", "B"),
-        window_at(200_000, "quake"),
-    ]
-    group = group_by_event(windows, 60.0)
-    assert group[1] == group[2] == group[3]
-    assert group[4] == group[5]
-    assert len(set(group)) == 3
-    assert len(set(group_by_event(windows, 1.0))) == 4
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_no_event_straddles_the_split(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    windows = [window_at(1000 * event + rng.uniform(0, 30), cable=c) for event in range(20) for c in "AB"]
-    shuffled = [windows[i] for i in rng.permutation(len(windows))]
-    training, validation = split_windows(shuffled, 0.2, same_event_s=60.0, seed=seed)
-    events = [{float(str(window.path)[1:]) // 1000 for window in part} for part in (training, validation)]
-    assert not events[0] & events[1]
-    assert len(validation) == 8
-    assert len(training) + len(validation) == 40
-    again = split_windows(windows, 0.2, same_event_s=60.0, seed=seed)[1]
-    assert {w.path for w in again} == {w.path for w in validation}
-
-
-def test_a_share_of_groups_is_held_out_when_there_are_two() -> None:
-    assert split_groups(["a"], 0.5, 0).sum() == 0
-    assert split_groups(["a", "b"], 0.01, 0).sum() == 1
-    assert split_groups(["a", "b"], 0.0, 0).sum() == 0
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def tiny_settings(output: Path, **changes: Any) -> TrainSettings:
         "augment": {"noise": 0.0, "add_event": 0.0},
         "steps": 8,
         "batch_size": 2,
-        "warmup_steps": 3,
+        "warmup_steps": 2,
         "validate_every": 4,
         "validation_samples": 6,
         "save_every": 4,
