@@ -157,6 +157,7 @@ def _stages(
     from phasenet_das.io.files import find_recordings
     from phasenet_das.pipeline.measures import measured_stages
 
+    before = ""
     data = override(read_settings(config).data, **stated)
     recordings = open_archive(find_recordings(waveforms), data).recordings if waveforms else ()
     for name, path in tables.items():
@@ -167,8 +168,12 @@ def _stages(
                     "recordings. Leave out --waveforms, and NAME= before the folder."
                 )
             yield from measured_stages(read_settings(config or path / "config.yaml"), path)
+        elif path.is_dir() and (path.parent / "index" / "jobs.json").exists() and not waveforms:
+            settings = read_settings(config or path.parent / "config.yaml")
+            yield from measured_stages(settings, path.parent, path.name)
         else:
-            yield read_stage(name or path.stem, path, recordings)
+            yield read_stage(name or path.stem, path, recordings, before)
+            before = name
 
 
 def _by_picker(tables: list[str]) -> dict[str, Path]:

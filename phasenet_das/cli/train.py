@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from phasenet_das.cli.settings import override
 from phasenet_das.errors import ConfigError
 
 
@@ -16,6 +17,9 @@ def train(
     windows: Annotated[
         list[Path] | None,
         typer.Option(help="Folder of training windows, beside those of the settings; may be repeated."),
+    ] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="Weights to start from; else student.weights. Only with --windows.")
     ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Folder of the training; else student.output.")
@@ -37,11 +41,12 @@ def train(
         from phasenet_das.config import load_config
         from phasenet_das.pipeline.student import train_student
 
-        settings = load_config(config).student
+        settings = override(load_config(config).student, weights=weights)
         typer.echo(f"-> {train_student(settings, windows, output or settings.output)}")
         return
-    if output is not None:
-        raise ConfigError("-o: only with --windows. State the folder as student.output in the settings.")
+    for option, setting, value in (("-o", "output", output), ("--weights", "weights", weights)):
+        if value is not None:
+            raise ConfigError(f"{option}: only with --windows. State student.{setting} in the settings.")
     from phasenet_das.training.__main__ import run
 
     code = run(config, overfit=overfit_one_batch)

@@ -58,9 +58,10 @@ class Config(ConfigSection):
     rounds: int = Field(
         0,
         ge=0,
-        description="Number of trainings. 0: the weights of `pick` pick the catalog. 1: a student is trained "
-        "on picks of `teacher` that association kept, and replaces the weights of `pick`. Each further "
-        "round trains on picks of the student before.",
+        description="Largest number of trainings. 0: the weights of `pick` pick the catalog. 1: a student is "
+        "trained on picks of `teacher` that association kept, and replaces the weights of `pick`. Each "
+        "further round trains the student before on its own picks. The rounds end when a student is not "
+        "better than the one before. The best student makes the catalog.",
     )
     teacher: TeacherSettings = TeacherSettings()
     student: StudentSettings = StudentSettings()

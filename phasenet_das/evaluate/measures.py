@@ -33,8 +33,12 @@ PAPER: Final[dict[str, Any]] = {
 }
 """The values of the paper. Its spread of differential times is their standard deviation."""
 
+START: Final = "start"
+"""The stage that picks with the weights from which the first training starts."""
+
 _UNKNOWN = "\N{EN DASH}"
 _FEW_PAIRS = 30
+_FEWEST_KEPT, _MOST_SCATTER = 0.95, 1.1
 _TIME_MEASURES = {"mean_s": "mean", "std_s": "spread"}
 
 
@@ -50,6 +54,10 @@ class MeasuredStage:
         Tables after association. Events are counted, by ``quality`` where they have it.
     recordings : sequence of phasenet_das.io.Recording
         Without recordings, no differential times are measured.
+    before : str
+        Stage of the same recordings that this one is compared with; empty for none.
+    makes_catalog : bool
+        Whether its events are the catalog.
     """
 
     name: str
@@ -57,6 +65,8 @@ class MeasuredStage:
     picks: pd.DataFrame
     events: pd.DataFrame
     recordings: Sequence[Recording] = ()
+    before: str = ""
+    makes_catalog: bool = False
 
     @property
     def title(self) -> str:
@@ -64,7 +74,9 @@ class MeasuredStage:
         return f"{self.name}: {self.picker}" if self.picker else self.name
 
 
-def read_stage(name: str, path: Path, recordings: Sequence[Recording]) -> MeasuredStage:
+def read_stage(
+    name: str, path: Path, recordings: Sequence[Recording] = (), before: str = ""
+) -> MeasuredStage:
     """Read a folder that `associate` wrote, or a pick table after association."""
     if path.is_dir():
         events, picks = read_catalog(path)
@@ -72,18 +84,19 @@ def read_stage(name: str, path: Path, recordings: Sequence[Recording]) -> Measur
         picks = read_picks(path)
         known = picks.loc[picks["event_index"] >= 0, "event_index"].drop_duplicates()
         events = known.to_frame()
-    return MeasuredStage(name, "", picks, events, recordings)
+    return MeasuredStage(name, "", picks, events, recordings, before)
 
 
 def measure_catalog(
     stages: Iterable[MeasuredStage], window: CorrelationWindow | None = None, *, seed: int = 0
 ) -> dict[str, Any]:
-    """Measure the stages of a run, and judge the last one.
+    """Measure the stages of a run, compare them, and judge the one that makes the catalog.
 
     Parameters
     ----------
     stages : iterable of MeasuredStage
-        In the order of the run. One stage is held in memory at a time.
+        In the order of the run. One stage is held in memory at a time. The last one makes the catalog, unless
+        another says so.
     window : CorrelationWindow, optional
         Window of the cross-correlation.
     seed : int
@@ -92,18 +105,86 @@ def measure_catalog(
     Returns
     -------
     dict
-        For JSON: ``stages`` (a dict for each stage), ``paper`` (:data:`PAPER`), ``judgements`` (a sentence
-        for each measure of the last stage).
+        For JSON: ``stages`` (a dict for each stage), ``catalog`` (the name of its stage), ``paper``
+        (:data:`PAPER`), ``verdicts`` (a dict for each stage and the one before: :func:`improves`),
+        ``judgements`` (sentences on the catalog, its measures, and the training).
 
     Raises
     ------
     TableError
         There is no stage, or the picks of a stage have not been associated.
     """
-    measured = [_measure(stage, window, seed) for stage in stages]
+    measured: dict[str, dict[str, Any]] = {}
+    pairs, catalog = [], ""
+    for stage in stages:
+        measured[stage.name] = _measure(stage, window, seed)
+        pairs += [(stage.name, stage.before)] if stage.before in measured else []
+        catalog = stage.name if stage.makes_catalog else catalog
     if not measured:
         raise TableError("no pick table was given to measure; expected one for each stage.")
-    return {"stages": measured, "paper": PAPER, "judgements": list(_judgements(measured))}
+    catalog = catalog or next(reversed(measured))
+    verdicts = [_verdict(measured[new], measured[old]) for new, old in pairs]
+    told = [*_judgements(measured, catalog), *_tell_verdicts(verdicts, measured[catalog])]
+    told += _tell_training(measured, catalog)
+    return {
+        "stages": list(measured.values()),
+        "catalog": catalog,
+        "paper": PAPER,
+        "verdicts": verdicts,
+        "judgements": told,
+    }
+
+
+def improves(new: Mapping[str, Any], old: Mapping[str, Any]) -> tuple[bool, str]:
+    """Decide without truth whether a stage is better than another one of the same recordings.
+
+    A stage is better when a larger share of its picks associates, at least 95 % as many picks associate, and
+    its differential times scatter at most 10 % more. Times of a phase count where 30 pairs of either stage
+    have similar waveforms.
+
+    Parameters
+    ----------
+    new, old : mapping
+        Measures of two stages, from ``stages`` of :func:`measure_catalog`.
+
+    Returns
+    -------
+    bool
+        Whether `new` is better.
+    str
+        The same in a sentence, with the figures that decide.
+    """
+    found, known = new["picks"][-1], old["picks"][-1]
+    facts = [
+        (
+            (found["share"] or 0.0) > (known["share"] or 0.0),
+            f"{_tenths(found['share'])} of its picks associate instead of {_tenths(known['share'])}",
+        ),
+        (
+            found["num_associated"] >= _FEWEST_KEPT * known["num_associated"],
+            f"{found['num_associated']:,} picks associate instead of {known['num_associated']:,}",
+        ),
+    ]
+    for phase in PAPER["differential_times"]:
+        mine, other = (_of_phase(one, phase) for one in (new, old))
+        if min(mine.get("num_kept", 0), other.get("num_kept", 0)) >= _FEW_PAIRS:
+            text = f"{phase} times scatter by {_ms(mine, 'std_s')} instead of {_ms(other, 'std_s')}"
+            facts.append((mine["std_s"] <= _MOST_SCATTER * other["std_s"], text))
+    better = all(holds for holds, _ in facts)
+    reasons = ", ".join(text for holds, text in facts if holds == better)
+    return (
+        better,
+        f"The {_picker(new)} is {'better' if better else 'worse'} than the {_picker(old)}: {reasons}.",
+    )
+
+
+def _verdict(new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
+    better, text = improves(new, old)
+    return {"stage": new["stage"], "before": old["stage"], "better": better, "text": text}
+
+
+def _picker(stage: Mapping[str, Any]) -> str:
+    return str(stage["picker"] or stage["stage"])
 
 
 def _measure(stage: MeasuredStage, window: CorrelationWindow | None, seed: int) -> dict[str, Any]:
@@ -215,6 +296,10 @@ def _percent(share: float | None) -> str:
     return _UNKNOWN if share is None else f"{100 * share:.0f} %"
 
 
+def _tenths(share: float | None) -> str:
+    return _UNKNOWN if share is None else f"{100 * share:.1f} %"
+
+
 def _part(count: Mapping[str, Any] | None) -> str:
     """Write a share, and what it is a share of, where that is known."""
     if count is None:
@@ -247,10 +332,10 @@ def _ms(row: Mapping[str, Any], column: str) -> str:
     return _UNKNOWN if value is None else f"{1e3 * value:.{0 if abs(value) >= 0.01 else 1}f} ms"
 
 
-def _judgements(stages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """One sentence for each measure of the last stage, and its events beside those of the first."""
-    last = stages[-1]
-    yield _judge_events(stages)
+def _judgements(stages: Mapping[str, Mapping[str, Any]], catalog: str) -> Iterator[str]:
+    """One sentence for each measure of the catalog's stage, and its events beside those of the first."""
+    last = stages[catalog]
+    yield _judge_events(next(iter(stages.values())), last)
     yield _judge_associated(last["picks"][-1])
     if not last["differential_times"]:
         yield f"Picks were not compared with waveforms: {last['not_compared']}"
@@ -263,14 +348,56 @@ def _judgements(stages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         yield _judge_groups(last["groups"])
 
 
-def _judge_events(stages: Sequence[Mapping[str, Any]]) -> str:
-    first, last = stages[0], stages[-1]
+def _judge_events(first: Mapping[str, Any], last: Mapping[str, Any]) -> str:
     text = f"The catalog has {_count(last['num_events'], 'event')}"
     if last["classes"] is not None:
         text += f", {last['classes']['A'] + last['classes']['B']:,} of them of class A or B"
-    if len(stages) > 1:
-        text += f". The first stage ({first['picker'] or first['stage']}) had {first['num_events']:,}"
+    if first is not last:
+        text += f". The first stage ({_picker(first)}) had {first['num_events']:,}"
     return f"{text}."
+
+
+def _tell_verdicts(verdicts: Iterable[Mapping[str, Any]], catalog: Mapping[str, Any]) -> Iterator[str]:
+    """Tell which stage is better than the one before, and which made the catalog where one is not."""
+    for verdict in verdicts:
+        other = verdict["stage"] != catalog["stage"] and not verdict["better"]
+        yield verdict["text"] + (f" The {_picker(catalog)} makes the catalog." if other else "")
+
+
+def _tell_training(stages: Mapping[str, Mapping[str, Any]], catalog: str) -> Iterator[str]:
+    """Tell what the training added to the weights that it started from, beside the first stage."""
+    if START not in stages:
+        return
+    student, start = stages[catalog], stages[START]
+    order = [student, start, next(iter(stages.values()))]
+    shares = [f"{_percent(one['picks'][-1]['share'])} of the picks of the {_picker(one)}" for one in order]
+    yield f"Training: {', '.join([f'{shares[0]} associate', *shares[1:]])}."
+    figures = [_series(f"{one['num_events']:,}" for one in order) + " events"]
+    for phase in PAPER["differential_times"]:
+        times = [_ms(_of_phase(one, phase), "std_s") for one in order]
+        figures += [] if _UNKNOWN in times else [f"{phase} times scatter by {_series(times)}"]
+    changed = "helped" if improves(student, start)[0] else "did not help"
+    changed = "changed little" if _are_alike(student, start) else changed
+    yield f"In the same order: {', '.join(figures)}. By these measures, training {changed}."
+
+
+def _are_alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether shares, numbers and spreads of two stages agree within some per cent."""
+    pairs = [
+        (0.01, *(stage["picks"][-1]["share"] or 0.0 for stage in (one, other))),
+        (0.02, *(stage["picks"][-1]["num_associated"] for stage in (one, other))),
+        (0.02, *(stage["num_events"] for stage in (one, other))),
+        *(
+            (0.05, *(_of_phase(stage, phase).get("std_s") or 0.0 for stage in (one, other)))
+            for phase in PAPER["differential_times"]
+        ),
+    ]
+    return all(abs(a - b) <= limit * max(a, b) for limit, a, b in pairs)
+
+
+def _series(words: Iterable[str]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} and {last}"
 
 
 def _judge_associated(all_picks: Mapping[str, Any]) -> str:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import shlex
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from phasenet_das.config import Config, PickSettings
 from phasenet_das.errors import ChannelGeometryError, TableError
+from phasenet_das.evaluate.measures import START
 from phasenet_das.models.names import check_weights_name
 from phasenet_das.pipeline.jobs import CATALOG, TRAINING, recordings_of
 
 FINAL = "final"
-"""The stage whose events are the catalog."""
+"""The last stage that the settings allow."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class Stage:
     Attributes
     ----------
     name : str
-        ``round1``, ``round2`` and so on, which end with a training; ``final``, which makes the catalog.
+        ``round1``, ``round2`` and so on, on whose picks a student can be trained; ``start``, with the weights
+        that the first student starts from; ``final``, the last one.
     recordings : str
         The set of recordings.
     picker : str
@@ -31,6 +35,10 @@ class Stage:
         How it picks.
     model : pathlib.Path or None
         Folder of the weights of the training before.
+    before : str
+        The round that trained this network; empty where no round did.
+    judged : bool
+        Whether its measures decide if there is another round: they are compared with those of `before`.
     """
 
     name: str
@@ -38,6 +46,8 @@ class Stage:
     picker: str
     settings: PickSettings
     model: Path | None = None
+    before: str = ""
+    judged: bool = False
 
     @property
     def needs(self) -> list[str]:
@@ -50,38 +60,98 @@ class Stage:
         words = ["--training"] if self.recordings == TRAINING else []
         if self.name == "round1":
             words.append("--teacher")
-        if self.model is not None:
-            words.append(f"--weights {shlex.quote(str(self.model))}")
+        elif self.before or self.name == START:
+            words.append(f"--weights {shlex.quote(self.settings.weights)}")
         return " ".join(words)
 
 
-def stages_of(config: Config) -> dict[str, Stage]:
-    """List the stages by name.
+@dataclass(frozen=True)
+class Course:
+    """The stages of a run by name, and the one whose events are the catalog."""
 
-    Each stage picks and associates: ``round1`` with the teacher, ``round2`` with the student that the first
-    round has trained, and so on; ``final`` with the last one. Without training there is ``final`` only, with
-    the weights of ``pick``.
+    stages: dict[str, Stage]
+    catalog: Stage
+
+    @property
+    def models(self) -> list[Path]:
+        """Folders of the students, in the order of their rounds."""
+        return list(dict.fromkeys(stage.model for stage in self.stages.values() if stage.model is not None))
+
+    @property
+    def evaluated(self) -> list[Stage]:
+        """The stages whose picks can be compared with the truth: those on the catalog's recordings."""
+        return [stage for stage in self.stages.values() if stage.recordings == CATALOG]
+
+
+def course_of(config: Config, is_better: Callable[[Stage], bool]) -> Course:
+    """List the stages of a run, whose judged stages are better than the ones before, or are not.
+
+    ``round1`` picks with the teacher, ``round2`` with the student that the first round has trained, and so
+    on. After a student that is not better there is no further round, and the student before makes the
+    catalog. Where the recordings of the catalog are not those of the rounds, ``final`` picks them with the
+    best student. Without training there is ``final`` only, with the weights of ``pick``.
     """
     if not config.rounds:
-        return {FINAL: Stage(FINAL, CATALOG, f"network {config.pick.weights}", config.pick)}
+        final = Stage(FINAL, CATALOG, f"network {config.pick.weights}", config.pick)
+        return Course({FINAL: final}, final)
     labelled = TRAINING if config.student.recordings else CATALOG
-    stages = {"round1": Stage("round1", labelled, "teacher", config.teacher)}
-    for number in range(1, config.rounds + 1):
-        name = FINAL if number == config.rounds else f"round{number + 1}"
-        model = config.results / f"round{number}" / "training" / "model"
-        stages[name] = Stage(
-            name,
-            CATALOG if name == FINAL else labelled,
-            "student" if config.rounds == 1 else f"student of round {number}",
-            config.pick.model_copy(update={"weights": str(model), "weights_sha256": None}),
-            model,
-        )
-    return stages
+    stages = [Stage("round1", labelled, "teacher", config.teacher), *_start(config)]
+    students = [_student(config, number, labelled) for number in range(1, config.rounds + 1)]
+    best = students[0]
+    for student in students if config.rounds > 1 or labelled == CATALOG else ():
+        stages.append(student)
+        if student.judged and not is_better(student):
+            break
+        best = student
+    if labelled == TRAINING:
+        best = replace(best, name=FINAL, recordings=CATALOG, judged=False)
+        stages.append(best)
+    return Course({stage.name: stage for stage in stages}, best)
 
 
-def evaluated_stages(config: Config) -> list[Stage]:
-    """List the stages whose picks can be compared with the truth: those on the catalog's recordings."""
-    return [stage for stage in stages_of(config).values() if stage.recordings == CATALOG]
+def _start(config: Config) -> list[Stage]:
+    """Make the stage of the weights that the training starts from, where others are comparable."""
+    weights = config.student.weights
+    if weights is None or config.student.recordings:
+        return []
+    settings = _with_weights(config.pick, weights)
+    if settings.model_dump() == config.teacher.model_dump():  # the teacher is the start
+        return []
+    return [Stage(START, CATALOG, f"start weights ({Path(weights).name})", settings)]
+
+
+def _student(config: Config, number: int, labelled: str) -> Stage:
+    """Make the stage that picks the labelled recordings with the student of a round."""
+    last = number == config.rounds and labelled == CATALOG
+    model = config.results / f"round{number}" / "training" / "model"
+    return Stage(
+        FINAL if last else f"round{number + 1}",
+        labelled,
+        "student" if config.rounds == 1 else f"student of round {number}",
+        _with_weights(config.pick, str(model)),
+        model,
+        before=f"round{number}",
+        judged=number > 1,
+    )
+
+
+def _with_weights(settings: PickSettings, weights: str) -> PickSettings:
+    return settings.model_copy(update={"weights": weights, "weights_sha256": None})
+
+
+def stages_of(config: Config) -> dict[str, Stage]:
+    """List all stages that a run can have."""
+    return course_of(config, lambda _: True).stages
+
+
+def finished_course(config: Config, folder: str | Path) -> Course:
+    """List the stages that a finished run has, by the verdicts in its results folder."""
+    return course_of(config, lambda stage: read_verdict(Path(folder, stage.name, "verdict.json")))
+
+
+def read_verdict(path: str | Path) -> bool:
+    """Read whether a student is better than the one before; without a verdict, it is taken for better."""
+    return not Path(path).exists() or bool(json.loads(Path(path).read_text())["verdicts"][-1]["better"])
 
 
 def has_truth(config: Config) -> bool:

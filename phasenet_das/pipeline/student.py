@@ -20,7 +20,7 @@ from phasenet_das.tables.provenance import file_sha256
 
 log = logging.getLogger(__name__)
 
-_ENDINGS = (".h5", ".parquet")
+_ENDINGS = (".h5", ".parquet", ".safetensors")
 
 
 def train_student(settings: StudentSettings, windows: Sequence[str | Path], folder: str | Path) -> Path:
@@ -36,7 +36,8 @@ def train_student(settings: StudentSettings, windows: Sequence[str | Path], fold
     data = settings.data.model_copy(update={"windows": (*settings.data.windows, *filled)})
     chosen = settings.model_copy(update={"data": data, "output": str(folder), "recordings": {}})
     config, processes = Config(student=chosen), settings.processes
-    _forget_another(folder, f"{chosen.model_dump_json()} {_digest(filled)}")
+    start = [chosen.weights] if chosen.weights and Path(chosen.weights).is_dir() else []
+    _forget_another(folder, f"{chosen.model_dump_json()} {_digest([*filled, *start])}")
     command = [sys.executable]
     if processes > 1:
         command += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
@@ -62,7 +63,7 @@ def _run(command: Sequence[str], marker: Path) -> None:
 
 
 def _digest(folders: Iterable[str]) -> str:
-    """Digest of all windows and labels, by name and content."""
+    """Digest of all windows and labels, and of the weights to start from, by name and content."""
     digest = hashlib.sha256()
     for folder in folders:
         for path in sorted(Path(folder).iterdir()):

@@ -72,7 +72,7 @@ def write_run_report(config: Config, folder: str | Path, path: str | Path) -> Pa
         association=association,
         sections=list(record_sections.of_events(events, picks)),
         group_records={} if groups is None else dict(record_sections.of_groups(groups)),
-        trainings=[_training(folder / f"round{k + 1}", k, config.rounds) for k in range(config.rounds)],
+        trainings=list(_trainings(folder, config.rounds)),
         evaluation=read_json(folder / "evaluation.json"),
         measures=read_json(folder / "measures.json"),
         settings=config.model_dump(mode="json"),
@@ -86,6 +86,16 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """Read what `evaluate --json` wrote; None where there is no such file."""
     found: dict[str, Any] | None = json.loads(path.read_text()) if path.exists() else None
     return found
+
+
+def _trainings(folder: Path, rounds: int) -> Iterator[Training]:
+    """Read the rounds up to the one whose student is not better than the one before."""
+    for number in range(rounds):
+        stage = folder / f"round{number + 1}"
+        verdict = read_json(stage / "verdict.json")
+        if verdict is not None and not verdict["verdicts"][-1]["better"]:
+            return
+        yield _training(stage, number, rounds)
 
 
 def _training(stage: Path, number: int, rounds: int) -> Training:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from phasenet_das.evaluate import (
     sample_differential_times,
     summarize_differential_times,
 )
-from phasenet_das.evaluate.measures import measures_table
+from phasenet_das.evaluate.measures import improves, measures_table
 from phasenet_das.io.archive import open_archive
 from phasenet_das.io.recording import Recording, recording_of_array
 from phasenet_das.tables import write_table
@@ -241,6 +242,65 @@ def test_times_are_those_of_the_phase_that_the_event_took() -> None:
     assert found["renamed"]["share"] == 0.5
 
 
+def _measures(share: float, number: int, std_s: float = 0.05, num_kept: int = 100) -> dict:
+    """Measures of a stage as `improves` reads them."""
+    picks = {"share": share, "num_associated": number}
+    times = [{"phase": phase, "std_s": std_s, "num_kept": num_kept} for phase in ("P", "S")]
+    return {"stage": "round2", "picker": "student", "picks": [picks], "differential_times": times}
+
+
+@pytest.mark.parametrize(
+    ("new", "better", "words"),
+    [
+        (_measures(0.81, 950, 0.055), True, "81.0 % of its picks associate instead of 80.0 %, 950 picks"),
+        (_measures(0.80, 2000), False, "80.0 % of its picks associate instead of 80.0 %."),
+        (_measures(0.90, 949), False, "worse than the student: 949 picks associate instead of 1,000."),
+        (_measures(0.90, 1000, 0.056), False, "P times scatter by 56 ms instead of 50 ms, S times"),
+        (_measures(0.90, 1000, 0.5, num_kept=29), True, "1,000 picks associate instead of 1,000."),
+    ],
+)
+def test_a_stage_is_better_by_share_number_and_scatter(new: dict, better: bool, words: str) -> None:
+    found, sentence = improves(new, _measures(0.80, 1000))
+    assert found is better
+    assert words in sentence
+
+
+def test_a_stage_that_is_worse_than_the_one_before_does_not_make_the_catalog() -> None:
+    stages = [
+        _stage("round1", 6),
+        replace(_stage("round2", 12), picker="student of round 1", before="round1", makes_catalog=True),
+        replace(_stage("final", 9), picker="student of round 2", before="round2"),
+    ]
+    measures = measure_catalog(stages)
+    assert measures["catalog"] == "round2"
+    assert [(one["stage"], one["before"], one["better"]) for one in measures["verdicts"]] == [
+        ("round2", "round1", True),
+        ("final", "round2", False),
+    ]
+    assert measures["judgements"][1].startswith("90 % of the picks associate")
+    last = measures["judgements"][-1]
+    assert last.startswith("The student of round 2 is worse than the student of round 1: 75.0 % of its picks")
+    assert last.endswith("The student of round 1 makes the catalog.")
+
+
+@pytest.mark.parametrize(
+    ("num_kept", "changed"), [(12, "helped"), (9, "changed little"), (6, "did not help")]
+)
+def test_what_the_training_added_is_told(num_kept: int, changed: str) -> None:
+    stages = [
+        _stage("round1", 0),
+        replace(_stage("start", 9), picker="start weights (phasenet-das)"),
+        replace(_stage("final", num_kept), picker="student", before="round1"),
+    ]
+    first, second = measure_catalog(stages)["judgements"][-2:]
+    share = {12: 90, 9: 75, 6: 60}[num_kept]
+    assert first == (
+        f"Training: {share} % of the picks of the student associate, 75 % of the picks of the start weights "
+        "(phasenet-das), 30 % of the picks of the teacher."
+    )
+    assert second == f"In the same order: 2, 2 and 2 events. By these measures, training {changed}."
+
+
 def test_picks_that_were_not_associated_are_refused() -> None:
     bare = pick_table(np.arange(5), 5.0)
     with pytest.raises(TableError, match="final: no pick has an event"):
@@ -319,6 +379,7 @@ def test_the_shell_measures_tables_by_name(
     assert "| teacher " in printed
     assert "The first stage (teacher) had 3." in printed
     assert "no recordings were given" in printed
+    assert "The student is worse than the teacher: 100.0 % of its picks associate" in printed
 
 
 @pytest.mark.parametrize(

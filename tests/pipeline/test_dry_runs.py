@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 from pathlib import Path
@@ -50,6 +51,43 @@ def test_every_config_says_what_would_be_done(config: Path, tmp_path: Path) -> N
     settings = yaml.safe_load(config.read_text())
     assert ("train" in found) == (settings.get("rounds", 0) > 0)
     assert ("simulate" in found) == ("simulate" in settings)
+
+
+def pretend_rounds(results: Path, *, better: bool) -> None:
+    """Put empty files where two rounds leave their results, and a verdict on the second student."""
+    names = [f"index/{name}" for name in ("jobs.json", "receivers.parquet", "coverage.csv")]
+    for stage in ("round1", "round2", "round3"):
+        names += [f"{stage}/{name}.parquet" for name in ("events", "picks", "groups")]
+        names += [f"{stage}/{name}.csv{end}" for name in ("coverage", "catalog") for end in ("", ".json")]
+        names += [f"{stage}/{name}" for name in ("picks.txt", "association.json", "catalog.xml")]
+    for stage in ("round1", "round2"):
+        names += [f"{stage}/training/model/{name}" for name in ("model.safetensors", "README.md")]
+        names += [f"{stage}/training/training_curve.png", f"{stage}/windows/C/1.h5"]
+    for path in (results / name for name in [*names, "round3/verdict.json"]):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("[]" if path.name == "jobs.json" else json.dumps({"verdicts": [{"better": better}]}))
+    for path in results.rglob("*"):
+        os.utime(path, (1e9, 1e9))
+
+
+@pytest.mark.parametrize("better", [False, True])
+def test_no_round_follows_a_student_that_is_not_better(tmp_path: Path, better: bool) -> None:
+    (tmp_path / "1.h5").touch()
+    os.utime(tmp_path / "1.h5", (1e9, 1e9))
+    config = tmp_path / "config.yaml"
+    config.write_text("name: a\nrounds: 3\ndata: {station_id: C, inputs: [1.h5]}\n")
+    pretend_rounds(tmp_path / "results" / "a", better=better)
+    answer = snakemake(tmp_path, config, "--dry-run", "--printshellcmds", "--quiet", "reason")
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    ends = {"catalog", "measures", "report", "all"}
+    found = rules(answer.stdout)
+    if better:
+        assert {"windows", "train", "associate", "judge"} <= found
+        assert "--weights results/a/round2/training/model -o results/a/round3/training" in answer.stdout
+    else:
+        assert found == ends | {"total"}
+        assert "(cp results/a/round2/events.parquet" in answer.stdout
+        assert "results/a/round2/training/model/README.md" in answer.stdout
 
 
 @pytest.mark.skipif(

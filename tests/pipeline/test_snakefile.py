@@ -131,7 +131,7 @@ def test_the_whole_way_with_training(tmp_path: Path) -> None:
     assert windows
     assert read_metadata(results / "picks.parquet")["weights_id"].startswith("model@")
     scores = json.loads((results / "evaluation.json").read_text())
-    assert set(scores["picks"]) == {"teacher", "student"}
+    assert set(scores["picks"]) == {"teacher", "student"}  # the teacher is the start
     assert scores["events"]["scores"]["num_matched"] > 0
     assert "picks of the student: F1" in answer.stdout + answer.stderr
     measures = json.loads((results / "measures.json").read_text())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from phasenet_das.pipeline.jobs import recordings_of
 from phasenet_das.pipeline.stages import (
     channel_tables,
     check_settings,
-    evaluated_stages,
+    course_of,
+    finished_course,
     has_truth,
     input_files,
     stages_of,
@@ -51,6 +53,64 @@ def test_each_round_labels_with_the_student_before() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("worse", "made", "catalog"),
+    [
+        (None, ["round1", "round2", "round3", "final"], "final"),
+        ("final", ["round1", "round2", "round3", "final"], "round3"),
+        ("round3", ["round1", "round2", "round3"], "round2"),
+    ],
+)
+def test_rounds_end_with_a_student_that_is_not_better(
+    worse: str | None, made: list[str], catalog: str
+) -> None:
+    course = course_of(Config(name="a", rounds=3), lambda stage: stage.name != worse)
+    assert list(course.stages) == made
+    assert course.catalog.name == catalog
+    assert [str(model) for model in course.models] == [
+        f"results/a/round{k + 1}/training/model" for k in range(len(made) - 1)
+    ]
+
+
+@pytest.mark.parametrize("worse", [None, "round3", "round4"])
+def test_recordings_of_their_own_are_judged_and_the_best_student_picks_the_catalog(worse: str | None) -> None:
+    data = {"C": {"inputs": ["events"]}}
+    config = Config(name="a", rounds=3, data={"station_id": "C"}, student={"recordings": data})
+    course = course_of(config, lambda stage: stage.name != worse)
+    best = {None: 3, "round3": 1, "round4": 2}[worse]
+    assert course.catalog.name == "final"
+    assert course.catalog.needs == [f"results/a/round{best}/training/model/model.safetensors"]
+    assert course.catalog.options == f"--weights results/a/round{best}/training/model"
+    assert course.evaluated == [course.catalog]
+    (*rounds, _) = course.stages.values()
+    assert {stage.recordings for stage in rounds} == {"training"}
+    assert len(rounds) == (3 if worse == "round3" else 4)
+
+
+def test_weights_that_training_starts_from_pick_beside_teacher_and_student() -> None:
+    config = Config(rounds=1, student={"weights": "phasenet-das"}, pick={"min_score": 0.4})
+    stages = stages_of(config)
+    assert list(stages) == ["round1", "start", "final"]
+    start = stages["start"]
+    assert (start.options, start.needs) == ("--weights phasenet-das", [])
+    assert (start.settings.weights, start.settings.min_score) == ("phasenet-das", 0.4)
+    assert start.picker == "start weights (phasenet-das)"
+
+
+def test_a_teacher_that_is_the_start_does_not_pick_twice() -> None:
+    same = {"weights": "phasenet-das"}
+    assert list(stages_of(Config(rounds=1, student=same, teacher=same))) == ["round1", "final"]
+
+
+def test_a_finished_run_has_the_stages_that_its_verdicts_tell(tmp_path: Path) -> None:
+    config = Config(name="a", rounds=3)
+    for stage, better in (("round3", False), ("final", True)):
+        (tmp_path / stage).mkdir()
+        (tmp_path / stage / "verdict.json").write_text(json.dumps({"verdicts": [{"better": better}]}))
+    course = finished_course(config, tmp_path)
+    assert (list(course.stages)[-1], course.catalog.name) == ("round3", "round2")
+
+
 def test_a_simulation_gives_recordings_channels_and_truth() -> None:
     config = Config(name="a", simulate={"scenario": "demo"}, data={"station_id": "SIM"})
     assert input_files(config) == ["results/a/simulated/data"]
@@ -64,7 +124,8 @@ def test_only_picks_of_the_same_recordings_are_compared() -> None:
     config = Config(data=data, rounds=1, student={"recordings": {"C": {"inputs": ["events"]}}})
     stages = stages_of(config)
     assert stages["round1"].options == "--training --teacher"
-    assert evaluated_stages(config) == [stages["final"]]
+    assert list(stages) == ["round1", "final"]
+    assert course_of(config, lambda _: True).evaluated == [stages["final"]]
 
 
 @pytest.mark.parametrize(

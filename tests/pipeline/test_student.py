@@ -66,6 +66,24 @@ def test_an_interrupted_training_goes_on_and_one_of_other_labels_does_not(
     assert len(commands) == 4
 
 
+@pytest.mark.usefixtures("commands")
+def test_a_round_starts_from_the_student_before_and_anew_from_another(
+    windows: list[Path], tmp_path: Path
+) -> None:
+    folder, model = tmp_path / "round2" / "training", tmp_path / "round1" / "training" / "model"
+    model.mkdir(parents=True)
+    (model / "model.safetensors").write_bytes(b"weights")
+    settings = StudentSettings(weights=str(model))
+    student.train_student(settings, windows, folder)
+    assert load_config(folder / "train.yaml").student.weights == str(model)
+    (folder / "last.pt").write_text("checkpoint")
+    student.train_student(settings, windows, folder)
+    assert (folder / "last.pt").exists()
+    (model / "model.safetensors").write_bytes(b"other weights")
+    student.train_student(settings, windows, folder)
+    assert not (folder / "last.pt").exists()
+
+
 def test_no_window_is_an_error_that_says_what_to_look_at(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match="association kept no event"):

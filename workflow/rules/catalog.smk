@@ -3,7 +3,9 @@ from phasenet_das.catalog.magnitude_scale import is_named_scale
 
 rule catalog:
     input:
-        [results(FINAL, name) for name in CATALOG_FILES],
+        tables=lambda wildcards: [
+            results(course().catalog.name, name) for name in CATALOG_FILES
+        ],
         scale=[
             path
             for path in (CONFIG.report.magnitude_scale,)
@@ -27,16 +29,15 @@ rule catalog:
         mem_mb=4000,
         runtime=30,
     params:
-        files=[results(FINAL, name) for name in CATALOG_FILES],
         folder=lambda wildcards, output: os.path.dirname(output.csv),
-        magnitudes=(
+        magnitudes=lambda wildcards, input: (
             " && phasenet-das -v magnitude apply "
-            f"{shlex.quote(results(FINAL))} --config {shlex.quote(SETTINGS)} -o {shlex.quote(results())}"
+            f"{shlex.quote(os.path.dirname(input.tables[0]))} --config {shlex.quote(SETTINGS)} -o {shlex.quote(results())}"
             if CONFIG.report.magnitude_scale
             else ""
         ),
     shell:
-        "(cp {params.files:q} {params.folder:q}{params.magnitudes}) > {log:q} 2>&1"
+        "(cp {input.tables:q} {params.folder:q}{params.magnitudes}) > {log:q} 2>&1"
 
 
 rule evaluate:
@@ -48,8 +49,8 @@ rule evaluate:
             for path in (CONFIG.truth.picks, CONFIG.truth.events)
             if path is not None
         ],
-        picks=[
-            results(stage.name, "picks.parquet") for stage in evaluated_stages(CONFIG)
+        picks=lambda wildcards: [
+            results(stage.name, "picks.parquet") for stage in course().evaluated
         ],
     output:
         scores=report(
@@ -69,9 +70,9 @@ rule evaluate:
         runtime=60,
     params:
         config=SETTINGS,
-        pickers=[
+        pickers=lambda wildcards: [
             f"{stage.picker}={results(stage.name, 'picks.parquet')}"
-            for stage in evaluated_stages(CONFIG)
+            for stage in course().evaluated
             if CONFIG.truth.picks is not None
         ],
         events=(
@@ -86,11 +87,45 @@ rule evaluate:
         " --json {output.scores:q} > {log:q} 2>&1"
 
 
+checkpoint judge:
+    input:
+        jobs=ancient(results("index", "jobs.json")),
+        model=lambda wildcards: STAGES[wildcards.stage].needs,
+        picks=lambda wildcards: [
+            results(stage, "picks.parquet") for stage in pair_of(wildcards)
+        ],
+        events=lambda wildcards: [
+            results(stage, "events.parquet") for stage in pair_of(wildcards)
+        ],
+    output:
+        verdict=results("{stage}", "verdict.json"),
+    log:
+        results("logs", "{stage}", "judge.log"),
+    benchmark:
+        results("benchmarks", "{stage}", "judge.tsv")
+    conda:
+        ENVIRONMENT
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=60,
+    params:
+        config=SETTINGS,
+        stages=lambda wildcards: [f"{one}={results(one)}" for one in pair_of(wildcards)],
+    shell:
+        "phasenet-das -v evaluate {params.stages:q} --label-free --config {params.config:q}"
+        " --json {output.verdict:q} > {log:q} 2>&1"
+
+
 rule measures:
     input:
         jobs=ancient(results("index", "jobs.json")),
-        picks=[results(stage, "picks.parquet") for stage in STAGES],
-        events=[results(stage, "events.parquet") for stage in STAGES],
+        picks=lambda wildcards: [
+            results(stage, "picks.parquet") for stage in course().stages
+        ],
+        events=lambda wildcards: [
+            results(stage, "events.parquet") for stage in course().stages
+        ],
     output:
         measures=report(
             results("measures.json"),
@@ -121,7 +156,9 @@ rule report:
         picks=results("picks.parquet"),
         coverage=results("coverage.csv"),
         receivers=results("index", "receivers.parquet"),
-        trainings=[results(stage, "training", "model", "README.md") for stage in ROUNDS],
+        trainings=lambda wildcards: [
+            str(model / "README.md") for model in course().models
+        ],
         scores=[results("evaluation.json")] if has_truth(CONFIG) else [],
         measures=results("measures.json"),
     output:

@@ -12,9 +12,10 @@ from phasenet_das.pipeline.stages import (
     FINAL,
     channel_tables,
     check_settings,
-    evaluated_stages,
+    course_of,
     has_truth,
     input_files,
+    read_verdict,
     stages_of,
 )
 from phasenet_das.pipeline.summary import summarise_run
@@ -24,7 +25,7 @@ CONFIG = load_config(
 )
 check_settings(CONFIG)
 STAGES = stages_of(CONFIG)
-ROUNDS = [name for name in STAGES if name != FINAL]
+JUDGED = [name for name, stage in STAGES.items() if stage.judged]
 LOCK = RunLock(CONFIG.results / ".lock")
 ENVIRONMENT = str(Path(workflow.basedir) / "environment.yml")
 
@@ -80,6 +81,28 @@ def picks_of(wildcards):
         for recordings, cable, job in all_jobs()
         if recordings == wanted
     ]
+
+
+def is_better(stage):
+    """Whether a student is better than the one before, which is known once its stage is measured."""
+    return read_verdict(checkpoints.judge.get(stage=stage.name).output.verdict)
+
+
+def pair_of(wildcards):
+    """The stage before, and a stage that is compared with it."""
+    return STAGES[wildcards.stage].before, wildcards.stage
+
+
+def course():
+    """The stages of this run, which follow from the verdicts on its students."""
+    return course_of(CONFIG, is_better)
+
+
+def stage_of(wildcards):
+    """The stage of a job; which student is the best, for recordings of its own, the verdicts tell."""
+    stage = STAGES[wildcards.stage]
+    waits = JUDGED and stage.name == FINAL and not stage.judged
+    return course().stages[FINAL] if waits else stage
 
 
 def headers_of(wildcards):

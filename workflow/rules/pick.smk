@@ -4,7 +4,7 @@ rule pick:
         recordings=lambda wildcards: [
             path for path in job_of(wildcards).files if Path(path).is_file()
         ],
-        model=lambda wildcards: STAGES[wildcards.stage].needs,
+        model=lambda wildcards: stage_of(wildcards).needs,
     output:
         picks=results("{stage}", "picks", "{cable}", "{job}.parquet"),
         coverage=results("{stage}", "picks", "{cable}", "{job}.coverage.csv"),
@@ -21,14 +21,12 @@ rule pick:
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
         config=SETTINGS,
-        options=lambda wildcards: STAGES[wildcards.stage].options,
+        options=lambda wildcards: stage_of(wildcards).options,
         start=lambda wildcards: job_of(wildcards).start,
         end=lambda wildcards: job_of(wildcards).end,
         headers=headers_of,
         data=data_of,
-        settings=lambda wildcards: STAGES[wildcards.stage].settings.model_dump(
-            mode="json"
-        ),
+        settings=lambda wildcards: stage_of(wildcards).settings.model_dump(mode="json"),
         continuous=settings_of("continuous"),
     shell:
         "phasenet-das -v pick --config {params.config:q} --cable {wildcards.cable}"

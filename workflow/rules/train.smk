@@ -35,6 +35,7 @@ rule train:
             results(wildcards.stage, "windows", cable)
             for cable in recordings_of(CONFIG, STAGES[wildcards.stage].recordings)
         ],
+        start=lambda wildcards: STAGES[wildcards.stage].needs,
     # log.csv is no output: Snakemake deletes outputs of an interrupted job, and the training adds to it.
     output:
         weights=results("{stage}", "training", "model", "model.safetensors"),
@@ -60,8 +61,13 @@ rule train:
         windows=lambda wildcards, input: " ".join(
             f"--windows {shlex.quote(folder)}" for folder in input.windows
         ),
+        start=lambda wildcards: (
+            f"--weights {shlex.quote(str(STAGES[wildcards.stage].model))}"
+            if STAGES[wildcards.stage].model
+            else ""
+        ),
         folder=lambda wildcards: results(wildcards.stage, "training"),
         settings=settings_of("student"),
     shell:
-        "phasenet-das -v train --config {params.config:q} {params.windows}"
+        "phasenet-das -v train --config {params.config:q} {params.windows} {params.start}"
         " -o {params.folder:q} > {log:q} 2>&1"
