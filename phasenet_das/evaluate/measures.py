@@ -360,8 +360,8 @@ def _judge_events(first: Mapping[str, Any], last: Mapping[str, Any]) -> str:
 def _tell_verdicts(verdicts: Iterable[Mapping[str, Any]], catalog: Mapping[str, Any]) -> Iterator[str]:
     """Tell which stage is better than the one before, and which made the catalog where one is not."""
     for verdict in verdicts:
-        other = verdict["stage"] != catalog["stage"] and not verdict["better"]
-        yield verdict["text"] + (f" The {_picker(catalog)} makes the catalog." if other else "")
+        ends = verdict["before"] == catalog["stage"]
+        yield verdict["text"] + (f" The {_picker(catalog)} makes the catalog." if ends else "")
 
 
 def _tell_training(stages: Mapping[str, Mapping[str, Any]], catalog: str) -> Iterator[str]:
@@ -374,8 +374,9 @@ def _tell_training(stages: Mapping[str, Mapping[str, Any]], catalog: str) -> Ite
     yield f"Training: {', '.join([f'{shares[0]} associate', *shares[1:]])}."
     figures = [_series(f"{one['num_events']:,}" for one in order) + " events"]
     for phase in PAPER["differential_times"]:
-        times = [_ms(_of_phase(one, phase), "std_s") for one in order]
-        figures += [] if _UNKNOWN in times else [f"{phase} times scatter by {_series(times)}"]
+        times = [_of_phase(one, phase) for one in order]
+        if min(row.get("num_kept", 0) for row in times) >= _FEW_PAIRS:
+            figures.append(f"{phase} times scatter by {_series(_ms(row, 'std_s') for row in times)}")
     changed = "helped" if improves(student, start)[0] else "did not help"
     changed = "changed little" if _are_alike(student, start) else changed
     yield f"In the same order: {', '.join(figures)}. By these measures, training {changed}."
