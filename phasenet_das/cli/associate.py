@@ -12,6 +12,9 @@ from phasenet_das.cli.options import (
     ChannelTable,
     ConfigFile,
     LayersFile,
+    MinScore,
+    MinScoreP,
+    MinScoreS,
     PVelocity,
     StationId,
     SVelocity,
@@ -33,6 +36,9 @@ def associate(
     channels: ChannelTable = None,
     stations: Annotated[Path | None, typer.Option(help="Table of seismometers (CSV).")] = None,
     station_id: StationId = None,
+    min_score: MinScore = None,
+    min_score_p: MinScoreP = None,
+    min_score_s: MinScoreS = None,
     vp_km_s: PVelocity = None,
     vs_km_s: SVelocity = None,
     layers: LayersFile = None,
@@ -46,6 +52,8 @@ def associate(
 
     The coverage tables of the picks are joined as coverage.csv.
 
+    Picks of less than --min-score are skipped, but for those of seismometers.
+
     With --config the channel tables of all its cables are used, and its seismometers and their picks.
 
     Example: phasenet-das associate picks.parquet --channels channels.csv --layers layers.csv -o catalog/
@@ -54,6 +62,7 @@ def associate(
 
     from phasenet_das import catalog
     from phasenet_das.tables import read_coverage, read_metadata, read_pick_tables, write_table
+    from phasenet_das.tables.columns import below_scores
     from phasenet_das.tables.coverage import merge_coverage
     from phasenet_das.tables.formats import read_station_picks
     from phasenet_das.tables.provenance import join_provenance, provenance
@@ -62,6 +71,9 @@ def associate(
     settings = base.association.with_velocity(vp_km_s=vp_km_s, vs_km_s=vs_km_s, layers=layers)
     picks = [table for path in picks for table in _listed(path)]
     table = read_pick_tables(picks, station_id)
+    own = {"P": min_score_p, "S": min_score_s}
+    smallest = {phase: min_score if score is None else score for phase, score in own.items()}
+    table = table[~below_scores(table, smallest)].reset_index(drop=True)
     if base.stations.picks:
         table = pd.concat([table, read_station_picks(base.stations.picks)], ignore_index=True)
     receivers = load_receivers(

@@ -34,6 +34,8 @@ ChannelRange = Annotated[
 ]
 Weights = Annotated[str | None, typer.Option(help="Bundled model, seisbench:NAME, folder or checkpoint.")]
 MinScore = Annotated[float | None, typer.Option(help="Smallest probability of a pick.")]
+MinScoreP = Annotated[float | None, typer.Option(help="The same for P only.")]
+MinScoreS = Annotated[float | None, typer.Option(help="The same for S only.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Workers = Annotated[int, typer.Option(help="Processes on this machine.", min=1)]
 ChannelTable = Annotated[Path | None, typer.Option("--channels", help="Channel table (CSV).")]

@@ -17,6 +17,8 @@ from phasenet_das.cli.options import (
     Headers,
     Interval,
     MinScore,
+    MinScoreP,
+    MinScoreS,
     OptionalInputs,
     Spacing,
     Start,
@@ -46,8 +48,11 @@ def pick(
     weights: Weights = None,
     station_id: StationId = None,
     min_score: MinScore = None,
-    min_score_p: Annotated[float | None, typer.Option(help="The same for P only.")] = None,
-    min_score_s: Annotated[float | None, typer.Option(help="The same for S only.")] = None,
+    min_score_p: MinScoreP = None,
+    min_score_s: MinScoreS = None,
+    faint_score: Annotated[
+        float | None, typer.Option(help="List picks down to this probability as well, changing no other.")
+    ] = None,
     rate: Annotated[
         str | None,
         typer.Option(help="'native', 'model', or Hz (several: 100,50): how the network sees the data."),
@@ -96,6 +101,7 @@ def pick(
         min_score=min_score,
         min_score_p=min_score_p,
         min_score_s=min_score_s,
+        faint_score=faint_score,
         average_channels=average_channels,
         common_mode=common_mode,
         to_strain_rate=to_strain_rate,

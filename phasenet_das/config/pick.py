@@ -23,6 +23,13 @@ class PickSettings(ConfigSection):
     min_score: float = Field(0.3, gt=0, lt=1, description="Smallest probability of a pick.")
     min_score_p: float | None = Field(None, gt=0, lt=1, description="The same for P only.")
     min_score_s: float | None = Field(None, gt=0, lt=1, description="The same for S only.")
+    faint_score: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="List picks down to this probability as well. They change no other pick. `associate "
+        "--min-score` skips them, `windows --faint` finds noise where not even they are.",
+    )
     min_separation_s: float = Field(
         0.5,
         gt=0,
@@ -78,6 +85,11 @@ class PickSettings(ConfigSection):
             "P": self.min_score if self.min_score_p is None else self.min_score_p,
             "S": self.min_score if self.min_score_s is None else self.min_score_s,
         }
+
+    def listed_down_to(self) -> dict[str, float]:
+        """Return the smallest score of P and of S that is listed, with the faint ones."""
+        faint = 1.0 if self.faint_score is None else self.faint_score
+        return {phase: min(score, faint) for phase, score in self.thresholds().items()}
 
 
 class TeacherSettings(PickSettings):

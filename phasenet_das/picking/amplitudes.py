@@ -19,18 +19,19 @@ def pick_amplitudes(
     *,
     first: int = 0,
     missing: np.ndarray | None = None,
+    faint: np.ndarray | None = None,
 ) -> np.ndarray:
     """Measure the peak absolute value in the 2 s after each pick; a P's window ends before the next S.
 
-    `data` (channel, time) float32, `missing` (channel, time) bool, optional. Returns (pick,)
-    float32.
+    `data` (channel, time) float32, `missing` (channel, time) bool, optional, `faint` (pick,) bool: picks that
+    end no window. Returns (pick,) float32.
     """
     row = picks["row"].to_numpy()
     start = np.ceil((picks["phase_time_ns"].to_numpy() - grid.start_ns) / (grid.dt_s * 1e9)).astype(np.int64)
     end = start + max(1, round(AMPLITUDE_WINDOW_S / grid.dt_s))
     stride = grid.num_samples + 2
     is_p = (picks["phase_type"] == "P").to_numpy()
-    s_keys = np.sort((row * stride + start)[~is_p])
+    s_keys = np.sort((row * stride + start)[~is_p if faint is None else ~is_p & ~faint])
     if len(s_keys):
         following = np.searchsorted(s_keys, row * stride + start, "right")
         next_s = np.append(s_keys, np.iinfo(np.int64).max)[following] - row * stride

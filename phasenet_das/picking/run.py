@@ -31,6 +31,7 @@ from phasenet_das.picking.prefetch import prefetch
 from phasenet_das.picking.progress import Progress, StageTimes
 from phasenet_das.picking.request import Range, check_request
 from phasenet_das.picking.store import (
+    FAINT,
     ChunkKeys,
     ChunkStore,
     DamagedChunkError,
@@ -40,6 +41,7 @@ from phasenet_das.picking.store import (
     write_merged,
 )
 from phasenet_das.tables import COVERAGE_COLUMNS, empty_picks, write_table
+from phasenet_das.tables.columns import below_scores
 from phasenet_das.tables.coverage import ChunkInfo, clip_coverage, clip_info, coverage_table, left_out_row
 from phasenet_das.tables.provenance import one_or_mixed, provenance
 
@@ -103,7 +105,7 @@ class ChunkPicker:
 
     def score(self, chunk: Chunk) -> Chunk:
         """Score a chunk with the network, and find the peaks."""
-        plan, thresholds = chunk.plan, self.settings.thresholds()
+        plan, thresholds = chunk.plan, self.settings.listed_down_to()
         tables = [
             score_picks(scores, thresholds, plan.separation)
             for scores in self.scorer.scores(chunk, context=plan.peak_context)
@@ -127,8 +129,14 @@ class ChunkPicker:
         assert picks is not None  # noqa: S101 - scored before
         if picks.empty:
             return empty_picks()
+        thresholds = self.settings.thresholds()
         picks["phase_amplitude"] = pick_amplitudes(
-            picks, ready.data, plan.source_grid, first=chunk.context.source[0], missing=ready.missing
+            picks,
+            ready.data,
+            plan.source_grid,
+            first=chunk.context.source[0],
+            missing=ready.missing,
+            faint=below_scores(picks, thresholds).to_numpy(),
         )
         channels = recording.channel_index[chunk.context.positions]
         inside = plan.wanted.holds_channels(channels)[picks["row"].to_numpy()]
@@ -137,6 +145,8 @@ class ChunkPicker:
         table = pick_table(picks, self.station_id(recording), channels, distances)
         if self.weights.calibration is not None:
             table = add_pick_probability(table, self.weights.calibration, plan.grid.dt_s)
+        if self.settings.faint_score is not None:
+            table[FAINT] = below_scores(table, thresholds)
         return table
 
 

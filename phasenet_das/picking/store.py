@@ -40,6 +40,9 @@ _SPEED_ONLY = {"batch_size", "device", "weights", "weights_sha256"}
 _ABANDONED_S = 3600.0
 _ROWS_AT_A_TIME = 400_000
 _MARGIN_S = 1.0  # the peak is refined to within a sample of the core
+FAINT = "faint"
+"""Column of a chunk: whether a pick is listed only because of ``faint_score``."""
+
 _STRETCH = "time_stretch"
 
 
@@ -319,9 +322,13 @@ def write_merged(
 
 
 def _settled(table: pd.DataFrame, begin: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
-    """Join the rate passes, and keep a span of time; the rest of the table is its surroundings."""
+    """Join the rate passes, but for faint picks, and keep a span of time; the rest is its surroundings."""
     table = table.drop_duplicates(["pick_id", _STRETCH], ignore_index=True)
-    joined = join_rate_passes(table, table[_STRETCH].to_numpy()).drop(columns=_STRETCH)
+    faint = table[FAINT].to_numpy(bool) if FAINT in table else np.zeros(len(table), bool)
+    strong = table[~faint].reset_index(drop=True)
+    joined = join_rate_passes(strong, strong[_STRETCH].to_numpy())
+    joined = pd.concat([joined, table[faint]]) if faint.any() else joined
+    joined = joined.drop(columns=[_STRETCH, FAINT], errors="ignore")
     joined = joined.sort_values(SORTED_BY, kind="stable", ignore_index=True)
     within = (joined["phase_time"] >= begin) & (joined["phase_time"] < end)
     return joined[within].reset_index(drop=True)

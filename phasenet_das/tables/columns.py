@@ -266,6 +266,12 @@ def renamed(picks: pd.DataFrame) -> pd.Series:
     return (picks["event_index"] >= 0) & (associated_phase(picks) != picks["phase_type"])
 
 
+def below_scores(picks: pd.DataFrame, smallest: Mapping[str, float | None]) -> pd.Series:
+    """Tell the picks with less than the smallest score of their phase, in float32 as pickers compare."""
+    limits = picks["phase_type"].map(dict(smallest)).astype(np.float32)
+    return picks["phase_score"].astype(np.float32) < limits
+
+
 def grouped(picks: pd.DataFrame) -> pd.Series:
     """Mark the picks of a group without a location."""
     if "group_index" not in picks.columns:

@@ -126,3 +126,23 @@ def test_the_command_prints_classes_groups_velocity_and_rules(
     assert re.fullmatch(r"1 event \(1 A, 1 C\) from \d+ of \d+ picks, 3 groups without location", counts)
     assert place == str(folder / "catalog")
     assert grounds == ["Velocity: stated.", "Both phases.", "30 picks."]
+
+
+def test_picks_below_the_smallest_score_of_their_phase_are_skipped(folder: Path) -> None:
+    picks = read_picks(folder / "0.parquet")
+    faint = picks.assign(pick_id=picks["pick_id"] + 1, phase_score=np.float32(0.35))
+    write_table(pd.concat([picks, faint], ignore_index=True), folder / "0.parquet")
+    words = [str(folder / "0.parquet"), "--config", str(folder / "settings.yaml")]
+
+    def associated(*options: str) -> pd.DataFrame:
+        answer = CliRunner().invoke(app, ["associate", *words, *options, "-o", str(folder / "catalog")])
+        assert answer.exit_code == 0, f"{answer.output} {answer.exception!r}"
+        found = read_picks(folder / "catalog" / "picks.parquet")
+        return found[found["station_id"] == "C"].reset_index(drop=True)
+
+    assert len(associated()) == 2 * len(picks)
+    without = associated("--min-score", "0.4")
+    assert set(without["pick_id"]) == set(picks["pick_id"])
+    some = associated("--min-score", "0.35", "--min-score-s", "0.4")
+    counts = some["phase_type"].value_counts()
+    assert counts["P"] == 2 * counts["S"]

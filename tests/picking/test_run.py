@@ -17,6 +17,7 @@ from phasenet_das.picking import RunOptions, pick_archive
 from phasenet_das.picking.run import PickRun, pick_chunks
 from phasenet_das.picking.store import ChunkStore
 from phasenet_das.tables import PICK_COLUMNS, read_coverage, read_metadata, read_picks
+from phasenet_das.tables.columns import below_scores
 from tests.picking.small_pickers import assert_same_picks, small_picker
 
 START = np.datetime64("2024-05-06T07:08:09.120", "ns")
@@ -340,3 +341,22 @@ def test_real_records_in_shards(shared: Path, tmp_path: Path, kind: str, name: s
     )
     assert report.num_chunks > 8
     assert_same_picks(whole, read_picks(report.output), least=100)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rate", "scores"),
+    [("window", "model", (0.25, 0.4, 0.35)), ("tile", (100.0, 50.0), (0.5, 0.95, 0.9))],
+)
+def test_faint_picks_change_no_other_pick(
+    tmp_path: Path, kind: str, rate: object, scores: tuple[float, float, float]
+) -> None:
+    folder = _write(tmp_path / "raw", _noise(samples=1600), [800])
+    settings = PickSettings(min_score_p=scores[1], min_score_s=scores[2], rate=rate)
+    plain = read_picks(_pick(folder, tmp_path / "plain.parquet", kind=kind, settings=settings).output)
+    faint = settings.model_copy(update={"faint_score": scores[0]})
+    every = read_picks(_pick(folder, tmp_path / "every.parquet", kind=kind, settings=faint).output)
+    below = below_scores(every, settings.thresholds())
+    assert len(plain) > 20
+    assert below.sum() > 20
+    assert every["phase_score"].min() >= scores[0]
+    pd.testing.assert_frame_equal(every[~below].reset_index(drop=True), plain)
