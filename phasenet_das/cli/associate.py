@@ -20,8 +20,7 @@ from phasenet_das.cli.options import (
     SVelocity,
     Workers,
 )
-from phasenet_das.cli.settings import load_receivers, read_settings
-from phasenet_das.errors import TableError
+from phasenet_das.cli.settings import listed_tables, load_receivers, read_settings
 
 if TYPE_CHECKING:
     from gamma import AssociationResult
@@ -69,7 +68,7 @@ def associate(
 
     base = read_settings(config)
     settings = base.association.with_velocity(vp_km_s=vp_km_s, vs_km_s=vs_km_s, layers=layers)
-    picks = [table for path in picks for table in _listed(path)]
+    picks = [table for path in picks for table in listed_tables(path)]
     table = read_pick_tables(picks, station_id)
     own = {"P": min_score_p, "S": min_score_s}
     smallest = {phase: min_score if score is None else score for phase, score in own.items()}
@@ -110,12 +109,3 @@ def _findings(result: AssociationResult) -> list[str]:
     if groups:
         line += f", {groups} {'group' if groups == 1 else 'groups'} without location"
     return [line, *filter(None, [summary.get("velocity", {}).get("text")]), *summary.get("rules", [])]
-
-
-def _listed(path: Path) -> list[Path]:
-    """Return the tables that a text file lists: those of a year do not fit into one command."""
-    if path.suffix != ".txt":
-        return [path]
-    if not path.is_file():
-        raise TableError(f"{path}: no such file, expected a list of pick tables, one a line.")
-    return [Path(line) for line in path.read_text().splitlines() if line.strip()]

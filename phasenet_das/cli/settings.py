@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from gamma.errors import nearest_name
 from phasenet_das.config import CableSettings, Config, DataSettings, load_config
 from phasenet_das.config.section import ConfigSection
-from phasenet_das.errors import ConfigError
+from phasenet_das.errors import ConfigError, TableError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,3 +102,12 @@ def load_receivers(
     tables.append(None if seismometers is None else read_stations(seismometers))
     placed = [table for table in tables if table is not None]
     return pd.concat(placed, ignore_index=True) if placed else None
+
+
+def listed_tables(path: Path) -> list[Path]:
+    """Return the tables that a text file lists: those of a year do not fit into one command."""
+    if path.suffix != ".txt":
+        return [path]
+    if not path.is_file():
+        raise TableError(f"{path}: no such file, expected a list of pick tables, one a line.")
+    return [Path(line) for line in path.read_text().splitlines() if line.strip()]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from phasenet_das.cli.options import Cable, ConfigFile, End, Headers, OptionalInputs, Start, StationId
-from phasenet_das.cli.settings import chosen_inputs, override, read_settings, training_data
+from phasenet_das.cli.settings import chosen_inputs, listed_tables, override, read_settings, training_data
 
 
 def windows(
@@ -28,15 +28,26 @@ def windows(
     min_channel_share: Annotated[
         float | None, typer.Option(help="Smallest share of channels with a pick.", min=0, max=1)
     ] = None,
+    faint: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Pick tables (or a .txt file that lists them) of the same network with picks of low scores: "
+            "windows of noise hold no coherent ones; may be repeated."
+        ),
+    ] = None,
+    agree: Annotated[
+        Path | None,
+        typer.Option(help="Picks of another network after association: labels that it lacks count half."),
+    ] = None,
 ) -> None:
-    """Cut a training window around each event, with its kept and rejected picks as labels.
+    """Cut a training window around each event, with labels completed along the cable, and windows of noise.
 
     The windows are conditioned by the section `pick` of --config, as the student will see recordings.
 
     Example: phasenet-das windows recordings/ --picks catalog/picks.parquet -o windows/ --station-id BRADY
     """
     from phasenet_das.io.archive import open_archive
-    from phasenet_das.tables import read_events, read_picks
+    from phasenet_das.tables import read_events, read_pick_tables, read_picks
     from phasenet_das.training import cut_windows
 
     base = read_settings(config)
@@ -59,5 +70,10 @@ def windows(
         before_s=settings.before_s,
         after_s=settings.after_s,
         min_channel_share=settings.min_channel_share,
+        complete_channels=settings.complete_channels,
+        label_sigma_s=settings.data.label_sigma_s,
+        align_window_s=settings.align_window_s,
+        faint=read_pick_tables([table for path in faint for table in listed_tables(path)]) if faint else None,
+        agreeing=None if agree is None else read_picks(agree),
     )
     typer.echo(f"{len(found)} training windows -> {output}")

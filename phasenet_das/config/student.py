@@ -14,6 +14,12 @@ from phasenet_das.config.section import PATH, WEIGHTS, ConfigSection, unit
 class TrainDataSettings(ConfigSection):
     """The training data: windows cut from recordings, sections simulated on the fly, or both."""
 
+    renamed: ClassVar[Mapping[str, str]] = {
+        "refine_channels": "'student.complete_channels', which acts when windows are cut",
+        "refine_max_residual_s": "'student.complete_channels', which acts when windows are cut",
+        "align_window_s": "'student.align_window_s', which acts when windows are cut",
+    }
+
     windows: tuple[str, ...] = Field(
         (),
         description="Training windows (quakeflow_das event files): files, folders or glob patterns.",
@@ -92,23 +98,11 @@ class TrainDataSettings(ConfigSection):
         "channels where not both its phases were kept.",
         json_schema_extra=unit("s"),
     )
-    refine_channels: int = Field(
-        0,
+    quiet: float = Field(
+        0.15,
         ge=0,
-        description="Smooth labels along the cable over this many channels to each side, or not if 0.",
-    )
-    refine_max_residual_s: float = Field(
-        0.3,
-        gt=0,
-        description="Labels farther than this from the smooth moveout are not trusted.",
-        json_schema_extra=unit("s"),
-    )
-    align_window_s: float = Field(
-        0.0,
-        ge=0,
-        description="Then align labels by cross-correlation with the neighbours, over this time from the "
-        "label on; 0 for not.",
-        json_schema_extra=unit("s"),
+        lt=1,
+        description="Share of the samples that are of windows of noise, where there are any.",
     )
 
 
@@ -137,6 +131,13 @@ class AugmentSettings(ConfigSection):
         10.0, ge=0, description="Largest ratio of the two amplitudes.", json_schema_extra=unit("dB")
     )
     noise: float = Field(0.3, ge=0, le=1, description="Share of samples that noise is added to.")
+    own_noise: float = Field(
+        0.7,
+        ge=0,
+        le=1,
+        description="Share of the noise added that comes from windows of noise, where there are any; the rest "
+        "is simulated, or of the recordings of `data.noise`.",
+    )
     snr_min_db: float = Field(
         -5.0,
         description="Smallest ratio of the sample's amplitude to the noise added.",
@@ -294,4 +295,22 @@ class StudentSettings(TrainSettings):
         le=1,
         description="Smallest share of a cable's channels with a pick of an event. Events with fewer give no "
         "training window of that cable.",
+    )
+    complete_channels: int = Field(
+        25,
+        ge=0,
+        description="Channels to each side along which labels are completed; 0 leaves picks as they are.",
+    )
+    align_window_s: float = Field(
+        0.0,
+        ge=0,
+        description="Then labels are moved so that waveforms of this length agree with the neighbours'; 0 for "
+        "not.",
+        json_schema_extra=unit("s"),
+    )
+    quiet_score: float = Field(
+        0.1,
+        gt=0,
+        lt=1,
+        description="Windows of noise hold no coherent picks down to this score.",
     )

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from phasenet_das._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from phasenet_das.training.cutting import cut_windows
     from phasenet_das.training.loop import Trainer, TrainingResult, overfit_one_batch, train
     from phasenet_das.training.sample import Sample
     from phasenet_das.training.windows import (
         TrainingWindow,
-        cut_windows,
         find_windows,
         open_window,
         write_window,
@@ -34,7 +34,8 @@ __getattr__ = lazy_names(
     __name__,
     {
         ".loop": "Trainer TrainingResult overfit_one_batch train",
+        ".cutting": "cut_windows",
         ".sample": "Sample",
-        ".windows": "TrainingWindow cut_windows find_windows open_window write_window",
+        ".windows": "TrainingWindow find_windows open_window write_window",
     },
 )

@@ -56,9 +56,11 @@ def crop(sample: Sample, first: tuple[int, int], size: tuple[int, int]) -> Sampl
     if first[1] < 0 or first[1] + size[1] > total:
         kept = np.where(outside, np.copysign(np.inf, kept), kept)
     arrivals[:, :, rows] = kept - first[1]
+    confidence = np.ones(arrivals.shape, np.float32)
+    confidence[:, :, rows] = sample.confidence[:, :, inner[0]]
     rejected = np.full((len(sample.rejected), size[0]), np.nan)
     rejected[:, rows] = sample.rejected[:, inner[0]] - first[1]
-    return replace(sample, data=data, arrivals=arrivals, rejected=rejected, live=live)
+    return replace(sample, data=data, arrivals=arrivals, confidence=confidence, rejected=rejected, live=live)
 
 
 def stretch_time(sample: Sample, factor: float, dt_s: float | None = None) -> Sample:
@@ -108,6 +110,7 @@ def stretch_space(sample: Sample, factor: float) -> Sample:
         sample,
         data=sample.data[low] * (1 - weight) + sample.data[high] * weight,
         arrivals=np.where(both, between, sample.arrivals[..., nearest]),
+        confidence=sample.confidence[..., nearest],
         rejected=sample.rejected[:, nearest],
         live=sample.live[low] & sample.live[high],
         dx_m=sample.dx_m / factor,
@@ -130,12 +133,14 @@ def average_channels(sample: Sample, size: int) -> Sample:
     with np.errstate(invalid="ignore"):  # infinite of both signs, or finite and infinite: nobody knows
         mean = arrivals.mean(axis=-1)
     mixed = np.isinf(arrivals).any(axis=-1) & ~np.isinf(arrivals).all(axis=-1)
+    confidence = sample.confidence[..., used].reshape(*arrivals.shape[:2], rows, size)
     rejected = sample.rejected[:, used].reshape(len(sample.rejected), rows, size)
     layers = rejected.transpose(0, 2, 1).reshape(-1, rows)
     return replace(
         sample,
         data=np.einsum("rct,rc->rt", grouped, weight, optimize=True).astype(np.float32),
         arrivals=np.where(mixed, np.nan, mean),
+        confidence=confidence.mean(axis=-1, dtype=np.float32),
         rejected=layers,
         live=np.asarray(live.any(axis=1)),
         dx_m=sample.dx_m * size,
@@ -148,6 +153,7 @@ def flip_channels(sample: Sample) -> Sample:
         sample,
         data=np.ascontiguousarray(sample.data[::-1]),
         arrivals=sample.arrivals[..., ::-1],
+        confidence=sample.confidence[..., ::-1],
         rejected=sample.rejected[:, ::-1],
         live=sample.live[::-1],
     )
@@ -165,6 +171,7 @@ def add_event(sample: Sample, other: Sample, ratio_db: float) -> Sample:
         sample,
         data=sample.data + other.data * np.float32(gain),
         arrivals=np.concatenate([sample.arrivals, other.arrivals]),
+        confidence=np.concatenate([sample.confidence, other.confidence]),
         rejected=np.concatenate([sample.rejected, other.rejected]),
         live=sample.live & other.live,
     )

@@ -23,10 +23,9 @@ from phasenet_das.simulate.record_sections import RecordSectionConfig, RecordSec
 from phasenet_das.simulate.records import load_records
 from phasenet_das.simulate.seeds import generator
 from phasenet_das.training import augment
-from phasenet_das.training.labels import make_mask, make_targets
-from phasenet_das.training.moveout import refine_sample
 from phasenet_das.training.sample import Sample
 from phasenet_das.training.split import split_groups, split_training_windows
+from phasenet_das.training.targets import make_mask, make_targets
 from phasenet_das.training.windows import TrainingWindow
 
 _LABELS_KEPT = 512
@@ -42,14 +41,24 @@ class WindowSource:
     """
 
     def __init__(
-        self, windows: Sequence[TrainingWindow], data: TrainDataSettings, stretch: AugmentSettings
+        self,
+        windows: Sequence[TrainingWindow],
+        data: TrainDataSettings,
+        stretch: AugmentSettings,
+        count: int | None = None,
     ) -> None:
         self.windows, self.data, self.stretch = list(windows), data, stretch
         self._context = context_samples(data)
         counts = np.array([_samples_of(window, data) for window in self.windows], np.int64)
         # Round after round over the windows that have samples left: the first few are of many windows.
         turns = np.arange(counts.max(initial=0))[:, None] < counts
-        self._window = np.nonzero(turns)[1]
+        order = np.nonzero(turns)[1]
+        self._window = order if count is None else np.resize(order, count if len(order) else 0)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether its windows are of noise."""
+        return bool(self.windows) and all(window.quiet for window in self.windows)
 
     def __len__(self) -> int:
         """Count the samples of an epoch."""
@@ -62,24 +71,17 @@ class WindowSource:
         space, time, average = augment.draw_stretch(self.stretch, rng)
         average = max(1, min(average, window.num_channels // _FEWEST_ROWS))
         factor = time * window.dt_s / dt_s
-        arrivals, rejected = _labels(window)
+        labels = _labels(window)
         # One sample more where a ratio is approximated, so that the piece is never too short.
         num_samples = ceil(data.num_samples / factor) + (factor != 1)
         size = ((ceil((data.num_channels - 1) / space) + 1) * average, num_samples)
         have = (window.num_channels, window.num_samples)
-        known = arrivals if rng.random() < data.anchored else arrivals[:0]
+        known = labels[0] if rng.random() < data.anchored else labels[0][:0]
         first = augment.anchored_start(known, have, size, rng)
         context = ceil(self._context / factor)
         channels = slice(max(first[0], 0), min(first[0] + size[0], have[0]))
         samples = slice(max(first[1] - context, 0), min(first[1] + size[1] + context, have[1]))
-        piece = window.load(channels, samples, (arrivals, rejected))
-        if data.refine_channels:
-            piece = refine_sample(
-                piece,
-                half_width=data.refine_channels,
-                max_residual_s=data.refine_max_residual_s,
-                align_window_s=data.align_window_s,
-            )
+        piece = window.load(channels, samples, labels)
         piece = augment.average_channels(piece, average)
         if space <= 1:  # fewer channels first: resampling costs far more than choosing channels
             piece = augment.stretch_time(augment.stretch_space(piece, space), factor, dt_s)
@@ -126,8 +128,8 @@ def make_sources(settings: TrainSettings) -> tuple[list[Source], list[Source]]:
     validation: list[Source] = []
     if data.windows:
         train_windows, held_out = split_training_windows(data, settings.seed)
-        training.append(WindowSource(train_windows, data, settings.augment))
-        validation.append(WindowSource(held_out, data, AugmentSettings()))
+        training += _window_sources(train_windows, data, settings.augment)
+        validation += _window_sources(held_out, data, AugmentSettings())
     if data.records is not None:
         rows, held_out_rows = _split_rows(data, settings.seed)
         training.append(_sections(data, rows, 2 * settings.seed))
@@ -141,6 +143,15 @@ def make_sources(settings: TrainSettings) -> tuple[list[Source], list[Source]]:
     return training, [source for source in validation if len(source)]
 
 
+def _window_sources(
+    windows: Sequence[TrainingWindow], data: TrainDataSettings, stretch: AugmentSettings
+) -> list[Source]:
+    """Make the source of windows of events, and that of windows of noise, which gives a share of the samples."""
+    events = WindowSource([window for window in windows if not window.quiet], data, stretch)
+    count = round(data.quiet / (1.0 - data.quiet) * len(events))
+    return [events, WindowSource([window for window in windows if window.quiet], data, stretch, count)]
+
+
 def _samples_of(window: TrainingWindow, data: TrainDataSettings) -> int:
     """Count the samples of a window an epoch: those asked for, or as many as have room in it."""
     if data.samples_per_window is not None:
@@ -150,10 +161,9 @@ def _samples_of(window: TrainingWindow, data: TrainDataSettings) -> int:
 
 
 @lru_cache(maxsize=_LABELS_KEPT)
-def _labels(window: TrainingWindow) -> tuple[np.ndarray, np.ndarray]:
+def _labels(window: TrainingWindow) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Read the labels of a window; those of the last windows are kept, their data never."""
-    arrivals, rejected, _ = window.arrivals()
-    return arrivals, rejected
+    return window.arrivals()
 
 
 def context_samples(data: TrainDataSettings) -> int:
@@ -259,6 +269,7 @@ class TrainingSamples(Dataset[tuple[Key, Tensor, Tensor, Tensor]]):
     ) -> None:
         self.sources, self.settings, self.noise, self.varied = list(sources), settings, noise, varied
         self._ends = list(itertools.accumulate(map(len, self.sources)))
+        self._quiet = [source for source in sources if isinstance(source, WindowSource) and source.is_quiet]
 
     def __len__(self) -> int:
         """Count the samples of an epoch."""
@@ -270,15 +281,12 @@ class TrainingSamples(Dataset[tuple[Key, Tensor, Tensor, Tensor]]):
         rng = generator(self.settings.seed, purpose, *key)
         sample = self._draw(key, rng)
         if self.varied:
-            noise = self.noise
             sample = augment.vary(
                 sample,
                 self.settings.augment,
                 rng,
                 other=lambda: self._draw(Key(key.epoch, int(rng.integers(len(self)))), rng),
-                noise=None
-                if noise is None
-                else lambda: noise.draw(rng, vehicles=bool(rng.random() < _VEHICLES)),
+                noise=lambda: self._draw_noise(key.epoch, rng),
             )
         wanted = (len(sample.data), self.settings.data.num_samples)
         context = (sample.data.shape[1] - wanted[1]) // 2
@@ -288,6 +296,15 @@ class TrainingSamples(Dataset[tuple[Key, Tensor, Tensor, Tensor]]):
         source = bisect.bisect_right(self._ends, key.number)
         first = self._ends[source - 1] if source else 0
         return self.sources[source].draw(key.epoch, key.number - first, rng)
+
+    def _draw_noise(self, epoch: int, rng: np.random.Generator) -> np.ndarray:
+        """Draw noise (channel, time): the cable's own, or simulated and that of other recordings."""
+        own = bool(rng.random() < self.settings.augment.own_noise)
+        if self._quiet and (own or self.noise is None):
+            source = self._quiet[int(rng.integers(len(self._quiet)))]
+            return source.draw(epoch, int(rng.integers(len(source))), rng).data
+        assert self.noise is not None
+        return self.noise.draw(rng, vehicles=bool(rng.random() < _VEHICLES))
 
     def __getitem__(self, key: Key) -> tuple[Key, Tensor, Tensor, Tensor]:
         """Make the tensors of one sample: key, data (1, channel, time), targets (3, ...), mask."""

@@ -1,120 +1,250 @@
-"""From kept picks to what a network is taught: targets, and a mask where labels cannot be trusted."""
+"""From picks after association to labels: completed along the cable, each with a confidence.
+
+Association says which picks belong to an event, and as which phase. Along a cable the arrivals of an event
+lie on a smooth curve. Picks that leave it are no labels, and channels between picks get labels of their own.
+"""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
+from phasenet_das.evaluate.picks import TOLERANCE_S
+from phasenet_das.matching import match_picks, time_ns
+from phasenet_das.tables import PICK_COLUMNS, conform
 from phasenet_das.tables.columns import associated_phase
-from phasenet_das.training.sample import PHASES, Sample
+from phasenet_das.tables.ids import make_pick_ids
+from phasenet_das.training.moveout import fit_moveout
+from phasenet_das.training.sample import PHASES
 
-_REACH = 4.0  # standard deviations: beyond, a label is below 4e-4 and taken for zero
-_TRUSTED = 3.0  # standard deviations around a kept pick within which a rejected one does not matter
+PICKED, INTERPOLATED, EXTRAPOLATED = "picked", "interpolated", "extrapolated"
+"""Values of ``label_kind``; a pick that is no label has an empty one."""
+
+_ROUGHNESS_S = 0.02  # by which true arrivals leave a smooth curve: delays of the ground below each channel
+_ALONE = 0.5  # confidence of a pick that no line supports, and factor for one that another network lacks
+_MIN_TRUST = 0.5  # a channel without a pick gets a label where the line is trusted so far
+_FEWEST = 8  # labels of a phase: an event with fewer P or S is not taught
+_COHERENT_CHANNELS, _COHERENT_S, _COHERENT_PICKS = 10, 0.5, 4
+_BEFORE_P_S = 0.3  # from here on to the end of its coda, what is picked belongs to an event
+_CODA_S = (2.0, 15.0)  # coda lasts as long as S-P, within these limits
+
+
+def complete_labels(
+    picks: pd.DataFrame,
+    channel_index: np.ndarray,
+    *,
+    half_width: int,
+    sigma_s: float,
+    agreeing: pd.DataFrame | None = None,
+) -> pd.DataFrame:
+    """Turn the picks of a cable into labels.
+
+    Of each event and phase a robust local line is laid along the cable. Picks far from it are dropped. Those
+    near it move towards it, the more the more they scatter. Channels between them, and a few beyond the
+    last, get labels where the line is certain enough. An event needs labels of both phases. The confidence
+    of a label is the score of its pick, or the mean score of the picks nearby, times the trust in the line.
+
+    Parameters
+    ----------
+    picks : pandas.DataFrame
+        Picks of one cable after association, of any score.
+    channel_index : numpy.ndarray, shape (channel,), int
+        Channels in their order along the cable.
+    half_width : int
+        Reach of the line to each side, channels; 0 leaves picks as they are.
+    sigma_s : float
+        Standard deviation of a label in time, s. A label with a standard error this large has a confidence
+        of a half. Picks three times as far from the line are dropped.
+    agreeing : pandas.DataFrame, optional
+        Picks of another network after association. Labels that it lacks have half the confidence.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Labels, and picks that may be arrivals of unknown events (``event_index`` -1); picks that no
+        neighbour shares, and picks in the coda of an event, are left out. Columns of picks and
+        ``label_confidence``, ``label_kind``.
+    """
+    row = pd.Index(channel_index).get_indexer(pd.Index(picks["channel_index"]))
+    table = picks.assign(row=row, phase_type=associated_phase(picks))[row >= 0].reset_index(drop=True)
+    table["seconds"] = (time_ns(table["phase_time"]) - _origin_ns(picks)) * 1e-9
+    kept = table["event_index"] >= 0
+    weight = table["phase_score"].to_numpy(np.float64)
+    if agreeing is not None:
+        weight = np.where(_found_by(table, agreeing), weight, _ALONE * weight)
+    labels = _labels(table[kept], weight[kept.to_numpy()], len(channel_index), half_width, sigma_s)
+    rest = table[~kept | ~table["event_index"].isin(labels["event_index"])].assign(event_index=-1)
+    rest = rest[coherent(rest["row"].to_numpy(), rest["seconds"].to_numpy())]
+    rest = rest[~_explained(rest, labels, len(channel_index))]
+    rest = rest.assign(label_confidence=0.0, label_kind="")
+    return _as_picks(pd.concat([labels, rest], ignore_index=True), picks, channel_index)
+
+
+def _origin_ns(picks: pd.DataFrame) -> int:
+    return int(time_ns(picks["phase_time"]).min()) if len(picks) else 0
+
+
+def _found_by(table: pd.DataFrame, other: pd.DataFrame) -> np.ndarray:
+    """Mark the picks (pick,) that another network has too, in an event and as the same phase."""
+    kept = other[other["event_index"] >= 0]
+    kept = kept.assign(phase_type=associated_phase(kept)).reset_index(drop=True)
+    found = np.zeros(len(table), bool)
+    found[match_picks(table, kept, TOLERANCE_S)["pick_row"]] = True
+    return found
+
+
+def _labels(
+    kept: pd.DataFrame, weight: np.ndarray, channels: int, half_width: int, sigma_s: float
+) -> pd.DataFrame:
+    """Complete the phases of each event; columns row, seconds, phase_type, event_index, label_*."""
+    kept = kept.assign(weight=weight).sort_values("phase_score", kind="stable")
+    found = []
+    for (event, phase), group in kept.groupby(["event_index", "phase_type"], sort=True):
+        times, sure = np.full((2, channels), np.nan)
+        times[group["row"]], sure[group["row"]] = group["seconds"], group["weight"]
+        part = _completed(times, sure, half_width, sigma_s)
+        found.append(part.assign(event_index=event, phase_type=phase))
+    if not found:
+        return pd.DataFrame(columns=[*_LABEL_COLUMNS, "event_index", "phase_type"])
+    labels = pd.concat(found, ignore_index=True)
+    count = labels.groupby(["event_index", "phase_type"]).size().unstack(fill_value=0)
+    count = count.reindex(columns=list(PHASES), fill_value=0)
+    taught = count.index[(count >= min(_FEWEST, channels)).all(axis=1)]
+    return labels[labels["event_index"].isin(taught)].reset_index(drop=True)
+
+
+_LABEL_COLUMNS = ["row", "seconds", "label_confidence", "label_kind"]
+
+
+def _completed(times: np.ndarray, sure: np.ndarray, half_width: int, sigma_s: float) -> pd.DataFrame:
+    """Complete one phase of one event, from times and weights (channel,)."""
+    has = np.isfinite(times)
+    if not half_width:
+        return _rows(has, times, sure, np.full(len(times), PICKED, object))
+    line = fit_moveout(times, half_width=half_width, max_residual=3.0 * sigma_s)
+    told = np.isfinite(line.time)
+    trust = 1.0 / (1.0 + (line.error / sigma_s) ** 2)
+    near = has & told & (np.abs(times - line.time) <= 3.0 * sigma_s)
+    stays = np.minimum(1.0, (_ROUGHNESS_S / np.maximum(line.spread, 1e-9)) ** 2)
+    value = np.where(near, line.time + stays * (times - line.time), np.where(told, line.time, times))
+    around = _mean_nearby(sure, half_width)
+    confidence = np.where(told, trust * np.where(near, sure, around), _ALONE * sure)
+    label = near | (told & (trust >= _MIN_TRUST)) | (has & ~told)
+    return _rows(label, value, confidence, _kinds(has & (near | ~told)))
+
+
+def _rows(label: np.ndarray, value: np.ndarray, confidence: np.ndarray, kind: np.ndarray) -> pd.DataFrame:
+    row = np.flatnonzero(label)
+    return pd.DataFrame(dict(zip(_LABEL_COLUMNS, (row, value[row], confidence[row], kind[row]), strict=True)))
+
+
+def _mean_nearby(values: np.ndarray, half_width: int) -> np.ndarray:
+    """Mean of the finite values within reach of each channel; zero where there is none."""
+    taps = np.ones(2 * half_width + 1)
+    known = np.isfinite(values)
+    total, count = (
+        np.convolve(part, taps, mode="full")[half_width : half_width + len(values)]
+        for part in (np.where(known, values, 0.0), known.astype(float))
+    )
+    mean: np.ndarray = total / np.maximum(count, 1.0)
+    return mean
+
+
+def _kinds(picked: np.ndarray) -> np.ndarray:
+    """Say of each channel (channel,) how its label comes about: between two picks, or beyond the last."""
+    known = np.flatnonzero(picked)
+    place = np.arange(len(picked))
+    kind = np.full(len(picked), INTERPOLATED, object)
+    if len(known):
+        kind[(place < known[0]) | (place > known[-1])] = EXTRAPOLATED
+    kind[picked] = PICKED
+    return kind
+
+
+def coherent(row: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+    """Mark the picks (pick,) that enough channels nearby share: an arrival, not the noise of one channel."""
+    since = seconds - seconds.min(initial=0.0)
+    stride = since.max(initial=0.0) + 4.0 * _COHERENT_S
+    key = row * stride + since
+    ordered = np.sort(key)
+    channels = np.zeros(len(row), np.int64)
+    for step in range(-_COHERENT_CHANNELS, _COHERENT_CHANNELS + 1):
+        low = np.searchsorted(ordered, key + step * stride - _COHERENT_S)
+        channels += np.searchsorted(ordered, key + step * stride + _COHERENT_S, side="right") > low
+    marked: np.ndarray = channels >= _COHERENT_PICKS
+    return marked
+
+
+def _explained(rest: pd.DataFrame, labels: pd.DataFrame, channels: int) -> np.ndarray:
+    """Mark the picks (pick,) that lie between the P of a labelled event and the end of its coda."""
+    explained = np.zeros(len(rest), bool)
+    row, seconds = rest["row"].to_numpy(), rest["seconds"].to_numpy()
+    for first, last in event_spans(labels, channels):
+        explained |= (seconds >= first[row]) & (seconds <= last[row])
+    return explained
+
+
+def event_spans(labels: pd.DataFrame, channels: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Give the begin and end (channel,) of each event, from before its P to the end of its coda, in s."""
+    spans = []
+    place = np.arange(channels)
+    for _, event in labels.groupby("event_index", sort=True):
+        p, s = (np.interp(place, *_known(event[event["phase_type"] == phase])) for phase in PHASES)
+        spans.append((p - _BEFORE_P_S, s + np.clip(s - p, *_CODA_S)))
+    return spans
+
+
+def _known(phase: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    ordered = phase.sort_values("row")
+    return ordered["row"].to_numpy(float), ordered["seconds"].to_numpy(float)
+
+
+def _as_picks(labels: pd.DataFrame, picks: pd.DataFrame, channel_index: np.ndarray) -> pd.DataFrame:
+    """Give labels the columns of picks; what a pick alone can have is unknown."""
+    ns = _origin_ns(picks) + np.rint(labels["seconds"].to_numpy(float) * 1e9).astype(np.int64)
+    channel, phase = (
+        np.asarray(channel_index)[labels["row"].to_numpy(int)],
+        labels["phase_type"].to_numpy(str),
+    )
+    station = str(picks["station_id"].iloc[0]) if len(picks) else ""
+    table = labels.assign(
+        pick_id=make_pick_ids(station, channel, phase, ns // 1_000_000),
+        station_id=station,
+        channel_index=channel,
+        phase_time=pd.to_datetime(ns, unit="ns", utc=True),
+    )
+    unknown = [name for name in PICK_COLUMNS if name not in table.columns]
+    table = conform(table.assign(**dict.fromkeys(unknown, np.nan)), PICK_COLUMNS, "labels")
+    table["label_confidence"] = table["label_confidence"].astype(np.float32)
+    return table[[*PICK_COLUMNS, "label_confidence", "label_kind"]]
 
 
 def arrivals_of_picks(
     picks: pd.DataFrame, channel_index: np.ndarray, begin_time: np.datetime64, dt_s: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Sort the picks of one cable by event, phase (as which the event took them) and channel.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sort the labels of one cable by event, phase (as which the event took them) and channel.
 
-    `channel_index` (channel,) int. Returns `arrivals` (event, 2, channel) float64, `rejected`
-    (layer, channel) float64.
+    `channel_index` (channel,) int. Returns `arrivals` (event, 2, channel) float64, their `confidence`
+    (event, 2, channel) float32, `rejected` (layer, channel) float64.
     """
     row = pd.Index(channel_index).get_indexer(pd.Index(picks["channel_index"]))
     phase = (
         associated_phase(picks).map({name: code for code, name in enumerate(PHASES)}).fillna(-1).to_numpy(int)
     )
-    table = picks.assign(row=row, phase=phase)[(row >= 0) & (phase >= 0)].sort_values("phase_score")
+    table = picks.assign(row=row, phase=phase)
+    if "label_confidence" not in table.columns:
+        table["label_confidence"] = 1.0
+    table = table[(row >= 0) & (phase >= 0)].sort_values(["label_confidence", "phase_score"])
     since = table["phase_time"].dt.tz_convert(None).dt.as_unit("ns").to_numpy() - begin_time
     sample = since.astype("timedelta64[ns]").astype(np.int64) * 1e-9 / dt_s
     kept = table["event_index"].to_numpy() >= 0
     events, number = np.unique(table["event_index"].to_numpy()[kept], return_inverse=True)
-    arrivals = np.full((len(events), len(PHASES), len(channel_index)), np.nan)
-    arrivals[number, table["phase"].to_numpy()[kept], table["row"].to_numpy()[kept]] = sample[kept]
+    shape = (len(events), len(PHASES), len(channel_index))
+    arrivals, confidence = np.full(shape, np.nan), np.ones(shape, np.float32)
+    place = (number, table["phase"].to_numpy()[kept], table["row"].to_numpy()[kept])
+    arrivals[place], confidence[place] = sample[kept], table["label_confidence"].to_numpy()[kept]
     others = table[~kept]
     layer = others.groupby("row").cumcount().to_numpy()
     rejected = np.full((int(layer.max(initial=-1)) + 1, len(channel_index)), np.nan)
     rejected[layer, others["row"].to_numpy()] = sample[~kept]
-    return arrivals, rejected
-
-
-def make_targets(sample: Sample, sigma_s: float) -> np.ndarray:
-    """Make the probabilities to be learned.
-
-    A label is a Gaussian in time with a peak of one. Of close labels of one phase the larger counts, and
-    where P and S overlap both shrink to a sum of one.
-
-    Returns (3, channel, time) float32.
-    """
-    sigma = sigma_s / sample.dt_s
-    targets = np.zeros((1 + len(PHASES), *sample.data.shape), np.float32)
-    event, phase, row = np.nonzero(np.isfinite(sample.arrivals))
-    times = sample.arrivals[event, phase, row]
-    reach = int(np.ceil(_REACH * sigma))
-    near = np.rint(times[:, None]).astype(np.int64) + np.arange(-reach, reach + 1)
-    value = np.exp(-0.5 * np.square((near - times[:, None]) / sigma)).astype(np.float32)
-    inside = (near >= 0) & (near < sample.data.shape[1])
-    rows, phases = (np.broadcast_to(part[:, None], near.shape)[inside] for part in (row, phase))
-    np.maximum.at(targets, (1 + phases, rows, near[inside]), value[inside])
-    total = targets[1:].sum(axis=0)
-    targets[1:] /= np.maximum(total, 1)
-    targets[0] = np.maximum(1 - targets[1:].sum(axis=0), 0)
-    return targets
-
-
-def make_mask(sample: Sample, sigma_s: float, guard_s: float) -> np.ndarray:
-    """Say where labels can be trusted, so that a missing label is not taught as noise.
-
-    Out of the loss are: dead channels; spans around rejected picks, unless a kept pick is there; on channels
-    where an event lacks P or S or both, the span in which the rest of the cable tells that its arrivals may
-    lie; and the surroundings of an S whose P came before the sample, since a first arrival is a P to
-    whoever sees nothing before it.
-
-    Returns (channel, time) float32.
-    """
-    shape, guard = sample.data.shape, guard_s / sample.dt_s
-    mask = ~_near(sample.rejected, shape, guard)
-    kept = sample.arrivals.reshape(-1, shape[0])
-    mask |= _near(kept, shape, _TRUSTED * sigma_s / sample.dt_s)
-    time = np.arange(shape[1])
-    for event in sample.arrivals:
-        unknown = np.isnan(event).any(axis=0)
-        if unknown.any() and np.isfinite(event).any():
-            first, last = _event_span(event)
-            untrusted = (time >= first[unknown, None] - guard) & (time <= last[unknown, None] + guard)
-            mask[unknown] &= ~untrusted
-    p, s = sample.arrivals[:, 0], sample.arrivals[:, 1]
-    mask &= ~_near(np.where(p < 0, s, np.nan), shape, guard)
-    mask[~sample.live] = False
-    return mask.astype(np.float32)
-
-
-def _near(times: np.ndarray, shape: tuple[int, int], reach: float) -> np.ndarray:
-    """Mark the samples within reach of times (layer, channel): +1 where a span begins, -1 behind its end."""
-    layer, row = np.nonzero(np.isfinite(times))
-    centre = times[layer, row]
-    begin = np.clip(np.ceil(centre - reach), 0, shape[1]).astype(np.int64)
-    end = np.clip(np.floor(centre + reach) + 1, 0, shape[1]).astype(np.int64)
-    steps = np.zeros((shape[0], shape[1] + 1), np.int32)
-    np.add.at(steps, (row, begin), 1)
-    np.add.at(steps, (row, np.maximum(begin, end)), -1)
-    inside: np.ndarray = np.cumsum(steps[:, :-1], axis=1) > 0
-    return inside
-
-
-def _event_span(event: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Estimate when an event (2, channel) reaches each channel first and last.
-
-    Between channels with picks the arrival is interpolated; beyond them it may move by as much as it does
-    over all of them. A phase that nobody picked leaves the span open.
-    """
-    channel = np.arange(event.shape[1])
-    early, late = np.full(len(channel), -np.inf), np.full(len(channel), np.inf)
-    for times, bound, sign in ((event[0], early, -1.0), (event[1], late, 1.0)):
-        known = np.flatnonzero(np.isfinite(times))
-        if len(known):
-            bound[:] = np.interp(channel, known, times[known])
-            beyond = (channel < known[0]) | (channel > known[-1])
-            extreme = sign * np.max(sign * times[known])
-            bound[beyond] = extreme + sign * np.ptp(times[known])
-    return early, late
+    return arrivals, confidence, rejected

@@ -1,63 +1,116 @@
-"""Labels refined along the cable: robust local fits of the moveout, and waveforms aligned with neighbours."""
+"""Arrival times along a cable: robust local lines through picks, and waveforms aligned with neighbours."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.ndimage import convolve1d
 
 from phasenet_das.errors import ConfigError
-from phasenet_das.training.sample import Sample
 
-_ROUNDS = 5
+_ROUNDS = 6
 _ALIGN_ROUNDS = 3
 _MIN_CORRELATION = 0.6
 _LEAD = 0.25  # of the window: what is compared before the pick
 _MAX_SHIFT = 0.25  # of the window: farther, a pick is not moved
-_MIN_PICKS = 4
+_MIN_PICKS = 8  # that follow a line within reach of a channel
+_MIN_SHARE = 0.2  # of the channels within reach
+_BESIDE = 0.3  # of the half width: so far beyond the last pick a line is continued
 _BISQUARE = 4.685  # of the residuals' standard deviation (Holland & Welsch 1977): 95 % efficient
 _MAD_TO_STD = 1.4826
 
 
-def refine_arrivals(
-    times: np.ndarray, *, half_width: int, max_residual: float, min_scale: float = 0.5
-) -> np.ndarray:
-    """Replace picks along a cable by a robust local line through their neighbours.
+class Moveout(NamedTuple):
+    """Arrival times along a cable as its picks tell them, each array (channel,) float64; NaN: not told."""
+
+    time: np.ndarray
+    error: np.ndarray  # standard error of the time
+    spread: np.ndarray  # of the picks about the line, standard deviation
+
+
+def fit_moveout(times: np.ndarray, *, half_width: int, max_residual: float) -> Moveout:
+    """Lay a robust local line through the picks of one event and phase along a cable.
 
     Each channel gets the value of a line fitted to the picks within `half_width` channels, with tricube
     weights by distance times bisquare weights by residual, renewed a few times (Cleveland 1979, locally
-    weighted regression). Picks far from the line are dropped rather than moved.
+    weighted regression). A start from running medians keeps outliers from bending the first lines. A
+    channel gets a time where picks within `max_residual` of the line lie on both sides of it, or close on
+    one side, and where enough of its neighbours have them.
 
-    `times` (channel,) float64. Returns (channel,) float64.
+    `times` (channel,) float64, in any unit.
     """
     if half_width < 1:
         raise ConfigError(f"half_width: found {half_width}, expected 1 channel or more.")
-    has = np.isfinite(times)
-    if not has.any():
-        return times.copy()
-    offset = np.arange(-half_width, half_width + 1)
-    index = np.arange(len(times))[:, None] + offset
-    inside = (index >= 0) & (index < len(times))
-    index = np.clip(index, 0, len(times) - 1)
-    near = inside & has[index]
-    tricube = _tricube(half_width)
-    value = np.where(near, times[index], 0.0)
-    trust = np.where(has, 1.0, 0.0)
-    fit, residual = times, np.zeros(len(times))
+    has, neighbours = np.isfinite(times), _Neighbours.of(len(times), half_width)
+    if has.sum() < _MIN_PICKS:
+        return Moveout(*np.full((3, len(times)), np.nan))
+    near = neighbours.inside & has[neighbours.index]
+    value = np.where(near, times[neighbours.index], 0.0)
+    fit = _running_median(value, near)
     for _ in range(_ROUNDS):
-        fit = _local_lines(value, np.where(near, tricube * trust[index], 0.0), offset)
-        residual = np.abs(np.where(has & np.isfinite(fit), times - fit, np.inf))
-        scale = max(_MAD_TO_STD * float(np.median(residual[has])), min_scale)
+        residual = np.where(has & np.isfinite(fit), np.abs(times - fit), np.inf)
+        scale = max(_MAD_TO_STD * float(np.median(residual[has])), 0.1 * max_residual)
         trust = np.clip(1 - (residual / (_BISQUARE * scale)) ** 2, 0, 1) ** 2
-    alone = near.sum(axis=1) < _MIN_PICKS
-    refined = np.where(residual <= max_residual, fit, np.nan)
-    return np.where(has & ~alone, refined, times)
+        lines = np.where(near, neighbours.tricube * trust[neighbours.index], 0.0)
+        fit, leverage = _local_lines(value, lines, neighbours.offset)
+    good = has & (np.abs(times - fit) <= max_residual)
+    spread = _local_spread(np.abs(times - fit), near & good[neighbours.index], neighbours)
+    told = np.isfinite(fit) & _supported(good, near, neighbours)
+    error = spread * np.sqrt(leverage)
+    return Moveout(*(np.where(told, part, np.nan) for part in (fit, error, spread)))
 
 
-def _local_lines(value: np.ndarray, weight: np.ndarray, offset: np.ndarray) -> np.ndarray:
-    """Fit a weighted line in each row, and give its value at offset zero; NaN without any weight."""
+class _Neighbours(NamedTuple):
+    """The channels within reach of each: `index` and `inside` (channel, place), the rest (place,)."""
+
+    index: np.ndarray
+    inside: np.ndarray
+    offset: np.ndarray
+    tricube: np.ndarray
+
+    @classmethod
+    def of(cls, channels: int, half_width: int) -> _Neighbours:
+        offset = np.arange(-half_width, half_width + 1)
+        index = np.arange(channels)[:, None] + offset
+        inside = (index >= 0) & (index < channels)
+        return cls(np.clip(index, 0, channels - 1), inside, offset, _tricube(half_width))
+
+
+def _running_median(value: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """Median of the values of each row that count; NaN for a row without any."""
+    ordered = np.sort(np.where(near, value, np.inf), axis=1)
+    count = near.sum(axis=1)
+    row = np.arange(len(value))
+    low, high = (ordered[row, np.maximum(place, 0)] for place in ((count - 1) // 2, count // 2))
+    return np.where(count > 0, 0.5 * (low + high), np.nan)
+
+
+def _local_spread(residual: np.ndarray, good: np.ndarray, neighbours: _Neighbours) -> np.ndarray:
+    """Standard deviation of the good picks about the line, by the median of their neighbourhood."""
+    return _MAD_TO_STD * _running_median(residual[neighbours.index], good)
+
+
+def _supported(good: np.ndarray, near: np.ndarray, neighbours: _Neighbours) -> np.ndarray:
+    """Mark the channels (channel,) whose time good picks around them tell."""
+    around = near & good[neighbours.index]
+    far = len(neighbours.offset)
+    distance = np.where(around, np.abs(neighbours.offset), far)
+    reach = far // 2
+    left, right = (part.min(axis=1) for part in (distance[:, : reach + 1], distance[:, reach:]))
+    between = np.maximum(left, right) <= reach
+    beside = np.minimum(left, right) <= max(1, round(_BESIDE * reach))
+    enough = around.sum(axis=1) >= np.maximum(_MIN_PICKS, _MIN_SHARE * neighbours.inside.sum(axis=1))
+    supported: np.ndarray = (between | beside) & enough
+    return supported
+
+
+def _local_lines(value: np.ndarray, weight: np.ndarray, offset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fit a weighted line in each row; give its value at offset zero, NaN without any weight, and leverage.
+
+    Leverage is the variance of that value, for values of unit variance.
+    """
     total = weight.sum(axis=1)
     safe = np.maximum(total, 1e-12)
     mean_x, mean_y = weight @ offset / safe, (weight * value).sum(axis=1) / safe
@@ -65,7 +118,10 @@ def _local_lines(value: np.ndarray, weight: np.ndarray, offset: np.ndarray) -> n
     variance = (weight * dx**2).sum(axis=1)
     covariance = (weight * dx * (value - mean_y[:, None])).sum(axis=1)
     slope = np.divide(covariance, variance, out=np.zeros_like(variance), where=variance > 1e-6)
-    return np.where(total > 1e-9, mean_y - slope * mean_x, np.nan)
+    share = weight / safe[:, None] - dx * np.divide(
+        weight * mean_x[:, None], variance[:, None], out=np.zeros_like(weight), where=variance[:, None] > 1e-6
+    )
+    return np.where(total > 1e-9, mean_y - slope * mean_x, np.nan), (share**2).sum(axis=1)
 
 
 def align_arrivals(data: np.ndarray, times: np.ndarray, *, half_width: int, window: int) -> np.ndarray:
@@ -141,15 +197,3 @@ def _best_shift(wave: np.ndarray, pattern: np.ndarray, reach: int) -> tuple[np.n
     vertex = np.divide(0.5 * (before - after), curvature, out=np.zeros_like(at), where=curvature < 0)
     inside = (at >= before) & (at >= after)
     return np.where(inside, best - reach + np.clip(vertex, -0.5, 0.5), 0.0), np.where(inside, at, 0.0)
-
-
-def refine_sample(
-    sample: Sample, *, half_width: int, max_residual_s: float, align_window_s: float = 0.0
-) -> Sample:
-    """Refine every event and phase of a sample."""
-    rows = sample.arrivals.reshape(-1, sample.arrivals.shape[2])
-    limit, window = max_residual_s / sample.dt_s, round(align_window_s / sample.dt_s)
-    refined = [refine_arrivals(row, half_width=half_width, max_residual=limit) for row in rows]
-    if window > 1:
-        refined = [align_arrivals(sample.data, row, half_width=half_width, window=window) for row in refined]
-    return replace(sample, arrivals=np.reshape(refined, sample.arrivals.shape))

@@ -23,6 +23,8 @@ class Sample:
     arrivals : numpy.ndarray, shape (event, 2, channel), float64
         P and S of each event, in samples after the first of `data`; they may lie outside. NaN: nobody
         knows. Infinity: it is known that the arrival is not in these data.
+    confidence : numpy.ndarray, shape (event, 2, channel), float32
+        Weight of each arrival in the loss, from 0 to 1.
     rejected : numpy.ndarray, shape (layer, channel), float64
         Picks that were not kept, in samples; NaN fills channels with fewer than others.
     live : numpy.ndarray, shape (channel,), bool
@@ -40,6 +42,7 @@ class Sample:
 
     data: np.ndarray
     arrivals: np.ndarray
+    confidence: np.ndarray
     rejected: np.ndarray
     live: np.ndarray
     dt_s: float
@@ -48,17 +51,17 @@ class Sample:
     def __post_init__(self) -> None:
         """Refuse arrays that do not belong together."""
         n = len(self.data)
-        shapes = (self.arrivals.shape[1:], self.rejected.shape[1:], self.live.shape)
-        if self.data.ndim != 2 or shapes != ((2, n), (n,), (n,)):
+        shapes = (self.arrivals.shape[1:], self.confidence.shape, self.rejected.shape[1:], self.live.shape)
+        if self.data.ndim != 2 or shapes != ((2, n), self.arrivals.shape, (n,), (n,)):
             raise DataFormatError(
-                f"sample: data {self.data.shape}, arrivals {self.arrivals.shape}, rejected "
-                f"{self.rejected.shape}, live {self.live.shape}; expected (channel, time), (event, 2, "
-                "channel), (layer, channel), (channel,)."
+                f"sample: data {self.data.shape}, arrivals {self.arrivals.shape}, confidence "
+                f"{self.confidence.shape}, rejected {self.rejected.shape}, live {self.live.shape}; expected "
+                "(channel, time), twice (event, 2, channel), (layer, channel), (channel,)."
             )
 
     @classmethod
     def of(cls, data: np.ndarray, arrivals: np.ndarray, dt_s: float, dx_m: float = float("nan")) -> Sample:
-        """Make a sample in which all picks were kept; constant channels are dead.
+        """Make a sample whose arrivals are all certain; constant channels are dead.
 
         Parameters
         ----------
@@ -71,4 +74,6 @@ class Sample:
         """
         data = np.ascontiguousarray(data, np.float32)
         live = np.ptp(data, axis=1) > 0
-        return cls(data, np.asarray(arrivals, np.float64), np.empty((0, len(data))), live, dt_s, dx_m)
+        times = np.asarray(arrivals, np.float64)
+        sure = np.ones(times.shape, np.float32)
+        return cls(data, times, sure, np.empty((0, len(data))), live, dt_s, dx_m)

@@ -14,9 +14,9 @@ from phasenet_das.models.calibration import PickCalibration
 from phasenet_das.picking.peaks import find_peaks, sub_sample_offset
 from phasenet_das.training.dataset import Key, TrainingSamples
 from phasenet_das.training.ddp import World, sum_over_ranks
-from phasenet_das.training.labels import make_mask, make_targets
 from phasenet_das.training.optimization import masked_loss_sum
 from phasenet_das.training.sample import PHASES, Sample
+from phasenet_das.training.targets import make_mask, make_targets
 
 _SEPARATION_S = 0.5
 _FAINT_SCORE = 0.05  # a calibration covers picks below any sensible threshold

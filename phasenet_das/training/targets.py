@@ -1,0 +1,105 @@
+"""What a network is taught of a sample: targets, and the weight of each pixel in the loss."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from phasenet_das.training.sample import PHASES, Sample
+
+_REACH = 4.0  # standard deviations: beyond, a label is below 4e-4 and taken for zero
+_TRUSTED = 3.0  # standard deviations around a kept pick within which a rejected one does not matter
+
+
+def make_targets(sample: Sample, sigma_s: float) -> np.ndarray:
+    """Make the probabilities to be learned.
+
+    A label is a Gaussian in time with a peak of one. Of close labels of one phase the larger counts, and
+    where P and S overlap both shrink to a sum of one.
+
+    Returns (3, channel, time) float32.
+    """
+    sigma = sigma_s / sample.dt_s
+    targets = np.zeros((1 + len(PHASES), *sample.data.shape), np.float32)
+    event, phase, row = np.nonzero(np.isfinite(sample.arrivals))
+    times = sample.arrivals[event, phase, row]
+    reach = int(np.ceil(_REACH * sigma))
+    near = np.rint(times[:, None]).astype(np.int64) + np.arange(-reach, reach + 1)
+    value = np.exp(-0.5 * np.square((near - times[:, None]) / sigma)).astype(np.float32)
+    inside = (near >= 0) & (near < sample.data.shape[1])
+    rows, phases = (np.broadcast_to(part[:, None], near.shape)[inside] for part in (row, phase))
+    np.maximum.at(targets, (1 + phases, rows, near[inside]), value[inside])
+    total = targets[1:].sum(axis=0)
+    targets[1:] /= np.maximum(total, 1)
+    targets[0] = np.maximum(1 - targets[1:].sum(axis=0), 0)
+    return targets
+
+
+def make_mask(sample: Sample, sigma_s: float, guard_s: float) -> np.ndarray:
+    """Weigh each pixel by how far its label can be trusted; a missing label is not taught as noise.
+
+    Out of the loss are: dead channels; spans around rejected picks, unless a kept pick is there; on channels
+    where an event lacks P or S or both, the span in which the rest of the cable tells that its arrivals may
+    lie; and the surroundings of an S whose P came before the sample, since a first arrival is a P to
+    whoever sees nothing before it. Around a label of low confidence the weight is that confidence.
+
+    Returns (channel, time) float32.
+    """
+    shape, guard = sample.data.shape, guard_s / sample.dt_s
+    mask = ~_near(sample.rejected, shape, guard)
+    kept = sample.arrivals.reshape(-1, shape[0])
+    mask |= _near(kept, shape, _TRUSTED * sigma_s / sample.dt_s)
+    time = np.arange(shape[1])
+    for event in sample.arrivals:
+        unknown = np.isnan(event).any(axis=0)
+        if unknown.any() and np.isfinite(event).any():
+            first, last = _event_span(event)
+            untrusted = (time >= first[unknown, None] - guard) & (time <= last[unknown, None] + guard)
+            mask[unknown] &= ~untrusted
+    p, s = sample.arrivals[:, 0], sample.arrivals[:, 1]
+    mask &= ~_near(np.where(p < 0, s, np.nan), shape, guard)
+    mask[~sample.live] = False
+    weight = mask.astype(np.float32)
+    _lower(weight, sample, _TRUSTED * sigma_s / sample.dt_s)
+    return weight
+
+
+def _lower(weight: np.ndarray, sample: Sample, reach: float) -> None:
+    """Lower weights (channel, time) within reach of uncertain labels to their confidence."""
+    event, phase, row = np.nonzero(np.isfinite(sample.arrivals) & (sample.confidence < 1))
+    centre = np.rint(sample.arrivals[event, phase, row])[:, None].astype(np.int64)
+    near = centre + np.arange(-int(reach), int(reach) + 1)
+    inside = (near >= 0) & (near < weight.shape[1])
+    rows = np.broadcast_to(row[:, None], near.shape)[inside]
+    sure = np.broadcast_to(sample.confidence[event, phase, row][:, None], near.shape)[inside]
+    np.minimum.at(weight, (rows, near[inside]), sure)
+
+
+def _near(times: np.ndarray, shape: tuple[int, int], reach: float) -> np.ndarray:
+    """Mark the samples within reach of times (layer, channel): +1 where a span begins, -1 behind its end."""
+    layer, row = np.nonzero(np.isfinite(times))
+    centre = times[layer, row]
+    begin = np.clip(np.ceil(centre - reach), 0, shape[1]).astype(np.int64)
+    end = np.clip(np.floor(centre + reach) + 1, 0, shape[1]).astype(np.int64)
+    steps = np.zeros((shape[0], shape[1] + 1), np.int32)
+    np.add.at(steps, (row, begin), 1)
+    np.add.at(steps, (row, np.maximum(begin, end)), -1)
+    inside: np.ndarray = np.cumsum(steps[:, :-1], axis=1) > 0
+    return inside
+
+
+def _event_span(event: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Estimate when an event (2, channel) reaches each channel first and last.
+
+    Between channels with picks the arrival is interpolated; beyond them it may move by as much as it does
+    over all of them. A phase that nobody picked leaves the span open.
+    """
+    channel = np.arange(event.shape[1])
+    early, late = np.full(len(channel), -np.inf), np.full(len(channel), np.inf)
+    for times, bound, sign in ((event[0], early, -1.0), (event[1], late, 1.0)):
+        known = np.flatnonzero(np.isfinite(times))
+        if len(known):
+            bound[:] = np.interp(channel, known, times[known])
+            beyond = (channel < known[0]) | (channel > known[-1])
+            extreme = sign * np.max(sign * times[known])
+            bound[beyond] = extreme + sign * np.ptp(times[known])
+    return early, late
