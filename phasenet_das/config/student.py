@@ -135,8 +135,8 @@ class AugmentSettings(ConfigSection):
         0.7,
         ge=0,
         le=1,
-        description="Share of the noise added that comes from windows of noise, where there are any; the rest "
-        "is simulated, or of the recordings of `data.noise`.",
+        description="Share of the noise added that comes from windows of noise, where there are any; the "
+        "rest is simulated, or of the recordings of `data.noise`.",
     )
     snr_min_db: float = Field(
         -5.0,
@@ -304,8 +304,8 @@ class StudentSettings(TrainSettings):
     align_window_s: float = Field(
         0.0,
         ge=0,
-        description="Then labels are moved so that waveforms of this length agree with the neighbours'; 0 for "
-        "not.",
+        description="Then labels are moved so that waveforms of this length agree with the neighbours'; 0 "
+        "for not.",
         json_schema_extra=unit("s"),
     )
     quiet_score: float = Field(

@@ -146,7 +146,7 @@ def make_sources(settings: TrainSettings) -> tuple[list[Source], list[Source]]:
 def _window_sources(
     windows: Sequence[TrainingWindow], data: TrainDataSettings, stretch: AugmentSettings
 ) -> list[Source]:
-    """Make the source of windows of events, and that of windows of noise, which gives a share of the samples."""
+    """Make the source of windows of events, and that of windows of noise."""
     events = WindowSource([window for window in windows if not window.quiet], data, stretch)
     count = round(data.quiet / (1.0 - data.quiet) * len(events))
     return [events, WindowSource([window for window in windows if window.quiet], data, stretch, count)]
@@ -286,7 +286,7 @@ class TrainingSamples(Dataset[tuple[Key, Tensor, Tensor, Tensor]]):
                 self.settings.augment,
                 rng,
                 other=lambda: self._draw(Key(key.epoch, int(rng.integers(len(self)))), rng),
-                noise=lambda: self._draw_noise(key.epoch, rng),
+                noise=(lambda: self._draw_noise(key.epoch, rng)) if self.noise or self._quiet else None,
             )
         wanted = (len(sample.data), self.settings.data.num_samples)
         context = (sample.data.shape[1] - wanted[1]) // 2
@@ -300,10 +300,9 @@ class TrainingSamples(Dataset[tuple[Key, Tensor, Tensor, Tensor]]):
     def _draw_noise(self, epoch: int, rng: np.random.Generator) -> np.ndarray:
         """Draw noise (channel, time): the cable's own, or simulated and that of other recordings."""
         own = bool(rng.random() < self.settings.augment.own_noise)
-        if self._quiet and (own or self.noise is None):
+        if self.noise is None or (self._quiet and own):
             source = self._quiet[int(rng.integers(len(self._quiet)))]
             return source.draw(epoch, int(rng.integers(len(source))), rng).data
-        assert self.noise is not None
         return self.noise.draw(rng, vehicles=bool(rng.random() < _VEHICLES))
 
     def __getitem__(self, key: Key) -> tuple[Key, Tensor, Tensor, Tensor]:

@@ -23,7 +23,7 @@ PICKED, INTERPOLATED, EXTRAPOLATED = "picked", "interpolated", "extrapolated"
 _ROUGHNESS_S = 0.02  # by which true arrivals leave a smooth curve: delays of the ground below each channel
 _ALONE = 0.5  # confidence of a pick that no line supports, and factor for one that another network lacks
 _MIN_TRUST = 0.5  # a channel without a pick gets a label where the line is trusted so far
-_FEWEST = 8  # labels of a phase: an event with fewer P or S is not taught
+_FEWEST, _FEWEST_SHARE = 8, 0.1  # labels of a phase, or share of the channels: with fewer, nothing is taught
 _COHERENT_CHANNELS, _COHERENT_S, _COHERENT_PICKS = 10, 0.5, 4
 _BEFORE_P_S = 0.3  # from here on to the end of its coda, what is picked belongs to an event
 _CODA_S = (2.0, 15.0)  # coda lasts as long as S-P, within these limits
@@ -109,7 +109,8 @@ def _labels(
     labels = pd.concat(found, ignore_index=True)
     count = labels.groupby(["event_index", "phase_type"]).size().unstack(fill_value=0)
     count = count.reindex(columns=list(PHASES), fill_value=0)
-    taught = count.index[(count >= min(_FEWEST, channels)).all(axis=1)]
+    fewest = min(_FEWEST, int(np.ceil(_FEWEST_SHARE * channels)))
+    taught = count.index[(count >= fewest).all(axis=1)]
     return labels[labels["event_index"].isin(taught)].reset_index(drop=True)
 
 

@@ -15,7 +15,7 @@ _ALIGN_ROUNDS = 3
 _MIN_CORRELATION = 0.6
 _LEAD = 0.25  # of the window: what is compared before the pick
 _MAX_SHIFT = 0.25  # of the window: farther, a pick is not moved
-_MIN_PICKS = 8  # that follow a line within reach of a channel
+_MIN_PICKS = 5  # that follow a line within reach of a channel
 _MIN_SHARE = 0.2  # of the channels within reach
 _BESIDE = 0.3  # of the half width: so far beyond the last pick a line is continued
 _BISQUARE = 4.685  # of the residuals' standard deviation (Holland & Welsch 1977): 95 % efficient
@@ -88,7 +88,7 @@ def _running_median(value: np.ndarray, near: np.ndarray) -> np.ndarray:
 
 
 def _local_spread(residual: np.ndarray, good: np.ndarray, neighbours: _Neighbours) -> np.ndarray:
-    """Standard deviation of the good picks about the line, by the median of their neighbourhood."""
+    """Measure how far the good picks of a neighbourhood lie from the line, as a standard deviation."""
     return _MAD_TO_STD * _running_median(residual[neighbours.index], good)
 
 

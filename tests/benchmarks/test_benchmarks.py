@@ -14,6 +14,7 @@ BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 ALONE = {
     "calibration": "phasenet --quick --cache {cache} --figure {out}/reliability.png",
     "catalog_trust": "--quick --cache {out} --stated nothing",
+    "self_training": "--quick --seed 1 --cache {out} --json {out}/scores.json",
     "continuous_speed": "student --channels 64 --minutes 0.5",
     "fault_campaign": "truncated",
     "index_speed": "--files 20 --minutes 2000 --picks 10000",

@@ -24,7 +24,7 @@ from phasenet_das.models import load_weights, save_weights
 from phasenet_das.models.phasenet import PhaseNet
 from phasenet_das.picking import load_picker
 from phasenet_das.training.dataset import Key
-from phasenet_das.training.labels import make_targets
+from phasenet_das.training.targets import make_targets
 
 SAMPLES, WINDOW = 400, 256
 

@@ -17,14 +17,20 @@ from phasenet_das.errors import ConfigError
 from phasenet_das.io.formats.quakeflow import write_quakeflow
 from phasenet_das.picking.preprocess import condition
 from phasenet_das.tables import read_picks, write_table
-from phasenet_das.training import cut_windows, open_window
-from phasenet_das.training.labels import make_mask
+from phasenet_das.training import cut_windows as cut_all_windows
+from phasenet_das.training import open_window
+from phasenet_das.training.targets import make_mask
 from tests.training.test_augment import assert_pulses_at_picks, pulses
 from tests.training.test_windows import pick_table
 
 BEGIN = "2024-05-01T00:00:00"
 CHANNELS, DT_S = 12, 0.02
 SETTINGS = PickSettings(to_strain_rate=True, common_mode="median", bandpass_hz=(1.0, 8.0))
+
+
+def cut_windows(*args: object, **options: object) -> list[Path]:
+    """Cut windows, and leave those of noise out."""
+    return [path for path in cut_all_windows(*args, **options) if "_quiet_" not in path.name]
 
 
 def recording() -> tuple[object, pd.DataFrame, np.ndarray]:
@@ -82,11 +88,11 @@ def test_a_window_for_each_kept_event(tmp_path: Path) -> None:
         assert_pulses_at_picks(sample, tolerance=3.0)
 
 
-def test_rejected_picks_mask_the_window_they_fall_into(tmp_path: Path) -> None:
+def test_a_channel_without_labels_is_masked_where_labels_are_not_completed(tmp_path: Path) -> None:
     patch, picks, _ = recording()
     picks.loc[(picks["event_index"] == 0) & (picks["channel_index"] == 103), "event_index"] = -1
     events = pd.DataFrame({"event_index": [0], "event_id": ["ev7"], "time": [pd.Timestamp(BEGIN, tz="UTC")]})
-    path = cut_windows(patch, picks, events.assign(depth_km=np.nan), tmp_path)[0]
+    path = cut_windows(patch, picks, events.assign(depth_km=np.nan), tmp_path, complete_channels=0)[0]
     window = open_window(path)
     assert window.event_id == "ev7"
     sample = window.load(slice(0, CHANNELS), slice(0, window.num_samples))
@@ -115,7 +121,7 @@ def test_windows_of_an_earlier_cut_are_named(tmp_path: Path, caplog: pytest.LogC
     cut_windows(patch, picks, None, tmp_path)
     assert "earlier cut" not in caplog.text
     cut_windows(patch, picks.assign(event_index=-1), None, tmp_path)
-    assert "2 windows of an earlier cut" in caplog.text
+    assert "windows of an earlier cut" in caplog.text
 
 
 def test_windows_across_file_ends_are_whole(tmp_path: Path) -> None:
@@ -198,7 +204,25 @@ def test_the_command_cuts_what_the_function_cuts(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     options = {"settings": SETTINGS, "before_s": 5.0, "after_s": 8.0, "data": DataSettings(station_id="X")}
     expected = cut_windows(folder, picks, None, tmp_path / "function", **options)
-    found = sorted((tmp_path / "command").glob("*.h5"))
+    found = sorted((tmp_path / "command").glob("X_2*.h5"))
     assert [path.name for path in found] == [path.name for path in expected]
     for path, same in zip(found, expected, strict=True):
         np.testing.assert_array_equal(window_data(path)[0], window_data(same)[0])
+
+
+def test_windows_of_noise_lie_where_nothing_is_seen(tmp_path: Path) -> None:
+    """Events at 20 s and 80 s, a front that no event takes at 160 s; the rest of 200 s is quiet."""
+    patch, picks, arrivals = recording()
+    faint = pick_table(np.full((1, 2, CHANNELS), 6500.0) + np.arange(CHANNELS), BEGIN, DT_S)
+    faint["pick_id"] += len(picks)
+    paths = cut_all_windows(patch, picks, None, tmp_path, faint=faint)
+    quiet = [open_window(path) for path in paths if "_quiet_" in path.name]
+    assert quiet
+    assert all(window.quiet for window in quiet)
+    assert not any(open_window(path).quiet for path in paths if "_quiet_" not in path.name)
+    for window in quiet:
+        assert (window.arrivals()[0].size, window.num_channels) == (0, CHANNELS)
+        begin = float(window.begin_time - np.datetime64(BEGIN, "ns")) * 1e-9
+        end = begin + window.num_samples * DT_S
+        seen = np.concatenate([arrivals[:, 0, 0], [6500.0]]) * DT_S
+        assert not ((seen > begin) & (seen < end)).any()

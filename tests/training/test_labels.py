@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phasenet_das.errors import ConfigError, DataFormatError
-from phasenet_das.training.labels import arrivals_of_picks, make_mask, make_targets
-from phasenet_das.training.moveout import align_arrivals, refine_arrivals, refine_sample
+from phasenet_das.tables import PICK_COLUMNS
+from phasenet_das.training.labels import arrivals_of_picks, coherent, complete_labels
+from phasenet_das.training.moveout import align_arrivals, fit_moveout
 from phasenet_das.training.sample import Sample
+from phasenet_das.training.targets import make_mask, make_targets
 
 DT_S, SIGMA_S, GUARD_S = 0.01, 0.05, 0.2
 
@@ -148,10 +150,11 @@ def test_picks_become_arrivals_by_event_and_the_rest_is_rejected() -> None:
     )
     shuffled = table.sample(frac=1, random_state=1)
     begin = np.datetime64("2023-12-31T23:59:59", "ns")
-    arrivals, rejected = arrivals_of_picks(shuffled, np.array([10, 11, 12]), begin, 0.5)
+    arrivals, confidence, rejected = arrivals_of_picks(shuffled, np.array([10, 11, 12]), begin, 0.5)
     expected = np.full((2, 2, 3), np.nan)
     expected[0, 0, 1], expected[0, 1, 2], expected[1, 0, 0] = 4, 6, 8
     np.testing.assert_allclose(arrivals, expected)
+    assert (confidence == 1).all()
     assert np.isnan(rejected[:, :2]).all()
     assert sorted(rejected[:, 2]) == [12, 14]
 
@@ -160,7 +163,7 @@ def test_a_renamed_pick_teaches_the_phase_as_which_its_event_took_it() -> None:
     table = picks_table([(11, 1.0, "P", 0.9, 4), (11, 3.0, "P", 0.9, 4), (12, 5.0, "P", 0.9, -1)])
     taken = table.assign(associated_phase=["P", "S", ""])
     begin, channels = np.datetime64("2024-01-01T00:00:00", "ns"), np.array([11, 12])
-    arrivals, rejected = arrivals_of_picks(taken, channels, begin, 0.5)
+    arrivals, _, rejected = arrivals_of_picks(taken, channels, begin, 0.5)
     np.testing.assert_allclose(arrivals, [[[2, np.nan], [6, np.nan]]])
     np.testing.assert_allclose(rejected, [[np.nan, 10]])
 
@@ -174,35 +177,116 @@ def moveout(channels: int = 200) -> np.ndarray:
     return 300 + 40 * np.hypot((np.arange(channels) - 60) / 50, 1)
 
 
-def test_refined_picks_are_nearer_the_moveout_and_outliers_are_dropped() -> None:
+def test_a_moveout_is_nearer_the_truth_than_its_picks_and_outliers_do_not_bend_it() -> None:
     truth, rng = moveout(), np.random.default_rng(4)
     times = truth + rng.normal(0, 2.0, len(truth))
     wrong = rng.choice(len(truth), 30, replace=False)
     times[wrong] += rng.choice([-60, 60], 30)
     times[rng.choice(len(truth), 20, replace=False)] = np.nan
-    refined = refine_arrivals(times, half_width=15, max_residual=15)
-    kept = np.isfinite(refined)
-    assert not kept[wrong].any()
-    assert kept.sum() >= np.isfinite(np.delete(times, wrong)).sum() - 1
-    assert np.std((refined - truth)[kept]) < 0.5 * np.nanstd(np.delete(times - truth, wrong))
+    line = fit_moveout(times, half_width=15, max_residual=15)
+    assert np.isfinite(line.time).all()
+    assert np.std(line.time - truth) < 0.5 * 2.0
+    assert 1.0 < np.median(line.spread) < 3.0
+    assert np.median(line.error) < 0.5 * np.median(line.spread)
 
 
-def test_refining_leaves_a_straight_line_and_lonely_picks_alone() -> None:
+def test_a_moveout_follows_a_straight_line_and_does_not_reach_far_beyond_it() -> None:
     line = 5.0 + 0.7 * np.arange(50)
-    np.testing.assert_allclose(refine_arrivals(line, half_width=6, max_residual=1), line)
+    np.testing.assert_allclose(fit_moveout(line, half_width=10, max_residual=1).time, line)
+    half = np.where(np.arange(50) < 25, line, np.nan)
+    told = fit_moveout(half, half_width=10, max_residual=1).time
+    assert np.flatnonzero(np.isfinite(told)).tolist() == list(range(28))  # three tenths of the half width
+    np.testing.assert_allclose(told[:28], line[:28])
     lonely = np.full(50, np.nan)
     lonely[[3, 40]] = 7.0, np.inf
-    np.testing.assert_array_equal(refine_arrivals(lonely, half_width=6, max_residual=1), lonely)
+    assert np.isnan(fit_moveout(lonely, half_width=6, max_residual=1).time).all()
     with pytest.raises(ConfigError, match="half_width"):
-        refine_arrivals(line, half_width=0, max_residual=1)
+        fit_moveout(line, half_width=0, max_residual=1)
 
 
-def test_a_sample_is_refined_phase_by_phase() -> None:
-    times = np.stack([moveout(), moveout() + 50])[None]
-    times[0, 1, 77] += 100
-    refined = refine_sample(sample_of(times, 600), half_width=5, max_residual_s=0.2).arrivals
-    assert np.isnan(refined[0, 1, 77])
-    assert np.nanmax(np.abs(refined - times)) < 1
+def event_picks(channels: int = 60, event: int = 3) -> pd.DataFrame:
+    """P and S of one event on a cable, scores of 0.8."""
+    rows = np.arange(channels)
+    times = {"P": 10.0 + 0.01 * rows, "S": 14.0 + 0.02 * rows}
+    parts = [
+        picks_table([(row, time, phase, 0.8, event) for row, time in zip(rows, when, strict=True)])
+        for phase, when in times.items()
+    ]
+    table = pd.concat(parts, ignore_index=True)
+    unknown = dict.fromkeys(set(PICK_COLUMNS) - set(table.columns), np.nan)
+    return table.assign(**unknown | {"station_id": "X", "pick_id": np.arange(len(table))})
+
+
+def seconds(table: pd.DataFrame) -> np.ndarray:
+    return ((table["phase_time"] - pd.Timestamp("2024-01-01T00:00:00Z")).dt.total_seconds()).to_numpy()
+
+
+def completed(picks: pd.DataFrame, half_width: int = 10, **options: object) -> pd.DataFrame:
+    return complete_labels(picks, np.arange(60), half_width=half_width, sigma_s=0.1, **options)
+
+
+def test_channels_between_picks_get_labels_and_outliers_lose_theirs() -> None:
+    picks = event_picks()
+    p = picks["phase_type"] == "P"
+    hole = p & picks["channel_index"].between(20, 25)
+    picks.loc[p & (picks["channel_index"] == 40), "phase_time"] += pd.Timedelta(seconds=0.9)
+    labels = completed(picks[~hole])
+    found = labels[labels["phase_type"] == "P"].sort_values("channel_index")
+    assert found["channel_index"].tolist() == list(range(60))
+    np.testing.assert_allclose(seconds(found), 10.0 + 0.01 * np.arange(60), atol=1e-3)
+    made = found["channel_index"][found["label_kind"] == "interpolated"].tolist()
+    assert made == [20, 21, 22, 23, 24, 25, 40]
+    assert found["label_confidence"].between(0.7, 0.81).all()
+    assert labels["pick_id"].is_unique
+    assert completed(picks[~hole].sample(frac=1, random_state=2)).equals(labels)
+    plain = completed(picks[~hole], half_width=0)
+    assert len(plain) == (~hole).sum()
+    assert set(plain["label_kind"]) == {"picked"}
+
+
+def test_labels_that_another_network_lacks_count_half() -> None:
+    picks = event_picks()
+    others = picks[picks["channel_index"] < 30].assign(event_index=9)
+    labels = completed(picks, agreeing=others)
+    alone = labels["channel_index"] >= 30
+    np.testing.assert_allclose(labels["label_confidence"][~alone], 0.8, atol=0.01)
+    np.testing.assert_allclose(labels["label_confidence"][alone], 0.4, atol=0.01)
+
+
+def test_an_event_of_one_phase_teaches_nothing_and_masks_its_picks() -> None:
+    picks = event_picks()
+    labels = completed(picks[picks["phase_type"] == "P"])
+    assert len(labels) == 60
+    assert (labels["event_index"] == -1).all()
+    assert (labels["label_kind"] == "").all()
+
+
+def test_a_pick_without_neighbours_is_noise_and_a_front_without_event_is_masked() -> None:
+    lone = picks_table([(30, 40.0, "P", 0.9, -1)])
+    front = picks_table([(row, 60.0 + 0.01 * row, "P", 0.9, -1) for row in range(20)])
+    coda = picks_table([(row, 16.0 + 0.02 * row, "P", 0.9, -1) for row in range(20)])
+    picks = pd.concat([event_picks(), lone, front, coda], ignore_index=True)
+    picks["station_id"] = "X"
+    rest = completed(picks)
+    rest = rest[rest["event_index"] < 0]
+    np.testing.assert_allclose(np.sort(seconds(rest)), 60.0 + 0.01 * np.arange(20), atol=1e-3)
+
+
+def test_coherent_picks_need_channels_not_numbers() -> None:
+    row = np.array([5, 5, 5, 5, 20, 22, 24, 26, 40, 60, 80, 100])
+    time = np.array([1.0, 1.1, 1.2, 1.3, 9.0, 9.1, 9.2, 9.3, 20.0, 20.0, 20.0, 20.0])
+    assert coherent(row, time).tolist() == [False] * 4 + [True] * 4 + [False] * 4
+    assert coherent(row[:0], time[:0]).tolist() == []
+
+
+def test_the_surroundings_of_an_uncertain_label_weigh_as_much_as_it_is_trusted() -> None:
+    sample = sample_of([[[100.0, 100.0], [200.0, 200.0]]])
+    confidence = sample.confidence.copy()
+    confidence[0, 1, 1] = 0.25
+    weight = make_mask(replace(sample, confidence=confidence), SIGMA_S, GUARD_S)
+    expected = np.ones((2, 400))
+    expected[1, 185:216] = 0.25
+    np.testing.assert_array_equal(weight, expected)
 
 
 def waves(times: np.ndarray, noise: float, samples: int = 700) -> np.ndarray:
