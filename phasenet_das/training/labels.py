@@ -103,7 +103,8 @@ def _labels(
         times, sure = np.full((2, channels), np.nan)
         times[group["row"]], sure[group["row"]] = group["seconds"], group["weight"]
         part = _completed(times, sure, half_width, sigma_s)
-        found.append(part.assign(event_index=event, phase_type=phase))
+        part["event_index"], part["phase_type"] = event, phase
+        found.append(part)
     if not found:
         return pd.DataFrame(columns=[*_LABEL_COLUMNS, "event_index", "phase_type"])
     labels = pd.concat(found, ignore_index=True)

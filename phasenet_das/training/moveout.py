@@ -46,26 +46,26 @@ def fit_moveout(times: np.ndarray, *, half_width: int, max_residual: float) -> M
     has, neighbours = np.isfinite(times), _Neighbours.of(len(times), half_width)
     if has.sum() < _MIN_PICKS:
         return Moveout(*np.full((3, len(times)), np.nan))
-    near = neighbours.inside & has[neighbours.index]
-    value = np.where(near, times[neighbours.index], 0.0)
+    near = neighbours.inside & has[neighbours.rows]
+    value = np.where(near, times[neighbours.rows], 0.0)
     fit = _running_median(value, near)
     for _ in range(_ROUNDS):
         residual = np.where(has & np.isfinite(fit), np.abs(times - fit), np.inf)
         scale = max(_MAD_TO_STD * float(np.median(residual[has])), 0.1 * max_residual)
         trust = np.clip(1 - (residual / (_BISQUARE * scale)) ** 2, 0, 1) ** 2
-        lines = np.where(near, neighbours.tricube * trust[neighbours.index], 0.0)
+        lines = np.where(near, neighbours.tricube * trust[neighbours.rows], 0.0)
         fit, leverage = _local_lines(value, lines, neighbours.offset)
     good = has & (np.abs(times - fit) <= max_residual)
-    spread = _local_spread(np.abs(times - fit), near & good[neighbours.index], neighbours)
+    spread = _local_spread(np.abs(times - fit), near & good[neighbours.rows], neighbours)
     told = np.isfinite(fit) & _supported(good, near, neighbours)
     error = spread * np.sqrt(leverage)
     return Moveout(*(np.where(told, part, np.nan) for part in (fit, error, spread)))
 
 
 class _Neighbours(NamedTuple):
-    """The channels within reach of each: `index` and `inside` (channel, place), the rest (place,)."""
+    """The channels within reach of each: `rows` and `inside` (channel, place), the rest (place,)."""
 
-    index: np.ndarray
+    rows: np.ndarray
     inside: np.ndarray
     offset: np.ndarray
     tricube: np.ndarray
@@ -89,12 +89,12 @@ def _running_median(value: np.ndarray, near: np.ndarray) -> np.ndarray:
 
 def _local_spread(residual: np.ndarray, good: np.ndarray, neighbours: _Neighbours) -> np.ndarray:
     """Measure how far the good picks of a neighbourhood lie from the line, as a standard deviation."""
-    return _MAD_TO_STD * _running_median(residual[neighbours.index], good)
+    return _MAD_TO_STD * _running_median(residual[neighbours.rows], good)
 
 
 def _supported(good: np.ndarray, near: np.ndarray, neighbours: _Neighbours) -> np.ndarray:
     """Mark the channels (channel,) whose time good picks around them tell."""
-    around = near & good[neighbours.index]
+    around = near & good[neighbours.rows]
     far = len(neighbours.offset)
     distance = np.where(around, np.abs(neighbours.offset), far)
     reach = far // 2
