@@ -27,9 +27,9 @@ from phasenet_das.tables import atomic_path
 from phasenet_das.training.checkpoint import initial_model
 from phasenet_das.training.dataset import Key, TrainingSamples, normalize
 from phasenet_das.training.ddp import find_world
-from phasenet_das.training.labels import make_targets
 from phasenet_das.training.loop import Trainer, TrainingResult
 from phasenet_das.training.sample import PHASES, Sample
+from phasenet_das.training.targets import make_targets
 
 _ANCHORED = 0.6  # share of windows that are laid around an arrival, where the trace has one
 _BATCH = 48
