@@ -249,7 +249,7 @@ def window_traces(folder: Path, count: int, seed: int) -> Iterable[Piece]:
     for number in range(count // 8):
         rng = generator(seed, "window traces", number)
         window = windows[number * max(1, 8 * len(windows) // count) % len(windows)]
-        labels = window.arrivals()[:2]
+        labels = window.arrivals()
         channels = np.sort(rng.choice(window.num_channels, 8, replace=False))
         known = labels[0][:, :, channels[0]]
         known = known[np.isfinite(known)]

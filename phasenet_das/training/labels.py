@@ -99,12 +99,12 @@ def _labels(
     """Complete the phases of each event; columns row, seconds, phase_type, event_index, label_*."""
     kept = kept.assign(weight=weight).sort_values("phase_score", kind="stable")
     found = []
-    for (event, phase), group in kept.groupby(["event_index", "phase_type"], sort=True):
+    for _, group in kept.groupby(["event_index", "phase_type"], sort=True):
         times, sure = np.full((2, channels), np.nan)
         times[group["row"]], sure[group["row"]] = group["seconds"], group["weight"]
         part = _completed(times, sure, half_width, sigma_s)
-        part["event_index"], part["phase_type"] = event, phase
-        found.append(part)
+        same = {name: group[name].iloc[0] for name in ("event_index", "phase_type")}
+        found.append(part.assign(**same))
     if not found:
         return pd.DataFrame(columns=[*_LABEL_COLUMNS, "event_index", "phase_type"])
     labels = pd.concat(found, ignore_index=True)
