@@ -68,7 +68,7 @@ def seconds_of(windows: list[TrainingWindow]) -> list[float]:
 
 def test_a_sequence_is_split_by_time(caplog: pytest.LogCaptureFixture) -> None:
     swarm = [window_at(20.0 * number) for number in range(30)]  # each overlaps the next by 10 s
-    with caplog.at_level("INFO"):
+    with caplog.at_level("INFO", "phasenet_das"):
         training, validation = split_windows(swarm[::-1], None, same_event_s=60.0, seed=0)
     assert sorted(seconds_of(validation)) == [540.0, 560.0, 580.0]
     assert sorted(seconds_of(training)) == [20.0 * number for number in range(26)]
