@@ -32,6 +32,7 @@ from phasenet_das.tables import (
 )
 from phasenet_das.tables.files import read_csv
 from phasenet_das.text import records
+from phasenet_das.training.summary import SUMMARY, TrainingSummary
 
 if TYPE_CHECKING:
     from dascore import Patch
@@ -102,7 +103,7 @@ def _training(stage: Path, number: int, rounds: int) -> Training:
     picks = read_picks(stage / "picks.parquet")
     windows = sum(1 for _ in (stage / "windows").rglob("*.h5"))
     picker = f"student of round {number}" if number else "teacher"
-    scores = stage / "training" / "validation.csv"
+    scores, summary = (stage / "training" / name for name in ("validation.csv", SUMMARY))
     return Training(
         title=f"Training, round {number + 1} of {rounds}",
         text=(
@@ -111,6 +112,7 @@ def _training(stage: Path, number: int, rounds: int) -> Training:
         ),
         log=read_csv(stage / "training" / "log.csv"),
         validation=read_csv(scores) if scores.exists() else None,
+        summary=TrainingSummary.read(summary) if summary.exists() else None,
     )
 
 

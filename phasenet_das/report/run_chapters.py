@@ -12,6 +12,7 @@ import pandas as pd
 
 from phasenet_das.report.elements import MISSING, Chapter, Table, draw
 from phasenet_das.text import number, records
+from phasenet_das.training.summary import TrainingSummary
 
 _MAX_LISTED: Final = 100
 
@@ -28,12 +29,15 @@ class Training:
         What it was trained on.
     log, validation : pandas.DataFrame
         Its course: ``step, loss``, and ``step, loss, p_f1, s_f1`` (None where nothing was kept from it).
+    summary : TrainingSummary, optional
+        Its labels, advice, and the student against its start.
     """
 
     title: str
     text: str
     log: pd.DataFrame
     validation: pd.DataFrame | None = None
+    summary: TrainingSummary | None = None
 
 
 def training_chapter(training: Training) -> Chapter:
@@ -47,7 +51,10 @@ def training_chapter(training: Training) -> Chapter:
         "of the picks on those.",
         training.title,
     )
-    return Chapter(training.title, [training.text], [drawn])
+    text = [training.text]
+    if training.summary is not None:
+        text += [training.summary.labels(), training.summary.outcome(), *training.summary.advice]
+    return Chapter(training.title, list(filter(None, text)), [drawn])
 
 
 def scores_chapter(evaluation: Mapping[str, Any] | None) -> Chapter | None:

@@ -24,6 +24,8 @@ def run(config: str | Path, *, overfit: bool = False) -> int:
     from phasenet_das.training.ddp import find_world
 
     _keep_freed_memory()
+    # What was chosen is said before the hours it takes, without -v too.
+    logging.getLogger("phasenet_das.training").setLevel(logging.INFO)
     if overfit:
         losses = overfit_one_batch(settings)
         _say(f"loss of one batch: {losses[0]:.4g} at first, {losses[-1]:.4g} after {len(losses)} steps")

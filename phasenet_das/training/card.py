@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from phasenet_das.models.weights import save_weights
 from phasenet_das.tables import atomic_path
 from phasenet_das.tables.provenance import provenance
 from phasenet_das.text import number
+from phasenet_das.training.summary import TrainingSummary
 
 _COLUMNS = ("precision", "recall", "f1", "bias_s", "std_s")
 _CARD = """---
@@ -63,6 +65,7 @@ def save_model(
     metrics: Mapping[str, float],
     facts: Mapping[str, Any],
     calibration: PickCalibration | None = None,
+    summary: TrainingSummary | None = None,
 ) -> Path:
     """Write a trained network as a model folder."""
     data = settings.data
@@ -87,16 +90,21 @@ def save_model(
             "num_samples": data.num_samples,
             "metrics": {name: None if math.isnan(value) else value for name, value in metrics.items()},
             **facts,
+            **({} if summary is None else {"summary": asdict(summary)}),
         },
         calibration=calibration if calibration is not None and calibration.curves else None,
     )
     with atomic_path(folder / "README.md") as temporary:
-        temporary.write_text(model_card(model, settings, metrics, facts))
+        temporary.write_text(model_card(model, settings, metrics, facts, summary))
     return folder
 
 
 def model_card(
-    model: nn.Module, settings: TrainSettings, metrics: Mapping[str, float], facts: Mapping[str, Any]
+    model: nn.Module,
+    settings: TrainSettings,
+    metrics: Mapping[str, float],
+    facts: Mapping[str, Any],
+    summary: TrainingSummary | None = None,
 ) -> str:
     """Write the model card."""
     data = settings.data
@@ -113,13 +121,15 @@ def model_card(
     frozen = f" Not trained: {', '.join(settings.freeze)}." if settings.freeze else ""
     done = "; ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())
     loss = metrics.get("loss", float("nan"))
+    described = settings.data_description or "Not described: set student.data_description."
+    told = [] if summary is None else [summary.outcome(), *summary.advice]
     return _CARD.format(
         license=json.dumps(settings.license),
         architecture=settings.architecture,
         size=size,
         data=data,
-        description=settings.data_description or "Not described: set student.data_description.",
-        training=f"{start}{frozen} {done}.",
+        description=" ".join([described, *([summary.labels()] if summary else [])]).strip(),
+        training=" ".join([f"{start}{frozen} {done}.", *told]).strip(),
         settings=settings,
         loss=loss,
         rows="\n".join(rows),

@@ -37,6 +37,7 @@ from phasenet_das.training.dataset import (
     Batch,
     SampleOrder,
     TrainingSamples,
+    WindowSource,
     collate,
     make_loader,
     make_noise,
@@ -52,7 +53,9 @@ from phasenet_das.training.optimization import (
     train_mode,
 )
 from phasenet_das.training.schedule import make_schedule
+from phasenet_das.training.summary import SUMMARY, TrainingSummary, advise, count_labels
 from phasenet_das.training.validation import calibrate, validate
+from phasenet_das.training.windows import TrainingWindow
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +77,8 @@ def train(settings: TrainSettings, *, progress: bool = False) -> TrainingResult:
     Returns
     -------
     TrainingResult
-        The model folder is ``output/model``; ``log.csv``, ``validation.csv``, ``training_curve.png``,
-        ``last.pt`` and ``best.pt`` stand beside it.
+        The model folder is ``output/model``; ``summary.json``, ``log.csv``, ``validation.csv``,
+        ``training_curve.png``, ``last.pt`` and ``best.pt`` stand beside it.
 
     Raises
     ------
@@ -105,6 +108,7 @@ class _State:
     step: int = 0
     best: float = float("-inf")
     metrics: dict[str, float] = field(default_factory=dict)
+    start: dict[str, float] = field(default_factory=dict)  # validation of the given weights
     stopped_by: int = 0
     seconds: float = 0.0
     cpu_s: float = 0.0
@@ -186,9 +190,11 @@ class Trainer:
         """
         torch.manual_seed(self.settings.seed)  # the same on all ranks: they draw alike, so one state is all
         self._resume()
-        self._log_schedule()
         self._begin, self._begin_cpu = time.monotonic(), time.process_time()
-        self._logs = TrainingLogs(self.folder, self.state.step + 1, self.settings, self.world)
+        first_line = self.state.step + 1 if self.state.step else 0
+        self._logs = TrainingLogs(self.folder, first_line, self.settings, self.world)
+        if self.world.is_first:
+            self._summarize()
         bar = tqdm(
             total=self.schedule.steps,
             initial=self.state.step,
@@ -197,6 +203,8 @@ class Trainer:
             unit="step",
         )
         with self._signal, bar:
+            if self.settings.weights is not None and self.state.step == 0 and len(self.validation):
+                self.state.start = self._validated()
             for batches in self._steps():
                 loss, norm = self._step(batches)
                 self._after_step(loss, norm)
@@ -206,15 +214,26 @@ class Trainer:
                     break
         return self._finish()
 
-    def _log_schedule(self) -> None:
-        schedule, samples = self.schedule, self._samples_per_step
-        if self.world.is_first:
-            log.info(
-                "%d steps of %d samples, which are %.3g epochs; warm-up %d steps; the average remembers %.3g "
-                "steps; validation every %d steps; precision %s",
-                schedule.steps, samples, schedule.steps * samples / len(self.samples), schedule.warmup_steps,
-                1 / (1 - schedule.ema_decay), schedule.validate_every, self.settings.amp,
-            )  # fmt: skip
+    def _summarize(self) -> None:
+        """Count the labels, and log them with the schedule and advice."""
+        schedule, samples, path = self.schedule, self._samples_per_step, self.folder / SUMMARY
+        if self.state.step and path.exists():
+            self.summary = TrainingSummary.read(path)
+        else:
+            counts = count_labels(_windows(self.samples))
+            advice = advise(self.settings, counts, schedule.steps, validates=bool(len(self.validation)))
+            self.summary = TrainingSummary(counts, count_labels(_windows(self.validation)), advice)
+            self.summary.write(path)
+        log.info(
+            "%d steps of %d samples, which are %.3g epochs; warm-up %d steps; the average remembers %.3g "
+            "steps; validation every %d steps; precision %s",
+            schedule.steps, samples, schedule.steps * samples / len(self.samples), schedule.warmup_steps,
+            1 / (1 - schedule.ema_decay), schedule.validate_every, self.settings.amp,
+        )  # fmt: skip
+        if self.summary.labels():
+            log.info("%s", self.summary.labels())
+        for line in self.summary.advice:
+            log.warning("%s", line)
 
     def _steps(self) -> Iterator[list[Batch]]:
         """Yield the batches of each step of this rank."""
@@ -315,9 +334,13 @@ class Trainer:
         """CPU time of this process so far, without its loaders, with that of the runs it continues."""
         return self.state.cpu_s + time.process_time() - self._begin_cpu
 
-    def _validate(self) -> None:
+    def _validated(self) -> dict[str, float]:
         metrics = validate(self.average.model, self.validation, self.settings, self.world)
         self._logs.write("validation", {"step": self.state.step, **metrics})
+        return metrics
+
+    def _validate(self) -> None:
+        metrics = self._validated()
         # Without any pick or label there is no F1: then the loss decides.
         quality = metrics["f1"] if metrics["f1"] == metrics["f1"] else -metrics["loss"]
         if quality > self.state.best:
@@ -336,6 +359,7 @@ class Trainer:
             "step": self.state.step,  # the schedule and the position in the data are functions of it
             "best": self.state.best,
             "metrics": self.state.metrics,
+            "start": self.state.start,
             "seconds": self._seconds(),
             "cpu_s": self._cpu_seconds(),
             "rng": torch.get_rng_state(),
@@ -357,7 +381,12 @@ class Trainer:
         if self.world.on_cuda and saved["cuda_rng"] is not None:
             torch.cuda.set_rng_state(saved["cuda_rng"])
         self.state = _State(
-            saved["step"], saved["best"], saved["metrics"], seconds=saved["seconds"], cpu_s=saved["cpu_s"]
+            saved["step"],
+            saved["best"],
+            saved["metrics"],
+            saved["start"],
+            seconds=saved["seconds"],
+            cpu_s=saved["cpu_s"],
         )
         log.info("%s: going on from step %d", path, self.state.step)
 
@@ -379,10 +408,21 @@ class Trainer:
                 "cpu_hours": round(self._cpu_seconds() / 3600, 2),
             }
             calibration = calibrate(self.average.model, self.validation, self.settings, self.world)
-            save_model(folder, self.average.model, self.settings, self.state.metrics, facts, calibration)
+            summary = self.summary.finished(self.state.start, self.state.metrics)
+            summary.write(self.folder / SUMMARY)
+            if summary.outcome():
+                log.log(logging.INFO if summary.is_better else logging.WARNING, "%s", summary.outcome())
+            save_model(
+                folder, self.average.model, self.settings, self.state.metrics, facts, calibration, summary
+            )
             self._logs.close()
         number = self.state.stopped_by if self.state.step < self.schedule.steps else 0
         return TrainingResult(self.state.step, not number, number, self.state.metrics, folder)
+
+
+def _windows(samples: TrainingSamples) -> list[TrainingWindow]:
+    sources = [source for source in samples.sources if isinstance(source, WindowSource)]
+    return [window for source in sources for window in source.windows]
 
 
 def overfit_one_batch(

@@ -12,6 +12,7 @@ from phasenet_das.evaluate.calibration import fit_calibration, scored_residuals
 from phasenet_das.matching import match_picks
 from phasenet_das.models.calibration import PickCalibration
 from phasenet_das.picking.peaks import find_peaks, sub_sample_offset
+from phasenet_das.simulate.seeds import generator
 from phasenet_das.training.dataset import Key, TrainingSamples
 from phasenet_das.training.ddp import World, sum_over_ranks
 from phasenet_das.training.optimization import masked_loss_sum
@@ -27,7 +28,7 @@ def validate(
     model: nn.Module, samples: TrainingSamples, settings: TrainSettings, world: World
 ) -> dict[str, float]:
     """Score a network on the fixed validation samples, shared out over the ranks."""
-    numbers = range(world.rank, min(settings.validation_samples, len(samples)), world.size)
+    numbers = _numbers(samples, settings)[world.rank :: world.size]
     sums = np.zeros(2)
     truth, picks = [_table(0, [])], [_table(0, [])]
     for number in numbers:
@@ -51,7 +52,7 @@ def calibrate(
 ) -> PickCalibration:
     """Measure on the fixed validation samples what the scores of a network are worth."""
     tables = []
-    for number in range(min(settings.validation_samples, len(samples))):
+    for number in _numbers(samples, settings):
         sample = samples.sample(Key(0, number))
         mask = make_mask(sample, settings.data.label_sigma_s, settings.data.mask_guard_s)
         scores = _score(model, sample, mask, settings, world)[0]
@@ -66,6 +67,12 @@ def calibrate(
     table = pd.concat(tables, ignore_index=True)
     table["residual_samples"] = table["residual_s"] * settings.data.sampling_rate_hz
     return fit_calibration(table, source="validation samples of the training")
+
+
+def _numbers(samples: TrainingSamples, settings: TrainSettings) -> list[int]:
+    """Choose the fixed samples: of all sources, so that windows of noise are among them."""
+    order = generator(settings.seed, "validation order").permutation(len(samples))
+    return [int(number) for number in np.sort(order[: settings.validation_samples])]
 
 
 def _scores_at(scores: np.ndarray, picks: pd.DataFrame, dt_s: float) -> np.ndarray:

@@ -75,7 +75,7 @@ class TrainingWindow:
             See :func:`phasenet_das.training.labels.arrivals_of_picks`.
         """
         numbers = _with_file(self.path, _numbers)
-        picks = _read_labels(self.labels, self.station_id)
+        picks = read_labels(self.labels, self.station_id)
         return arrivals_of_picks(picks, numbers, self.begin_time, self.dt_s)
 
     def load(
@@ -245,7 +245,7 @@ def _find_labels(path: Path, labels: Path | None) -> Path:
     return found
 
 
-def _read_labels(path: Path, station_id: str) -> pd.DataFrame:
+def read_labels(path: Path, station_id: str) -> pd.DataFrame:
     """Read a pick table; a quakeflow_das one has neither stations nor events: all picks are its event's."""
     if path.suffix == ".parquet":
         return read_picks(path)

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pandas as pd
+
 from phasenet_das.evaluate import MeasuredStage, measure_catalog
-from phasenet_das.report.run_chapters import measures_chapter
+from phasenet_das.report.run_chapters import Training, measures_chapter, training_chapter
+from phasenet_das.training.summary import LabelCounts, TrainingSummary
 from tests.tables_at_hand import graded_events, graded_picks
 
 
@@ -19,6 +24,16 @@ def test_measures_stand_beside_those_of_the_paper() -> None:
     assert "59-69 %" in share[3]
     assert chapter.listing == measures["judgements"]
     assert "10.1038/s41467-023-43355-3" in " ".join(chapter.text)
+
+
+def test_a_training_says_what_it_learned_from_and_what_came_of_it() -> None:
+    log = pd.DataFrame({"step": [1, 2], "loss": [1.0, 0.5]})
+    counts = LabelCounts(windows=9, events=9, channels=50, p_labels=400, s_labels=300)
+    summary = TrainingSummary(counts, LabelCounts(), ("Only 9 events.",), {"f1": 0.5}, {"f1": 0.6})
+    training = Training("Training", "Labels of the teacher.", log, None, summary)
+    text = training_chapter(training).text
+    assert text == ["Labels of the teacher.", summary.labels(), summary.outcome(), "Only 9 events."]
+    assert training_chapter(replace(training, summary=None)).text == ["Labels of the teacher."]
 
 
 def test_a_run_without_measures_has_no_chapter() -> None:

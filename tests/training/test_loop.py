@@ -22,6 +22,7 @@ from phasenet_das.training.dataset import TrainingSamples
 from phasenet_das.training.ddp import World
 from phasenet_das.training.loop import Trainer, TrainingResult, overfit_one_batch
 from phasenet_das.training.optimization import MovingAverage, freeze_parts, masked_loss_sum
+from phasenet_das.training.summary import SUMMARY, TrainingSummary
 from tests.training.run_tiny import StoppingSource
 from tests.training.tiny import MadeSource, TinyNet, tiny_net, tiny_settings
 
@@ -199,6 +200,23 @@ def test_the_same_settings_give_the_same_run_for_any_number_of_workers(
     settings = tiny_settings(tmp_path, batch_size=4, num_workers=2)
     assert run_here(settings).finished
     pd.testing.assert_frame_equal(log_of(settings), log_of(one_rank))
+
+
+def test_given_weights_are_validated_before_the_first_step(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = tiny_settings(tmp_path, weights="a-start", learning_rate=0.03)
+    with caplog.at_level("INFO", logger="phasenet_das"):
+        run_here(settings, source=StoppingSource(13, after=5, number=signal.SIGTERM))
+        run_here(settings)
+    scores = log_of(settings, "validation.csv")
+    assert list(scores["step"]) == [0, 4, 8]
+    summary = TrainingSummary.read(tmp_path / SUMMARY)
+    assert summary.start["f1"] == pytest.approx(scores["f1"][0], abs=1e-4)
+    assert summary.student["f1"] == pytest.approx(scores["f1"][1:].max(), abs=1e-4)
+    assert "8 steps of 2 samples, which are 1.23 epochs" in caplog.text
+    assert summary.outcome() in caplog.text
+    assert summary.outcome() in (tmp_path / "model" / "README.md").read_text()
 
 
 def test_another_run_in_the_folder_is_refused(tmp_path: Path) -> None:
