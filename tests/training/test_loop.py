@@ -78,6 +78,7 @@ def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TrainSettin
         "whole": tiny_settings(folder / "whole"),
         "stopped": tiny_settings(folder / "stopped", save_every=100),
         "accumulated": tiny_settings(folder / "accumulated", batch_size=1, accumulate=2, steps=4),
+        "half": tiny_settings(folder / "half", amp="bf16", weights="a-start"),
     }
     tasks = [task_of(settings) for settings in made.values()]
     tasks[1] |= {"stop_rank": 1, "stop_after": 5, "signal": "SIGTERM"}
@@ -103,6 +104,17 @@ def test_two_ranks_give_the_loss_curve_of_one_with_twice_the_batch(
     pd.testing.assert_frame_equal(*scores, rtol=1e-3)
     for name, value in weights_of(one_rank).items():
         torch.testing.assert_close(weights_of(two_ranks["whole"])[name], value, rtol=1e-3, atol=1e-5)
+
+
+def test_two_ranks_follow_one_in_half_precision_from_given_weights(
+    tmp_path: Path, two_ranks: dict[str, TrainSettings]
+) -> None:
+    settings = tiny_settings(tmp_path, batch_size=4, amp="bf16", weights="a-start")
+    run_here(settings)
+    np.testing.assert_allclose(log_of(two_ranks["half"])["loss"], log_of(settings)["loss"], rtol=0.02)
+    one, two = (log_of(made, "validation.csv") for made in (settings, two_ranks["half"]))
+    assert list(two["step"]) == list(one["step"]) == [0, 4, 8]
+    pd.testing.assert_series_equal(two.loc[0], one.loc[0], rtol=1e-5)  # the start is validated in float32
 
 
 def test_no_rank_reads_the_samples_of_another(two_ranks: dict[str, TrainSettings]) -> None:
