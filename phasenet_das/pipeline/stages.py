@@ -62,7 +62,17 @@ class Stage:
             words.append("--teacher")
         elif self.before or self.name == START:
             words.append(f"--weights {shlex.quote(self.settings.weights)}")
+        if self.settings.faint_score is not None:
+            words.append(f"--faint-score {self.settings.faint_score:g}")
         return " ".join(words)
+
+    @property
+    def smallest_scores(self) -> str:
+        """Options of ``phasenet-das associate`` that skip the faint picks of this stage."""
+        if self.settings.faint_score is None:
+            return ""
+        scores = self.settings.thresholds().items()
+        return " ".join(f"--min-score-{phase.lower()} {score:g}" for phase, score in scores)
 
 
 @dataclass(frozen=True)
@@ -95,7 +105,8 @@ def course_of(config: Config, is_better: Callable[[Stage], bool]) -> Course:
         final = Stage(FINAL, CATALOG, f"network {config.pick.weights}", config.pick)
         return Course({FINAL: final}, final)
     labelled = TRAINING if config.student.recordings else CATALOG
-    stages = [Stage("round1", labelled, "teacher", config.teacher), *_start(config)]
+    teacher = Stage("round1", labelled, "teacher", _with_faint(config, config.teacher))
+    stages = [teacher, *_start(config)]
     students = [_student(config, number, labelled) for number in range(1, config.rounds + 1)]
     best = students[0]
     for student in students if config.rounds > 1 or labelled == CATALOG else ():
@@ -104,7 +115,8 @@ def course_of(config: Config, is_better: Callable[[Stage], bool]) -> Course:
             break
         best = student
     if labelled == TRAINING:
-        best = replace(best, name=FINAL, recordings=CATALOG, judged=False)
+        settings = _with_weights(config.pick, best.settings.weights)
+        best = replace(best, name=FINAL, recordings=CATALOG, settings=settings, judged=False)
         stages.append(best)
     return Course({stage.name: stage for stage in stages}, best)
 
@@ -124,11 +136,12 @@ def _student(config: Config, number: int, labelled: str) -> Stage:
     """Make the stage that picks the labelled recordings with the student of a round."""
     last = number == config.rounds and labelled == CATALOG
     model = config.results / f"round{number}" / "training" / "model"
+    settings = _with_weights(config.pick, str(model))
     return Stage(
         FINAL if last else f"round{number + 1}",
         labelled,
         "student" if config.rounds == 1 else f"student of round {number}",
-        _with_weights(config.pick, str(model)),
+        settings if number == config.rounds else _with_faint(config, settings),
         model,
         before=f"round{number}",
         judged=number > 1,
@@ -137,6 +150,11 @@ def _student(config: Config, number: int, labelled: str) -> Stage:
 
 def _with_weights(settings: PickSettings, weights: str) -> PickSettings:
     return settings.model_copy(update={"weights": weights, "weights_sha256": None})
+
+
+def _with_faint(config: Config, settings: PickSettings) -> PickSettings:
+    """List faint picks as well, so that windows of noise are cut where there are none."""
+    return settings.model_copy(update={"faint_score": config.student.quiet_score})
 
 
 def stages_of(config: Config) -> dict[str, Stage]:

@@ -42,8 +42,8 @@ def test_each_round_labels_with_the_student_before() -> None:
     assert stages["final"].settings.weights_sha256 is None
     assert [stage.settings.min_score for stage in stages.values()] == [0.3, 0.4, 0.4]
     assert [stage.options for stage in stages.values()] == [
-        "--teacher",
-        "--weights results/a/round1/training/model",
+        "--teacher --faint-score 0.1",
+        "--weights results/a/round1/training/model --faint-score 0.1",
         "--weights results/a/round2/training/model",
     ]
     assert [stage.picker for stage in stages.values()] == [
@@ -82,6 +82,7 @@ def test_recordings_of_their_own_are_judged_and_the_best_student_picks_the_catal
     assert course.catalog.needs == [f"results/a/round{best}/training/model/model.safetensors"]
     assert course.catalog.options == f"--weights results/a/round{best}/training/model"
     assert course.evaluated == [course.catalog]
+    assert course.catalog.settings.faint_score is None
     (*rounds, _) = course.stages.values()
     assert {stage.recordings for stage in rounds} == {"training"}
     assert len(rounds) == (3 if worse == "round3" else 4)
@@ -111,6 +112,17 @@ def test_a_finished_run_has_the_stages_that_its_verdicts_tell(tmp_path: Path) ->
     assert (list(course.stages)[-1], course.catalog.name) == ("round3", "round2")
 
 
+def test_only_stages_that_train_list_faint_picks_and_association_skips_them() -> None:
+    config = Config(rounds=2, student={"quiet_score": 0.15}, pick={"min_score": 0.4, "min_score_s": 0.45})
+    stages = stages_of(config)
+    assert [stage.settings.faint_score for stage in stages.values()] == [0.15, 0.15, None]
+    assert [stage.smallest_scores for stage in stages.values()] == [
+        "--min-score-p 0.3 --min-score-s 0.3",
+        "--min-score-p 0.4 --min-score-s 0.45",
+        "",
+    ]
+
+
 def test_a_simulation_gives_recordings_channels_and_truth() -> None:
     config = Config(name="a", simulate={"scenario": "demo"}, data={"station_id": "SIM"})
     assert input_files(config) == ["results/a/simulated/data"]
@@ -123,7 +135,7 @@ def test_only_picks_of_the_same_recordings_are_compared() -> None:
     data = {"station_id": "C", "inputs": ["raw"]}
     config = Config(data=data, rounds=1, student={"recordings": {"C": {"inputs": ["events"]}}})
     stages = stages_of(config)
-    assert stages["round1"].options == "--training --teacher"
+    assert stages["round1"].options == "--training --teacher --faint-score 0.1"
     assert list(stages) == ["round1", "final"]
     assert course_of(config, lambda _: True).evaluated == [stages["final"]]
 

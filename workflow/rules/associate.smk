@@ -33,7 +33,8 @@ rule associate:
     params:
         config=SETTINGS,
         folder=lambda wildcards: results(wildcards.stage),
+        scores=lambda wildcards: STAGES[wildcards.stage].smallest_scores,
         settings=settings_of("association", "stations", "geometry", "cables", "report"),
     shell:
-        "phasenet-das -v associate {input.tables:q} --coverage {input.unusable:q}"
+        "phasenet-das -v associate {input.tables:q} {params.scores} --coverage {input.unusable:q}"
         " --config {params.config:q} --workers {threads} -o {params.folder:q} > {log:q} 2>&1"

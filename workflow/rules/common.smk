@@ -88,6 +88,12 @@ def is_better(stage):
     return read_verdict(checkpoints.judge.get(stage=stage.name).output.verdict)
 
 
+def agreement_of(wildcards):
+    """The picks of the network that labelled the round before."""
+    before = STAGES[wildcards.stage].before
+    return [results(before, "picks.parquet")] if before else []
+
+
 def pair_of(wildcards):
     """The stage before, and a stage that is compared with it."""
     return STAGES[wildcards.stage].before, wildcards.stage

@@ -3,6 +3,9 @@ rule windows:
         jobs=ancient(results("index", "jobs.json")),
         picks=results("{stage}", "picks.parquet"),
         events=results("{stage}", "events.parquet"),
+        faint=results("{stage}", "picks.txt"),
+        tables=picks_of,
+        agree=agreement_of,
     output:
         windows=directory(results("{stage}", "windows", "{cable}")),
     log:
@@ -18,15 +21,18 @@ rule windows:
     params:
         config=SETTINGS,
         headers=headers_of,
+        agree=lambda wildcards, input: " ".join(
+            f"--agree {shlex.quote(path)}" for path in input.agree
+        ),
         data=data_of,
         pick=settings_of("pick"),
         student=CONFIG.student.model_dump(
-            mode="json", include={"before_s", "after_s", "min_channel_share"}
+            mode="json", include={"before_s", "after_s", "min_channel_share", "quiet_score"}
         ),
     shell:
         "phasenet-das -v windows --config {params.config:q} --cable {wildcards.cable}"
-        " --picks {input.picks:q} --events {input.events:q} --index {params.headers:q}"
-        " -o {output.windows:q} > {log:q} 2>&1"
+        " --picks {input.picks:q} --events {input.events:q} --faint {input.faint:q} {params.agree}"
+        " --index {params.headers:q} -o {output.windows:q} > {log:q} 2>&1"
 
 
 rule train:
