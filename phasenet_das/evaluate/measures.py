@@ -139,7 +139,7 @@ def improves(new: Mapping[str, Any], old: Mapping[str, Any]) -> tuple[bool, str]
     """Decide without truth whether a stage is better than another one of the same recordings.
 
     A stage is better when a larger share of its picks associates, at least 95 % as many picks associate, and
-    its differential times scatter at most 10 % more. Times of a phase count where 30 pairs of either stage
+    its differential times scatter at most 10 % more. Times of a phase count where 30 pairs of each stage
     have similar waveforms.
 
     Parameters
@@ -165,17 +165,21 @@ def improves(new: Mapping[str, Any], old: Mapping[str, Any]) -> tuple[bool, str]
             f"{found['num_associated']:,} picks associate instead of {known['num_associated']:,}",
         ),
     ]
-    for phase in PAPER["differential_times"]:
-        mine, other = (_of_phase(one, phase) for one in (new, old))
-        if min(mine.get("num_kept", 0), other.get("num_kept", 0)) >= _FEW_PAIRS:
-            text = f"{phase} times scatter by {_ms(mine, 'std_s')} instead of {_ms(other, 'std_s')}"
-            facts.append((mine["std_s"] <= _MOST_SCATTER * other["std_s"], text))
+    for phase, (mine, other) in _judged_times(new, old):
+        text = f"{phase} times scatter by {_ms(mine, 'std_s')} instead of {_ms(other, 'std_s')}"
+        facts.append((mine["std_s"] <= _MOST_SCATTER * other["std_s"], text))
     better = all(holds for holds, _ in facts)
+    word = "better" if better else "worse"
     reasons = ", ".join(text for holds, text in facts if holds == better)
-    return (
-        better,
-        f"The {_picker(new)} is {'better' if better else 'worse'} than the {_picker(old)}: {reasons}.",
-    )
+    return better, f"The {_picker(new)} is {word} than the {_picker(old)}: {reasons}."
+
+
+def _judged_times(*stages: Mapping[str, Any]) -> Iterator[tuple[str, list[Mapping[str, Any]]]]:
+    """Find the phases of which every stage has differential times enough."""
+    for phase in PAPER["differential_times"]:
+        times = [_of_phase(one, phase) for one in stages]
+        if min(row.get("num_kept", 0) for row in times) >= _FEW_PAIRS:
+            yield phase, times
 
 
 def _verdict(new: Mapping[str, Any], old: Mapping[str, Any]) -> dict[str, Any]:
@@ -373,10 +377,8 @@ def _tell_training(stages: Mapping[str, Mapping[str, Any]], catalog: str) -> Ite
     shares = [f"{_percent(one['picks'][-1]['share'])} of the picks of the {_picker(one)}" for one in order]
     yield f"Training: {', '.join([f'{shares[0]} associate', *shares[1:]])}."
     figures = [_series(f"{one['num_events']:,}" for one in order) + " events"]
-    for phase in PAPER["differential_times"]:
-        times = [_of_phase(one, phase) for one in order]
-        if min(row.get("num_kept", 0) for row in times) >= _FEW_PAIRS:
-            figures.append(f"{phase} times scatter by {_series(_ms(row, 'std_s') for row in times)}")
+    for phase, times in _judged_times(*order):
+        figures.append(f"{phase} times scatter by {_series(_ms(row, 'std_s') for row in times)}")
     changed = "helped" if improves(student, start)[0] else "did not help"
     changed = "changed little" if _are_alike(student, start) else changed
     yield f"In the same order: {', '.join(figures)}. By these measures, training {changed}."
@@ -384,16 +386,12 @@ def _tell_training(stages: Mapping[str, Mapping[str, Any]], catalog: str) -> Ite
 
 def _are_alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether shares, numbers and spreads of two stages agree within some per cent."""
-    pairs = [
-        (0.01, *(stage["picks"][-1]["share"] or 0.0 for stage in (one, other))),
-        (0.02, *(stage["picks"][-1]["num_associated"] for stage in (one, other))),
-        (0.02, *(stage["num_events"] for stage in (one, other))),
-        *(
-            (0.05, *(_of_phase(stage, phase).get("std_s") or 0.0 for stage in (one, other)))
-            for phase in PAPER["differential_times"]
-        ),
-    ]
-    return all(abs(a - b) <= limit * max(a, b) for limit, a, b in pairs)
+    pairs = [(one["num_events"], other["num_events"], 0.02)]
+    mine, others = one["picks"][-1], other["picks"][-1]
+    pairs.append((mine["num_associated"], others["num_associated"], 0.02))
+    pairs.append((mine["share"] or 0.0, others["share"] or 0.0, 0.01))
+    pairs += [(a["std_s"], b["std_s"], 0.05) for _, (a, b) in _judged_times(one, other)]
+    return all(abs(a - b) <= limit * max(a, b) for a, b, limit in pairs)
 
 
 def _series(words: Iterable[str]) -> str:

@@ -118,8 +118,9 @@ def test_runs_through_then_does_nothing_then_only_what_changed(project: Path) ->
 
 @pytest.mark.slow
 def test_the_whole_way_with_training(tmp_path: Path) -> None:
-    """Simulated recordings, a teacher, labels, a student in two processes, a catalog, a judgement."""
-    (tmp_path / "trained.yaml").write_text(TRAINED)
+    """Simulated recordings, a teacher, labels, two students in two processes, verdicts, a catalog."""
+    two_rounds = TRAINED.replace("rounds: 1", "rounds: 2").replace("das, rate: 100.0", "das, rate: 50.0")
+    (tmp_path / "trained.yaml").write_text(two_rounds)
     answer = snakemake(tmp_path, tmp_path / "trained.yaml", cores=2)
     assert answer.returncode == 0, answer.stdout[-2000:] + answer.stderr[-6000:]
     results = tmp_path / "results" / "trained"
@@ -127,15 +128,23 @@ def test_the_whole_way_with_training(tmp_path: Path) -> None:
     assert len(events)
     assert events["event_index"].tolist() == list(range(len(events)))
     assert events["time"].is_monotonic_increasing
-    windows = list((results / "round1" / "windows").rglob("*.h5"))
-    assert windows
+    for stage in ("round1", "round2"):
+        assert list((results / stage / "windows").rglob("*.h5"))
+    settings = yaml.safe_load((results / "round2" / "training" / "train.yaml").read_text())
+    assert settings["student"]["weights"].endswith("round1/training/model")
     assert read_metadata(results / "picks.parquet")["weights_id"].startswith("model@")
     scores = json.loads((results / "evaluation.json").read_text())
-    assert set(scores["picks"]) == {"teacher", "student"}  # the teacher is the start
+    students = {f"student of round {k}" for k in (1, 2)}
+    assert set(scores["picks"]) == {"teacher", "start weights (phasenet-das)"} | students
     assert scores["events"]["scores"]["num_matched"] > 0
-    assert "picks of the student: F1" in answer.stdout + answer.stderr
+    assert "picks of the student of round 2: F1" in answer.stdout + answer.stderr
     measures = json.loads((results / "measures.json").read_text())
-    assert [one["stage"] for one in measures["stages"]] == ["round1", "final"]
+    assert [one["stage"] for one in measures["stages"]] == ["round1", "start", "round2", "final"]
+    verdict = json.loads((results / "final" / "verdict.json").read_text())["verdicts"][-1]
+    assert verdict == measures["verdicts"][-1]
+    assert measures["catalog"] == ("final" if verdict["better"] else "round2")
+    best = results / measures["catalog"] / "events.parquet"
+    pd.testing.assert_frame_equal(events, read_events(best))
     for one in measures["stages"]:
         found = read_picks(results / one["stage"] / "picks.parquet")
         assert one["picks"][-1]["num_associated"] == (found["event_index"] >= 0).sum()
@@ -147,7 +156,8 @@ def test_the_whole_way_with_training(tmp_path: Path) -> None:
     for words in (
         "Against what is known",
         "How far to trust the catalog",
-        "Training, round 1 of 1",
+        "Training, round 2 of 2",
+        "By these measures, training",
         "Where",
         "inputs hash",
     ):
