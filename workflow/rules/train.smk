@@ -27,7 +27,15 @@ rule windows:
         data=data_of,
         pick=settings_of("pick"),
         student=CONFIG.student.model_dump(
-            mode="json", include={"before_s", "after_s", "min_channel_share", "quiet_score"}
+            mode="json",
+            include={
+                "before_s": True,
+                "after_s": True,
+                "min_channel_share": True,
+                "complete_channels": True,
+                "align_window_s": True,
+                "data": {"label_sigma_s"},
+            },
         ),
     shell:
         "phasenet-das -v windows --config {params.config:q} --cable {wildcards.cable}"
