@@ -249,6 +249,12 @@ class TrainSettings(ConfigSection):
     tensorboard: bool = Field(False, description="Also write a TensorBoard log (package tensorboard).")
     seed: int = Field(0, ge=0, description="Seed of everything that is drawn.")
     license: str = Field("unknown", description="Licence of the weights, for the model card.")
+    rates: Literal["model", "octaves"] | None = Field(
+        None,
+        description="Rates at which pickers show recordings to the network: model (that of its training), or "
+        "octaves (several, by the rule of rates). When empty: model for random weights, else as the weights "
+        "that it starts from.",
+    )
     trained_rate_hz: tuple[float, float] | None = Field(
         None,
         description="Rates of the recordings that the data stand for: outside, pickers warn.",

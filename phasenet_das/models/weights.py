@@ -104,7 +104,7 @@ class Weights:
     @property
     def sees_scales(self) -> bool:
         """Whether a recording is shown to it at several rates (:mod:`phasenet_das.picking.multirate`)."""
-        return self.architecture == "phasenet-das"
+        return self.architecture == "phasenet-das" and self.provenance.get("rates") != "model"
 
     @property
     def trained_rate_hz(self) -> tuple[float, float] | None:

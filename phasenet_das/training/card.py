@@ -13,7 +13,7 @@ from torch import nn
 
 from phasenet_das.config import TrainSettings
 from phasenet_das.models.calibration import PickCalibration
-from phasenet_das.models.weights import save_weights
+from phasenet_das.models.weights import load_weights, save_weights
 from phasenet_das.tables import atomic_path
 from phasenet_das.tables.provenance import provenance
 from phasenet_das.text import number
@@ -84,6 +84,7 @@ def save_model(
             "license": settings.license,
             "data": settings.data_description,
             "label_sigma_s": data.label_sigma_s,
+            "rates": _rates(settings),
             "trained_rate_hz": settings.trained_rate_hz,
             "trained_dx_m": settings.trained_dx_m,
             "num_channels": data.num_channels,
@@ -97,6 +98,14 @@ def save_model(
     with atomic_path(folder / "README.md") as temporary:
         temporary.write_text(model_card(model, settings, metrics, facts, summary))
     return folder
+
+
+def _rates(settings: TrainSettings) -> str:
+    """Tell at which rates pickers show recordings to the network: at those that it was trained on."""
+    if settings.rates is not None:
+        return settings.rates
+    known = settings.weights is not None and load_weights(settings.weights).sees_scales
+    return "octaves" if known else "model"
 
 
 def model_card(

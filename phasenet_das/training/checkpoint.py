@@ -19,7 +19,7 @@ from phasenet_das.tables import atomic_path
 # What may change between a run and its continuation, since it changes no number or is compared by itself.
 _FREE = (
     "output", "device", "num_workers", "tensorboard", "log_every", "save_every", "license",
-    "data_description", "trained_rate_hz", "trained_dx_m", "batch_size", "accumulate", "amp",
+    "data_description", "trained_rate_hz", "trained_dx_m", "rates", "batch_size", "accumulate", "amp",
 )  # fmt: skip
 
 
