@@ -1,32 +1,34 @@
 """Make training windows of bench-v1's training and validation recordings, with labels of two kinds.
 
-    python benchmarks/student_data.py truth  --out results/student     # every true arrival
-    python benchmarks/student_data.py pseudo --out results/student     # what teacher and association keep
+    python benchmarks/student_data.py truth     # every true arrival
+    python benchmarks/student_data.py pseudo    # labels made of the picks of the original PhaseNet
+    python benchmarks/student_data.py pseudo --round 2 --teacher results/train_student_pseudo/model
 
-A window is a whole recording. Recordings of wells are put on the time axis on which networks of 100 Hz see
-them. Pseudo-labels are picks of the original PhaseNet that the associator kept, with velocities and
-distances that one would state for such a site, not those of the simulation.
+With the truth, a window is a whole recording. With pseudo-labels, windows are cut as in the workflow, around
+events that the association finds with velocities and distances that one would state for such a site, not with
+those of the simulation. Recordings of wells are put on the time axis on which networks of 100 Hz see them.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from bench_recordings import KINDS, BenchPart, bench_parts, make_part
+from dascore import Patch
 
 from gamma import AssociationConfig
 from phasenet_das import io
 from phasenet_das.catalog import associate
-from phasenet_das.picking import load_picker
+from phasenet_das.picking import Picker, load_picker
 from phasenet_das.picking.preprocess import condition
 from phasenet_das.tables import read_channels, read_picks, write_table
-from phasenet_das.training.windows import write_window
+from phasenet_das.training import cut_windows, write_window
 
 RATE_HZ = 100.0
+SCORE, FAINT_SCORE = 0.3, 0.1
 ASSOCIATION: dict[str, AssociationConfig] = {
     "distant": AssociationConfig(max_distance_km=250.0, depth_range_km=(0.0, 20.0)),
     "local": AssociationConfig(vp_km_s=5.5, depth_range_km=(0.0, 20.0), max_distance_km=60.0),
@@ -48,18 +50,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/student"))
     parser.add_argument("--cache", type=Path, default=Path("results/bench"))
     parser.add_argument("--teacher", default="seisbench:original")
+    parser.add_argument("--round", type=int, default=1, help="labels of round 2 are compared with those of 1")
     parser.add_argument("--recordings", type=int, default=16, help="of each kind")
     parser.add_argument("--quick", action="store_true", help="try the script out on a few short recordings")
     options = parser.parse_args()
     teacher = load_picker(options.teacher) if options.labels == "pseudo" else None
     for part, split in chosen_parts(options.recordings, quick=options.quick):
         folder = make_part(part, options.cache)
-        window = options.out / split / f"{part.name}.h5"
-        if not window.exists():
-            write_truth(part, folder, window)
-        labels = options.out / "pseudo" / f"{part.name}.picks.parquet"
-        if teacher is not None and split == "train" and not labels.exists():
-            write_pseudo(part, folder, labels, teacher)
+        if teacher is None or split == "validation":
+            write_truth(part, folder, options.out / split / f"{part.name}.h5")
+        else:
+            write_pseudo(part, folder, options.out, teacher, options.round)
 
 
 def chosen_parts(recordings: int, *, quick: bool) -> list[tuple[BenchPart, str]]:
@@ -86,12 +87,12 @@ def slowed(picks: pd.DataFrame, part: BenchPart) -> pd.DataFrame:
     return picks.assign(phase_time=begin + pd.to_timedelta(since.dt.total_seconds() * factor, unit="s"))
 
 
-def write_truth(part: BenchPart, folder: Path, window: Path) -> None:
-    """Write a recording with its true arrivals."""
+def slowed_patch(part: BenchPart, folder: Path) -> Patch:
+    """Read a recording, conditioned as for picking, on the slower time axis."""
     patch = io.read(next((folder / "data").glob("*.h5")))
     settings = KINDS[part.kind].pick
     ready = condition(io.get_data(patch), io.get_dt_s(patch), io.get_unit(patch), settings)
-    slow = io.make_patch(
+    return io.make_patch(
         ready.data,
         start_time=begin_of(part),
         dt_s=1 / RATE_HZ,
@@ -100,19 +101,39 @@ def write_truth(part: BenchPart, folder: Path, window: Path) -> None:
         station_id=part.config.cable.station_id,
         unit=ready.unit,
     )
-    write_window(slow, slowed(read_picks(folder / "truth_picks.parquet"), part), window)
-    print(f"{window}: {part.config.duration_s:g} s", flush=True)
 
 
-def write_pseudo(part: BenchPart, folder: Path, labels: Path, teacher: Any) -> None:  # noqa: ANN401
-    """Pick a recording with the teacher, associate, and write all picks, kept and rejected."""
+def write_truth(part: BenchPart, folder: Path, window: Path) -> None:
+    """Write a recording with its true arrivals, unless it is there."""
+    if not window.exists():
+        truth = slowed(read_picks(folder / "truth_picks.parquet"), part)
+        write_window(slowed_patch(part, folder), truth, window)
+        print(f"{window}: {part.config.duration_s:g} s", flush=True)
+
+
+def write_pseudo(part: BenchPart, folder: Path, out: Path, teacher: Picker, number: int) -> None:
+    """Pick a recording with the teacher, associate, and cut windows with labels, unless they are there."""
+    kept = out / f"picks{number}" / f"{part.name}.parquet"
+    if kept.exists():
+        return
     patch = io.read(next((folder / "data").glob("*.h5")))
-    picks = teacher.pick(patch, KINDS[part.kind].pick, station_id=part.config.cable.station_id)
-    channels = read_channels(folder / "channels.csv")
-    result = associate(picks, channels, ASSOCIATION[part.kind])
-    write_table(slowed(result.picks, part), labels)
-    kept = int((result.picks["event_index"] >= 0).sum())
-    print(f"{part.name}: {len(result.events)} events, {kept} of {len(picks)} picks kept", flush=True)
+    settings = KINDS[part.kind].pick
+    if teacher.weights.sees_scales:
+        settings = settings.model_copy(update={"rate": None})
+    picks = teacher.pick(patch, settings, station_id=part.config.cable.station_id, min_score=FAINT_SCORE)
+    strong = picks[picks["phase_score"] >= SCORE].reset_index(drop=True)
+    result = associate(strong, read_channels(folder / "channels.csv"), ASSOCIATION[part.kind])
+    table, before = slowed(result.picks, part), out / f"picks{number - 1}" / kept.name
+    windows = cut_windows(
+        slowed_patch(part, folder),
+        table,
+        None,
+        out / f"pseudo{number}" / part.name,
+        faint=slowed(picks, part),
+        agreeing=read_picks(before) if before.exists() else None,
+    )
+    write_table(table, kept)
+    print(f"{part.name}: {len(result.events)} events, {len(windows)} windows", flush=True)
 
 
 if __name__ == "__main__":
