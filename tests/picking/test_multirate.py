@@ -71,6 +71,12 @@ def test_rates_are_octaves_from_ten_times_to_half_of_the_networks(rate_hz: float
     assert [rate for rate, _ in _scales(_segment(rate_hz, length_s=20.0))] == expected
 
 
+def test_a_network_that_was_trained_at_its_own_rate_alone_is_shown_that_rate() -> None:
+    weights = replace(small_picker("tile").weights, provenance={"rates": "model"})
+    passes = choose_rate_passes(_segment(250.0, dx_m=1.0), PickSettings(), weights)
+    assert [(one.settings.rate, one.settings.average_channels) for one in passes] == [(100.0, 1)]
+
+
 def test_a_short_record_is_not_seen_at_rates_that_leave_too_few_samples() -> None:
     assert [rate for rate, _ in _scales(_segment(2000.0, length_s=1.0))] == [1000.0, 500.0]
     assert [rate for rate, _ in _scales(_segment(100.0, length_s=0.5))] == [100.0]

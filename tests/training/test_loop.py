@@ -253,6 +253,7 @@ def test_the_model_folder_loads_and_its_card_tells_data_and_licence(
     torch.testing.assert_close(weights.model.state_dict(), best)
     assert weights.phases == "NPS"
     assert weights.provenance["label_sigma_s"] == pytest.approx(0.02)
+    assert weights.provenance["rates"] == "model"  # random weights have seen no other
     card = (folder / "README.md").read_text()
     for text in ("license:", "## Data", "## Validation", "| P | 0.1 |", "Fine-tune"):
         assert text in card
