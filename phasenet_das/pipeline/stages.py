@@ -63,7 +63,7 @@ class Stage:
         elif self.before or self.name == START:
             words.append(f"--weights {shlex.quote(self.settings.weights)}")
         if self.settings.faint_score is not None:
-            words.append(f"--faint-score {self.settings.faint_score:g}")
+            words.append(f"--faint-score {self.settings.faint_score}")
         return " ".join(words)
 
     @property
@@ -72,7 +72,7 @@ class Stage:
         if self.settings.faint_score is None:
             return ""
         scores = self.settings.thresholds().items()
-        return " ".join(f"--min-score-{phase.lower()} {score:g}" for phase, score in scores)
+        return " ".join(f"--min-score-{phase.lower()} {score}" for phase, score in scores)
 
 
 @dataclass(frozen=True)
