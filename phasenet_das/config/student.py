@@ -74,8 +74,8 @@ class TrainDataSettings(ConfigSection):
     noise: str | None = Field(
         None, description="Folder of recordings without events, to be mixed in.", json_schema_extra=PATH
     )
-    num_channels: int = Field(128, ge=1, description="Channels of a sample.")
-    num_samples: int = Field(2048, ge=16, description="Samples in time of a sample.")
+    num_channels: int = Field(96, ge=1, description="Channels of a sample.")
+    num_samples: int = Field(3072, ge=16, description="Samples in time of a sample.")
     sampling_rate_hz: float = Field(
         100.0, gt=0, description="Rate that all data are brought to.", json_schema_extra=unit("Hz")
     )
@@ -115,9 +115,9 @@ class AugmentSettings(ConfigSection):
         "stack_ratio_db": "'add_event_ratio_db'",
     }
 
-    stretch_time: float = Field(1.0, ge=1, description="Largest factor of stretching or squeezing in time.")
+    stretch_time: float = Field(1.3, ge=1, description="Largest factor of stretching or squeezing in time.")
     stretch_space: float = Field(
-        1.0, ge=1, description="Largest factor of stretching or squeezing the cable."
+        1.5, ge=1, description="Largest factor of stretching or squeezing the cable."
     )
     average_channels: int = Field(
         1,
@@ -126,11 +126,11 @@ class AugmentSettings(ConfigSection):
         "averages those closer than a gauge length.",
     )
     flip: float = Field(0.5, ge=0, le=1, description="Share of samples whose channels are reversed.")
-    add_event: float = Field(0.1, ge=0, le=1, description="Share of samples that a second event is added to.")
+    add_event: float = Field(0.3, ge=0, le=1, description="Share of samples that a second event is added to.")
     add_event_ratio_db: float = Field(
-        10.0, ge=0, description="Largest ratio of the two amplitudes.", json_schema_extra=unit("dB")
+        15.0, ge=0, description="Largest ratio of the two amplitudes.", json_schema_extra=unit("dB")
     )
-    noise: float = Field(0.3, ge=0, le=1, description="Share of samples that noise is added to.")
+    noise: float = Field(0.5, ge=0, le=1, description="Share of samples that noise is added to.")
     own_noise: float = Field(
         0.7,
         ge=0,
@@ -139,19 +139,19 @@ class AugmentSettings(ConfigSection):
         "rest is simulated, or of the recordings of `data.noise`.",
     )
     snr_min_db: float = Field(
-        -5.0,
+        -10.0,
         description="Smallest ratio of the sample's amplitude to the noise added.",
         json_schema_extra=unit("dB"),
     )
-    snr_max_db: float = Field(30.0, description="Largest such ratio.", json_schema_extra=unit("dB"))
+    snr_max_db: float = Field(20.0, description="Largest such ratio.", json_schema_extra=unit("dB"))
     dead: float = Field(0.02, ge=0, lt=1, description="Largest share of channels made dead: out of the loss.")
     hidden: float = Field(
-        0.0,
+        0.2,
         ge=0,
         lt=1,
         description="Largest share of a run of channels hidden from the network, labels kept.",
     )
-    amplitude_dex: float = Field(0.1, ge=0, description="Largest scatter of log10 amplitude over channels.")
+    amplitude_dex: float = Field(0.2, ge=0, description="Largest scatter of log10 amplitude over channels.")
     reverse_polarity: float = Field(0.5, ge=0, le=1, description="Share of samples whose sign is reversed.")
     channel_polarity: float = Field(
         0.05, ge=0, le=1, description="Share of samples with a random sign on each channel."
@@ -196,10 +196,18 @@ class TrainSettings(ConfigSection):
         description="Optimizer steps. When empty, 40 epochs from random weights (4,000 to 20,000 steps), 10 "
         "from given ones (500 to 5,000).",
     )
-    batch_size: int = Field(8, ge=1, description="Samples of one process at a time.")
+    batch_size: int = Field(4, ge=1, description="Samples of one process at a time.")
     accumulate: int = Field(1, ge=1, description="Batches whose gradients are added up to one step.")
-    learning_rate: float = Field(1e-3, gt=0, description="Highest learning rate.")
-    final_learning_rate: float = Field(1e-5, ge=0, description="Learning rate at the end of the cosine.")
+    learning_rate: float | None = Field(
+        None,
+        gt=0,
+        description="Highest learning rate. When empty, 2e-3 for random and 3e-4 for given weights.",
+    )
+    final_learning_rate: float | None = Field(
+        None,
+        ge=0,
+        description="Learning rate at the end of the cosine. When empty, a hundredth of the highest.",
+    )
     warmup_steps: int | None = Field(
         None,
         ge=0,

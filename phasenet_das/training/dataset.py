@@ -30,6 +30,7 @@ from phasenet_das.training.windows import TrainingWindow
 
 _LABELS_KEPT = 512
 _VEHICLES = 0.2  # share of the noise with vehicles
+_AS_THEY_ARE = AugmentSettings(stretch_time=1.0, stretch_space=1.0, average_channels=1)
 _FEWEST_ROWS = 16  # that are left when neighbours are averaged, as in picking
 
 
@@ -129,7 +130,7 @@ def make_sources(settings: TrainSettings) -> tuple[list[Source], list[Source]]:
     if data.windows:
         train_windows, held_out = split_training_windows(data, settings.seed)
         training += _window_sources(train_windows, data, settings.augment)
-        validation += _window_sources(held_out, data, AugmentSettings())
+        validation += _window_sources(held_out, data, _AS_THEY_ARE)
     if data.records is not None:
         rows, held_out_rows = _split_rows(data, settings.seed)
         training.append(_sections(data, rows, 2 * settings.seed))

@@ -158,7 +158,7 @@ class Trainer:
         self.parallel = self._distribute()
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
         self.optimizer = torch.optim.AdamW(
-            trained, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+            trained, lr=self.schedule.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
         self.scaler = torch.amp.GradScaler("cuda", enabled=settings.amp == "fp16")
         self.state = _State()
@@ -257,10 +257,10 @@ class Trainer:
 
     def _step(self, batches: list[Batch]) -> tuple[float, float]:
         """Take one optimizer step. Returns the mean loss over all ranks and the norm of the gradient."""
-        settings, world = self.settings, self.world
+        world = self.world
         train_mode(self.model, self.frozen)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.schedule.learning_rate(self.state.step, settings)
+            group["lr"] = self.schedule.rate(self.state.step)
         self.optimizer.zero_grad(set_to_none=True)
         totals = torch.zeros(3, dtype=torch.float64, device=world.device)
         # Gradients of a sum over a million pixels do not fit half precision: scale by what is known now, and
@@ -314,7 +314,7 @@ class Trainer:
             row = {
                 "step": step,
                 "epoch": step * self._samples_per_step // len(self.samples),
-                "learning_rate": self.schedule.learning_rate(step - 1, settings),
+                "learning_rate": self.schedule.rate(step - 1),
                 "loss": loss,
                 "gradient_norm": norm,
                 "seconds": round(self._seconds(), 3),
@@ -454,7 +454,8 @@ def overfit_one_batch(
     batch = collate([samples[key] for key in next(iter(order))])
     data, targets, mask = (part.to(device) for part in batch[:3])
     model = (model or initial_model(settings)).to(device).train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=settings.learning_rate)
+    schedule = make_schedule(settings, len(samples), settings.batch_size)
+    optimizer = torch.optim.Adam(model.parameters(), lr=schedule.learning_rate)
     losses = []
     for _ in range(steps):
         loss = masked_loss_sum(model(data), targets, mask, settings.phase_weights) / mask.sum().clamp_min(1)

@@ -13,9 +13,9 @@ from phasenet_das.training.schedule import Schedule, make_schedule
 @pytest.mark.parametrize(
     ("weights", "samples", "steps", "warmup", "memory", "validate_every"),
     [
-        (None, 1_000, 5_000, 250, 150, 500),  # 40 epochs of 125 steps
-        (None, 10, 4_000, 200, 120, 400),
-        (None, 1_000_000, 20_000, 500, 600, 2_000),
+        (None, 2_000, 10_000, 500, 300, 1_000),  # 40 epochs of 250 steps
+        (None, 10, 6_000, 300, 180, 600),
+        (None, 1_000_000, 30_000, 500, 900, 3_000),
         ("phasenet-das", 1_000, 1_250, 62, 37.5, 125),  # 10 epochs
         ("phasenet-das", 10, 500, 25, 15, 50),
         ("phasenet-das", 1_000_000, 5_000, 250, 150, 500),
@@ -33,12 +33,15 @@ def test_steps_follow_from_the_samples_and_the_start(
 def test_stated_settings_are_kept() -> None:
     stated = {
         "steps": 40, "warmup_steps": 0, "ema_decay": 0.5, "validate_every": 7, "save_every": 3,
+        "learning_rate": 0.01, "final_learning_rate": 0.0,
     }  # fmt: skip
     settings = TrainSettings(**stated)
     schedule = make_schedule(settings, 1_000, 8)
     assert schedule == Schedule(**stated)
     assert schedule.complete(settings) == settings
-    assert make_schedule(TrainSettings(steps=40), 1_000, 8) == Schedule(40, 2, 0.9, 4, 4)
+    assert make_schedule(TrainSettings(steps=40), 1_000, 8) == Schedule(40, 2, 0.9, 4, 4, 2e-3, 2e-5)
+    given = make_schedule(TrainSettings(weights="phasenet-das"), 1_000, 8)
+    assert (given.learning_rate, given.final_learning_rate) == pytest.approx((3e-4, 3e-6))
 
 
 def test_the_longest_memory_is_a_thousand_steps() -> None:
@@ -53,7 +56,7 @@ def test_a_warm_up_longer_than_the_training_is_refused() -> None:
 def test_the_learning_rate_warms_up_and_falls() -> None:
     settings = TrainSettings(steps=100, warmup_steps=10, learning_rate=0.01, final_learning_rate=1e-4)
     schedule = make_schedule(settings, 10, 2)
-    rates = [schedule.learning_rate(step, settings) for step in range(101)]
+    rates = [schedule.rate(step) for step in range(101)]
     assert rates[0] == pytest.approx(0.001)
     assert rates[9] == rates[10] == max(rates) == pytest.approx(0.01)
     assert rates[100] == pytest.approx(1e-4)
