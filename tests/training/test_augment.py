@@ -233,7 +233,7 @@ def test_missing_ends_take_their_arrivals_with_them() -> None:
 
 EVERYTHING = AugmentSettings(
     flip=1, add_event=1, noise=1, snr_min_db=40, snr_max_db=60, dead=0.3, amplitude_dex=0.2, lower_rate=1,
-    missing_ends=1, channel_polarity=1,
+    missing_ends=1, hidden=0.0, channel_polarity=1,
 )  # fmt: skip
 
 
@@ -257,7 +257,7 @@ def test_all_together_still_move_together_and_depend_on_the_stream_alone() -> No
 
 
 def test_nothing_asked_is_nothing_done() -> None:
-    nothing = {"amplitude_dex": 0.0} | dict.fromkeys(
+    nothing = {"amplitude_dex": 0.0, "hidden": 0.0} | dict.fromkeys(
         (
             "flip",
             "add_event",
@@ -273,7 +273,8 @@ def test_nothing_asked_is_nothing_done() -> None:
     made = vary(spiked(), AugmentSettings(**nothing), np.random.default_rng(0))
     np.testing.assert_array_equal(made.data, spiked().data)
     assert made.live.all()
-    assert draw_stretch(AugmentSettings(), np.random.default_rng(0)) == (1.0, 1.0, 1)
+    still = AugmentSettings(stretch_time=1.0, stretch_space=1.0)
+    assert draw_stretch(still, np.random.default_rng(0)) == (1.0, 1.0, 1)
 
 
 def test_stretches_stay_in_their_range() -> None:

@@ -78,7 +78,7 @@ def two_ranks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TrainSettin
         "whole": tiny_settings(folder / "whole"),
         "stopped": tiny_settings(folder / "stopped", save_every=100),
         "accumulated": tiny_settings(folder / "accumulated", batch_size=1, accumulate=2, steps=4),
-        "half": tiny_settings(folder / "half", amp="bf16", weights="a-start"),
+        "half": tiny_settings(folder / "half", amp="bf16", weights="a-start", rates="model"),
     }
     tasks = [task_of(settings) for settings in made.values()]
     tasks[1] |= {"stop_rank": 1, "stop_after": 5, "signal": "SIGTERM"}
@@ -109,7 +109,7 @@ def test_two_ranks_give_the_loss_curve_of_one_with_twice_the_batch(
 def test_two_ranks_follow_one_in_half_precision_from_given_weights(
     tmp_path: Path, two_ranks: dict[str, TrainSettings]
 ) -> None:
-    settings = tiny_settings(tmp_path, batch_size=4, amp="bf16", weights="a-start")
+    settings = tiny_settings(tmp_path, batch_size=4, amp="bf16", weights="a-start", rates="model")
     run_here(settings)
     np.testing.assert_allclose(log_of(two_ranks["half"])["loss"], log_of(settings)["loss"], rtol=0.02)
     one, two = (log_of(made, "validation.csv") for made in (settings, two_ranks["half"]))
@@ -217,7 +217,7 @@ def test_the_same_settings_give_the_same_run_for_any_number_of_workers(
 def test_given_weights_are_validated_before_the_first_step(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = tiny_settings(tmp_path, weights="a-start", learning_rate=0.03)
+    settings = tiny_settings(tmp_path, weights="a-start", rates="model", learning_rate=0.03)
     with caplog.at_level("INFO", logger="phasenet_das"):
         run_here(settings, source=StoppingSource(13, after=5, number=signal.SIGTERM))
         run_here(settings)
