@@ -73,8 +73,6 @@ student: # read when a student is trained
   weights: phasenet-das # fine-tune the bundled network; remove to begin from nothing
   processes: 1 # one for each GPU
   augment: {{ average_channels: 16, stretch_time: 2.0 }} # the rows and rates that picking shows it
-  steps: 2000
-  learning_rate: 3.0e-4
 
 report:
   title: {name}

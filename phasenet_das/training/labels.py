@@ -42,7 +42,8 @@ def complete_labels(
     Of each event and phase a robust local line is laid along the cable. Picks far from it are dropped. Those
     near it move towards it, the more the more they scatter. Channels between them, and a few beyond the
     last, get labels where the line is certain enough. An event needs labels of both phases. The confidence
-    of a label is the score of its pick, or the mean score of the picks nearby, times the trust in the line.
+    of a label is the squared score of its pick, or its mean over the picks nearby, times the trust in the
+    line: picks of low scores are late and often wrong.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ def complete_labels(
     table = picks.assign(row=row, phase_type=associated_phase(picks))[row >= 0].reset_index(drop=True)
     table["seconds"] = (time_ns(table["phase_time"]) - _origin_ns(picks)) * 1e-9
     kept = table["event_index"] >= 0
-    weight = table["phase_score"].to_numpy(np.float64)
+    weight = np.square(table["phase_score"].to_numpy(np.float64))
     if agreeing is not None:
         weight = np.where(_found_by(table, agreeing), weight, _ALONE * weight)
     labels = _labels(table[kept], weight[kept.to_numpy()], len(channel_index), half_width, sigma_s)

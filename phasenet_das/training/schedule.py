@@ -13,7 +13,7 @@ from phasenet_das.config import TrainSettings
 from phasenet_das.errors import ConfigError
 
 _RANDOM_START = (40, 6_000, 30_000)  # epochs, fewest and most steps
-_GIVEN_START = (10, 500, 5_000)
+_GIVEN_START = (20, 1_000, 6_000)
 _WARMUP_SHARE, _LONGEST_WARMUP = 0.05, 500
 _MEMORY_SHARE, _SHORTEST_MEMORY, _LONGEST_MEMORY = 0.03, 10, 1_000  # steps that the average remembers
 _VALIDATIONS = 10
