@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from phasenet_das.training.sample import Sample
 if TYPE_CHECKING:
     from dascore import Patch
 
+_HEADERS_KEPT = 1024
 _TABLE_ENDINGS = (".picks.parquet", ".parquet", ".picks.csv", ".csv")
 _HDF5 = (".h5", ".hdf5")
 _NEEDED = ("channel_index", "phase_time", "phase_type")
@@ -74,7 +76,7 @@ class TrainingWindow:
         arrivals, confidence, rejected : numpy.ndarray
             See :func:`phasenet_das.training.labels.arrivals_of_picks`.
         """
-        numbers = _with_file(self.path, _numbers)
+        numbers = _recording(self.path).channel_index
         picks = read_labels(self.labels, self.station_id)
         return arrivals_of_picks(picks, numbers, self.begin_time, self.dt_s)
 
@@ -96,7 +98,7 @@ class TrainingWindow:
             With the arrivals of these channels, also those outside the span. Channels that are constant or
             not finite are dead, their data zero.
         """
-        data = _with_file(self.path, lambda record: record.load(channels, samples))
+        data = _recording(self.path).load(channels, samples)
         arrivals, confidence, rejected = self.arrivals() if labels is None else labels
         finite = np.isfinite(data).all(axis=1)
         data[~finite] = 0
@@ -132,7 +134,7 @@ def open_window(path: str | Path, labels: str | Path | None = None) -> TrainingW
         There is no pick table.
     """
     path = Path(path)
-    record = _with_file(path, lambda found: found)
+    record = _recording(path)
     if np.isnat(record.start_time):
         raise MissingMetadataError(
             f"{path}: begin_time is {record.start_found or 'missing'}, expected the time of the first "
@@ -215,20 +217,22 @@ def write_window(
     return write_quakeflow(patch.update_attrs(**(event or {})), path)
 
 
-def _with_file(path: Path, ask: Callable[[Recording], Any]) -> Any:  # noqa: ANN401 - whatever was asked
-    import h5py
-
+def _recording(path: Path) -> Recording:
+    """Open a window's file; the headers of the last ones are kept, until a file changes."""
     try:
-        with h5py.File(path, "r") as file:
-            if not is_quakeflow(file, marked=False):
-                raise DataFormatError(f"{path}: no dataset 'data' (channel, time); found {', '.join(file)}.")
-            return ask(open_quakeflow(path, file)[0])
+        return _open(path, path.stat().st_mtime_ns)
     except OSError as error:
         raise DataFormatError(f"{path}: cannot be read as HDF5 ({error}).") from error
 
 
-def _numbers(record: Recording) -> np.ndarray:
-    return record.channel_index
+@lru_cache(maxsize=_HEADERS_KEPT)
+def _open(path: Path, mtime_ns: int) -> Recording:  # noqa: ARG001 - a file that changed is another key
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        if not is_quakeflow(file, marked=False):
+            raise DataFormatError(f"{path}: no dataset 'data' (channel, time); found {', '.join(file)}.")
+        return open_quakeflow(path, file)[0]
 
 
 def _find_labels(path: Path, labels: Path | None) -> Path:

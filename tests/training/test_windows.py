@@ -209,7 +209,8 @@ def test_a_sample_is_normalised_as_in_a_long_recording(tmp_path: Path) -> None:
     data = {"num_channels": CHANNELS, "num_samples": 200, "normalization_window_s": 3.0}
     settings = tiny_settings(tmp_path, data=data)
     whole = moving_normalization(loud, DT_S, first_index=0, window_s=3.0)
-    source = WindowSource([open_window(path)], settings.data, AugmentSettings())
+    still = AugmentSettings(stretch_time=1.0, stretch_space=1.0)
+    source = WindowSource([open_window(path)], settings.data, still)
     samples = TrainingSamples([source], settings, varied=False)
     checked = 0
     for number in range(8):
