@@ -28,6 +28,7 @@ from phasenet_das import io  # noqa: E402
 from phasenet_das.catalog import associate  # noqa: E402
 from phasenet_das.config import DataSettings, TrainSettings  # noqa: E402
 from phasenet_das.evaluate import evaluate_picks, match_events  # noqa: E402
+from phasenet_das.models import load_weights  # noqa: E402
 from phasenet_das.picking import load_picker  # noqa: E402
 from phasenet_das.simulate import SimulationConfig, scenario, simulate  # noqa: E402
 from phasenet_das.tables import read_channels, read_events, read_picks, write_table  # noqa: E402
@@ -79,7 +80,9 @@ def associate_picks(picks: pd.DataFrame, folder: Path) -> AssociationResult:
 
 def settings_of(args: argparse.Namespace, windows: Path, output: Path, start: str | None) -> TrainSettings:
     """Give the settings of a training: the defaults, but for its length and for what is left out."""
-    augment: dict[str, Any] = {}
+    # Weights that see several rates and averaged rows go on seeing them.
+    sees_scales = start is not None and load_weights(start).sees_scales
+    augment: dict[str, Any] = {"stretch_time": 2.0, "average_channels": 16} if sees_scales else {}
     data: dict[str, Any] = {"windows": [str(windows)]}
     if "added noise" in args.without:
         augment["noise"] = 0.0
