@@ -95,7 +95,7 @@ def settings_of(args: argparse.Namespace, windows: Path, output: Path, start: st
         data |= {"num_channels": 32, "num_samples": 1024}
     elif args.steps:
         values["steps"] = args.steps
-    return TrainSettings(**values, weights=start, num_workers=1)
+    return TrainSettings(**values, weights=start, num_workers=2)
 
 
 def train_round(
