@@ -104,9 +104,9 @@ def _both_phases(domain: Domain, data: PickData, fitted: Fit, own: Mask) -> Mask
     any cable may have them at seismometers. Half of the share must have the name of the phase.
     """
     pairs, events = fitted.pairs, len(fitted.events)
-    phase_share, named_share = PHASE_SHARE, _NAMED_SHARE
+    phase_share = PHASE_SHARE
     if domain.inner is not None:  # afar, all channels are equally far
-        phase_share, named_share = RING_SHARE, 1.0
+        phase_share = RING_SHARE
     receiver_phase = data.receiver_phase[pairs.pick[own]]
     event, named = pairs.event[own], data.log_name[pairs.pick[own]] > _EVEN
     cable = data.receiver_phase_group[receiver_phase] // 2 - 1
@@ -125,7 +125,7 @@ def _both_phases(domain: Domain, data: PickData, fitted: Fit, own: Mask) -> Mask
                 for phase in (0, 1)
                 for chosen, share in (
                     (mine & (receiver_phase & 1 == phase), 1.0),
-                    (mine & (receiver_phase & 1 == phase) & named, named_share),
+                    (mine & (receiver_phase & 1 == phase) & named, _NAMED_SHARE),
                 )
             ],
             axis=0,
