@@ -115,7 +115,7 @@ class AugmentSettings(ConfigSection):
         "stack_ratio_db": "'add_event_ratio_db'",
     }
 
-    stretch_time: float = Field(1.3, ge=1, description="Largest factor of stretching or squeezing in time.")
+    stretch_time: float = Field(2.0, ge=1, description="Largest factor of stretching or squeezing in time.")
     stretch_space: float = Field(
         1.5, ge=1, description="Largest factor of stretching or squeezing the cable."
     )
