@@ -137,7 +137,7 @@ def settings(options: argparse.Namespace, description: str) -> TrainSettings:
         batch_size=2,
         learning_rate=options.learning_rate,
         final_learning_rate=3e-5,
-        warmup_steps=100,
+        warmup_steps=min(100, options.steps),
         ema_decay=0.997,
         validate_every=800,
         validation_samples=12,

@@ -16,9 +16,9 @@ from phasenet_das.training.schedule import Schedule, make_schedule
         (None, 2_000, 10_000, 500, 300, 1_000),  # 40 epochs of 250 steps
         (None, 10, 6_000, 300, 180, 600),
         (None, 1_000_000, 30_000, 500, 900, 3_000),
-        ("phasenet-das", 1_000, 1_250, 62, 37.5, 125),  # 10 epochs
-        ("phasenet-das", 10, 500, 25, 15, 50),
-        ("phasenet-das", 1_000_000, 5_000, 250, 150, 500),
+        ("phasenet-das", 1_000, 2_500, 125, 75, 250),  # 20 epochs
+        ("phasenet-das", 10, 1_000, 50, 30, 100),
+        ("phasenet-das", 1_000_000, 6_000, 300, 180, 600),
     ],
 )
 def test_steps_follow_from_the_samples_and_the_start(
