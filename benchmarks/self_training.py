@@ -11,6 +11,7 @@ the last half hour, on which nothing was trained. The truth is read after that, 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -110,7 +111,8 @@ def train_round(
     agreeing: pd.DataFrame | None = None,
 ) -> Path:
     """Cut windows of the labelled part of the recording, train on them, and give the model folder."""
-    tag = "-".join([f"round{number}", *(name.replace(" ", "_") for name in args.without)])
+    teacher = args.teacher.replace(":", "_")
+    tag = "-".join([f"round{number}", teacher, *(name.replace(" ", "_") for name in args.without)])
     windows = folder / f"windows-{tag}"
     shutil.rmtree(windows, ignore_errors=True)
     windows.mkdir(parents=True)
@@ -119,13 +121,15 @@ def train_round(
         labelled.picks,
         labelled.events,
         windows,
-        end=end,
+        end=end - pd.Timedelta(minutes=1),  # a window reaches beyond its event
         complete_channels=0 if "completion" in args.without else 25,
         faint=faint,
         agreeing=agreeing,
     )
     start_name = "random" if start is None else Path(start).name
-    settings = settings_of(args, windows, folder / f"training-{tag}-{start_name}", start)
+    labels = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(windows.glob("*.parquet"))))
+    output = folder / f"training-{tag}-{start_name}-{labels.hexdigest()[:8]}"
+    settings = settings_of(args, windows, output, start)
     return train(settings, progress=True).folder
 
 

@@ -71,6 +71,9 @@ def associate(
     picks = [table for path in picks for table in listed_tables(path)]
     table = read_pick_tables(picks, station_id)
     own = {"P": min_score_p, "S": min_score_s}
+    if min_score is None and base.pick.faint_score is not None:  # the faint picks are not for association
+        usual = base.pick.thresholds()
+        own = {phase: usual[phase] if score is None else score for phase, score in own.items()}
     smallest = {phase: min_score if score is None else score for phase, score in own.items()}
     table = table[~below_scores(table, smallest)].reset_index(drop=True)
     if base.stations.picks:

@@ -35,6 +35,12 @@ def windows(
             "windows of noise hold no coherent ones; may be repeated."
         ),
     ] = None,
+    coverage: Annotated[
+        Path | None,
+        typer.Option(
+            help="What was picked: windows of noise lie inside. By default coverage.csv beside picks."
+        ),
+    ] = None,
     agree: Annotated[
         Path | None,
         typer.Option(help="Picks of another network after association: labels that it lacks count half."),
@@ -47,8 +53,9 @@ def windows(
     Example: phasenet-das windows recordings/ --picks catalog/picks.parquet -o windows/ --station-id BRADY
     """
     from phasenet_das.io.archive import open_archive
-    from phasenet_das.tables import read_events, read_pick_tables, read_picks
+    from phasenet_das.tables import read_coverage, read_events, read_pick_tables, read_picks
     from phasenet_das.training import cut_windows
+    from phasenet_das.training.cutting import QUIET
 
     base = read_settings(config)
     data = override(training_data(base, cable), station_id=station_id)
@@ -57,6 +64,7 @@ def windows(
     table = read_picks(picks)
     if base.cables:  # the picks are those of all cables, and there may be none of this one
         table = table[table["station_id"].isin({one.station_id for one in archive.recordings})]
+    examined = coverage or picks.with_name("coverage.csv")
     output.mkdir(parents=True, exist_ok=True)
     found = cut_windows(
         archive,
@@ -75,5 +83,7 @@ def windows(
         align_window_s=settings.align_window_s,
         faint=read_pick_tables([table for path in faint for table in listed_tables(path)]) if faint else None,
         agreeing=None if agree is None else read_picks(agree),
+        coverage=read_coverage(examined) if examined.exists() or coverage else None,
     )
-    typer.echo(f"{len(found)} training windows -> {output}")
+    quiet = sum(QUIET in path.name for path in found)
+    typer.echo(f"{len(found) - quiet} training windows and {quiet} of noise -> {output}")

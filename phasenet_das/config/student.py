@@ -193,8 +193,8 @@ class TrainSettings(ConfigSection):
     steps: int | None = Field(
         None,
         ge=1,
-        description="Optimizer steps. When empty, 40 epochs from random weights (4,000 to 20,000 steps), 10 "
-        "from given ones (500 to 5,000).",
+        description="Optimizer steps. When empty, 40 epochs from random weights (6,000 to 30,000 steps), 20 "
+        "from given ones (1,000 to 6,000).",
     )
     batch_size: int = Field(4, ge=1, description="Samples of one process at a time.")
     accumulate: int = Field(1, ge=1, description="Batches whose gradients are added up to one step.")
@@ -328,3 +328,12 @@ class StudentSettings(TrainSettings):
         lt=1,
         description="Windows of noise hold no coherent picks down to this score.",
     )
+
+    @model_validator(mode="after")
+    def _check_alignment(self) -> Self:
+        if self.align_window_s and not self.complete_channels:
+            raise ValueError(
+                f"align_window_s: found {self.align_window_s} without neighbours to compare with. Set "
+                "complete_channels to 1 or more, or align_window_s to 0."
+            )
+        return self

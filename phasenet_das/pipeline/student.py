@@ -27,10 +27,11 @@ def train_student(settings: StudentSettings, windows: Sequence[str | Path], fold
     """Train on folders of windows, or resume the same training where it was interrupted."""
     folder = Path(folder)
     wait_for(folder / ".process")  # that of a run that was killed may still be saving
-    filled = [str(path) for path in sorted(map(str, windows)) if any(Path(path).glob("*.h5"))]
+    filled = [str(path) for path in sorted(map(str, windows)) if _has_event(Path(path))]
     if not filled and not settings.data.windows:
         raise ConfigError(
-            "no training window: association kept no event. Look at the picks and at association.json. "
+            "no training window: association kept no event with P and S. Look at the picks and at "
+            "association.json. "
             "A lower teacher.min_score may help, or velocities and distances of association that fit."
         )
     data = settings.data.model_copy(update={"windows": (*settings.data.windows, *filled)})
@@ -45,6 +46,11 @@ def train_student(settings: StudentSettings, windows: Sequence[str | Path], fold
     log.info("training on %d folders of windows: %s", len(filled), " ".join(command))
     _run(command, folder / ".process")
     return folder / "model"
+
+
+def _has_event(folder: Path) -> bool:
+    """Whether a folder has a window of an event, not of noise alone."""
+    return any("_quiet_" not in path.name for path in folder.glob("*.h5"))
 
 
 def _run(command: Sequence[str], marker: Path) -> None:

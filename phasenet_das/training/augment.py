@@ -182,7 +182,10 @@ def add_noise(sample: Sample, noise: np.ndarray, snr_db: float) -> Sample:
 
     `noise` (channel, time) float32.
     """
-    level = max(float(np.median(noise.std(axis=1))), 1e-30)
+    spread = noise.std(axis=1)
+    if not spread.any():
+        return sample
+    level = float(np.median(spread[spread > 0]))
     gain = _event_rms(sample) / level * 10 ** (-snr_db / 20)
     added = noise * np.float32(gain) * sample.live[:, None]
     return replace(sample, data=sample.data + added)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -28,10 +29,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+QUIET = "_quiet_"
+"""In the names of windows of noise, between cable and time."""
+
 _QUIET_S = (20.0, 60.0)  # shortest and longest window of noise
 _QUIET_SHARE = 0.5  # windows of noise to those of events, at most
-_SEEN_SHARE = 0.02  # of the channels: with coherent picks on more of them, a second is not quiet
-_MARGIN_S = 5.0  # between a window of noise and what is seen
+_SEEN_SHARE = 0.02  # of the channels: with more coherent picks nearby, a second is not quiet
+_SEEN_S = 21  # so long, half before and half behind, coherent picks are counted
 
 
 def cut_windows(
@@ -52,6 +56,7 @@ def cut_windows(
     align_window_s: float = 0.0,
     faint: pd.DataFrame | None = None,
     agreeing: pd.DataFrame | None = None,
+    coverage: pd.DataFrame | None = None,
 ) -> list[Path]:
     """Cut windows around events and of noise, conditioned as the picker conditions recordings.
 
@@ -96,6 +101,9 @@ def cut_windows(
         be an event, and nothing is taught.
     agreeing : pandas.DataFrame, optional
         Picks of another network after association. Labels that it lacks count half.
+    coverage : pandas.DataFrame, optional
+        What was picked (``COVERAGE_COLUMNS``). Windows of noise lie inside; without it, between the first
+        and the last pick.
 
     Returns
     -------
@@ -114,35 +122,53 @@ def cut_windows(
     fields = _event_fields(picks, events, limits)
     before, after = (round(seconds * 1e9) for seconds in (before_s, after_s))
     written: list[Path] = []
-    skipped = 0
+    quiet: list[_Quiet] = []
+    skipped, taught = 0, set[int]()
     of_station = dict(tuple(picks.groupby("station_id")))
-    for recording in recordings:
-        mine = of_station.get(recording.station_id, picks[:0]) if recording.station_id else picks
-        labels = complete_labels(
-            _with_faint(mine, faint, recording),
-            recording.channel_index,
+    complete = lru_cache(
+        maxsize=1
+    )(  # recordings of one cable, one after another, share their labels
+        lambda station, channels: complete_labels(
+            _with_faint(of_station.get(station, picks[:0]) if station else picks, faint, station),
+            np.array(channels),
             half_width=complete_channels,
             sigma_s=label_sigma_s,
             agreeing=agreeing,
         )
-        spans = _event_spans(labels, recording, fields)
-        for event, first_pick_ns, begin_ns, end_ns, share in spans:
+    )
+    for recording in recordings:
+        mine = of_station.get(recording.station_id, picks[:0]) if recording.station_id else picks
+        labels = complete(recording.station_id, tuple(recording.channel_index.tolist()))
+        taught |= set(labels["event_index"])
+        for event, first_pick_ns, begin_ns, end_ns, share in _event_spans(labels, recording, fields):
             if share < min_channel_share:
                 skipped += 1
                 continue
-            patch = _conditioned(recording, begin_ns - before, end_ns + after, settings or PickSettings())
+            span = (begin_ns - before, end_ns + after)
+            patch = _conditioned(recording, *span, settings or PickSettings())
             path = _free_path(Path(folder), recording.station_id, first_pick_ns, written)
-            aligned = (
-                align_labels(labels, patch, complete_channels, align_window_s) if align_window_s else labels
-            )
-            written.append(write_window(patch, aligned, path, fields[event]))
-        written += _cut_quiet(recording, labels, mine, limits, Path(folder), len(spans), settings)
-    log.info("%d events: %d training windows, %d on too few channels", len(fields), len(written), skipped)
+            inside = _between(labels, *span)
+            if align_window_s:
+                inside = align_labels(inside, patch, complete_channels, align_window_s)
+            written.append(write_window(patch, inside, path, fields[event]))
+        quiet += _quiet_spans(recording, labels, mine, coverage, limits)
+    events_cut, most = len(written), int(np.ceil(_QUIET_SHARE * len(written)))
+    written += _write_quiet(quiet, most, Path(folder), settings or PickSettings())
+    log.info(
+        "%d events: %d training windows, and %d of noise; %d on too few channels, %d without P and S labels",
+        *(len(fields), events_cut, len(written) - events_cut, skipped, len(set(fields) - taught)),
+    )
     names = {recording.station_id or "DAS" for recording in recordings}
     others = {path for name in names for path in Path(folder).glob(f"{name}_*.h5")} - set(written)
     if others:  # of another range, or outdated: training would read both
         log.warning("%s also holds %d windows of an earlier cut of the same cables", folder, len(others))
     return sorted(written, key=lambda path: path.name.rpartition("_")[2])
+
+
+def _between(labels: pd.DataFrame, begin_ns: int, end_ns: int) -> pd.DataFrame:
+    """Select the labels within a second of a window."""
+    when = time_ns(labels["phase_time"])
+    return labels[(when >= begin_ns - 1_000_000_000) & (when <= end_ns + 1_000_000_000)]
 
 
 def _recordings(source: Any, data: DataSettings | None) -> tuple[Recording, ...]:  # noqa: ANN401
@@ -253,11 +279,11 @@ def _free_path(folder: Path, station_id: str, first_pick_ns: int, taken: list[Pa
     return path
 
 
-def _with_faint(picks: pd.DataFrame, faint: pd.DataFrame | None, recording: Recording) -> pd.DataFrame:
+def _with_faint(picks: pd.DataFrame, faint: pd.DataFrame | None, station_id: str) -> pd.DataFrame:
     """Join picks after association and the picks of low scores that association did not see."""
     if faint is None:
         return picks
-    mine = faint["station_id"] == recording.station_id if recording.station_id else True
+    mine = faint["station_id"] == station_id if station_id else True
     others = faint[mine & ~faint["pick_id"].isin(picks["pick_id"])]
     others = conform(others, PICK_COLUMNS, "faint picks").assign(event_index=-1)
     return pd.concat([picks, others], ignore_index=True)
@@ -280,54 +306,74 @@ def align_labels(labels: pd.DataFrame, patch: Patch, half_width: int, window_s: 
     return labels.assign(phase_time=labels["phase_time"] + shift)
 
 
-def _cut_quiet(
-    recording: Recording,
-    labels: pd.DataFrame,
-    picks: pd.DataFrame,
-    limits: tuple[np.datetime64 | None, np.datetime64 | None],
-    folder: Path,
-    num_events: int,
-    settings: PickSettings | None,
-) -> list[Path]:
-    """Write windows of noise, spread evenly over the time in which nothing is seen."""
-    spans = quiet_spans(recording, labels, picks, limits)
-    most = int(np.ceil(_QUIET_SHARE * num_events))
+class _Quiet(NamedTuple):
+    """A span of a recording in which nothing is seen, and the labels of that recording."""
+
+    recording: Recording
+    labels: pd.DataFrame
+    begin_ns: int
+    end_ns: int
+
+
+def _write_quiet(spans: Sequence[_Quiet], most: int, folder: Path, settings: PickSettings) -> list[Path]:
+    """Write windows of noise, spread evenly over the spans."""
     chosen = np.unique(np.linspace(0, len(spans) - 1, min(most, len(spans))).round().astype(int))
     written = []
-    for begin_ns, end_ns in spans[chosen]:
-        patch = _conditioned(recording, int(begin_ns), int(end_ns), settings or PickSettings())
-        path = folder / f"{recording.station_id or 'DAS'}_quiet_{pd.Timestamp(begin_ns):%Y%m%dT%H%M%S%f}.h5"
-        written.append(write_window(patch, labels[labels["event_index"] < 0], path, {"quiet": True}))
+    for recording, labels, begin_ns, end_ns in (spans[number] for number in chosen):
+        patch = _conditioned(recording, begin_ns, end_ns, settings)
+        path = folder / f"{recording.station_id or 'DAS'}{QUIET}{pd.Timestamp(begin_ns):%Y%m%dT%H%M%S%f}.h5"
+        rest = labels[labels["event_index"] < 0]
+        written.append(write_window(patch, _between(rest, begin_ns, end_ns), path, {"quiet": True}))
     return written
 
 
-def quiet_spans(
+def _quiet_spans(
     recording: Recording,
     labels: pd.DataFrame,
     picks: pd.DataFrame,
-    limits: tuple[np.datetime64 | None, np.datetime64 | None] = (None, None),
-) -> np.ndarray:
-    """List spans (span, 2) int64 ns of a recording in which no event and no coherent pick is seen."""
+    examined: pd.DataFrame | None,
+    limits: tuple[np.datetime64 | None, np.datetime64 | None],
+) -> Iterator[_Quiet]:
+    """List spans of a recording that were examined and in which no event and no coherent pick is seen."""
     low, high = (
         at if limit is None else int(limit.astype("datetime64[ns]").astype(np.int64))
         for at, limit in zip((recording.start_ns, recording.end_ns), limits, strict=True)
     )
     low, high = max(low, recording.start_ns), min(high, recording.end_ns)
-    seconds = max(0, int((high - low) // 1_000_000_000))
-    seen = np.zeros(seconds + 1, np.int64)
+    seconds = max(0, (high - low) // 1_000_000_000)
+    if not seconds:
+        return
+    seen = np.zeros(seconds)
     for begin, end in _event_times_s(labels, picks, low):
         seen[int(np.clip(begin, 0, seconds)) : int(np.clip(end + 1, 0, seconds))] = recording.num_channels
     rest = labels[labels["event_index"] < 0]
     at = (time_ns(rest["phase_time"]) - low) // 1_000_000_000
-    inside = (at >= 0) & (at < seconds)
-    np.add.at(seen, at[inside], 1)
-    busy = seen[:seconds] > _SEEN_SHARE * recording.num_channels
-    reach = np.ones(2 * int(_MARGIN_S) + 1)
-    busy = np.convolve(busy, reach, mode="same") > 0.5 if seconds else busy
+    np.add.at(seen, at[(at >= 0) & (at < seconds)], 1)
+    # Moveout spreads an event over many seconds: count what is seen for some time.
+    around = np.convolve(seen, np.ones(_SEEN_S), mode="same")
+    busy = around > _SEEN_SHARE * recording.num_channels
+    busy |= ~_examined(examined, picks, recording.station_id, low, seconds)
     edges = np.flatnonzero(np.diff(np.concatenate([[1], busy, [1]])))
-    runs = low + edges.reshape(-1, 2) * 1_000_000_000
-    pieces = [_pieces(int(begin), int(end)) for begin, end in runs]
-    return np.concatenate([np.empty((0, 2), np.int64), *pieces])
+    for first, last in low + edges.reshape(-1, 2) * 1_000_000_000:
+        for begin, end in _pieces(int(first), int(last)).tolist():
+            yield _Quiet(recording, labels, begin, end)
+
+
+def _examined(
+    coverage: pd.DataFrame | None, picks: pd.DataFrame, station_id: str, low_ns: int, seconds: int
+) -> np.ndarray:
+    """Mark the seconds (second,) that were picked: without a coverage table, those between picks."""
+    if coverage is None:
+        times = time_ns(picks["phase_time"])
+        spans = np.array([[times.min(), times.max()]]) if len(times) else np.empty((0, 2), np.int64)
+    else:
+        known = coverage[coverage["status"] == "examined"]
+        known = known[known["station_id"] == station_id] if station_id else known
+        spans = np.stack([time_ns(known["start"]), time_ns(known["end"])], axis=1)
+    inside = np.zeros(seconds, bool)
+    for first, last in np.clip((spans - low_ns) // 1_000_000_000, 0, seconds):
+        inside[first:last] = True
+    return inside
 
 
 def _event_times_s(labels: pd.DataFrame, picks: pd.DataFrame, low_ns: int) -> np.ndarray:

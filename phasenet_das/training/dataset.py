@@ -54,7 +54,8 @@ class WindowSource:
         # Round after round over the windows that have samples left: the first few are of many windows.
         turns = np.arange(counts.max(initial=0))[:, None] < counts
         order = np.nonzero(turns)[1]
-        self._window = order if count is None else np.resize(order, count if len(order) else 0)
+        self._order = order
+        self._count = count if count is not None and len(order) else len(order)
 
     @property
     def is_quiet(self) -> bool:
@@ -63,11 +64,12 @@ class WindowSource:
 
     def __len__(self) -> int:
         """Count the samples of an epoch."""
-        return len(self._window)
+        return self._count
 
-    def draw(self, epoch: int, number: int, rng: np.random.Generator) -> Sample:  # noqa: ARG002
+    def draw(self, epoch: int, number: int, rng: np.random.Generator) -> Sample:
         """Read a piece of one window, most often around a pick; average, stretch and resample it."""
-        window, data = self.windows[self._window[number]], self.data
+        turn = (epoch * len(self) + number) % len(self._order)
+        window, data = self.windows[self._order[turn]], self.data
         dt_s = 1.0 / data.sampling_rate_hz
         space, time, average = augment.draw_stretch(self.stretch, rng)
         average = max(1, min(average, window.num_channels // _FEWEST_ROWS))
@@ -287,7 +289,7 @@ class TrainingSamples(Dataset[tuple[Key, Tensor, Tensor, Tensor]]):
                 self.settings.augment,
                 rng,
                 other=lambda: self._draw(Key(key.epoch, int(rng.integers(len(self)))), rng),
-                noise=(lambda: self._draw_noise(key.epoch, rng)) if self.noise or self._quiet else None,
+                noise=(lambda: self._draw_noise(rng)) if self.noise or self._quiet else None,
             )
         wanted = (len(sample.data), self.settings.data.num_samples)
         context = (sample.data.shape[1] - wanted[1]) // 2
@@ -298,12 +300,12 @@ class TrainingSamples(Dataset[tuple[Key, Tensor, Tensor, Tensor]]):
         first = self._ends[source - 1] if source else 0
         return self.sources[source].draw(key.epoch, key.number - first, rng)
 
-    def _draw_noise(self, epoch: int, rng: np.random.Generator) -> np.ndarray:
+    def _draw_noise(self, rng: np.random.Generator) -> np.ndarray:
         """Draw noise (channel, time): the cable's own, or simulated and that of other recordings."""
         own = bool(rng.random() < self.settings.augment.own_noise)
         if self.noise is None or (self._quiet and own):
             source = self._quiet[int(rng.integers(len(self._quiet)))]
-            return source.draw(epoch, int(rng.integers(len(source))), rng).data
+            return mirrored(source.draw(int(rng.integers(2**31)), int(rng.integers(len(source))), rng))
         return self.noise.draw(rng, vehicles=bool(rng.random() < _VEHICLES))
 
     def __getitem__(self, key: Key) -> tuple[Key, Tensor, Tensor, Tensor]:
@@ -312,6 +314,15 @@ class TrainingSamples(Dataset[tuple[Key, Tensor, Tensor, Tensor]]):
         targets = make_targets(sample, data.label_sigma_s)
         mask = make_mask(sample, data.label_sigma_s, data.mask_guard_s)
         return key, torch.from_numpy(sample.data[None]), torch.from_numpy(targets), torch.from_numpy(mask)
+
+
+def mirrored(sample: Sample) -> np.ndarray:
+    """Fill dead and padded channels with live ones: those that there are, back and forth."""
+    rows = np.flatnonzero(sample.live)
+    if not len(rows):
+        return sample.data
+    filled: np.ndarray = sample.data[np.resize(np.concatenate([rows, rows[::-1]]), len(sample.data))]
+    return sample.data if len(rows) == len(sample.data) else filled
 
 
 def normalize(sample: Sample, data: TrainDataSettings) -> Sample:

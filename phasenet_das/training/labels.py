@@ -48,7 +48,7 @@ def complete_labels(
     Parameters
     ----------
     picks : pandas.DataFrame
-        Picks of one cable after association, of any score.
+        Picks of one cable after association, of any score. A pick without a score counts as certain.
     channel_index : numpy.ndarray, shape (channel,), int
         Channels in their order along the cable.
     half_width : int
@@ -70,14 +70,15 @@ def complete_labels(
     table = picks.assign(row=row, phase_type=associated_phase(picks))[row >= 0].reset_index(drop=True)
     table["seconds"] = (time_ns(table["phase_time"]) - _origin_ns(picks)) * 1e-9
     kept = table["event_index"] >= 0
-    weight = np.square(table["phase_score"].to_numpy(np.float64))
+    weight = np.square(table["phase_score"].fillna(1.0).to_numpy(np.float64))
     if agreeing is not None:
         weight = np.where(_found_by(table, agreeing), weight, _ALONE * weight)
     labels = _labels(table[kept], weight[kept.to_numpy()], len(channel_index), half_width, sigma_s)
-    rest = table[~kept | ~table["event_index"].isin(labels["event_index"])].assign(event_index=-1)
+    rest = table[~kept]
     rest = rest[coherent(rest["row"].to_numpy(), rest["seconds"].to_numpy())]
     rest = rest[~_explained(rest, labels, len(channel_index))]
-    rest = rest.assign(label_confidence=0.0, label_kind="")
+    refused = table[kept & ~table["event_index"].isin(labels["event_index"])]
+    rest = pd.concat([rest, refused]).assign(event_index=-1, label_confidence=0.0, label_kind="")
     return _as_picks(pd.concat([labels, rest], ignore_index=True), picks, channel_index)
 
 
@@ -174,7 +175,7 @@ def coherent(row: np.ndarray, seconds: np.ndarray) -> np.ndarray:
     for step in range(-_COHERENT_CHANNELS, _COHERENT_CHANNELS + 1):
         low = np.searchsorted(ordered, key + step * stride - _COHERENT_S)
         channels += np.searchsorted(ordered, key + step * stride + _COHERENT_S, side="right") > low
-    marked: np.ndarray = channels >= _COHERENT_PICKS
+    marked: np.ndarray = channels >= min(_COHERENT_PICKS, len(np.unique(row)))
     return marked
 
 

@@ -226,3 +226,14 @@ def test_windows_of_noise_lie_where_nothing_is_seen(tmp_path: Path) -> None:
         end = begin + window.num_samples * DT_S
         seen = np.concatenate([arrivals[:, 0, 0], [6500.0]]) * DT_S
         assert not ((seen > begin) & (seen < end)).any()
+
+
+def test_windows_of_noise_lie_where_the_recording_was_picked(tmp_path: Path) -> None:
+    patch, picks, _ = recording()
+    begin = pd.Timestamp(BEGIN, tz="UTC")
+    picked = {"start": [begin], "end": [begin + pd.Timedelta(seconds=75)], "station_id": ["X"]}
+    coverage = pd.DataFrame({**picked, "status": ["examined"]})
+    paths = cut_all_windows(patch, picks, None, tmp_path, coverage=coverage)
+    quiet = [open_window(path) for path in paths if "_quiet_" in path.name]
+    assert quiet
+    assert all(window.end_time <= np.datetime64(BEGIN) + np.timedelta64(75, "s") for window in quiet)

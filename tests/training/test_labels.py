@@ -261,6 +261,13 @@ def test_an_event_of_one_phase_teaches_nothing_and_masks_its_picks() -> None:
     assert (labels["label_kind"] == "").all()
 
 
+def test_an_event_of_one_phase_in_the_coda_of_another_is_masked_too() -> None:
+    later = picks_table([(row, 16.0 + 0.02 * row, "P", 0.9, 8) for row in range(20)])
+    rest = completed(pd.concat([event_picks(), later], ignore_index=True).assign(station_id="X"))
+    assert set(rest["event_index"]) == {3, -1}
+    assert (rest["event_index"] == -1).sum() == 20
+
+
 def test_a_pick_without_neighbours_is_noise_and_a_front_without_event_is_masked() -> None:
     lone = picks_table([(30, 40.0, "P", 0.9, -1)])
     front = picks_table([(row, 60.0 + 0.01 * row, "P", 0.9, -1) for row in range(20)])
@@ -277,6 +284,7 @@ def test_coherent_picks_need_channels_not_numbers() -> None:
     time = np.array([1.0, 1.1, 1.2, 1.3, 9.0, 9.1, 9.2, 9.3, 20.0, 20.0, 20.0, 20.0])
     assert coherent(row, time).tolist() == [False] * 4 + [True] * 4 + [False] * 4
     assert coherent(row[:0], time[:0]).tolist() == []
+    assert coherent(np.arange(3), np.zeros(3)).all()  # a cable of three channels
 
 
 def test_the_surroundings_of_an_uncertain_label_weigh_as_much_as_it_is_trusted() -> None:

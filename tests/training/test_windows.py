@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -21,8 +22,9 @@ from phasenet_das.training.dataset import (
     WindowSource,
     context_samples,
     make_sources,
+    mirrored,
 )
-from phasenet_das.training.windows import find_windows, open_window, write_window
+from phasenet_das.training.windows import TrainingWindow, find_windows, open_window, write_window
 from tests.training.test_augment import assert_pulses_at_picks, pulses
 from tests.training.tiny import tiny_settings
 
@@ -224,6 +226,28 @@ def test_a_sample_is_normalised_as_in_a_long_recording(tmp_path: Path) -> None:
             expected = whole[:, start : start + 200]
             assert np.abs(sample.data - expected).mean() < 0.35 * np.abs(expected).mean()
     assert checked >= 3
+
+
+def test_every_window_of_noise_has_its_turn_and_fills_all_channels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """40 channels in samples of 64: noise of a few channels is noise of all."""
+    windows = [
+        replace(open_window(written(tmp_path, name, f"2024-03-0{day}T00:00:00")), quiet=True)
+        for day, name in enumerate("abcde", start=1)
+    ]
+    data = {"num_channels": 64, "num_samples": 200, "normalization": "none"}
+    settings = tiny_settings(tmp_path, data=data)
+    source = WindowSource(windows, settings.data, AugmentSettings(), count=2)
+    assert len(source) == 2
+    read, load = [], TrainingWindow.load
+    monkeypatch.setattr(
+        TrainingWindow, "load", lambda one, *args: (read.append(one.path), load(one, *args))[1]
+    )
+    drawn = [source.draw(epoch, n, np.random.default_rng(0)) for epoch in range(5) for n in range(2)]
+    assert {read.count(window.path) for window in windows} == {2}
+    assert all(sample.live.sum() < 64 for sample in drawn)
+    assert (mirrored(drawn[0]).std(axis=1) > 0).all()
 
 
 def test_validation_windows_are_kept_apart(tmp_path: Path) -> None:
