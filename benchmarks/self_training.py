@@ -175,7 +175,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     end = pd.Timestamp(config.start_time, tz="UTC") + pd.Timedelta(minutes=labelled)
     picks = {"teacher": pick(args.teacher, folder, f"teacher-{args.teacher.replace(':', '_')}", FAINT_SCORE)}
     results = {"teacher": associate_picks(picks["teacher"], folder)}
-    labeller, start, agreeing = "teacher", args.start, None
+    # Six steps from random weights make picks everywhere, which take long to associate.
+    labeller, start, agreeing = "teacher", "phasenet-das" if args.quick else args.start, None
     for number in range(1, args.rounds + 1):
         model = train_round(
             args,

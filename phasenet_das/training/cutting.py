@@ -350,7 +350,7 @@ def _quiet_spans(
     at = (time_ns(rest["phase_time"]) - low) // 1_000_000_000
     np.add.at(seen, at[(at >= 0) & (at < seconds)], 1)
     # Moveout spreads an event over many seconds: count what is seen for some time.
-    around = np.convolve(seen, np.ones(_SEEN_S), mode="same")
+    around = np.convolve(seen, np.ones(_SEEN_S))[_SEEN_S // 2 :][:seconds]
     busy = around > _SEEN_SHARE * recording.num_channels
     busy |= ~_examined(examined, picks, recording.station_id, low, seconds)
     edges = np.flatnonzero(np.diff(np.concatenate([[1], busy, [1]])))

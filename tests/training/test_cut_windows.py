@@ -237,3 +237,17 @@ def test_windows_of_noise_lie_where_the_recording_was_picked(tmp_path: Path) -> 
     quiet = [open_window(path) for path in paths if "_quiet_" in path.name]
     assert quiet
     assert all(window.end_time <= np.datetime64(BEGIN) + np.timedelta64(75, "s") for window in quiet)
+
+
+def test_a_recording_shorter_than_the_surroundings_of_noise_is_cut_too(tmp_path: Path) -> None:
+    patch, picks, _ = recording()
+    start = np.datetime64(BEGIN) + np.timedelta64(19, "s")
+    short = io.make_patch(
+        io.get_data(patch)[:, 950:1400],
+        start_time=start,
+        dt_s=DT_S,
+        channel_index=np.arange(CHANNELS) + 100,
+        station_id="X",
+        unit="strain",
+    )
+    assert len(cut_all_windows(short, picks, None, tmp_path)) == 1
