@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 import os
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +31,13 @@ from phasenet_das import io  # noqa: E402
 from phasenet_das.catalog import associate  # noqa: E402
 from phasenet_das.config import DataSettings, TrainSettings  # noqa: E402
 from phasenet_das.evaluate import evaluate_picks, match_events  # noqa: E402
+from phasenet_das.evaluate.picks import TOLERANCE_S  # noqa: E402
+from phasenet_das.matching import match_picks  # noqa: E402
 from phasenet_das.models import load_weights  # noqa: E402
 from phasenet_das.picking import load_picker  # noqa: E402
 from phasenet_das.simulate import SimulationConfig, scenario, simulate  # noqa: E402
 from phasenet_das.tables import read_channels, read_events, read_picks, write_table  # noqa: E402
+from phasenet_das.tables.columns import associated_phase  # noqa: E402
 from phasenet_das.training import cut_windows, train  # noqa: E402
 
 STATION = "SIM"
@@ -80,7 +85,7 @@ def associate_picks(picks: pd.DataFrame, folder: Path) -> AssociationResult:
 
 
 def settings_of(args: argparse.Namespace, windows: Path, output: Path, start: str | None) -> TrainSettings:
-    """Give the settings of a training: the defaults, but for its length and for what is left out."""
+    """Give the settings of a training: the defaults, but for its length and for the parts left out."""
     # Weights that see several rates and averaged rows go on seeing them.
     sees_scales = start is not None and load_weights(start).sees_scales
     augment: dict[str, Any] = {"stretch_time": 2.0, "average_channels": 16} if sees_scales else {}
@@ -129,8 +134,45 @@ def train_round(
     start_name = "random" if start is None else Path(start).name
     labels = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(windows.glob("*.parquet"))))
     output = folder / f"training-{tag}-{start_name}-{labels.hexdigest()[:8]}"
+    if args.only_labels:
+        table = label_table(labelled.picks, windows, folder, end)
+        raise SystemExit(table.to_markdown(index=False, floatfmt=".3f"))
     settings = settings_of(args, windows, output, start)
     return train(settings, progress=True).folder
+
+
+def label_table(kept: pd.DataFrame, windows: Path, folder: Path, end: pd.Timestamp) -> pd.DataFrame:
+    """Hold the picks of events, and the labels made of them, against the truth, by phase and certainty."""
+    truth = read_picks(folder / "truth_picks.parquet")
+    tables = [read_picks(path) for path in sorted(windows.glob("*.picks.parquet"))]
+    labels = pd.concat(tables).drop_duplicates("pick_id")
+    kept = kept.assign(phase_type=associated_phase(kept))
+    chosen = {"picks of events": kept[kept["phase_time"] < end], "labels": labels}
+    for low, high in itertools.pairwise([0.0, 0.25, 0.5, 0.75, 1.0]):
+        inside = labels["label_confidence"].between(low, high, inclusive="right")
+        chosen[f"labels of confidence {low:g} to {high:g}"] = labels[inside]
+    return pd.DataFrame(
+        row
+        for name, table in chosen.items()
+        for row in label_rows(name, table[table["event_index"] >= 0], truth)
+    )
+
+
+def label_rows(name: str, table: pd.DataFrame, truth: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Give precision, and the share of the true arrivals of labelled events, for each phase."""
+    for phase, tolerance_s in TOLERANCE_S.items():
+        mine = table[table["phase_type"] == phase].reset_index(drop=True)
+        true = truth[truth["phase_type"] == phase].reset_index(drop=True)
+        pairs = match_picks(mine, true, {phase: tolerance_s})
+        events = true["event_index"].iloc[pairs["truth_row"]]
+        wanted = int(true["event_index"].isin(events).sum())
+        yield {
+            "labels": name,
+            "phase": phase,
+            "number": len(mine),
+            "right": len(pairs) / max(len(mine), 1),
+            "share of the true": len(pairs) / max(wanted, 1),
+        }
 
 
 def score(result: AssociationResult, folder: Path, after: pd.Timestamp) -> dict[str, Any]:
@@ -227,7 +269,8 @@ def main() -> None:
     parser.add_argument("--start", help="weights that the student starts from; random ones without")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--steps", type=int, help="steps of a training; as many as the data ask for without")
-    parser.add_argument("--without", nargs="+", default=[], choices=WITHOUT, help="what is left out")
+    parser.add_argument("--without", nargs="+", default=[], choices=WITHOUT, help="parts to leave out")
+    parser.add_argument("--only-labels", action="store_true", help="print how right the labels are, and end")
     parser.add_argument("--quick", action="store_true", help="try the script out on three minutes")
     args = parser.parse_args()
     began = time.monotonic()

@@ -38,7 +38,8 @@ def windows(
     coverage: Annotated[
         Path | None,
         typer.Option(
-            help="What was picked: windows of noise lie inside. By default coverage.csv beside picks."
+            help="Table of the spans that were picked, inside which windows of noise lie. By default "
+            "coverage.csv beside the picks."
         ),
     ] = None,
     agree: Annotated[
@@ -55,7 +56,7 @@ def windows(
     from phasenet_das.io.archive import open_archive
     from phasenet_das.tables import read_coverage, read_events, read_pick_tables, read_picks
     from phasenet_das.training import cut_windows
-    from phasenet_das.training.cutting import QUIET
+    from phasenet_das.training.windows import QUIET
 
     base = read_settings(config)
     data = override(training_data(base, cable), station_id=station_id)

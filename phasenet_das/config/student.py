@@ -219,7 +219,7 @@ class TrainSettings(ConfigSection):
         None,
         ge=0,
         lt=1,
-        description="Memory of the moving average of the weights, which is what is kept. When empty, the "
+        description="Memory of the moving average of the weights. The average is kept. When empty, the "
         "average remembers 3 % of the steps, 10 to 1,000.",
     )
     phase_weights: tuple[float, float, float] = Field(

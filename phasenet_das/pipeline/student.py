@@ -50,7 +50,9 @@ def train_student(settings: StudentSettings, windows: Sequence[str | Path], fold
 
 def _has_event(folder: Path) -> bool:
     """Whether a folder has a window of an event, not of noise alone."""
-    return any("_quiet_" not in path.name for path in folder.glob("*.h5"))
+    from phasenet_das.training.windows import QUIET
+
+    return any(QUIET not in path.name for path in folder.glob("*.h5"))
 
 
 def _run(command: Sequence[str], marker: Path) -> None:

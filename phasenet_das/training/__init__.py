@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from phasenet_das._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from phasenet_das.training.cutting import cut_windows
+    from phasenet_das.training.cutter import cut_windows
     from phasenet_das.training.loop import Trainer, TrainingResult, overfit_one_batch, train
     from phasenet_das.training.sample import Sample
     from phasenet_das.training.windows import (
@@ -34,7 +34,7 @@ __getattr__ = lazy_names(
     __name__,
     {
         ".loop": "Trainer TrainingResult overfit_one_batch train",
-        ".cutting": "cut_windows",
+        ".cutter": "cut_windows",
         ".sample": "Sample",
         ".windows": "TrainingWindow find_windows open_window write_window",
     },

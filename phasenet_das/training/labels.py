@@ -23,9 +23,9 @@ PICKED, INTERPOLATED, EXTRAPOLATED = "picked", "interpolated", "extrapolated"
 _ROUGHNESS_S = 0.02  # by which true arrivals leave a smooth curve: delays of the ground below each channel
 _ALONE = 0.5  # confidence of a pick that no line supports, and factor for one that another network lacks
 _MIN_TRUST = 0.5  # a channel without a pick gets a label where the line is trusted so far
-_FEWEST, _FEWEST_SHARE = 8, 0.1  # labels of a phase, or share of the channels: with fewer, nothing is taught
+_FEWEST, _FEWEST_SHARE = 8, 0.1  # labels of a phase, or share of the few channels of a short cable
 _COHERENT_CHANNELS, _COHERENT_S, _COHERENT_PICKS = 10, 0.5, 4
-_BEFORE_P_S = 0.3  # from here on to the end of its coda, what is picked belongs to an event
+_BEFORE_P_S = 0.3  # picks from here on to the end of its coda belong to an event
 _CODA_S = (2.0, 15.0)  # coda lasts as long as S-P, within these limits
 
 
@@ -39,7 +39,7 @@ def complete_labels(
 ) -> pd.DataFrame:
     """Turn the picks of a cable into labels.
 
-    Of each event and phase a robust local line is laid along the cable. Picks far from it are dropped. Those
+    A robust local line is laid along the cable for each event and phase. Picks far from it are dropped. Those
     near it move towards it, the more the more they scatter. Channels between them, and a few beyond the
     last, get labels where the line is certain enough. An event needs labels of both phases. The confidence
     of a label is the squared score of its pick, or its mean over the picks nearby, times the trust in the
@@ -67,19 +67,34 @@ def complete_labels(
         ``label_confidence``, ``label_kind``.
     """
     row = pd.Index(channel_index).get_indexer(pd.Index(picks["channel_index"]))
-    table = picks.assign(row=row, phase_type=associated_phase(picks))[row >= 0].reset_index(drop=True)
+    place = _places(channel_index, half_width)
+    table = picks.assign(row=place[row], phase_type=associated_phase(picks))[row >= 0].reset_index(drop=True)
     table["seconds"] = (time_ns(table["phase_time"]) - _origin_ns(picks)) * 1e-9
     kept = table["event_index"] >= 0
     weight = np.square(table["phase_score"].fillna(1.0).to_numpy(np.float64))
     if agreeing is not None:
         weight = np.where(_found_by(table, agreeing), weight, _ALONE * weight)
-    labels = _labels(table[kept], weight[kept.to_numpy()], len(channel_index), half_width, sigma_s)
+    labels = _labels(table[kept], weight[kept.to_numpy()], place, half_width, sigma_s)
     rest = table[~kept]
-    rest = rest[coherent(rest["row"].to_numpy(), rest["seconds"].to_numpy())]
-    rest = rest[~_explained(rest, labels, len(channel_index))]
+    rest = rest[coherent(rest["row"].to_numpy(), rest["seconds"].to_numpy(), len(place))]
+    rest = rest[~_explained(rest, labels)]
     refused = table[kept & ~table["event_index"].isin(labels["event_index"])]
     rest = pd.concat([rest, refused]).assign(event_index=-1, label_confidence=0.0, label_kind="")
-    return _as_picks(pd.concat([labels, rest], ignore_index=True), picks, channel_index)
+    both = pd.concat([labels, rest], ignore_index=True)
+    return _as_picks(
+        both, picks, np.asarray(channel_index)[np.searchsorted(place, both["row"].to_numpy(int))]
+    )
+
+
+def _places(channel_index: np.ndarray, half_width: int) -> np.ndarray:
+    """Place each channel (channel,) along the cable: missing channels leave gaps that no line crosses."""
+    if len(channel_index) < 2:
+        return np.zeros(len(channel_index), np.int64)
+    step = np.abs(np.diff(np.asarray(channel_index, np.int64)))
+    usual = max(float(np.median(step)), 1.0)
+    gap = 2 * half_width + _COHERENT_CHANNELS + 1
+    places = np.cumsum(np.clip(np.rint(step / usual), 1, gap)).astype(np.int64)
+    return np.concatenate([np.zeros(1, np.int64), places])
 
 
 def _origin_ns(picks: pd.DataFrame) -> int:
@@ -96,13 +111,13 @@ def _found_by(table: pd.DataFrame, other: pd.DataFrame) -> np.ndarray:
 
 
 def _labels(
-    kept: pd.DataFrame, weight: np.ndarray, channels: int, half_width: int, sigma_s: float
+    kept: pd.DataFrame, weight: np.ndarray, place: np.ndarray, half_width: int, sigma_s: float
 ) -> pd.DataFrame:
     """Complete the phases of each event; columns row, seconds, phase_type, event_index, label_*."""
     kept = kept.assign(weight=weight).sort_values("phase_score", kind="stable")
     found = []
     for _, group in kept.groupby(["event_index", "phase_type"], sort=True):
-        times, sure = np.full((2, channels), np.nan)
+        times, sure = np.full((2, int(place.max(initial=-1)) + 1), np.nan)
         times[group["row"]], sure[group["row"]] = group["seconds"], group["weight"]
         part = _completed(times, sure, half_width, sigma_s)
         same = {name: group[name].iloc[0] for name in ("event_index", "phase_type")}
@@ -110,9 +125,10 @@ def _labels(
     if not found:
         return pd.DataFrame(columns=[*_LABEL_COLUMNS, "event_index", "phase_type"])
     labels = pd.concat(found, ignore_index=True)
+    labels = labels[labels["row"].isin(place)]
     count = labels.groupby(["event_index", "phase_type"]).size().unstack(fill_value=0)
     count = count.reindex(columns=list(PHASES), fill_value=0)
-    fewest = min(_FEWEST, int(np.ceil(_FEWEST_SHARE * channels)))
+    fewest = min(_FEWEST, int(np.ceil(_FEWEST_SHARE * len(place))))
     taught = count.index[(count >= fewest).all(axis=1)]
     return labels[labels["event_index"].isin(taught)].reset_index(drop=True)
 
@@ -155,7 +171,7 @@ def _mean_nearby(values: np.ndarray, half_width: int) -> np.ndarray:
 
 
 def _kinds(picked: np.ndarray) -> np.ndarray:
-    """Say of each channel (channel,) how its label comes about: between two picks, or beyond the last."""
+    """Name how the label of each channel (channel,) is made: of a pick, between picks or beyond the last."""
     known = np.flatnonzero(picked)
     place = np.arange(len(picked))
     kind = np.full(len(picked), INTERPOLATED, object)
@@ -165,7 +181,7 @@ def _kinds(picked: np.ndarray) -> np.ndarray:
     return kind
 
 
-def coherent(row: np.ndarray, seconds: np.ndarray) -> np.ndarray:
+def coherent(row: np.ndarray, seconds: np.ndarray, num_channels: int) -> np.ndarray:
     """Mark the picks (pick,) that enough channels nearby share: an arrival, not the noise of one channel."""
     since = seconds - seconds.min(initial=0.0)
     stride = since.max(initial=0.0) + 4.0 * _COHERENT_S
@@ -175,27 +191,18 @@ def coherent(row: np.ndarray, seconds: np.ndarray) -> np.ndarray:
     for step in range(-_COHERENT_CHANNELS, _COHERENT_CHANNELS + 1):
         low = np.searchsorted(ordered, key + step * stride - _COHERENT_S)
         channels += np.searchsorted(ordered, key + step * stride + _COHERENT_S, side="right") > low
-    marked: np.ndarray = channels >= min(_COHERENT_PICKS, len(np.unique(row)))
+    marked: np.ndarray = channels >= min(_COHERENT_PICKS, num_channels)
     return marked
 
 
-def _explained(rest: pd.DataFrame, labels: pd.DataFrame, channels: int) -> np.ndarray:
+def _explained(rest: pd.DataFrame, labels: pd.DataFrame) -> np.ndarray:
     """Mark the picks (pick,) that lie between the P of a labelled event and the end of its coda."""
     explained = np.zeros(len(rest), bool)
     row, seconds = rest["row"].to_numpy(), rest["seconds"].to_numpy()
-    for first, last in event_spans(labels, channels):
-        explained |= (seconds >= first[row]) & (seconds <= last[row])
-    return explained
-
-
-def event_spans(labels: pd.DataFrame, channels: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Give the begin and end (channel,) of each event, from before its P to the end of its coda, in s."""
-    spans = []
-    place = np.arange(channels)
     for _, event in labels.groupby("event_index", sort=True):
-        p, s = (np.interp(place, *_known(event[event["phase_type"] == phase])) for phase in PHASES)
-        spans.append((p - _BEFORE_P_S, s + np.clip(s - p, *_CODA_S)))
-    return spans
+        p, s = (np.interp(row, *_known(event[event["phase_type"] == phase])) for phase in PHASES)
+        explained |= (seconds >= p - _BEFORE_P_S) & (seconds <= s + np.clip(s - p, *_CODA_S))
+    return explained
 
 
 def _known(phase: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
@@ -203,13 +210,10 @@ def _known(phase: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return ordered["row"].to_numpy(float), ordered["seconds"].to_numpy(float)
 
 
-def _as_picks(labels: pd.DataFrame, picks: pd.DataFrame, channel_index: np.ndarray) -> pd.DataFrame:
-    """Give labels the columns of picks; what a pick alone can have is unknown."""
+def _as_picks(labels: pd.DataFrame, picks: pd.DataFrame, channel: np.ndarray) -> pd.DataFrame:
+    """Give labels (label,) on channels the columns of picks. Score and amplitude are unknown."""
     ns = _origin_ns(picks) + np.rint(labels["seconds"].to_numpy(float) * 1e9).astype(np.int64)
-    channel, phase = (
-        np.asarray(channel_index)[labels["row"].to_numpy(int)],
-        labels["phase_type"].to_numpy(str),
-    )
+    phase = labels["phase_type"].to_numpy(str)
     station = str(picks["station_id"].iloc[0]) if len(picks) else ""
     table = labels.assign(
         pick_id=make_pick_ids(station, channel, phase, ns // 1_000_000),

@@ -1,4 +1,4 @@
-"""How long to train, and what follows from it: warm-up, memory of the average, validations, checkpoints.
+"""How long to train, and the settings that follow: warm-up, memory of the average, validations, checkpoints.
 
 Settings that are stated are kept. Those left empty follow from the samples of an epoch and from the start:
 random weights need more steps than given ones.
@@ -51,7 +51,7 @@ class Schedule:
 
 
 def make_schedule(settings: TrainSettings, samples_per_epoch: int, samples_per_step: int) -> Schedule:
-    """Fill in what the settings leave empty.
+    """Fill in the settings that are empty.
 
     With random weights, 1,000 samples an epoch and 4 a step: 40 epochs are 10,000 steps, the warm-up is 500
     of them, the average remembers 300, and every 1,000 steps are validated.

@@ -1,4 +1,4 @@
-"""What a network is taught of a sample: targets, and the weight of each pixel in the loss."""
+"""Targets of a sample, and the weight of each pixel in the loss."""
 
 from __future__ import annotations
 

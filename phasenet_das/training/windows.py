@@ -24,6 +24,9 @@ from phasenet_das.training.sample import Sample
 if TYPE_CHECKING:
     from dascore import Patch
 
+QUIET = "_quiet_"
+"""In the names of windows of noise, between cable and time."""
+
 _HEADERS_KEPT = 1024
 _TABLE_ENDINGS = (".picks.parquet", ".parquet", ".picks.csv", ".csv")
 _HDF5 = (".h5", ".hdf5")

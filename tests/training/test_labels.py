@@ -244,6 +244,20 @@ def test_channels_between_picks_get_labels_and_outliers_lose_theirs() -> None:
     assert set(plain["label_kind"]) == {"picked"}
 
 
+def test_no_line_crosses_a_gap_of_the_cable() -> None:
+    """Channels 20 to 39 are numbered on from 5020: picks before the gap tell nothing about those behind."""
+    picks = event_picks()
+    picks = picks[picks["channel_index"] < 25]
+    cable = np.where(np.arange(60) < 20, np.arange(60), np.arange(60) + 5000)
+    picks = picks[picks["channel_index"] < 20]
+    labels = complete_labels(picks, cable, half_width=10, sigma_s=0.1)
+    assert labels["channel_index"].max() == 19
+    whole = complete_labels(picks, np.arange(60), half_width=10, sigma_s=0.1)
+    assert whole["channel_index"].max() == 22
+    backwards = complete_labels(picks, np.arange(60)[::-1], half_width=10, sigma_s=0.1)
+    assert set(backwards["channel_index"]) == set(whole["channel_index"])
+
+
 def test_labels_that_another_network_lacks_count_half() -> None:
     picks = event_picks()
     others = picks[picks["channel_index"] < 30].assign(event_index=9)
@@ -282,9 +296,10 @@ def test_a_pick_without_neighbours_is_noise_and_a_front_without_event_is_masked(
 def test_coherent_picks_need_channels_not_numbers() -> None:
     row = np.array([5, 5, 5, 5, 20, 22, 24, 26, 40, 60, 80, 100])
     time = np.array([1.0, 1.1, 1.2, 1.3, 9.0, 9.1, 9.2, 9.3, 20.0, 20.0, 20.0, 20.0])
-    assert coherent(row, time).tolist() == [False] * 4 + [True] * 4 + [False] * 4
-    assert coherent(row[:0], time[:0]).tolist() == []
-    assert coherent(np.arange(3), np.zeros(3)).all()  # a cable of three channels
+    assert coherent(row, time, 200).tolist() == [False] * 4 + [True] * 4 + [False] * 4
+    assert coherent(row[:0], time[:0], 200).tolist() == []
+    assert not coherent(row[:1], time[:1], 200).any()
+    assert coherent(np.arange(3), np.zeros(3), 3).all()  # a cable of three channels
 
 
 def test_the_surroundings_of_an_uncertain_label_weigh_as_much_as_it_is_trusted() -> None:

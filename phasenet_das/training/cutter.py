@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -22,20 +21,15 @@ from phasenet_das.picking.preprocess import condition, filter_reach
 from phasenet_das.tables import PICK_COLUMNS, conform
 from phasenet_das.training.labels import complete_labels
 from phasenet_das.training.moveout import align_arrivals
-from phasenet_das.training.windows import write_window
+from phasenet_das.training.quiet import quiet_spans
+from phasenet_das.training.windows import QUIET, write_window
 
 if TYPE_CHECKING:
     from dascore import Patch
 
 log = logging.getLogger(__name__)
 
-QUIET = "_quiet_"
-"""In the names of windows of noise, between cable and time."""
-
-_QUIET_S = (20.0, 60.0)  # shortest and longest window of noise
 _QUIET_SHARE = 0.5  # windows of noise to those of events, at most
-_SEEN_SHARE = 0.02  # of the channels: with more coherent picks nearby, a second is not quiet
-_SEEN_S = 21  # so long, half before and half behind, coherent picks are counted
 
 
 def cut_windows(
@@ -102,8 +96,8 @@ def cut_windows(
     agreeing : pandas.DataFrame, optional
         Picks of another network after association. Labels that it lacks count half.
     coverage : pandas.DataFrame, optional
-        What was picked (``COVERAGE_COLUMNS``). Windows of noise lie inside; without it, between the first
-        and the last pick.
+        Spans that were picked (``COVERAGE_COLUMNS``). Windows of noise lie inside them. Without a coverage
+        table, they lie between the first and the last pick.
 
     Returns
     -------
@@ -122,23 +116,25 @@ def cut_windows(
     fields = _event_fields(picks, events, limits)
     before, after = (round(seconds * 1e9) for seconds in (before_s, after_s))
     written: list[Path] = []
-    quiet: list[_Quiet] = []
+    quiet: list[tuple[Recording, pd.DataFrame, int, int]] = []
     skipped, taught = 0, set[int]()
     of_station = dict(tuple(picks.groupby("station_id")))
-    complete = lru_cache(
-        maxsize=1
-    )(  # recordings of one cable, one after another, share their labels
-        lambda station, channels: complete_labels(
-            _with_faint(of_station.get(station, picks[:0]) if station else picks, faint, station),
-            np.array(channels),
-            half_width=complete_channels,
-            sigma_s=label_sigma_s,
-            agreeing=agreeing,
-        )
-    )
+    known: tuple[Any, pd.DataFrame] = (None, picks[:0])
     for recording in recordings:
         mine = of_station.get(recording.station_id, picks[:0]) if recording.station_id else picks
-        labels = complete(recording.station_id, tuple(recording.channel_index.tolist()))
+        cable = (recording.station_id, recording.channel_index.tobytes())
+        if known[0] != cable:  # the recordings of a cable come one after another and share its labels
+            known = (
+                cable,
+                complete_labels(
+                    _with_faint(mine, faint, recording.station_id),
+                    recording.channel_index,
+                    half_width=complete_channels,
+                    sigma_s=label_sigma_s,
+                    agreeing=agreeing,
+                ),
+            )
+        labels = known[1]
         taught |= set(labels["event_index"])
         for event, first_pick_ns, begin_ns, end_ns, share in _event_spans(labels, recording, fields):
             if share < min_channel_share:
@@ -151,18 +147,35 @@ def cut_windows(
             if align_window_s:
                 inside = align_labels(inside, patch, complete_channels, align_window_s)
             written.append(write_window(patch, inside, path, fields[event]))
-        quiet += _quiet_spans(recording, labels, mine, coverage, limits)
+        spans = quiet_spans(recording, labels, mine, coverage, limits)
+        quiet += [(recording, labels, *span) for span in spans.tolist()]
     events_cut, most = len(written), int(np.ceil(_QUIET_SHARE * len(written)))
-    written += _write_quiet(quiet, most, Path(folder), settings or PickSettings())
+    chosen = np.unique(np.linspace(0, len(quiet) - 1, min(most, len(quiet))).round().astype(int))
+    written += [_write_quiet(quiet[number], Path(folder), settings or PickSettings()) for number in chosen]
     log.info(
         "%d events: %d training windows, and %d of noise; %d on too few channels, %d without P and S labels",
         *(len(fields), events_cut, len(written) - events_cut, skipped, len(set(fields) - taught)),
     )
-    names = {recording.station_id or "DAS" for recording in recordings}
-    others = {path for name in names for path in Path(folder).glob(f"{name}_*.h5")} - set(written)
-    if others:  # of another range, or outdated: training would read both
-        log.warning("%s also holds %d windows of an earlier cut of the same cables", folder, len(others))
+    _warn_of_others(Path(folder), {recording.station_id or "DAS" for recording in recordings}, written)
     return sorted(written, key=lambda path: path.name.rpartition("_")[2])
+
+
+def _warn_of_others(folder: Path, names: Iterable[str], written: Iterable[Path]) -> None:
+    """Warn of windows of another range, or outdated: training would read both."""
+    others = {path for name in names for path in folder.glob(f"{name}_*.h5")} - set(written)
+    if others:
+        log.warning("%s also holds %d windows of an earlier cut of the same cables", folder, len(others))
+
+
+def _write_quiet(
+    quiet: tuple[Recording, pd.DataFrame, int, int], folder: Path, settings: PickSettings
+) -> Path:
+    """Write a window of noise; its table holds picks that may be arrivals, and no label."""
+    recording, labels, begin_ns, end_ns = quiet
+    patch = _conditioned(recording, begin_ns, end_ns, settings)
+    path = folder / f"{recording.station_id or 'DAS'}{QUIET}{pd.Timestamp(begin_ns):%Y%m%dT%H%M%S%f}.h5"
+    rest = labels[labels["event_index"] < 0]
+    return write_window(patch, _between(rest, begin_ns, end_ns), path, {"quiet": True})
 
 
 def _between(labels: pd.DataFrame, begin_ns: int, end_ns: int) -> pd.DataFrame:
@@ -304,93 +317,3 @@ def align_labels(labels: pd.DataFrame, patch: Patch, half_width: int, window_s: 
         moved[chosen] = aligned[row[chosen]] - sample[chosen]
     shift = pd.to_timedelta(np.rint(moved * dt_s * 1e9).astype(np.int64), unit="ns")
     return labels.assign(phase_time=labels["phase_time"] + shift)
-
-
-class _Quiet(NamedTuple):
-    """A span of a recording in which nothing is seen, and the labels of that recording."""
-
-    recording: Recording
-    labels: pd.DataFrame
-    begin_ns: int
-    end_ns: int
-
-
-def _write_quiet(spans: Sequence[_Quiet], most: int, folder: Path, settings: PickSettings) -> list[Path]:
-    """Write windows of noise, spread evenly over the spans."""
-    chosen = np.unique(np.linspace(0, len(spans) - 1, min(most, len(spans))).round().astype(int))
-    written = []
-    for recording, labels, begin_ns, end_ns in (spans[number] for number in chosen):
-        patch = _conditioned(recording, begin_ns, end_ns, settings)
-        path = folder / f"{recording.station_id or 'DAS'}{QUIET}{pd.Timestamp(begin_ns):%Y%m%dT%H%M%S%f}.h5"
-        rest = labels[labels["event_index"] < 0]
-        written.append(write_window(patch, _between(rest, begin_ns, end_ns), path, {"quiet": True}))
-    return written
-
-
-def _quiet_spans(
-    recording: Recording,
-    labels: pd.DataFrame,
-    picks: pd.DataFrame,
-    examined: pd.DataFrame | None,
-    limits: tuple[np.datetime64 | None, np.datetime64 | None],
-) -> Iterator[_Quiet]:
-    """List spans of a recording that were examined and in which no event and no coherent pick is seen."""
-    low, high = (
-        at if limit is None else int(limit.astype("datetime64[ns]").astype(np.int64))
-        for at, limit in zip((recording.start_ns, recording.end_ns), limits, strict=True)
-    )
-    low, high = max(low, recording.start_ns), min(high, recording.end_ns)
-    seconds = max(0, (high - low) // 1_000_000_000)
-    if not seconds:
-        return
-    seen = np.zeros(seconds)
-    for begin, end in _event_times_s(labels, picks, low):
-        seen[int(np.clip(begin, 0, seconds)) : int(np.clip(end + 1, 0, seconds))] = recording.num_channels
-    rest = labels[labels["event_index"] < 0]
-    at = (time_ns(rest["phase_time"]) - low) // 1_000_000_000
-    np.add.at(seen, at[(at >= 0) & (at < seconds)], 1)
-    # Moveout spreads an event over many seconds: count what is seen for some time.
-    around = np.convolve(seen, np.ones(_SEEN_S))[_SEEN_S // 2 :][:seconds]
-    busy = around > _SEEN_SHARE * recording.num_channels
-    busy |= ~_examined(examined, picks, recording.station_id, low, seconds)
-    edges = np.flatnonzero(np.diff(np.concatenate([[1], busy, [1]])))
-    for first, last in low + edges.reshape(-1, 2) * 1_000_000_000:
-        for begin, end in _pieces(int(first), int(last)).tolist():
-            yield _Quiet(recording, labels, begin, end)
-
-
-def _examined(
-    coverage: pd.DataFrame | None, picks: pd.DataFrame, station_id: str, low_ns: int, seconds: int
-) -> np.ndarray:
-    """Mark the seconds (second,) that were picked: without a coverage table, those between picks."""
-    if coverage is None:
-        times = time_ns(picks["phase_time"])
-        spans = np.array([[times.min(), times.max()]]) if len(times) else np.empty((0, 2), np.int64)
-    else:
-        known = coverage[coverage["status"] == "examined"]
-        known = known[known["station_id"] == station_id] if station_id else known
-        spans = np.stack([time_ns(known["start"]), time_ns(known["end"])], axis=1)
-    inside = np.zeros(seconds, bool)
-    for first, last in np.clip((spans - low_ns) // 1_000_000_000, 0, seconds):
-        inside[first:last] = True
-    return inside
-
-
-def _event_times_s(labels: pd.DataFrame, picks: pd.DataFrame, low_ns: int) -> np.ndarray:
-    """Begin and end (event, 2) of each event in s after `low_ns`: its coda lasts as long as its picks."""
-    parts = [table[table["event_index"] >= 0][["event_index", "phase_time"]] for table in (labels, picks)]
-    both = pd.concat(parts)
-    seconds = (time_ns(both["phase_time"]) - low_ns) * 1e-9
-    limits = pd.Series(seconds).groupby(both["event_index"].to_numpy()).agg(["min", "max"])
-    length = (limits["max"] - limits["min"]).clip(5.0, 30.0)
-    return np.stack([limits["min"], limits["max"] + length], axis=1)
-
-
-def _pieces(begin_ns: int, end_ns: int) -> np.ndarray:
-    """Part a quiet run (span, 2) into windows of noise of equal length."""
-    shortest, longest = (int(seconds * 1e9) for seconds in _QUIET_S)
-    number = -(-(end_ns - begin_ns) // longest)
-    if end_ns - begin_ns < shortest:
-        return np.empty((0, 2), np.int64)
-    bounds = np.linspace(begin_ns, end_ns, number + 1).astype(np.int64)
-    return np.stack([bounds[:-1], bounds[1:]], axis=1)
