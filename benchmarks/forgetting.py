@@ -19,6 +19,7 @@ from control_points import compare_with_control_points
 from dascore import Patch
 from real_records import NOMINAL_START
 from scipy.signal import resample_poly
+from student_data import FAINT_SCORE, RATE_HZ, SCORE, slowed
 
 from phasenet_das import io
 from phasenet_das.catalog import associate
@@ -28,8 +29,6 @@ from phasenet_das.picking.preprocess import condition
 from phasenet_das.training import cut_windows, train
 
 START = "phasenet-das"
-RATE_HZ = 100.0
-FAINT_SCORE, SCORE = 0.1, 0.3
 
 
 class Record(NamedTuple):
@@ -62,16 +61,9 @@ def read(record: Record, folder: Path) -> Patch:
     return io.read(folder / record.file, start_time=start_time, station_id=record.name)
 
 
-def slowed(picks: pd.DataFrame, begin: pd.Timestamp, record: Record) -> pd.DataFrame:
-    """Put picks on the network's time axis; each record has a day of its own."""
-    factor = record.rate_hz / RATE_HZ
-    since = (picks["phase_time"] - begin).dt.total_seconds() * factor
-    return picks.assign(phase_time=own_day(record) + pd.to_timedelta(since, unit="s"))
-
-
-def own_day(record: Record) -> pd.Timestamp:
-    """Give the begin of a record on the network's time axis."""
-    return pd.Timestamp("2024-01-01", tz="UTC") + pd.Timedelta(days=RECORDS.index(record))
+def own_day(record: Record) -> np.datetime64:
+    """Give the begin of a record on the network's time axis: each has a day of its own."""
+    return np.datetime64("2024-01-01", "ns") + np.timedelta64(RECORDS.index(record), "D")
 
 
 def cut(record: Record, patch: Patch, picker: Picker, out: Path) -> int:
@@ -83,15 +75,18 @@ def cut(record: Record, patch: Patch, picker: Picker, out: Path) -> int:
     factor = round(1.0 / io.get_dt_s(patch)) / record.rate_hz
     slow = io.make_patch(
         resample_poly(ready.data, 1, round(factor), axis=1).astype(np.float32) if factor > 1 else ready.data,
-        start_time=own_day(record).tz_localize(None).to_datetime64(),
+        start_time=own_day(record),
         dt_s=1.0 / RATE_HZ,
         channel_index=io.get_channel_index(patch),
         distance_m=io.get_distance_m(patch),
         station_id=record.name,
         unit=ready.unit,
     )
-    labels = slowed(associate(strong).picks, begin, record)
-    return len(cut_windows(slow, labels, None, out, faint=slowed(picks, begin, record), before_s=30.0))
+    labels, faint = (
+        slowed(table, begin, own_day(record), record.rate_hz / RATE_HZ)
+        for table in (associate(strong).picks, picks)
+    )
+    return len(cut_windows(slow, labels, None, out, faint=faint, before_s=30.0))
 
 
 def fine_tune(folders: list[Path], output: Path, args: argparse.Namespace) -> Path:

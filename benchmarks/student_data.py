@@ -79,12 +79,16 @@ def begin_of(part: BenchPart) -> np.datetime64:
     return np.datetime64("2024-01-01T00:00:00", "ns") + np.timedelta64(day, "D")
 
 
-def slowed(picks: pd.DataFrame, part: BenchPart) -> pd.DataFrame:
-    """Put picks on the slower time axis, after the recording's new begin."""
-    factor = part.config.sampling_rate_hz / RATE_HZ
-    since = picks["phase_time"] - pd.Timestamp(part.config.start_time, tz="UTC")
-    begin = pd.Timestamp(begin_of(part), tz="UTC")
-    return picks.assign(phase_time=begin + pd.to_timedelta(since.dt.total_seconds() * factor, unit="s"))
+def slowed(picks: pd.DataFrame, start: pd.Timestamp, begin: np.datetime64, factor: float) -> pd.DataFrame:
+    """Put the picks of a recording that starts at `start` on a slower time axis that starts at `begin`."""
+    since = (picks["phase_time"] - start).dt.total_seconds() * factor
+    return picks.assign(phase_time=pd.Timestamp(begin, tz="UTC") + pd.to_timedelta(since, unit="s"))
+
+
+def slowed_part(picks: pd.DataFrame, part: BenchPart) -> pd.DataFrame:
+    """Put the picks of a recording on the time axis of its window."""
+    start = pd.Timestamp(part.config.start_time, tz="UTC")
+    return slowed(picks, start, begin_of(part), part.config.sampling_rate_hz / RATE_HZ)
 
 
 def slowed_patch(part: BenchPart, folder: Path) -> Patch:
@@ -106,7 +110,7 @@ def slowed_patch(part: BenchPart, folder: Path) -> Patch:
 def write_truth(part: BenchPart, folder: Path, window: Path) -> None:
     """Write a recording with its true arrivals, unless it is there."""
     if not window.exists():
-        truth = slowed(read_picks(folder / "truth_picks.parquet"), part)
+        truth = slowed_part(read_picks(folder / "truth_picks.parquet"), part)
         write_window(slowed_patch(part, folder), truth, window)
         print(f"{window}: {part.config.duration_s:g} s", flush=True)
 
@@ -123,13 +127,13 @@ def write_pseudo(part: BenchPart, folder: Path, out: Path, teacher: Picker, numb
     picks = teacher.pick(patch, settings, station_id=part.config.cable.station_id, min_score=FAINT_SCORE)
     strong = picks[picks["phase_score"] >= SCORE].reset_index(drop=True)
     result = associate(strong, read_channels(folder / "channels.csv"), ASSOCIATION[part.kind])
-    table, before = slowed(result.picks, part), out / f"picks{number - 1}" / kept.name
+    table, before = slowed_part(result.picks, part), out / f"picks{number - 1}" / kept.name
     windows = cut_windows(
         slowed_patch(part, folder),
         table,
         None,
         out / f"pseudo{number}" / part.name,
-        faint=slowed(picks, part),
+        faint=slowed_part(picks, part),
         agreeing=read_picks(before) if before.exists() else None,
     )
     write_table(table, kept)

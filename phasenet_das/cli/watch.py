@@ -56,6 +56,7 @@ def watch(
     of_all = bool(base.cables) and cable is None
     data = override(DataSettings() if of_all else chosen_cable(base, cable).data, station_id=station_id)
     settings = override(base.pick, weights=weights, min_score=min_score, device=device)
+    settings = settings.model_copy(update={"faint_score": None})  # faint picks are not for association
     check_request(settings=settings)
     receivers = load_receivers(base, channels=channels, cable=cable, station_id=station_id)
 

@@ -19,7 +19,7 @@ from phasenet_das.io.time import time_limits
 from phasenet_das.matching import time_ns
 from phasenet_das.picking.preprocess import condition, filter_reach
 from phasenet_das.tables import PICK_COLUMNS, conform
-from phasenet_das.training.labels import complete_labels
+from phasenet_das.training.labels import PICKED, complete_labels
 from phasenet_das.training.moveout import align_arrivals
 from phasenet_das.training.quiet import quiet_spans
 from phasenet_das.training.windows import QUIET, write_window
@@ -83,7 +83,7 @@ def cut_windows(
     before_s, after_s : float
         Time before an event's first pick and after its last one, in s.
     min_channel_share : float
-        Events with labels on a smaller share of the channels are skipped.
+        Events with picks on a smaller share of the channels are skipped; completed labels do not count.
     complete_channels : int
         Channels to each side along which labels are completed; 0 leaves picks as they are.
     label_sigma_s : float
@@ -235,19 +235,20 @@ def _attributes(event: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _event_spans(
-    picks: pd.DataFrame, recording: Recording, events: Iterable[int]
+    labels: pd.DataFrame, recording: Recording, events: Iterable[int]
 ) -> list[tuple[int, int, int, int, float]]:
-    """List the events with kept picks in a recording.
+    """List the events with labels in a recording.
 
-    Each row holds the event, the time of its first pick inside, the times of its first and last pick on the
-    cable (ns), and the share of the channels that have picks inside.
+    Each row holds the event, the time of its first label inside, the times of its first and last label on
+    the cable (ns), and the share of the channels that have picks inside.
     """
-    kept = picks[
-        picks["event_index"].isin(set(events)) & picks["channel_index"].isin(recording.channel_index)
+    kept = labels[
+        labels["event_index"].isin(set(events)) & labels["channel_index"].isin(recording.channel_index)
     ]
     kept = kept.assign(ns=kept["phase_time"].dt.tz_convert(None).to_numpy("datetime64[ns]").astype(np.int64))
     inside = kept[(kept["ns"] >= recording.start_ns) & (kept["ns"] < recording.end_ns)]
-    found = inside.groupby("event_index").agg(first_pick=("ns", "min"), channels=("channel_index", "nunique"))
+    inside = inside.assign(picked=inside["channel_index"].where(inside["label_kind"] == PICKED))
+    found = inside.groupby("event_index").agg(first_pick=("ns", "min"), channels=("picked", "nunique"))
     spans = kept.groupby("event_index")["ns"].agg(["min", "max"]).loc[found.index]
     share = found["channels"] / recording.num_channels
     rows = zip(found.index, found["first_pick"], spans["min"], spans["max"], share, strict=True)
