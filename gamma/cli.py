@@ -59,13 +59,16 @@ def associate(
     layers: Annotated[
         Path | None, typer.Option(help="Velocity model, CSV: depth_km, vp_km_s, vs_km_s.")
     ] = None,
-    workers: Annotated[int, typer.Option(help="Processes; the result does not depend on it.")] = 1,
+    workers: Annotated[int, typer.Option(help="Number of processes. The result does not depend on it.")] = 1,
     explain: Annotated[bool, typer.Option("--explain", help="Write the history of every fit.")] = False,
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Print the settings derived.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Print the settings that are derived from the receivers.")
+    ] = False,
 ) -> None:
-    """Associate picks with events. Flags override the settings of --config.
+    """Group picks into located events.
 
-    Writes events.csv, events.parquet, picks.parquet, groups.parquet and summary.json.
+    Flags override the settings of --config. Writes events.csv, events.parquet, picks.parquet, groups.parquet
+    and summary.json.
 
     Example: gamma associate picks.parquet --stations stations.csv --config gamma.yaml -o results
     """

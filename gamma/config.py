@@ -211,64 +211,81 @@ class AssociationConfig(Settings):
         gt=0.0,
     )
     vp_vs_ratio: float | None = setting(
-        None, "1", "P to S velocity ratio of the homogeneous model where vs_km_s is not given; 1.73.", gt=1.0
+        None,
+        "1",
+        "Ratio of P to S velocity of the homogeneous model, if vs_km_s is empty. 1.73 if both are empty.",
+        gt=1.0,
     )
     vs_km_s: float | None = setting(None, "km/s", "S velocity of the homogeneous model.", gt=0.0)
     layers: Layers | None = setting(
         None,
         "",
-        "1-D layered model, top layer first, or a CSV file of depth_km, vp_km_s, vs_km_s.",
+        "Layers of a 1-D model, top layer first, or a CSV file of depth_km, vp_km_s, vs_km_s.",
     )
     receivers_below_sea_level: bool = setting(
         False,
         "",
-        "Set when all receivers really lie below sea level (sea floor); else that is refused as a sign slip.",
+        "Set if all receivers lie below sea level (sea floor). By default, this is an error of the sign.",
     )
     velocity_uncertainty: float | None = setting(
         None,
         "1",
-        "Relative uncertainty of stated vp and of vp/vs (0.05), carried into time, position and distance.",
+        "Relative uncertainty of stated vp and of vp/vs. 0.05 if empty. Part of all stated uncertainties.",
         ge=0.0,
         le=0.5,
     )
     pick_uncertainty_s: float = setting(
-        0.1, "s", "Expected standard error of a pick; each event's own scale adapts around it.", gt=0.0
+        0.1,
+        "s",
+        "Expected standard error of a pick. The scale of each event adapts around this value.",
+        gt=0.0,
     )
     x_range_km: tuple[float, float] | None = setting(
-        None, "km", "Search box, east of the local origin (needs y_range_km too)."
+        None, "km", "Search box, east of the local origin. Set y_range_km too."
     )
-    y_range_km: tuple[float, float] | None = setting(None, "km", "Search box, north of the local origin.")
+    y_range_km: tuple[float, float] | None = setting(
+        None, "km", "Search box, north of the local origin. Set x_range_km too."
+    )
     depth_range_km: tuple[float, float] = setting(
-        (0.0, 30.0), "km", "Search range of depth, positive down; equal limits fix it."
+        (0.0, 30.0), "km", "Search range of the depth, positive down. Equal limits fix the depth."
     )
     max_distance_km: float | None = setting(
-        None, "km", "How far outside the receivers an event may lie (the search box's margin).", gt=0.0
+        None,
+        "km",
+        "Largest distance of an event from the receivers, which is the margin of the search box.",
+        gt=0.0,
     )
-    min_picks: int | None = setting(None, "picks", "Fewest picks of an event, all phases.", ge=1)
-    min_p_picks: int | None = setting(None, "picks", "Fewest P picks of an event.", ge=0)
-    min_s_picks: int | None = setting(None, "picks", "Fewest S picks of an event.", ge=0)
-    min_stations: int | None = setting(None, "stations", "Fewest receivers with a pick of the event.", ge=1)
-    min_score: float = setting(0.0, "1", "Picks with a lower phase_score are left out.", ge=0.0, le=1.0)
+    min_picks: int | None = setting(
+        None, "picks", "Smallest number of picks of an event, of all phases.", ge=1
+    )
+    min_p_picks: int | None = setting(None, "picks", "Smallest number of P picks of an event.", ge=0)
+    min_s_picks: int | None = setting(None, "picks", "Smallest number of S picks of an event.", ge=0)
+    min_stations: int | None = setting(
+        None, "stations", "Smallest number of receivers with a pick of the event.", ge=1
+    )
+    min_score: float = setting(
+        0.0, "1", "Smallest phase_score of a pick. Picks with a lower score are skipped.", ge=0.0, le=1.0
+    )
     min_association_score: float = setting(
-        0.5, "1", "A pick is given to an event when its posterior probability reaches this.", ge=0.0, le=1.0
+        0.5, "1", "Smallest posterior probability of a pick in an event.", ge=0.0, le=1.0
     )
     min_log_odds: float = setting(
-        10.0, "nat", "Least evidence for an event: log odds of 'an event' against 'chance coincidence'."
+        10.0, "nat", "Smallest evidence of an event: its log odds against a chance coincidence of picks."
     )
     use_score_weights: bool = setting(
         False,
         "",
-        "Weight each pick in the location by its phase_score (only when scores measure time error).",
+        "Weight each pick in the location by its phase_score. Use this only if scores measure time errors.",
     )
     effective_observations: float | None = setting(
         None, "observations", "Effective number of independent picks per cable and phase.", gt=0.0
     )
-    block_s: float = setting(3600.0, "s", "Length of the time blocks in which events are sought.", gt=0.0)
-    max_iterations: int = setting(200, "iterations", "Most EM iterations of one batch of events.", ge=1)
-    use_amplitude: bool = setting(False, "", "Use amplitudes in the association and compute magnitudes.")
-    amplitude_unit: str | None = setting(
-        None, "", "Unit of phase_amplitude; must be 'm/s' for use_amplitude."
+    block_s: float = setting(3600.0, "s", "Length of the time blocks in which events are searched.", gt=0.0)
+    max_iterations: int = setting(
+        200, "iterations", "Largest number of EM iterations of a batch of events.", ge=1
     )
+    use_amplitude: bool = setting(False, "", "Use amplitudes in the association and compute magnitudes.")
+    amplitude_unit: str | None = setting(None, "", "Unit of phase_amplitude. use_amplitude needs 'm/s'.")
 
     _unit = field_validator("vp_km_s", "vs_km_s")(_in_km_s)
 

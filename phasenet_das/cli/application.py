@@ -32,7 +32,7 @@ from phasenet_das.cli.windows import windows
 from phasenet_das.errors import PhaseNetDASError
 
 app = typer.Typer(
-    help="Seismic arrivals and earthquake catalogs from fibre (DAS).",
+    help="Pick DAS recordings, locate earthquakes, and train networks for your cable.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 
 def associate(
-    picks: Annotated[list[Path], typer.Argument(help="Pick tables; a .txt file lists one a line.")],
+    picks: Annotated[list[Path], typer.Argument(help="Pick tables, or a .txt file with one table a line.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for events, picks and catalog.")],
     *,
     config: ConfigFile = None,
     cable: Cable = None,
     channels: ChannelTable = None,
-    stations: Annotated[Path | None, typer.Option(help="Table of seismometers (CSV).")] = None,
+    stations: Annotated[Path | None, typer.Option(help="Station table of seismometers (CSV).")] = None,
     station_id: StationId = None,
     min_score: MinScore = None,
     min_score_p: MinScoreP = None,
@@ -43,17 +43,18 @@ def associate(
     layers: LayersFile = None,
     coverage: Annotated[
         list[Path] | None,
-        typer.Option(help="Coverage table besides those of the picks; may be repeated."),
+        typer.Option(help="Coverage table in addition to those of the picks. May be repeated."),
     ] = None,
     workers: Workers = 1,
 ) -> None:
-    """Group picks into located events: events, picks, catalog.csv and QuakeML.
+    """Group picks into located events, and write the catalog.
 
-    The coverage tables of the picks are joined as coverage.csv.
+    Writes events.parquet, picks.parquet, groups.parquet, catalog.csv and catalog.xml (QuakeML). The coverage
+    tables of the picks are joined as coverage.csv.
 
-    Picks of less than --min-score are skipped, but for those of seismometers.
+    If you state --min-score, picks with a lower score are skipped. Picks of seismometers are always used.
 
-    With --config the channel tables of all its cables are used, and its seismometers and their picks.
+    With --config, the channel tables of all cables are used, and the seismometers with their picks.
 
     Example: phasenet-das associate picks.parquet --channels channels.csv --layers layers.csv -o catalog/
     """

@@ -22,7 +22,7 @@ def evaluate(
         list[str] | None,
         typer.Argument(
             metavar="PICKS",
-            help="Pick table; of several pickers NAME=TABLE each. With --label-free, a folder or a table.",
+            help="Pick table. To compare pickers, NAME=TABLE for each. With --label-free, also a folder.",
         ),
     ] = None,
     *,
@@ -33,34 +33,42 @@ def evaluate(
         Path | None, typer.Option(help="True events or a catalog: CSV (also ComCat), QuakeML.")
     ] = None,
     waveforms: Annotated[
-        list[str] | None, typer.Option(help="Recordings of the picks, to be cross-correlated.")
+        list[str] | None, typer.Option(help="Recordings of the picks, for the cross-correlation.")
     ] = None,
     label_free: Annotated[
-        bool, typer.Option("--label-free", help="Measure what needs no truth, stage by stage.")
+        bool, typer.Option("--label-free", help="Compute the measures that need no truth.")
     ] = False,
     coverage: Annotated[
-        Path | None, typer.Option(help="What was examined; else PICKS.coverage.csv where it exists.")
+        Path | None, typer.Option(help="Coverage table. Default: PICKS.coverage.csv, if it exists.")
     ] = None,
-    tolerance_p_s: Annotated[float | None, typer.Option(help="Largest error of a right P.", min=0)] = None,
-    tolerance_s_s: Annotated[float | None, typer.Option(help="The same for S.", min=0)] = None,
+    tolerance_p_s: Annotated[
+        float | None, typer.Option(help="Largest error of a right P pick, s.", min=0)
+    ] = None,
+    tolerance_s_s: Annotated[
+        float | None, typer.Option(help="Largest error of a right S pick, s.", min=0)
+    ] = None,
     time_tolerance_s: TimeTolerance = None,
     distance_tolerance_km: DistanceTolerance = None,
     bandpass_hz: Band = None,
     window_s: Annotated[
-        tuple[float, float], typer.Option(help="Span before and after a pick.", metavar="BEFORE AFTER")
+        tuple[float, float],
+        typer.Option(help="Window of the waveform before and after a pick, s.", metavar="BEFORE AFTER"),
     ] = (0.5, 1.5),
-    max_lag_s: Annotated[float, typer.Option(help="Largest move of a waveform.", min=0)] = 0.5,
-    common_mode: Annotated[bool, typer.Option("--common-mode", help="Subtract the median channel.")] = False,
+    max_lag_s: Annotated[float, typer.Option(help="Largest lag of the cross-correlation, s.", min=0)] = 0.5,
+    common_mode: Annotated[
+        bool, typer.Option("--common-mode", help="Subtract the median over the channels.")
+    ] = False,
     start_time: StartTime = None,
     station_id: StationId = None,
-    json_: Annotated[Path | None, typer.Option("--json", help="File for all numbers.")] = None,
+    json_: Annotated[Path | None, typer.Option("--json", help="JSON file for all numbers.")] = None,
     figures: Annotated[Path | None, typer.Option(help="Folder for figures.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of what is drawn at random.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random numbers.", min=0)] = 0,
 ) -> None:
-    """Compare picks with truth or waveforms, events with truth or a catalog.
+    """Compare picks and events with a truth, waveforms or a catalog.
 
-    The section `evaluation` of --config has the truth, the reference and the tolerances. With --label-free,
-    PICKS is a folder of 'associate' or of the workflow, or a pick table after association.
+    The section `evaluation` of --config names the truth, the reference and the tolerances.
+
+    With --label-free, PICKS is a folder of 'associate' or of the workflow, or a pick table after association.
 
     Example: phasenet-das evaluate picks.parquet --truth truth_picks.parquet --json scores.json
     """

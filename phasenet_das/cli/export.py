@@ -30,17 +30,17 @@ def export(
     cable: Cable = None,
     channels: ChannelTable = None,
     station_id: StationId = None,
-    stations: Annotated[Path | None, typer.Option(help="Also write the stations, to this file.")] = None,
+    stations: Annotated[Path | None, typer.Option(help="Also write a station file.")] = None,
     waveforms: Annotated[
-        list[str] | None, typer.Option(help="Recordings to correlate (hypodd-dtcc); may be repeated.")
+        list[str] | None, typer.Option(help="Recordings, for hypodd-dtcc. May be repeated.")
     ] = None,
     bandpass_hz: Band = None,
     network_code: Annotated[str | None, typer.Option(help="FDSN network code of the cables.")] = None,
     max_picks_per_phase: Annotated[
-        int | None, typer.Option(help="Picks per event, cable and phase.", min=1)
+        int | None, typer.Option(help="Largest number of picks per event, cable and phase.", min=1)
     ] = None,
 ) -> None:
-    """Write a catalog for other programs: locators, hypoDD, SEISAN, maps.
+    """Write a catalog for NonLinLoc, hypoDD, SEISAN and others.
 
     Example: phasenet-das export catalog/ --format hypodd --channels channels.csv -o cat.pha
     """

@@ -21,7 +21,9 @@ def info(
     dx_m: Spacing = None,
     unit: Unit = None,
 ) -> None:
-    """Describe recordings: format, span, gaps, sampling, channels, unit; a folder also as one archive.
+    """Describe recordings: format, time span, gaps, channels, unit.
+
+    For a folder, a summary of all files follows.
 
     Example: phasenet-das info recording.h5
     """

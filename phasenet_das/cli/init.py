@@ -16,21 +16,20 @@ def init(
     inputs: Inputs,
     output: Annotated[Path, typer.Option("-o", "--output", help="YAML file of settings to write.")],
     *,
-    name: Annotated[str | None, typer.Option(help="Name of the run; that of the folder by default.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the run. Default: that of the folder.")] = None,
     channels: ChannelTable = None,
     vp_km_s: PVelocity = None,
     vs_km_s: SVelocity = None,
     layers: LayersFile = None,
-    picks: Annotated[
-        bool, typer.Option("--picks/--no-picks", help="Pick the first minute, to see what to expect.")
-    ] = True,
-    ask: Annotated[bool, typer.Option("--ask", help="Ask for what the files do not say.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+    picks: Annotated[bool, typer.Option("--picks/--no-picks", help="Pick the first minute.")] = True,
+    ask: Annotated[bool, typer.Option("--ask", help="Ask for the facts that the files lack.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing file.")] = False,
 ) -> None:
-    """Write settings for the workflow, commented, after a look at the recordings of a new cable.
+    """Write a settings file for the recordings of a new cable.
 
-    The first minute of at most 500 channels is picked. The findings stand in the file, beside the settings
-    on which they bear. What no recording holds, such as velocities, is stated by a flag, or asked for.
+    The command reads the headers and picks the first minute of at most 500 channels. Comments in the file
+    explain the findings beside the settings. State the facts that no recording holds, such as velocities, by
+    a flag, or with --ask.
 
     Example: phasenet-das init recordings/ --layers layers.csv -o my_cable.yaml
     """

@@ -12,7 +12,7 @@ def jobs(
     config: Annotated[Path, typer.Option("--config", help="YAML file of settings.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the three tables.")],
 ) -> None:
-    """List the ranges of time that hold recordings: one picking job of the workflow each.
+    """List the picking jobs of the workflow: ranges of time with data.
 
     Writes jobs.json, receivers.parquet (the channels that were recorded) and coverage.csv (unusable files).
 

@@ -32,17 +32,20 @@ if TYPE_CHECKING:
     from phasenet_das.io.recording import Recording
 
 magnitude_app = typer.Typer(
-    help="Calibrate a magnitude scale, and give events their magnitudes.",
+    help="Calibrate a magnitude scale, and compute magnitudes.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
 CatalogFolder = Annotated[Path, typer.Argument(help="Folder written by 'associate' or the workflow.")]
-AmplitudeUnit = Annotated[str | None, typer.Option(help="Unit, where the pick table does not say it.")]
+AmplitudeUnit = Annotated[
+    str | None, typer.Option(help="Unit of the amplitudes, if the pick table lacks it.")
+]
 Records = Annotated[
     list[str] | None,
     typer.Option(
-        "--records", help="Recordings to measure peaks from; else data.inputs of --config. May be repeated."
+        "--records",
+        help="Recordings in which peaks are measured. Default: data.inputs of --config. May be repeated.",
     ),
 ]
 
@@ -59,35 +62,37 @@ def calibrate(
     output: Annotated[Path, typer.Option("-o", "--output", help="Scale to write, .json.")],
     *,
     reference: Annotated[
-        Path | None, typer.Option(help="Catalog with magnitudes: CSV (also ComCat), QuakeML.")
+        Path | None, typer.Option(help="Catalog with magnitudes: CSV (also ComCat) or QuakeML.")
     ] = None,
     event: Annotated[
         tuple[str, float] | None,
-        typer.Option(help="Or one event: its event_id or origin time, and its magnitude.", metavar="EVENT M"),
+        typer.Option(
+            help="One event instead: its event_id or origin time, and its magnitude.", metavar="EVENT M"
+        ),
     ] = None,
     scale: Annotated[
-        str | None, typer.Option(help="Keep a and b of a paper: yin2023, the default with --event.")
+        str | None, typer.Option(help="Keep a and b of a paper: yin2023. The default with --event.")
     ] = None,
     records: Records = None,
     config: ConfigFile = None,
     cable: Cable = None,
     channels: ChannelTable = None,
-    magnitude_type: Annotated[str | None, typer.Option(help="Type of its magnitudes, such as ML.")] = None,
+    magnitude_type: Annotated[str | None, typer.Option(help="Type of the magnitudes, such as ML.")] = None,
     slopes_p: Annotated[
-        tuple[float, float] | None, typer.Option(help="State a and b of P; else fitted.", metavar="A B")
+        tuple[float, float] | None, typer.Option(help="State a and b of P. Default: fitted.", metavar="A B")
     ] = None,
     slopes_s: Annotated[
-        tuple[float, float] | None, typer.Option(help="The same for S.", metavar="A B")
+        tuple[float, float] | None, typer.Option(help="State a and b of S. Default: fitted.", metavar="A B")
     ] = None,
     min_events: Annotated[
-        int | None, typer.Option(help="Fewest events that must match: 3, 1 with --event.", min=1)
+        int | None, typer.Option(help="Smallest number of matched events. Default: 3, with --event 1.", min=1)
     ] = None,
     time_tolerance_s: TimeTolerance = None,
     distance_tolerance_km: DistanceTolerance = None,
     amplitude_unit: AmplitudeUnit = None,
     figure: Annotated[Path | None, typer.Option(help="Also draw the residuals, .png or .pdf.")] = None,
 ) -> None:
-    """Fit log10 E = a M + b log10 D + K to events of known magnitude.
+    """Fit log10 E = a M + b log10 D + K to known magnitudes.
 
     E is the peak strain rate, D the hypocentral distance, and K a site term
     for each channel.
@@ -141,10 +146,12 @@ def calibrate(
 @magnitude_app.command(cls=Command)
 def apply(
     folder: CatalogFolder,
-    output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the catalog; may be the same.")],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="Folder for the catalog. It may be the same folder.")
+    ],
     *,
     scale: Annotated[
-        Path | None, typer.Option(help="Scale written by 'calibrate', or yin2023: uncertain by 1.2.")
+        Path | None, typer.Option(help="Scale written by 'calibrate', or yin2023 (uncertain by 1.2).")
     ] = None,
     records: Records = None,
     config: ConfigFile = None,
@@ -152,7 +159,7 @@ def apply(
     channels: ChannelTable = None,
     amplitude_unit: AmplitudeUnit = None,
 ) -> None:
-    """Write a catalog with the magnitudes of a scale.
+    """Compute magnitudes with a scale, and write the catalog.
 
     Example: phasenet-das magnitude apply catalog/ --scale scale.json --channels channels.csv -o sized/
     """

@@ -13,29 +13,30 @@ from phasenet_das.errors import ConfigError
 Inputs = Annotated[list[str], typer.Argument(help="Files, folders or glob patterns of recordings.")]
 OptionalInputs = Annotated[
     list[str] | None,
-    typer.Argument(help="Files, folders or glob patterns of recordings; else data.inputs of --config."),
+    typer.Argument(help="Files, folders or glob patterns of recordings. Default: data.inputs of --config."),
 ]
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", help="YAML file of settings; flags override it.")
+    Path | None, typer.Option("--config", help="YAML file of settings. Flags override it.")
 ]
 Headers = Annotated[
-    Path | None, typer.Option("--index", help="Folder that keeps the headers of files between commands.")
+    Path | None,
+    typer.Option("--index", help="Folder in which the headers of the files are kept for the next command."),
 ]
-Cable = Annotated[str | None, typer.Option("--cable", help="One of the cables of --config.")]
+Cable = Annotated[str | None, typer.Option("--cable", help="The cable of --config to use.")]
 StationId = Annotated[str | None, typer.Option(help="Name of the cable.")]
 StartTime = Annotated[str | None, typer.Option(help="Time of the first sample, for files that lack it.")]
 Unit = Annotated[str | None, typer.Option(help="Unit of the samples, for files that lack it.")]
 Interval = Annotated[float | None, typer.Option(help="Sampling interval in s, for files that lack it.")]
 Spacing = Annotated[float | None, typer.Option(help="Channel spacing in m, for files that lack it.")]
-Start = Annotated[str | None, typer.Option(help="Begin of the time range, UTC.")]
+Start = Annotated[str | None, typer.Option(help="Start of the time range, UTC.")]
 End = Annotated[str | None, typer.Option(help="End of the time range, UTC, not included.")]
 ChannelRange = Annotated[
-    str | None, typer.Option(help="Channel numbers FIRST:END, END not included.", metavar="A:B")
+    str | None, typer.Option(help="Range of channel numbers, END not included: 100:500.", metavar="FIRST:END")
 ]
 Weights = Annotated[str | None, typer.Option(help="Bundled model, seisbench:NAME, folder or checkpoint.")]
-MinScore = Annotated[float | None, typer.Option(help="Smallest probability of a pick.")]
-MinScoreP = Annotated[float | None, typer.Option(help="The same for P only.")]
-MinScoreS = Annotated[float | None, typer.Option(help="The same for S only.")]
+MinScore = Annotated[float | None, typer.Option(help="Smallest score of a pick, 0 to 1.")]
+MinScoreP = Annotated[float | None, typer.Option(help="Smallest score of a P pick.")]
+MinScoreS = Annotated[float | None, typer.Option(help="Smallest score of an S pick.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Workers = Annotated[int, typer.Option(help="Processes on this machine.", min=1)]
 ChannelTable = Annotated[Path | None, typer.Option("--channels", help="Channel table (CSV).")]
@@ -45,14 +46,20 @@ LayersFile = Annotated[
     Path | None, typer.Option("--layers", help="Velocity model (CSV): depth_km, vp_km_s, vs_km_s.")
 ]
 TimeTolerance = Annotated[
-    float | None, typer.Option("--time-tolerance-s", help="Largest error of an origin time.", min=0)
+    float | None,
+    typer.Option(
+        "--time-tolerance-s", help="Largest difference of the origin times of matched events, s.", min=0
+    ),
 ]
 DistanceTolerance = Annotated[
-    float | None, typer.Option("--distance-tolerance-km", help="Largest error of an epicentre.", min=0)
+    float | None,
+    typer.Option(
+        "--distance-tolerance-km", help="Largest distance of the epicentres of matched events, km.", min=0
+    ),
 ]
 Band = Annotated[
     tuple[float, float] | None,
-    typer.Option("--bandpass-hz", help="Band of the waveforms.", metavar="LOW HIGH"),
+    typer.Option("--bandpass-hz", help="Band-pass filter of the waveforms, Hz.", metavar="LOW HIGH"),
 ]
 
 _RENAMED = {

@@ -40,7 +40,7 @@ def pick(
     config: ConfigFile = None,
     cable: Cable = None,
     teacher: Annotated[
-        bool, typer.Option("--teacher", help="Pick by the section `teacher` of --config, not by `pick`.")
+        bool, typer.Option("--teacher", help="Use the section `teacher` of --config, not `pick`.")
     ] = False,
     training: Annotated[
         bool, typer.Option("--training", help="Pick the recordings of the section `student` of --config.")
@@ -51,16 +51,20 @@ def pick(
     min_score_p: MinScoreP = None,
     min_score_s: MinScoreS = None,
     faint_score: Annotated[
-        float | None, typer.Option(help="List picks down to this probability as well, changing no other.")
+        float | None, typer.Option(help="Also list picks down to this score. They change no other pick.")
     ] = None,
     rate: Annotated[
         str | None,
-        typer.Option(help="'native', 'model', or Hz (several: 100,50): how the network sees the data."),
+        typer.Option(help="Sampling rate for the network: 'native', 'model', or Hz, such as 100 or 100,50."),
     ] = None,
-    average_channels: Annotated[int | None, typer.Option(help="Average this many neighbours.")] = None,
-    common_mode: Annotated[str | None, typer.Option(help="'median': subtract it over channels.")] = None,
+    average_channels: Annotated[
+        int | None, typer.Option(help="Number of neighbouring channels to average.")
+    ] = None,
+    common_mode: Annotated[
+        str | None, typer.Option(help="'median': subtract the median over the channels.")
+    ] = None,
     to_strain_rate: Annotated[
-        bool | None, typer.Option("--to-strain-rate", help="Differentiate strain.")
+        bool | None, typer.Option("--to-strain-rate", help="Differentiate strain in time.")
     ] = None,
     start_time: StartTime = None,
     dt_s: Interval = None,
@@ -74,14 +78,15 @@ def pick(
     index: Headers = None,
     workers: Workers = 1,
     scheduler: Annotated[str | None, typer.Option(help="Address of a dask scheduler.")] = None,
-    resume: Annotated[bool, typer.Option(help="Resume an earlier run.")] = True,
-    keep_chunks: Annotated[bool, typer.Option(help="Keep finished chunks, for a later run.")] = True,
+    resume: Annotated[bool, typer.Option(help="Resume an interrupted run.")] = True,
+    keep_chunks: Annotated[bool, typer.Option(help="Keep the finished chunks for a later run.")] = True,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad recording.")] = False,
 ) -> None:
-    """Pick P and S arrivals on every channel of files and folders of recordings, whatever their length.
+    """Pick P and S arrivals on every channel of recordings.
 
-    Writes the pick table, and beside it NAME.coverage.csv: what was examined. Kill it at any time: the same
-    command resumes, from the finished chunks in OUTPUT.chunks.
+    Files and folders may be of any length. Writes the pick table, and NAME.coverage.csv with the spans that
+    were examined. If the run is interrupted, repeat the command and it resumes. The finished chunks are in
+    OUTPUT.chunks.
 
     Example: phasenet-das pick recordings/ -o picks.parquet --station-id BRADY --workers 4
     """

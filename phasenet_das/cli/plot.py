@@ -24,7 +24,7 @@ from phasenet_das.cli.settings import chosen_cable, override, read_settings
 
 
 def plot(
-    recording: Annotated[str, typer.Argument(help="A recording: one file.")],
+    recording: Annotated[str, typer.Argument(help="Recording, one file.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Figure to write, .png or .pdf.")],
     *,
     picks: Annotated[Path | None, typer.Option(help="Pick table.")] = None,
@@ -39,7 +39,7 @@ def plot(
     end: End = None,
     channel_range: ChannelRange = None,
 ) -> None:
-    """Draw a recording as a section, with its picks.
+    """Draw a recording with its picks.
 
     Example: phasenet-das plot recording.h5 --picks picks.parquet -o section.png
     """

@@ -20,9 +20,10 @@ def report(
     channels: ChannelTable = None,
     station_id: StationId = None,
 ) -> None:
-    """Write one HTML page about a catalog: map, events, picks, coverage, settings.
+    """Write an HTML report of a catalog.
 
-    A folder of the workflow also has its record sections, trainings and scores.
+    The report has a map, events, picks, coverage and settings. For a folder of the workflow, it also has
+    record sections, trainings and scores.
 
     Example: phasenet-das report catalog/ --channels channels.csv -o report.html
     """

@@ -10,15 +10,15 @@ import typer
 
 def run(
     context: typer.Context,
-    config: Annotated[Path, typer.Argument(help="YAML file of settings; 'phasenet-das init' writes one.")],
+    config: Annotated[Path, typer.Argument(help="YAML file of settings. 'phasenet-das init' writes one.")],
     *,
-    cores: Annotated[int, typer.Option(help="Number of jobs at a time.", min=1)] = 2,
+    cores: Annotated[int, typer.Option(help="Number of CPU cores.", min=1)] = 2,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list the jobs.")] = False,
 ) -> None:
-    """Run the workflow, from recordings to catalog and report, in any folder.
+    """Run the workflow, from recordings to catalog and report.
 
-    Needs Snakemake: pip install 'phasenet-das[workflow]'. Repeat the command to resume an interrupted run.
-    Arguments after -- go to Snakemake.
+    The command runs in any folder. It needs Snakemake: pip install 'phasenet-das[workflow]'. To resume an
+    interrupted run, repeat the command. Arguments after -- go to Snakemake.
 
     Example: phasenet-das run my_cable.yaml --cores 4 -- --keep-going
     """

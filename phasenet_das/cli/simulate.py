@@ -21,9 +21,9 @@ def simulate(
     seed: Annotated[int | None, typer.Option(help="Seed of all random numbers.", min=0)] = None,
     workers: Workers = 1,
 ) -> None:
-    """Write a continuous recording whose every arrival is known.
+    """Simulate a recording and write its true arrivals.
 
-    The section `simulate` of --config has the same settings, and `settings` over those of the scenario.
+    The section `simulate` of --config has the same options. Its `settings` replace those of the scenario.
 
     Example: phasenet-das simulate -o simulated/ --scenario swarm --seed 1
     """

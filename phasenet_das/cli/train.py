@@ -12,26 +12,35 @@ from phasenet_das.errors import ConfigError
 
 
 def train(
-    config: Annotated[Path, typer.Option("--config", help="YAML of settings with a section student.")],
+    config: Annotated[Path, typer.Option("--config", help="YAML file of settings with a section `student`.")],
     *,
     windows: Annotated[
         list[Path] | None,
-        typer.Option(help="Folder of training windows, beside those of the settings; may be repeated."),
+        typer.Option(
+            help="Folder of training windows, in addition to those of the settings. May be repeated."
+        ),
     ] = None,
     weights: Annotated[
-        str | None, typer.Option(help="Weights to start from; else student.weights. Only with --windows.")
+        str | None, typer.Option(help="Weights to start from. Default: student.weights. Only with --windows.")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Folder of the training; else student.output.")
+        Path | None,
+        typer.Option(
+            "-o", "--output", help="Folder of the training. Default: student.output. Only with --windows."
+        ),
     ] = None,
     overfit_one_batch: Annotated[
-        bool, typer.Option("--overfit-one-batch", help="Only check that one batch can be learned by heart.")
+        bool,
+        typer.Option("--overfit-one-batch", help="Only check that the network can learn one batch by heart."),
     ] = False,
 ) -> None:
-    """Train a network by the section `student`; the same command resumes an interrupted training.
+    """Train a network with the settings of the section `student`.
 
-    With --windows, it trains in student.processes processes, and replaces a training of other windows or
-    settings. Else, on many processes: torchrun --nproc-per-node N -m phasenet_das.training --config FILE
+    Repeat the command to resume an interrupted training. With --windows, it trains in student.processes
+    processes. A training with other windows or settings in the same folder is replaced.
+
+    Without --windows, to train in N processes: torchrun --nproc-per-node N -m phasenet_das.training --config
+    FILE
 
     Example: phasenet-das train --config configs/train_example.yaml
     """

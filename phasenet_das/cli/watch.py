@@ -33,16 +33,20 @@ def watch(
     station_id: StationId = None,
     channels: ChannelTable = None,
     min_score: MinScore = None,
-    recent_s: Annotated[float, typer.Option(help="Associate this last span of the data.", min=60)] = 600.0,
-    settle_s: Annotated[float, typer.Option(help="Take files unchanged for this long.", min=0)] = 2.0,
-    poll_s: Annotated[float, typer.Option(help="Time between two looks at the folder.", min=0.1)] = 2.0,
-    once: Annotated[bool, typer.Option("--once", help="Make one pass and end.")] = False,
+    recent_s: Annotated[
+        float, typer.Option(help="Length of the recent data that are associated, s.", min=60)
+    ] = 600.0,
+    settle_s: Annotated[
+        float, typer.Option(help="Read a file after it has not changed for this time, s.", min=0)
+    ] = 2.0,
+    poll_s: Annotated[float, typer.Option(help="Time between two checks of the folder, s.", min=0.1)] = 2.0,
+    once: Annotated[bool, typer.Option("--once", help="Process the present files, then end.")] = False,
     device: Device = None,
 ) -> None:
-    """Pick files as they come, and associate the last minutes.
+    """Pick new files as they arrive, and associate the last minutes.
 
-    Writes picks/DATE.parquet and recent_events.parquet, and the files of one run over the folder: picks,
-    events, catalog and coverage. All are whole at any time. If you stop it, the same command resumes.
+    Writes picks/DATE.parquet and recent_events.parquet. It also writes the files of one run over the folder:
+    picks, events, catalog and coverage. All files are complete at any time. To resume, repeat the command.
     With several cables in --config and no --cable, the files name their cable.
 
     Example: phasenet-das watch incoming/ -o live/ --station-id BRADY --channels channels.csv

@@ -10,13 +10,13 @@ from phasenet_das.cli.options import Command, ConfigFile
 from phasenet_das.cli.settings import read_settings
 
 weights_app = typer.Typer(
-    help="Name and describe model weights.", no_args_is_help=True, rich_markup_mode=None
+    help="List and describe the weights of networks.", no_args_is_help=True, rich_markup_mode=None
 )
 
 
 @weights_app.command("list", cls=Command)
 def list_() -> None:
-    """Name the weights at hand.
+    """List the bundled weights, and those of SeisBench's cache.
 
     Example: phasenet-das weights list
     """
@@ -34,7 +34,9 @@ def show(
     *,
     config: ConfigFile = None,
 ) -> None:
-    """Describe weights, by default those of `pick`: architecture, sampling rate, digest, provenance.
+    """Describe weights: architecture, sampling rate, digest.
+
+    Without a name, those of the section `pick` of --config.
 
     Example: phasenet-das weights show seisbench:original
     """

@@ -16,40 +16,46 @@ def windows(
     *,
     picks: Annotated[Path, typer.Option(help="Pick table after association.")],
     output: Annotated[Path, typer.Option("-o", "--output", help="Folder for the training windows.")],
-    events: Annotated[Path | None, typer.Option(help="Event table; else all events of the picks.")] = None,
+    events: Annotated[
+        Path | None, typer.Option(help="Event table. Default: all events of the picks.")
+    ] = None,
     config: ConfigFile = None,
     cable: Cable = None,
     station_id: StationId = None,
     index: Headers = None,
     start: Start = None,
     end: End = None,
-    before_s: Annotated[float | None, typer.Option(help="Time before the first pick.", min=0)] = None,
-    after_s: Annotated[float | None, typer.Option(help="Time after the last pick.", min=0)] = None,
+    before_s: Annotated[float | None, typer.Option(help="Time before the first pick, s.", min=0)] = None,
+    after_s: Annotated[float | None, typer.Option(help="Time after the last pick, s.", min=0)] = None,
     min_channel_share: Annotated[
-        float | None, typer.Option(help="Smallest share of channels with a pick.", min=0, max=1)
+        float | None,
+        typer.Option(help="Smallest share of the channels that have a pick of the event.", min=0, max=1),
     ] = None,
     faint: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Pick tables (or a .txt file that lists them) of the same network with picks of low scores: "
-            "windows of noise hold no coherent ones; may be repeated."
+            help="Pick tables of the same network with picks of low scores, or a .txt file with one table a "
+            "line. Windows of noise hold no coherent picks of these tables. May be repeated."
         ),
     ] = None,
     coverage: Annotated[
         Path | None,
         typer.Option(
-            help="Table of the spans that were picked, inside which windows of noise lie. By default "
-            "coverage.csv beside the picks."
+            help="Coverage table. Windows of noise lie inside its examined spans. Default: coverage.csv "
+            "beside the picks."
         ),
     ] = None,
     agree: Annotated[
         Path | None,
-        typer.Option(help="Picks of another network after association: labels that it lacks count half."),
+        typer.Option(
+            help="Picks of another network after association. Labels that are not in this table count half."
+        ),
     ] = None,
 ) -> None:
-    """Cut a training window around each event, with labels completed along the cable, and windows of noise.
+    """Cut training windows with labels, and windows of noise.
 
-    The windows are conditioned by the section `pick` of --config, as the student will see recordings.
+    A window is cut around each event. Its labels are completed along the cable. Recordings are filtered as in
+    picking, by the section `pick` of --config.
 
     Example: phasenet-das windows recordings/ --picks catalog/picks.parquet -o windows/ --station-id BRADY
     """

@@ -26,7 +26,7 @@ from phasenet_das.config.student import StudentSettings
 
 
 class Config(ConfigSection):
-    """All settings of one run: files in, catalog out."""
+    """All settings of one run, from recordings to catalog."""
 
     renamed: ClassVar[Mapping[str, str]] = {
         "channels": "'geometry'",
@@ -36,18 +36,19 @@ class Config(ConfigSection):
         "train": "'student'",
     }
 
-    name: str = Field("demo", pattern=NAME, description="Name of the run; results go to OUTPUT/NAME.")
+    name: str = Field("demo", pattern=NAME, description="Name of the run. The results are in OUTPUT/NAME.")
     output: str = Field(
         "results",
-        description="Folder of the results. When stated, a relative path counts from the settings file, as "
-        "all paths; when not stated, the folder `results` of the current folder.",
+        description="Folder of the results. If you state a relative path, it counts from the settings file, "
+        "as all paths do. By default, it is the folder `results` of the current folder.",
         json_schema_extra=PATH,
     )
     data: DataSettings = DataSettings()
     geometry: GeometrySettings = GeometrySettings()
     cables: dict[str, CableSettings] = Field(
         default_factory=dict,
-        description="Several cables instead of `data` and `geometry`: two such sections for each name.",
+        description="Several cables, by name. Each has its own sections `data` and `geometry`, which replace "
+        "those at the top.",
     )
     stations: StationSettings = StationSettings()
     simulate: SimulateSettings = SimulateSettings()
@@ -58,10 +59,10 @@ class Config(ConfigSection):
     rounds: int = Field(
         0,
         ge=0,
-        description="Largest number of trainings. 0: the weights of `pick` pick the catalog. 1: a student is "
-        "trained on picks of `teacher` that association kept, and replaces the weights of `pick`. Each "
-        "further round trains the student before on its own picks. The rounds end when a student is not "
-        "better than the one before. The best student makes the catalog.",
+        description="Largest number of trainings. With 0, the weights of `pick` make the catalog. With 1, a "
+        "student is trained on picks of `teacher` that association kept, and replaces the weights of `pick`. "
+        "Each further round trains the previous student on its own picks. The rounds end when a student is "
+        "not better than the previous one. The best student makes the catalog.",
     )
     teacher: TeacherSettings = TeacherSettings()
     student: StudentSettings = StudentSettings()

@@ -12,7 +12,7 @@ from phasenet_das.config.section import NAME, PATH, ConfigSection, unit
 
 
 class DataSettings(ConfigSection):
-    """The recordings, and the facts that their files lack."""
+    """The recordings, and facts that their files lack."""
 
     renamed: ClassVar[Mapping[str, str]] = {
         "channels": "'channel_range'",
@@ -24,20 +24,20 @@ class DataSettings(ConfigSection):
     )
     fallback_inputs: tuple[str, ...] = Field(
         (),
-        description="Recordings to read when none of the inputs exists. 'daspy:example' is the Brady record "
-        "that the package daspy-toolbox carries.",
+        description="Recordings to read if none of the inputs exists. 'daspy:example' is the Brady record of "
+        "the package daspy-toolbox.",
         json_schema_extra=PATH,
     )
     station_id: str | None = Field(
         None,
         min_length=1,
-        description="Name of the cable in all tables; empty for the name that the files give.",
+        description="Name of the cable in all tables. If empty, the name in the files.",
         pattern=NAME,
     )
     start_time: str | None = Field(
         None,
-        description="Time of the first sample, ISO 8601, UTC unless it names a zone; only for files that "
-        "lack it.",
+        description="Time of the first sample, for files that lack it. ISO 8601, in UTC if it has no time "
+        "zone.",
     )
     dt_s: float | None = Field(
         None, gt=0, description="Sampling interval, for files that lack it.", json_schema_extra=unit("s")
@@ -47,10 +47,10 @@ class DataSettings(ConfigSection):
     )
     unit: str | None = Field(None, description="Unit of the samples, for files that lack it.")
     first_channel: int | None = Field(
-        None, ge=0, description="Interrogator's number of the first channel, for files that lack it."
+        None, ge=0, description="Number of the first channel on the interrogator, for files that lack it."
     )
     channel_range: tuple[int, int] | None = Field(
-        None, description="Range of channel numbers to use, half open: [first, last + 1]."
+        None, description="Range of channel numbers to use: [first, last + 1]."
     )
 
     @field_validator("start_time", mode="before")

@@ -11,7 +11,7 @@ from phasenet_das.config.section import ConfigSection, unit
 
 
 class JobSettings(ConfigSection):
-    """How the picking is cut into jobs: changes neither picks nor events."""
+    """Picking jobs of the workflow. They change neither picks nor events."""
 
     renamed: ClassVar[Mapping[str, str]] = {"block_s": "'length_s'"}
     removed: ClassVar[Mapping[str, str]] = {"overlap_s": "each job reads the surroundings of its range"}
@@ -19,7 +19,7 @@ class JobSettings(ConfigSection):
     length_s: float = Field(
         3600.0,
         ge=60,
-        description="Length of the range of time of a job, on multiples of it since 1970.",
+        description="Length of the time range of a job. Ranges begin at multiples of this length since 1970.",
         json_schema_extra=unit("s"),
     )
 

@@ -9,26 +9,30 @@ from pydantic import Field, model_validator
 
 from phasenet_das.config.section import WEIGHTS, ConfigSection, unit
 
-_WEIGHTS = "Bundled model, seisbench:NAME, or a folder of weights."
+_WEIGHTS = "Network: a bundled model, seisbench:NAME, or a folder of weights."
 
 
 class PickSettings(ConfigSection):
-    """How arrivals of the catalog are picked. A student that the run trains replaces the weights."""
+    """Picking of the catalog. If the run trains a student, the student replaces the weights."""
 
     renamed: ClassVar[Mapping[str, str]] = {"stack_channels": "'average_channels'"}
 
     weights: str = Field("phasenet-das", description=_WEIGHTS, json_schema_extra=WEIGHTS)
-    weights_sha256: str | None = Field(None, description="Digest that the weight file must have.")
+    weights_sha256: str | None = Field(None, description="Required digest of the weight file.")
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
-    min_score: float = Field(0.3, gt=0, lt=1, description="Smallest probability of a pick.")
-    min_score_p: float | None = Field(None, gt=0, lt=1, description="The same for P only.")
-    min_score_s: float | None = Field(None, gt=0, lt=1, description="The same for S only.")
+    min_score: float = Field(0.3, gt=0, lt=1, description="Smallest score of a pick.")
+    min_score_p: float | None = Field(
+        None, gt=0, lt=1, description="Smallest score of a P pick, if it differs."
+    )
+    min_score_s: float | None = Field(
+        None, gt=0, lt=1, description="Smallest score of an S pick, if it differs."
+    )
     faint_score: float | None = Field(
         None,
         gt=0,
         lt=1,
-        description="List picks down to this probability as well. They change no other pick. `associate "
-        "--min-score` skips them, `windows --faint` finds noise where not even they are.",
+        description="Also list picks down to this score. They change no other pick. `associate --min-score` "
+        "skips them. `windows --faint` uses them to find noise.",
     )
     min_separation_s: float = Field(
         0.5,
@@ -39,34 +43,34 @@ class PickSettings(ConfigSection):
     )
     rate: float | tuple[float, ...] | Literal["native", "model"] | None = Field(
         None,
-        description="Sampling rates at which the network sees the data: one number or several, 'model' for "
-        "the rate of the training, 'native' for the rate of the recording. Empty for the rule: networks of "
-        "single channels see the rate of their training, PhaseNet-DAS several, each half of the one "
-        "before. At another rate than that of the training, time runs slower or faster for the network. "
-        "Pick times are always true.",
+        description="Sampling rates of the data for the network: one number or several, 'model' (the rate of "
+        "the training) or 'native' (the rate of the recording). If empty, single-channel networks use the "
+        "rate of their training. PhaseNet-DAS then uses several rates, each half of the previous one. At "
+        "another rate than that of the training, time runs slower or faster for the network. Pick times stay "
+        "true.",
         json_schema_extra=unit("Hz"),
     )
     component: Literal["all", "E", "N", "Z"] = Field(
-        "all", description="Components of a three-component network that each channel is fed to."
+        "all", description="Components of a three-component network that receive the channel."
     )
     common_mode: Literal["median"] | None = Field(
-        None, description="Subtract at each sample the median over all channels."
+        None, description="Subtract the median over all channels from each sample."
     )
     average_channels: int | None = Field(
         None,
         ge=1,
-        description="Average this many neighbouring channels; scores return to every channel. Empty for the "
-        "rule: 1 for networks of single channels; for PhaseNet-DAS those within half a gauge length, or "
-        "within 12.5 m at 100 Hz (more at lower rates).",
+        description="Number of neighbouring channels to average. Every channel receives the scores of its "
+        "average. If empty, 1 for single-channel networks. For PhaseNet-DAS, the channels within half a "
+        "gauge length, or within 12.5 m at 100 Hz (more at lower rates).",
     )
-    to_strain_rate: bool = Field(False, description="Differentiate strain in time.")
+    to_strain_rate: bool = Field(False, description="Differentiate strain in time, for recordings of strain.")
     bandpass_hz: tuple[float, float] | None = Field(
         None,
-        description="Corners of a linear-phase band-pass filter, its delay removed. The filter smears sharp "
+        description="Corners of a linear-phase band-pass filter, without delay. The filter smears sharp "
         "onsets to both sides by about 1 / width.",
         json_schema_extra=unit("Hz"),
     )
-    batch_size: int = Field(48, ge=1, description="Windows a forward pass; changes speed and memory only.")
+    batch_size: int = Field(48, ge=1, description="Windows of a forward pass. Changes speed and memory only.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -93,6 +97,6 @@ class PickSettings(ConfigSection):
 
 
 class TeacherSettings(PickSettings):
-    """How the arrivals are picked that label the first round of training; not read without training."""
+    """Picking of the labels of the first round. Without training, this section is not used."""
 
     weights: str = Field("phasenet", description=_WEIGHTS, json_schema_extra=WEIGHTS)

@@ -14,15 +14,16 @@ _PATHS = (("cable", "channels_file"), ("noise", "real_noise_dir"))
 
 
 class SimulateSettings(ConfigSection):
-    """Recordings to simulate first, when there are none."""
+    """Simulated recordings, if there are no real ones."""
 
     scenario: str | None = Field(
         None,
-        description="easy, demo, swarm, urban, borehole, offshore or hard; empty for no simulation.",
+        description="easy, demo, swarm, urban, borehole, offshore or hard. If empty, nothing is simulated.",
     )
     seed: int = Field(0, ge=0, description="Seed of all random numbers.")
     settings: dict[str, Any] = Field(
-        default_factory=dict, description="Settings that replace the scenario's, such as {duration_s: 900}."
+        default_factory=dict,
+        description="Settings that replace those of the scenario, such as {duration_s: 900}.",
     )
 
     def with_paths(self, move: Callable[[str], str], *, stated_only: bool) -> Self:

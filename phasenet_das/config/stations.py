@@ -10,7 +10,7 @@ from phasenet_das.config.section import PATH, ConfigSection
 
 
 class StationSettings(ConfigSection):
-    """Seismometers whose picks are associated together with those of the cables."""
+    """Seismometers. Their picks are associated together with those of the cables."""
 
     path: str | None = Field(
         None,
@@ -19,7 +19,7 @@ class StationSettings(ConfigSection):
     )
     picks: tuple[str, ...] = Field(
         (),
-        description="Pick tables of the seismometers, as PhaseNet writes them: station_id, phase_time, "
+        description="Pick tables of the seismometers, in the format of PhaseNet: station_id, phase_time, "
         "phase_type, phase_score.",
         json_schema_extra=PATH,
     )

@@ -12,7 +12,7 @@ from phasenet_das.config.section import PATH, WEIGHTS, ConfigSection, unit
 
 
 class TrainDataSettings(ConfigSection):
-    """The training data: windows cut from recordings, sections simulated on the fly, or both."""
+    """Training data: windows of recordings, sections that are simulated on the fly, or both."""
 
     renamed: ClassVar[Mapping[str, str]] = {
         "refine_channels": "'student.complete_channels', which acts when windows are cut",
@@ -27,66 +27,72 @@ class TrainDataSettings(ConfigSection):
     )
     labels: str | None = Field(
         None,
-        description="Folder of the pick tables, named as the windows; beside the windows when empty.",
+        description="Folder of the pick tables, which have the names of the windows. If empty, the folder of "
+        "the windows.",
         json_schema_extra=PATH,
     )
     validation_windows: tuple[str, ...] = Field(
         (),
-        description="Windows to validate on; a share of the events of `windows` when empty.",
+        description="Windows for validation. If empty, a share of the events of `windows`.",
         json_schema_extra=PATH,
     )
     validation_fraction: float | None = Field(
         None,
         ge=0,
         lt=1,
-        description="Share of the events kept for validation: whole events, on all cables. When empty, a "
-        "tenth, and of 4 and more at least 2.",
+        description="Share of the events for validation: whole events, on all cables. If empty, a tenth, and "
+        "at least 2 if there are 4 events or more.",
     )
     samples_per_window: int | None = Field(
         None,
         ge=1,
-        description="Samples drawn from each window an epoch; when empty, as many as have room in it.",
+        description="Samples of each window in an epoch. If empty, as many as fit into the window.",
     )
     anchored: float = Field(
-        0.9, ge=0, le=1, description="Share of the samples cut so that they hold a pick; others lie anywhere."
+        0.9, ge=0, le=1, description="Share of the samples that contain a pick. The others are cut anywhere."
     )
     same_event_s: float = Field(
         60.0,
         ge=0,
-        description="Windows that come closer than this in time are taken for the same event.",
+        description="Windows that are closer than this in time count as the same event.",
         json_schema_extra=unit("s"),
     )
     records: str | None = Field(
         None,
-        description="Labelled seismometer records (HDF5), of which fibre sections are simulated.",
+        description="Labelled seismometer records (HDF5), from which fibre sections are simulated.",
         json_schema_extra=PATH,
     )
     record_rows: tuple[int, ...] | None = Field(
-        None, description="Rows of the records to train on; all but those of validation when empty."
+        None, description="Rows of the records for training. If empty, all but those of validation."
     )
     validation_rows: tuple[int, ...] | None = Field(
-        None, description="Rows of the records to validate on; a share of them when empty."
+        None, description="Rows of the records for validation. If empty, a share of the rows."
     )
-    sections_per_epoch: int = Field(4096, ge=1, description="Simulated sections an epoch; each is new.")
+    sections_per_epoch: int = Field(
+        4096, ge=1, description="Simulated sections in an epoch. Each section is new."
+    )
     section: dict[str, float] = Field(
         default_factory=dict, description="Settings of the simulated sections, such as {snr_min_db: -5}."
     )
     noise: str | None = Field(
-        None, description="Folder of recordings without events, to be mixed in.", json_schema_extra=PATH
+        None, description="Folder of recordings without events, for added noise.", json_schema_extra=PATH
     )
     num_channels: int = Field(96, ge=1, description="Channels of a sample.")
     num_samples: int = Field(3072, ge=16, description="Samples in time of a sample.")
     sampling_rate_hz: float = Field(
-        100.0, gt=0, description="Rate that all data are brought to.", json_schema_extra=unit("Hz")
+        100.0,
+        gt=0,
+        description="Sampling rate to which all data are resampled.",
+        json_schema_extra=unit("Hz"),
     )
     normalization: Literal["moving", "moving-array", "std", "none"] = Field(
         "moving",
-        description="Amplitudes as the network sees them: moving (mean and amplitude of each channel along "
-        "time, as the picker does it), moving-array (one amplitude for all channels), std (each channel of a "
-        "sample demeaned and divided by its standard deviation), or none (a network that does it itself).",
+        description="Normalisation of the input. moving: mean and amplitude of each channel along time, as "
+        "in the picker. moving-array: one amplitude for all channels. std: each channel of a sample demeaned "
+        "and divided by its standard deviation. none: the network normalises by itself.",
     )
     normalization_window_s: float = Field(
-        20.0, gt=0, description="Length of the moving normalisation.", json_schema_extra=unit("s")
+        20.0, gt=0, description="Window of the moving normalisation.", json_schema_extra=unit("s")
     )
     label_sigma_s: float = Field(
         0.1, gt=0, description="Standard deviation of a label in time.", json_schema_extra=unit("s")
@@ -94,20 +100,20 @@ class TrainDataSettings(ConfigSection):
     mask_guard_s: float = Field(
         1.0,
         ge=0,
-        description="Time that the loss ignores on either side of a rejected pick, and around an event on "
-        "channels where not both its phases were kept.",
+        description="Time that the loss ignores on either side of a rejected pick. Also the time around an "
+        "event on channels without picks of both phases.",
         json_schema_extra=unit("s"),
     )
     quiet: float = Field(
         0.15,
         ge=0,
         lt=1,
-        description="Share of the samples that are of windows of noise, where there are any.",
+        description="Share of the samples from windows of noise, if there are any.",
     )
 
 
 class AugmentSettings(ConfigSection):
-    """How samples are varied: samples and picks move together."""
+    """Variation of the samples. The picks move with the samples."""
 
     renamed: ClassVar[Mapping[str, str]] = {
         "average": "'average_channels'",
@@ -122,42 +128,50 @@ class AugmentSettings(ConfigSection):
     average_channels: int = Field(
         1,
         ge=1,
-        description="Largest number of neighbouring channels averaged, in samples of windows, as a picker "
-        "averages those closer than a gauge length.",
+        description="Largest number of neighbouring channels to average, in samples of windows. Pickers "
+        "average channels closer than a gauge length.",
     )
-    flip: float = Field(0.5, ge=0, le=1, description="Share of samples whose channels are reversed.")
-    add_event: float = Field(0.3, ge=0, le=1, description="Share of samples that a second event is added to.")
+    flip: float = Field(0.5, ge=0, le=1, description="Share of samples with reversed channels.")
+    add_event: float = Field(0.3, ge=0, le=1, description="Share of samples with a second event.")
     add_event_ratio_db: float = Field(
-        15.0, ge=0, description="Largest ratio of the two amplitudes.", json_schema_extra=unit("dB")
+        15.0,
+        ge=0,
+        description="Largest ratio of the amplitudes of the two events.",
+        json_schema_extra=unit("dB"),
     )
-    noise: float = Field(0.5, ge=0, le=1, description="Share of samples that noise is added to.")
+    noise: float = Field(0.5, ge=0, le=1, description="Share of samples with added noise.")
     own_noise: float = Field(
         0.7,
         ge=0,
         le=1,
-        description="Share of the noise added that comes from windows of noise, where there are any; the "
-        "rest is simulated, or of the recordings of `data.noise`.",
+        description="Share of the added noise from windows of noise, if there are any. The rest is "
+        "simulated, or from the recordings of `data.noise`.",
     )
     snr_min_db: float = Field(
         -10.0,
-        description="Smallest ratio of the sample's amplitude to the noise added.",
+        description="Smallest ratio of the amplitude of a sample to the added noise.",
         json_schema_extra=unit("dB"),
     )
     snr_max_db: float = Field(20.0, description="Largest such ratio.", json_schema_extra=unit("dB"))
-    dead: float = Field(0.02, ge=0, lt=1, description="Largest share of channels made dead: out of the loss.")
+    dead: float = Field(
+        0.02, ge=0, lt=1, description="Largest share of dead channels. They are left out of the loss."
+    )
     hidden: float = Field(
         0.2,
         ge=0,
         lt=1,
-        description="Largest share of a run of channels hidden from the network, labels kept.",
+        description="Largest share of the channels in a hidden run. The labels of a hidden run stay.",
     )
     amplitude_dex: float = Field(0.2, ge=0, description="Largest scatter of log10 amplitude over channels.")
-    reverse_polarity: float = Field(0.5, ge=0, le=1, description="Share of samples whose sign is reversed.")
+    reverse_polarity: float = Field(0.5, ge=0, le=1, description="Share of samples with reversed sign.")
     channel_polarity: float = Field(
         0.05, ge=0, le=1, description="Share of samples with a random sign on each channel."
     )
     lower_rate: float = Field(
-        0.1, ge=0, le=1, description="Share of samples brought to a lower rate (down to half) and back."
+        0.1,
+        ge=0,
+        le=1,
+        description="Share of samples that are resampled to a lower rate (down to half) and back.",
     )
     missing_ends: float = Field(0.1, ge=0, le=1, description="Share of samples that begin late or end early.")
 
@@ -169,57 +183,59 @@ class AugmentSettings(ConfigSection):
 
 
 class TrainSettings(ConfigSection):
-    """How a network is trained."""
+    """Training of a network."""
 
     output: str = Field(
         "results/training",
-        description="Folder of checkpoints, logs and the model. The workflow uses its own.",
+        description="Folder of checkpoints, logs and the model. The workflow uses a folder of its own.",
         json_schema_extra=PATH,
     )
     data: TrainDataSettings = TrainDataSettings()
     augment: AugmentSettings = AugmentSettings()
-    architecture: str = Field("phasenet-das", description="Name of the network's shape.")
+    architecture: str = Field(
+        "phasenet-das", description="Architecture of the network: phasenet-das, phasenet or eqnet."
+    )
     model_args: dict[str, Any] = Field(
-        default_factory=dict, description="Arguments of the network; its defaults when empty."
+        default_factory=dict, description="Arguments of the network. If empty, its defaults."
     )
     weights: str | None = Field(
         None,
-        description="Start from these weights (fine-tuning): a bundled model or a folder.",
+        description="Weights to start from (fine-tuning): a bundled model or a folder.",
         json_schema_extra=WEIGHTS,
     )
     freeze: tuple[str, ...] = Field(
-        (), description="Parts that stay as they are: first words of parameter names, such as encoder."
+        (), description="Parts of the network to freeze: first words of parameter names, such as encoder."
     )
     steps: int | None = Field(
         None,
         ge=1,
-        description="Optimizer steps. When empty, 40 epochs from random weights (6,000 to 30,000 steps), 20 "
-        "from given ones (1,000 to 6,000).",
+        description="Optimizer steps. If empty, 40 epochs from random weights (6,000 to 30,000 steps), and "
+        "20 epochs from given weights (1,000 to 6,000 steps).",
     )
-    batch_size: int = Field(4, ge=1, description="Samples of one process at a time.")
-    accumulate: int = Field(1, ge=1, description="Batches whose gradients are added up to one step.")
+    batch_size: int = Field(4, ge=1, description="Samples in a batch of one process.")
+    accumulate: int = Field(1, ge=1, description="Batches in a step. Their gradients are added.")
     learning_rate: float | None = Field(
         None,
         gt=0,
-        description="Highest learning rate. When empty, 2e-3 for random and 3e-4 for given weights.",
+        description="Highest learning rate. If empty, 2e-3 from random weights and 3e-4 from given weights.",
     )
     final_learning_rate: float | None = Field(
         None,
         ge=0,
-        description="Learning rate at the end of the cosine. When empty, a hundredth of the highest.",
+        description="Learning rate at the end of the cosine. If empty, a hundredth of the highest.",
     )
     warmup_steps: int | None = Field(
         None,
         ge=0,
-        description="Steps of linear warm-up. When empty, a twentieth of the steps, at most 500.",
+        description="Steps of the linear warm-up. If empty, a twentieth of the steps, at most 500.",
     )
-    weight_decay: float = Field(0.01, ge=0, description="AdamW's decay.")
+    weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW.")
     clip_norm: float = Field(1.0, gt=0, description="Largest norm of the gradient.")
     ema_decay: float | None = Field(
         None,
         ge=0,
         lt=1,
-        description="Memory of the moving average of the weights. The average is kept. When empty, the "
+        description="Memory of the moving average of the weights. The average is the result. If empty, the "
         "average remembers 3 % of the steps, 10 to 1,000.",
     )
     phase_weights: tuple[float, float, float] = Field(
@@ -227,57 +243,57 @@ class TrainSettings(ConfigSection):
     )
     amp: Literal["auto", "off", "bf16", "fp16"] = Field(
         "auto",
-        description="Mixed precision: bf16, fp16 (CUDA only), off, or auto: bf16 on processors that multiply "
-        "it by themselves (GPUs since 2020, CPUs with AMX).",
+        description="Mixed precision: bf16, fp16 (CUDA only), off or auto. auto is bf16 on processors with "
+        "hardware for bf16 (GPUs since 2020, CPUs with AMX).",
     )
     bf16_gradients: bool = Field(
-        False, description="Exchange gradients between processes in bfloat16, on CUDA only."
+        False, description="Exchange gradients between processes in bfloat16 (CUDA only)."
     )
     device: str = Field("auto", description="auto, cpu or cuda.")
     num_workers: int = Field(
         2, ge=0, description="Processes that prepare samples, for each training process."
     )
     validate_every: int | None = Field(
-        None, ge=1, description="Steps between validations. When empty, there are 10."
+        None, ge=1, description="Steps between validations. If empty, there are 10 validations."
     )
     validation_samples: int = Field(64, ge=1, description="Samples of the fixed validation set.")
-    min_score: float = Field(0.3, gt=0, lt=1, description="Smallest probability of a pick in validation.")
+    min_score: float = Field(0.3, gt=0, lt=1, description="Smallest score of a pick in validation.")
     tolerance_p_s: float = Field(
-        0.1, gt=0, description="Largest error of a right P in validation.", json_schema_extra=unit("s")
+        0.1, gt=0, description="Largest error of a right P pick in validation.", json_schema_extra=unit("s")
     )
     tolerance_s_s: float = Field(
-        0.2, gt=0, description="Largest error of a right S in validation.", json_schema_extra=unit("s")
+        0.2, gt=0, description="Largest error of a right S pick in validation.", json_schema_extra=unit("s")
     )
     save_every: int | None = Field(
         None,
         ge=1,
-        description="Steps between checkpoints. When empty, as many as between validations, at most 500.",
+        description="Steps between checkpoints. If empty, as many as between validations, at most 500.",
     )
     log_every: int = Field(10, ge=1, description="Steps between lines of the log.")
     tensorboard: bool = Field(False, description="Also write a TensorBoard log (package tensorboard).")
-    seed: int = Field(0, ge=0, description="Seed of everything that is drawn.")
+    seed: int = Field(0, ge=0, description="Seed of all random numbers.")
     license: str = Field("unknown", description="Licence of the weights, for the model card.")
     rates: Literal["model", "octaves"] | None = Field(
         None,
-        description="Rates at which pickers show recordings to the network: model (that of its training), or "
-        "octaves (several, by the rule of rates). When empty: model for random weights, else as the weights "
-        "that it starts from.",
+        description="Sampling rates of pickers that use the network: model (the rate of its training), or "
+        "octaves (several rates, each half of the previous one). If empty, model from random weights. "
+        "Otherwise, the rates of the weights that it starts from.",
     )
     trained_rate_hz: tuple[float, float] | None = Field(
         None,
-        description="Rates of the recordings that the data stand for: outside, pickers warn.",
+        description="Range of the sampling rates of the training data. Pickers warn outside this range.",
         json_schema_extra=unit("Hz"),
     )
     trained_dx_m: tuple[float, float] | None = Field(
         None,
-        description="Distances of neighbouring rows that the data stand for: outside, pickers warn.",
+        description="Range of the channel spacings of the training data. Pickers warn outside this range.",
         json_schema_extra=unit("m"),
     )
-    data_description: str = Field("", description="What the training data are, for the model card.")
+    data_description: str = Field("", description="Description of the training data, for the model card.")
 
 
 class StudentSettings(TrainSettings):
-    """How the student is trained when `rounds` is above 0, and by `phasenet-das train`."""
+    """Training of the student, if `rounds` is above 0, and by `phasenet-das train`."""
 
     renamed: ClassVar[Mapping[str, str]] = {
         "train": "'rounds' at the top of the file: 0 for no training",
@@ -285,48 +301,48 @@ class StudentSettings(TrainSettings):
         "student": "'pick' at the top of the file",
     }
 
-    processes: int = Field(1, ge=1, description="Processes that train together; one for each GPU.")
+    processes: int = Field(1, ge=1, description="Processes of the training. Use one for each GPU.")
     recordings: dict[str, DataSettings] = Field(
         default_factory=dict,
-        description="Recordings to label and train on, continuous or cut around events, by the name of their "
-        "cable; those of the catalog when empty.",
+        description="Recordings for labels and training, by the name of the cable. They may be continuous, "
+        "or cut around events. If empty, the recordings of the catalog.",
     )
     before_s: float = Field(
         10.0,
         ge=0,
-        description="Length of a training window before an event's first pick.",
+        description="Length of a training window before the first pick of an event.",
         json_schema_extra=unit("s"),
     )
     after_s: float = Field(
         20.0,
         ge=0,
-        description="Length of a training window after an event's last pick.",
+        description="Length of a training window after the last pick of an event.",
         json_schema_extra=unit("s"),
     )
     min_channel_share: float = Field(
         0.0,
         ge=0,
         le=1,
-        description="Smallest share of a cable's channels with a pick of an event. Events with fewer give no "
-        "training window of that cable.",
+        description="Smallest share of the channels of a cable that have a pick of an event. With fewer, the "
+        "event has no training window of that cable.",
     )
     complete_channels: int = Field(
         25,
         ge=0,
-        description="Channels to each side along which labels are completed; 0 leaves picks as they are.",
+        description="Channels to each side along which labels are completed. With 0, labels are the picks.",
     )
     align_window_s: float = Field(
         0.0,
         ge=0,
-        description="Then labels are moved so that waveforms of this length agree with the neighbours'; 0 "
-        "for not.",
+        description="Length of the waveforms by which labels are aligned with their neighbours. With 0, "
+        "labels are not aligned.",
         json_schema_extra=unit("s"),
     )
     quiet_score: float = Field(
         0.1,
         gt=0,
         lt=1,
-        description="Windows of noise hold no coherent picks down to this score.",
+        description="Smallest score of picks that a window of noise must not contain, if they are coherent.",
     )
 
     @model_validator(mode="after")

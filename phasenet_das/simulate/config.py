@@ -22,12 +22,12 @@ class CableConfig(SimulationSettings):
 
     station_id: str = setting("SIM", "", "Name of the cable.", min_length=1)
     channels_file: str | None = setting(
-        None, "", "Channel table (CSV) to take the positions from; without it the cable is generated."
+        None, "", "Channel table (CSV) with the positions. If empty, the cable is generated."
     )
     num_channels: int | None = setting(
-        1000, "", "Channels to simulate; with a channels file at most this many, null for all.", ge=2
+        1000, "", "Channels to simulate. With a channels file, null for all of them.", ge=2
     )
-    first_channel: int = setting(0, "", "The interrogator's number of the first channel.", ge=0)
+    first_channel: int = setting(0, "", "Number of the first channel on the interrogator.", ge=0)
     dx_m: float = setting(10.0, "m", "Channel spacing along the fibre.", gt=0)
     gauge_length_m: float = setting(10.0, "m", "Gauge length.", gt=0)
     shape: Literal["surface", "borehole"] = setting(
@@ -37,15 +37,13 @@ class CableConfig(SimulationSettings):
     latitude: float = setting(35.7, "deg", "Latitude of the first channel.", ge=-85, le=85)
     elevation_m: float = setting(700.0, "m", "Elevation of the first channel (the wellhead), up positive.")
     elevation_end_m: float | None = setting(
-        None, "m", "Elevation of the last channel of a surface cable; null for level."
+        None, "m", "Elevation of the last channel of a surface cable. null for a level cable."
     )
     relief_m: float = setting(20.0, "m", "Standard deviation of the elevation about that line.", ge=0)
     azimuth_deg: float = setting(30.0, "deg", "Heading of the cable, or of the well's deviation, from north.")
     num_bends: int = setting(6, "", "Bends of a surface cable.", ge=0)
     max_bend_deg: float = setting(60.0, "deg", "Largest change of heading at a bend.", ge=0, le=180)
-    num_slack_loops: int = setting(
-        2, "", "Coils of spare fibre, which lie still: no ground motion reaches them.", ge=0
-    )
+    num_slack_loops: int = setting(2, "", "Coils of spare fibre. No ground motion reaches them.", ge=0)
     slack_loop_channels: int = setting(4, "", "Channels in each coil.", ge=1)
     deviation_deg: float = setting(3.0, "deg", "Deviation of a well from the vertical.", ge=0, le=90)
 
@@ -56,10 +54,14 @@ class EarthConfig(SimulationSettings):
     layer_top_km: tuple[float, ...] = setting(
         (-10.0, 0.0, 1.0, 4.0, 9.0, 16.0, 32.0),
         "km",
-        "Tops of the layers below sea level; the first layer also reaches up to the surface.",
+        "Depths of the tops of the layers below sea level. The first layer reaches up to the surface.",
     )
-    vp_km_s: tuple[float, ...] = setting((2.4, 3.6, 4.8, 5.6, 6.1, 6.7, 7.9), "km/s", "P velocity of each.")
-    vs_km_s: tuple[float, ...] = setting((1.1, 1.95, 2.7, 3.2, 3.5, 3.85, 4.5), "km/s", "S velocity of each.")
+    vp_km_s: tuple[float, ...] = setting(
+        (2.4, 3.6, 4.8, 5.6, 6.1, 6.7, 7.9), "km/s", "P velocity of each layer."
+    )
+    vs_km_s: tuple[float, ...] = setting(
+        (1.1, 1.95, 2.7, 3.2, 3.5, 3.85, 4.5), "km/s", "S velocity of each layer."
+    )
     q_p: float = setting(400.0, "", "Quality factor of P along the path.", gt=0)
     q_s: float = setting(250.0, "", "Quality factor of S along the path.", gt=0)
     kappa_s: float = setting(0.02, "s", "Mean attenuation time of the ground below the cable.", ge=0)
@@ -85,10 +87,10 @@ class EarthConfig(SimulationSettings):
 
 
 class SourceConfig(SimulationSettings):
-    """What radiates: earthquakes near and far, blasts, and how often."""
+    """Sources and their rates: earthquakes near and far, and blasts."""
 
     events_per_hour: float = setting(
-        180.0, "1/h", "Local earthquakes; the number is this times the length.", ge=0
+        180.0, "1/h", "Local earthquakes. Their number is this rate times the duration.", ge=0
     )
     magnitude_min: float = setting(1.2, "", "Smallest magnitude.")
     magnitude_max: float = setting(4.0, "", "Largest magnitude.")
@@ -170,7 +172,7 @@ class WaveConfig(SimulationSettings):
 
 
 class NoiseConfig(SimulationSettings):
-    """What the fibre records without any event."""
+    """Noise of the fibre and of the ground."""
 
     optical_rms: float = setting(8.0e-9, "1/s", "Median optical noise (strain rate, whole band).", ge=0)
     optical_slope: float = setting(
@@ -202,7 +204,7 @@ class NoiseConfig(SimulationSettings):
 
 
 class TrafficConfig(SimulationSettings):
-    """What moves or runs beside the cable."""
+    """Vehicles and machines beside the cable."""
 
     vehicles_per_hour: float = setting(20.0, "1/h", "Vehicles along the cable.", ge=0)
     vehicle_speed_m_s: float = setting(18.0, "m/s", "Their median speed.", gt=0)
