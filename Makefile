@@ -21,7 +21,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: $(INSTALLED)
 	$(BIN)/snakemake --cores $(CORES) --configfile configs/demo.yaml
 
-# A real earthquake, picked with the original PhaseNet, which SeisBench downloads where it is not at hand.
+# A real earthquake, in the recording that comes with daspy-toolbox. No download.
 brady: $(INSTALLED)
 	$(BIN)/snakemake --cores $(CORES) --configfile configs/brady.yaml
 
@@ -39,9 +39,10 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt Snakefile workflow/rules
 
-# configs/schema.json and configs/default.yaml, from phasenet_das/config
+# configs/schema.json and configs/default.yaml from phasenet_das/config, docs/commands.md from --help
 generated: $(INSTALLED)
 	$(BIN)/python -m phasenet_das.config
+	$(BIN)/python docs/make_commands.py
 
 bench: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run.py

@@ -73,9 +73,9 @@ WINDOWS = {
 # Windows of the signal-to-noise ratio on the real records, s: those of FORGE hold 0.03 s before P.
 SNR_WINDOW_S = {"distant": 1.0, "local": 1.0, "well": 1.0, "micro": 0.03}
 CLARITY = """\
-Recall of the first network at the tolerance of the eye picks, and the signal-to-noise ratio as it can be
-measured on real records (5, 25, 50, 75, 95 %; windows of 1 s, in `micro` of 0.03 s). The simulated distant
-events have to be clearer than Brady's to be found as often.
+Recall of the first network at the tolerance of the eye picks, and the signal-to-noise ratio that can be
+measured on real records (5, 25, 50, 75, 95 %, in windows of 1 s, for `micro` 0.03 s). The simulated
+distant events must be clearer than those of Brady to be found as often.
 """
 CLASSICAL = {"STA/LTA": "sta_lta", "AIC": "aic"}
 

@@ -1,7 +1,7 @@
-"""The demo on the Brady recording: the fronts that the teacher finds, and the picks that the event keeps.
+"""The Brady recording: the fronts that the network finds, and the picks that the event keeps.
 
 python benchmarks/brady_event.py                         # picks and associates, some minutes
-python benchmarks/brady_event.py --run results/brady     # the run of `make demo`
+python benchmarks/brady_event.py --run results/brady     # the run of `make brady`
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def lateness_s(picks: pd.DataFrame) -> pd.Series:
 
 def make_run(config: Path, folder: Path) -> None:
     """Pick and associate by the commands, as the settings file says."""
-    picks = folder / "teacher_picks.parquet"
+    picks = folder / "all_picks.parquet"
     for arguments in (
         ["pick", "--config", config, "-o", picks],
         ["associate", picks, "--config", config, "-o", folder],
@@ -39,7 +39,7 @@ def report_fronts(picks: pd.DataFrame) -> None:
     """Count the channels with a pick near the front."""
     for phase, tolerance in (("P", 0.5), ("S", 1.0)):
         near = picks[(picks["phase_type"] == phase) & (lateness_s(picks).abs() < tolerance)]
-        print(f"teacher: {phase} within {tolerance} s on {near['channel_index'].nunique()} channels")
+        print(f"{phase} within {tolerance} s on {near['channel_index'].nunique()} channels")
 
 
 def report_event(folder: Path) -> None:

@@ -104,7 +104,7 @@ def lost_worker(lab: Lab) -> Outcome:
     run = ended(process)
     lab.let_an_hour_pass()
     run = lab.run() if run.code == 0 else run
-    return lab.judge(run, f"one of {len(workers)} workers killed, the run goes on", least=lab.num_chunks)
+    return lab.judge(run, f"one of {len(workers)} workers killed, the run continues", least=lab.num_chunks)
 
 
 def full_disk(lab: Lab) -> Outcome:
@@ -138,7 +138,7 @@ def after_full(lab: Lab, run: Ended, what: str) -> Outcome:
     """Judge the error, and the run after room was made."""
     before = lab.written()
     stopped = run.code == 1 and "error: no room" in run.text and "same command" in run.text
-    found = lab.judge(lab.run(), f"{what}; stopped at {len(before)} chunks", least=len(before))
+    found = lab.judge(lab.run(), f"{what}, stopped at {len(before)} chunks", least=len(before))
     wrong = found.wrong or ("" if stopped else f"no clear error: {run.text.strip()[-300:]}")
     return replace(found, wrong=wrong)
 
@@ -253,19 +253,19 @@ FAULTS: dict[str, Callable[[Lab], Outcome]] = {
     "disk full, chunks": full_disk,
     "disk full, table": no_room_for_table,
     "truncated file": Harmed(
-        "the file is left out",
+        "the file is skipped",
         lambda lab: os.truncate(lab.file(5), lab.file(5).stat().st_size * 6 // 10),
         hole=Hole(span_of(5)),
         rows=(("unreadable", "05.h5"), _GAP),
     ),
     "zero-byte file": Harmed(
-        "the file is left out",
+        "the file is skipped",
         lambda lab: os.truncate(lab.file(3), 0),
         hole=Hole(span_of(3)),
         rows=(("unreadable", "03.h5"), _GAP),
     ),
     "file still being written": Harmed(
-        "left out; picked when closed",
+        "skipped, picked when closed",
         _open_for_writing,
         hole=Hole(span_of(11)),
         rows=(("unreadable", "11.h5", "still being written"),),
@@ -284,10 +284,10 @@ FAULTS: dict[str, Callable[[Lab], Outcome]] = {
         "each sample is used once", _rewrite("99.h5", 165.0, 195.0), rows=(("overlapped", "99.h5"),)
     ),
     "text, table, picture": Harmed(
-        "left out", _add_foreign, again=0, rows=(("skipped", "a.txt"), ("skipped", "c.png"))
+        "skipped", _add_foreign, again=0, rows=(("skipped", "a.txt"), ("skipped", "c.png"))
     ),
     "files of 1970 and without start": Harmed(
-        "left out",
+        "skipped",
         _add_without_start,
         again=0,
         rows=(("unreadable", "98.h5", "1970"), ("unreadable", "99.h5")),

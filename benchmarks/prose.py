@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 LONGEST = 25
 COUNTED = ("semicolons", "what", "you", "long sentences")
 _NOT_PROSE = re.compile(
-    r"\A---\n.*?\n---\n|^ *```.*?^ *```$|<!--.*?-->|^(?: {4}.*\n)+(?=\n|\Z)|^\|[-| :]+\|$",
+    r"\A---\n.*?\n---\n|^ *```.*?^ *```$|<!--.*?-->|^(?: {4}[^\n]*(?:\n|\Z))+|^\|[-| :]+\|$",
     re.DOTALL | re.MULTILINE,
 )
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
@@ -64,7 +64,7 @@ def per_10000(total: Counter[str]) -> dict[str, float]:
 def texts() -> dict[str, dict[str, str]]:
     """Return all texts that a user reads: by part, then by name."""
     cards = sorted((ROOT / "phasenet_das" / "models" / "bundled").glob("*/README.md"))
-    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *cards]
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")), *cards]
     return {
         "README, docs": {str(path.relative_to(ROOT)): path.read_text() for path in pages},
         "notebooks": {path.name: _markdown(path) for path in sorted((ROOT / "notebooks").glob("*.ipynb"))},

@@ -11,31 +11,41 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 FIGURE = Path("docs/figures/bench_v1_recall.jpg")
-HEAD = """# Benchmarks
+HEAD = """# How good are the picks and the events?
 
-Written by `make bench` (`python benchmarks/run.py`); not to be edited by hand.
+`make bench` (`python benchmarks/run.py`) writes this page. Do not edit it by hand. The pickers here are the
+original PhaseNet and two classical ones. [How good is PhaseNet-DAS?](student.md) compares the bundled network
+with them.
 """
 PICKING = f"""## Picking: bench-v1
 
-Simulated recordings of four kinds, frozen in `benchmarks/bench_recordings.py` (any change makes it
-bench-v2): `distant`, a trenched cable and events at 100-180 km, like the Brady record; `local`, a surface
-cable and events within 30 km, blasts and traffic; `well`, seen at 250 Hz, like the SAFOD record; `micro`,
-a well at 2 kHz, like the FORGE records. Training, validation and test set share neither cables nor
-events. Noise, magnitudes, attenuation and the rate of events were set in several rounds, on the test set
-itself, until the original PhaseNet found about as many picks as on the real records: its recall here is
-fitted, not measured afresh. It sees wells on a slower time axis. A right pick is within 0.1 s (P) and 0.2
-s (S); in `well` 0.05 and 0.1 s, in `micro` 0.02 and 0.04 s. Matching is one to one, nearest first; every
-true pick counts, however weak. Intervals come from drawing events anew. STA/LTA and AIC do not know
-phases: the first trigger of a sequence is called P, the second S; their settings were chosen on the
-validation set of the surface cables. SNR is definition 1 of `docs/simulator.md`: unfiltered, and for S
-against P's coda, so that an S weaker than the coda falls into the lowest bin and may still be found by
-its shape.
+The recall of the original PhaseNet on bench-v1 is fitted, not measured afresh. Noise, magnitudes,
+attenuation and the rate of events were set in several rounds, on the test set itself, until it found
+about as many picks as on the real records.
+
+bench-v1 are simulated recordings of four kinds, frozen in `benchmarks/bench_recordings.py`. Training,
+validation and test set share neither cables nor events.
+
+| kind | like | right P, S within (s) |
+|---|---|---|
+| `distant` | Brady: a trenched cable, events at 100-180 km | 0.1, 0.2 |
+| `local` | a surface cable, events within 30 km, blasts, traffic | 0.1, 0.2 |
+| `well` | SAFOD: a well at 250 Hz | 0.05, 0.1 |
+| `micro` | FORGE: a well at 2 kHz | 0.02, 0.04 |
+
+Every true pick counts, however weak. Matching is one to one, nearest first. Intervals come from drawing
+events anew. The original PhaseNet sees wells on a slower time axis. STA/LTA and AIC do not know phases,
+so the first trigger of a sequence is called P, the second S. Their settings were chosen on the
+validation set of the surface cables. SNR is [definition
+1](simulator.md#signal-to-noise-ratio-of-a-true-pick-definition-1): without filter, and for S against the
+P coda. An S weaker than the coda is therefore in the lowest bin, but its shape may still be found.
 
 ![Recall by signal-to-noise ratio]({FIGURE.relative_to("docs")})
 """
 ASSOCIATION = """## Association
 
-Synthetic pick tables with known events. `LSQ km` is the error of least squares on the true assignment.
+Synthetic pick tables with known events. `LSQ km` is the error of least squares on the true assignment. [How
+accurate is the association?](gamma_accuracy.md) has more cases.
 """
 
 

@@ -14,7 +14,10 @@ import yaml
 from gamma.errors import ConfigError, GammaError
 
 app = typer.Typer(
-    name="gamma", help="Gaussian-mixture phase association for networks and fibre.", no_args_is_help=True
+    name="gamma",
+    help="Gaussian-mixture phase association for networks and fibre.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 

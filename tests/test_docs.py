@@ -168,6 +168,12 @@ def test_an_open_fence_is_found(tmp_path):
         blocks(tmp_path / "page.md")
 
 
+def test_the_page_of_the_commands_is_up_to_date():
+    from make_commands import PAGE, commands_page
+
+    assert PAGE.read_text() == commands_page(), "run: make generated"
+
+
 def test_the_site_builds_without_a_broken_link(tmp_path):
     pytest.importorskip("mkdocs")
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT)}

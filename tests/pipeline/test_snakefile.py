@@ -206,8 +206,7 @@ def test_lint_is_clean(project: Path) -> None:
 
 @pytest.mark.shared
 @pytest.mark.slow
-def test_brady_becomes_one_event(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SEISBENCH_CACHE_ROOT", str(shared / "seisbench_cache"))
+def test_brady_becomes_one_event(shared: Path, tmp_path: Path) -> None:
     text = (ROOT / "configs" / "brady.yaml").read_text().replace("../../shared", str(shared))
     (tmp_path / "brady.yaml").write_text(text)
     answer = snakemake(tmp_path, tmp_path / "brady.yaml")
