@@ -31,7 +31,7 @@ _NOT_PROSE = re.compile(
 )
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
 _CODE = re.compile(r"`+[^`\n]+`+")
-_BREAK = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*#|>]|\d+\.) ?)|(?<=\|)|(?<!\bal)(?<=[.!?])[*_)]*\s+")
+_BREAK = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*#|>]|\d+\.) ?)|(?<=\|)|(?<=[.!?])(?<!\bal\.)[*_)]*\s+")
 _WORD = re.compile(r"[A-Za-z0-9][\w'.,/%°-]*")
 
 
