@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 LONGEST = 25
 COUNTED = ("semicolons", "what", "you", "long sentences")
 _NOT_PROSE = re.compile(
-    r"\A---\n.*?\n---\n|^ *```.*?^ *```$|<!--.*?-->|^(?: {4}[^\n]*(?:\n|\Z))+|^\|[-| :]+\|$",
+    r"\A---\n.*?\n---\n|^ *```.*?^ *```$|<!--.*?-->|(?<=\n\n)(?: {4}[^\n]*(?:\n|\Z))+|^\|[-| :]+\|$",
     re.DOTALL | re.MULTILINE,
 )
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
