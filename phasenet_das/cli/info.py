@@ -6,7 +6,16 @@ from pathlib import Path
 
 import typer
 
-from phasenet_das.cli.options import Cable, ConfigFile, Interval, OptionalInputs, Spacing, StartTime, Unit
+from phasenet_das.cli.options import (
+    AnyQuantity,
+    Cable,
+    ConfigFile,
+    Interval,
+    OptionalInputs,
+    Spacing,
+    StartTime,
+    Unit,
+)
 from phasenet_das.cli.settings import chosen_cable, chosen_inputs, override, read_settings
 from phasenet_das.errors import PhaseNetDASError
 
@@ -20,6 +29,7 @@ def info(
     dt_s: Interval = None,
     dx_m: Spacing = None,
     unit: Unit = None,
+    any_quantity: AnyQuantity = None,
 ) -> None:
     """Describe recordings: format, time span, gaps, channels, unit.
 
@@ -32,11 +42,11 @@ def info(
     from phasenet_das.io.files import find_recordings
 
     data = chosen_cable(read_settings(config), cable).data
-    data = override(data, start_time=start_time, dt_s=dt_s, dx_m=dx_m, unit=unit)
+    data = override(data, start_time=start_time, dt_s=dt_s, dx_m=dx_m, unit=unit, any_quantity=any_quantity)
     sources, failed = chosen_inputs(inputs, data), 0
     lacking = {
         name: getattr(data, name)
-        for name in ("start_time", "dt_s", "dx_m", "unit", "station_id", "first_channel")
+        for name in ("start_time", "dt_s", "dx_m", "unit", "station_id", "first_channel", "any_quantity")
     }
     for source in find_recordings(sources):
         try:

@@ -28,6 +28,10 @@ StartTime = Annotated[str | None, typer.Option(help="Time of the first sample, f
 Unit = Annotated[str | None, typer.Option(help="Unit of the samples, for files that lack it.")]
 Interval = Annotated[float | None, typer.Option(help="Sampling interval in s, for files that lack it.")]
 Spacing = Annotated[float | None, typer.Option(help="Channel spacing in m, for files that lack it.")]
+AnyQuantity = Annotated[
+    bool | None,
+    typer.Option("--any-quantity", help="Read temperatures, powers and records below 1 Hz all the same."),
+]
 Start = Annotated[str | None, typer.Option(help="Start of the time range, UTC.")]
 End = Annotated[str | None, typer.Option(help="End of the time range, UTC, not included.")]
 ChannelRange = Annotated[

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from phasenet_das.cli.options import (
+    AnyQuantity,
     Cable,
     ChannelRange,
     ConfigFile,
@@ -70,6 +71,7 @@ def pick(
     dt_s: Interval = None,
     dx_m: Spacing = None,
     unit: Unit = None,
+    any_quantity: AnyQuantity = None,
     start: Start = None,
     end: End = None,
     channel_range: ChannelRange = None,
@@ -97,7 +99,14 @@ def pick(
     section = base.teacher if teacher else base.pick
     own = training_data(base, cable) if training else chosen_cable(base, cable).data
     data = partial(
-        override, own, station_id=station_id, start_time=start_time, dt_s=dt_s, dx_m=dx_m, unit=unit
+        override,
+        own,
+        station_id=station_id,
+        start_time=start_time,
+        dt_s=dt_s,
+        dx_m=dx_m,
+        unit=unit,
+        any_quantity=any_quantity,
     )
     settings = partial(
         override,

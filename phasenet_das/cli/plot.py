@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from phasenet_das.cli.options import (
+    AnyQuantity,
     Cable,
     ChannelRange,
     ConfigFile,
@@ -35,6 +36,7 @@ def plot(
     dt_s: Interval = None,
     dx_m: Spacing = None,
     unit: Unit = None,
+    any_quantity: AnyQuantity = None,
     start: Start = None,
     end: End = None,
     channel_range: ChannelRange = None,
@@ -50,6 +52,7 @@ def plot(
         dt_s=dt_s,
         dx_m=dx_m,
         unit=unit,
+        any_quantity=any_quantity,
         channel_range=parse_range(channel_range),
     )
     from matplotlib.figure import Figure
@@ -58,7 +61,7 @@ def plot(
     from phasenet_das import plot as draw
     from phasenet_das.tables import read_picks
 
-    names = ("station_id", "start_time", "dt_s", "dx_m", "unit", "first_channel")
+    names = ("station_id", "start_time", "dt_s", "dx_m", "unit", "first_channel", "any_quantity")
     patch = io.read(
         recording,
         **{name: getattr(data, name) for name in names},

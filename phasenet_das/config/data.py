@@ -49,6 +49,10 @@ class DataSettings(ConfigSection):
     first_channel: int | None = Field(
         None, ge=0, description="Number of the first channel on the interrogator, for files that lack it."
     )
+    any_quantity: bool = Field(
+        False,
+        description="Read recordings below 1 Hz, or with a unit of temperature or power.",
+    )
     channel_range: tuple[int, int] | None = Field(
         None, description="Range of channel numbers to use: [first, last + 1]."
     )

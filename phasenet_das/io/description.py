@@ -102,12 +102,13 @@ def describe(
     first_channel: int | None = None,
     channels: ChannelRange | None = None,
     time: TimeRange | None = None,
+    any_quantity: bool = False,
 ) -> Description:
     """Say what a source of DAS data holds.
 
     Parameters
     ----------
-    source, start_time, dt_s, dx_m, unit, station_id, first_channel, channels, time
+    source, start_time, dt_s, dx_m, unit, station_id, first_channel, channels, time, any_quantity
         As :func:`phasenet_das.read`. What the source lacks and nobody states is no error here: it is
         None, and a warning says how to state it.
 
@@ -125,7 +126,7 @@ def describe(
     """
     from phasenet_das.io.metadata import UserMetadata
 
-    user = UserMetadata(start_time, dt_s, dx_m, unit, station_id, first_channel)
+    user = UserMetadata(start_time, dt_s, dx_m, unit, station_id, first_channel, any_quantity)
     found, missing = _open(source, user)
     if not missing:
         found = _cut_all(found, channels, time)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,6 +22,7 @@ from phasenet_das.errors import (
 from phasenet_das.io.index import NO_TIME, Geometry, Index, geometry_of
 from phasenet_das.io.merge import HALF_SAMPLE
 from phasenet_das.io.patch import check_channel_index, check_dt, parse_unit
+from phasenet_das.io.quantity import check_rate, check_unit
 from phasenet_das.io.recording import Recording, spacing_m
 from phasenet_das.io.time import parse_time
 
@@ -45,14 +46,15 @@ class UserMetadata:
     unit: str | None = None
     station_id: str | None = None
     first_channel: int | None = None
+    any_quantity: bool = False  # whether samples may be of what is not seismic
 
     @classmethod
     def of(cls, data: DataSettings) -> UserMetadata:
         """Take it from settings."""
-        return cls(data.start_time, data.dt_s, data.dx_m, data.unit, data.station_id, data.first_channel)
+        return cls(*(getattr(data, item.name) for item in fields(cls)))
 
     def __bool__(self) -> bool:
-        return any(value is not None for value in vars(self).values())
+        return any(value not in (None, False) for value in vars(self).values())
 
 
 @dataclass(frozen=True)
@@ -89,15 +91,16 @@ def join_metadata(
     parsed. A unit text that cannot be parsed counts as lacking. Without numbers, channels are
     0 … n-1; a known spacing places channel k at k times the spacing. A stated ``station_id`` wins over the
     one name that files give, but where they give several it only names the nameless; ``start_time`` is given
-    to the one that lacks it.
+    to the one that lacks it. Records below 1 Hz, and units of temperature or power, are refused unless
+    ``any_quantity`` is set.
     """
     if channel_step < 1:
         raise ConfigError(f"channel_step={channel_step}: expected 1 (every channel) or more.")
     rows = index.rows[index.rows["status"] == "ok"].reset_index(drop=True)
     problems: dict[int, PhaseNetDASError] = {}
     rows["station_id"] = _stations(rows["station_id"], user.station_id)
-    rows["dt_s"] = _each(rows, "dt_s", lambda found: join_interval(found, user.dt_s), problems, np.nan)
-    rows["unit"] = _each(rows, "unit", lambda found: join_unit(found, user.unit), problems, "")
+    rows["dt_s"] = _each(rows, "dt_s", lambda found: _seismic_interval(found, user), problems, np.nan)
+    rows["unit"] = _each(rows, "unit", lambda found: _seismic_unit(found, user), problems, "")
     choice = _Choice(user, channels, channel_step)
     rows["channels_id"] = _each(
         rows, "geometry", lambda name: choice.choose(name, index.geometries[name]), problems, -1
@@ -139,6 +142,19 @@ def _stations(found: pd.Series, stated: str | None) -> pd.Series:
         log.warning("the files name %d cables (%s): they keep their names", len(names), ", ".join(names[:5]))
         return found.where(found != "", stated)
     return pd.Series(stated, index=found.index, dtype=found.dtype)
+
+
+def _seismic_interval(found: float, user: UserMetadata) -> float:
+    dt_s = join_interval(found, user.dt_s)
+    if not user.any_quantity:
+        check_rate(dt_s)
+    return dt_s
+
+
+def _seismic_unit(found: str, user: UserMetadata) -> str:
+    if not user.any_quantity:
+        check_unit(found)
+    return join_unit(found, user.unit)
 
 
 def join_interval(found: float, stated: float | None) -> float:

@@ -38,6 +38,7 @@ def read(
     first_channel: int | None = None,
     channels: ChannelRange | None = None,
     time: TimeRange | None = None,
+    any_quantity: bool = False,
 ) -> Patch:
     """Read DAS data into a Patch.
 
@@ -64,6 +65,8 @@ def read(
         Range of channel numbers, half open; channels keep their numbers.
     time : (start, end), optional
         Range of times, half open, None for open.
+    any_quantity : bool, optional
+        Whether to read what is not seismic by its rate (below 1 Hz) or unit (temperature, power).
 
     Returns
     -------
@@ -87,7 +90,7 @@ def read(
     from phasenet_das.io.archive import archive_of_source
     from phasenet_das.io.metadata import UserMetadata
 
-    user = UserMetadata(start_time, dt_s, dx_m, unit, station_id, first_channel)
+    user = UserMetadata(start_time, dt_s, dx_m, unit, station_id, first_channel, any_quantity)
     if channels is None and time is None and _is_ready(source, user):
         return _named(source)
     archive = archive_of_source(source, user)

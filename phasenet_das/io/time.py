@@ -19,6 +19,11 @@ FIRST_BELIEVABLE = np.datetime64("1971-01-01T00:00:00", "ns")
 _JITTER_SAMPLES = 0.1  # of a sample: what clocks and rounding may move a time stamp off the regular axis
 _GAP_SAMPLES = 1.5
 _ON_SAMPLE = 1e-3
+_HALF_SAMPLE = 0.5
+_JITTERS = 6.0  # times the median deviation of steps: what stamps of a bad clock do without a jump
+_BAD_STAMPS = 3  # in a row
+_JUMPS, _JUMPING_SHARE = 20, 0.02  # more are an irregular axis
+_SAME_RATE = 1e-3  # relative; clocks of instruments differ by less from their nominal rate
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,93 @@ def _fit_span(times: np.ndarray, first: int, last: int, typical_ns: float, label
             "axis first."
         )
     return Span(first, last, times[first], float(dt_ns * 1e-9))
+
+
+def stamped_spans(
+    stamps: np.ndarray,
+    label: str,
+    num_samples: int,
+    *,
+    each: int = 1,
+    dt_s: float = float("nan"),
+    jitter_s: float = 0.0,
+) -> tuple[list[Span], tuple[str, ...]]:
+    """Split samples where the clock that stamped them jumps, and say where the stated interval is wrong.
+
+    `stamps` (stamp,) datetime64[ns], of every `each`-th sample. `dt_s` is the stated interval, NaN
+    without. A few bad stamps and slow drift are no jump. A jump back begins a span as a gap does.
+    """
+    if len(stamps) < 2:
+        return [Span(0, num_samples, stamps[0], dt_s)], ()
+    past_ns = (stamps - stamps[0]).astype(np.float64)
+    coarse = each > 1 or jitter_s > _HALF_SAMPLE * dt_s
+    typical_ns = dt_s * 1e9 if coarse and dt_s > 0 else float(np.median(np.diff(past_ns))) / each
+    if not typical_ns > 0:
+        raise SamplingError(
+            f"{label}: the time stamps do not increase (typical step {typical_ns * 1e-9:.3g} s). Expected "
+            "a stamp for each sample. Correct the stamps, or remove them and state start and interval."
+        )
+    missed_ns = past_ns - np.arange(len(stamps)) * (each * typical_ns)
+    steps = np.diff(missed_ns)
+    usual_ns = float(np.median(np.abs(steps - np.median(steps))))
+    limit_ns = max(_HALF_SAMPLE * typical_ns, _JITTERS * usual_ns, jitter_s * 1e9)
+    edges = np.flatnonzero(np.abs(steps) > limit_ns) + 1
+    if each == 1 and len(edges) > max(_JUMPS, len(stamps) * _JUMPING_SHARE):
+        raise SamplingError(
+            f"{label}: irregular sampling: {len(edges)} of {len(steps)} steps between time stamps differ "
+            f"from {typical_ns * each * 1e-9:.9g} s. Resample the recording to a regular axis first."
+        )
+    firsts = _runs_begin(missed_ns, edges, limit_ns)
+    ends = [*firsts[1:], len(stamps)]
+    ns, notes = _interval_ns(
+        missed_ns, firsts, ends, (typical_ns, dt_s * 1e9, limit_ns if coarse else 0.0), each, label
+    )
+    samples = [first * each for first in firsts] + [num_samples]
+    return [
+        Span(first, last, stamps[k], ns * 1e-9)
+        for k, (first, last) in zip(firsts, itertools.pairwise(samples), strict=True)
+        if last > first
+    ], notes
+
+
+def _runs_begin(missed_ns: np.ndarray, edges: np.ndarray, limit_ns: float) -> list[int]:
+    """Find the stamps from which the axis has jumped for good; `missed_ns` (stamp,) is by how much."""
+    bounds, firsts, known = [0, *edges.tolist(), len(missed_ns)], [0], 0
+    for k, (first, end) in enumerate(itertools.pairwise(bounds)):
+        later = [first, *bounds[k + 1 : k + 1 + _BAD_STAMPS]] if end - first <= _BAD_STAMPS else [first]
+        returns = [
+            i for i in later if i < len(missed_ns) and abs(missed_ns[i] - missed_ns[known]) <= limit_ns
+        ]
+        if not returns:
+            firsts.append(first)
+        if not returns or returns[0] == first:
+            known = end - 1
+    return firsts
+
+
+def _interval_ns(
+    missed_ns: np.ndarray,
+    firsts: list[int],
+    ends: list[int],
+    known_ns: tuple[float, float, float],
+    each: int,
+    label: str,
+) -> tuple[float, tuple[str, ...]]:
+    """Choose the interval: the stated one where stamps do not contradict it, else that of the stamps."""
+    typical_ns, stated_ns, coarse_ns = known_ns
+    lengths = np.subtract(ends, firsts) - 1
+    drift_ns = float(sum(missed_ns[b - 1] - missed_ns[a] for a, b in zip(firsts, ends, strict=True)))
+    own_ns = typical_ns + drift_ns / max(int(lengths.sum()) * each, 1)
+    longest = int(lengths.max()) * each
+    if abs(own_ns - stated_ns) * longest <= max(coarse_ns, _JITTER_SAMPLES * stated_ns):
+        return stated_ns, ()
+    if not abs(own_ns / stated_ns - 1) > _SAME_RATE:
+        return own_ns, ()
+    note = (
+        f"{label}: the header states a sampling interval of {stated_ns * 1e-9:.9g} s, but the time stamps "
+        f"are {own_ns * 1e-9:.9g} s apart. The stamps are used."
+    )
+    return own_ns, (note,)
 
 
 def usable_start(found: np.datetime64 | None) -> np.datetime64:

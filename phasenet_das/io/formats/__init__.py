@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from phasenet_das.io.recording import Recording
 
 DASPY_EXAMPLE = "daspy:example"
-_HDF5_MARK = b"\x89HDF\r\n\x1a\n"
 
 
 class NoRecordingError(DataFormatError):
@@ -39,9 +38,7 @@ def read_headers(path: str | Path) -> list[Recording]:
     """Describe a file from its header alone, as quickly as it can be done correctly, without a loader."""
     if str(path) == DASPY_EXAMPLE:
         return _open_example()
-    path = Path(path)
-    found = _quick(path) if path.is_file() and _is_hdf5(path) else None
-    return _open_path(path, True) if found is None else found
+    return _open_path(Path(path), True)
 
 
 def is_object(source: Any) -> bool:  # noqa: ANN401
@@ -82,12 +79,15 @@ def _open_example() -> list[Recording]:
 def _open_path(path: Path, headers_only: bool) -> list[Recording]:
     import h5py
 
+    from phasenet_das.io.formats.segy import is_segy, open_segy
+    from phasenet_das.io.formats.sentek import is_sentek, open_sentek
     from phasenet_das.io.formats.streams import is_miniseed, open_miniseed
     from phasenet_das.io.formats.vendor import open_vendor
 
     _check_file(path)
-    if is_miniseed(path):
-        return open_miniseed(path)
+    for is_own, open_own in ((is_miniseed, open_miniseed), (is_sentek, open_sentek), (is_segy, open_segy)):
+        if is_own(path):
+            return open_own(path)
     hdf5 = h5py.is_hdf5(path)
     found = _open_own_hdf5(path) if hdf5 else None
     if found is None:
@@ -103,35 +103,24 @@ def _open_path(path: Path, headers_only: bool) -> list[Recording]:
     return found
 
 
-def _is_hdf5(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(len(_HDF5_MARK)) == _HDF5_MARK
-
-
-def _quick(path: Path) -> list[Recording] | None:
-    import h5py
-
-    from phasenet_das.io.formats.prodml import prodml_header
-    from phasenet_das.io.formats.quakeflow import is_quakeflow, open_quakeflow
-
-    try:
-        with h5py.File(path, "r") as file:
-            return open_quakeflow(path, file) if is_quakeflow(file) else prodml_header(path, file)
-    except OSError:
-        return None  # the full reader says what is wrong
-
-
 def _open_own_hdf5(path: Path) -> list[Recording] | None:
-    """Open the HDF5 layouts that dascore does not read."""
+    """Open the HDF5 layouts that dascore does not read, or does not read right."""
     import h5py
 
     from phasenet_das.io.formats.arrays import open_xdas
+    from phasenet_das.io.formats.febus import open_febus
+    from phasenet_das.io.formats.prodml import open_prodml
     from phasenet_das.io.formats.quakeflow import is_quakeflow, open_quakeflow
+    from phasenet_das.io.formats.stamped import open_gdr, open_uptech
 
     try:
         with h5py.File(path, "r") as file:
             if is_quakeflow(file):
                 return open_quakeflow(path, file)
+            for open_own in (open_prodml, open_febus, open_gdr, open_uptech):
+                found = open_own(path, file)
+                if found is not None:
+                    return found
             is_netcdf = "_NCProperties" in file.attrs or "Conventions" in file.attrs
     except OSError as error:
         raise DataFormatError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,16 @@ def recordings_of_spans(
         )
         for span in spans
     ]
+
+
+def read_dataset(path: Path, name: str, time_first: bool, channels: slice, samples: slice) -> np.ndarray:
+    """Read a block of a dataset of an HDF5 file, channels first."""
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        dataset = file[name]
+        block: np.ndarray = dataset[samples, channels].T if time_first else dataset[channels, samples]
+    return block
 
 
 def times_of(values: np.ndarray, unit: Any, label: str) -> np.ndarray:  # noqa: ANN401 - text or a pint Quantity

@@ -1,117 +1,160 @@
-"""Headers of PRODML of one raw record with regular stamps, read quickly; dascore reads the rest."""
+"""PRODML: each raw record of an acquisition, and its bands of energy by name only."""
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import h5py
 import numpy as np
 
-from phasenet_das.io.formats.vendor import no_data
-from phasenet_das.io.patch import parse_unit, unit_text
+from phasenet_das.errors import ChannelGeometryError, DataFormatError
+from phasenet_das.io.formats.axes import read_dataset
+from phasenet_das.io.formats.stated import (
+    Stated,
+    compare,
+    interval_of_rate,
+    number_of,
+    stamps_of,
+    text_of,
+    unit_of_text,
+)
+from phasenet_das.io.patch import check_array, metres
 from phasenet_das.io.recording import Recording, recording_of_header
-from phasenet_das.io.time import believable
+from phasenet_das.io.time import believable, parse_time
 
-if TYPE_CHECKING:
-    import h5py
+_MARKS = {"PulseRate", "NumberOfLoci", "schemaVersion", "SpatialSamplingInterval"}
+_TICKS_PER_S = 10**6  # of the array of stamps, where they are no dates
+_SPACING_UNITS = (
+    "SpatialSamplingIntervalUnit",
+    "SpatialSamplingIntervalUnits",
+    "SpatialSamplingInterval.uom",
+)
+_GAUGE_UNITS = ("GaugeLengthUnit", "GaugeLengthUnits", "GaugeLength.uom")
+_TIME_NAMES, _CHANNEL_NAMES = {"time"}, {"locus", "distance", "channel"}
 
 
-_PRODML_NODES = {"Raw[0]"}
-_PRODML_ATTRS = ("PulseRate", "PulseWidth", "NumberOfLoci", "schemaVersion", "uuid")
-_STAMPS = ("PartStartTime", "PartEndTime")
-_ALL_STAMPS = 10  # intervals; dascore then believes the array of stamps rather than their text
-_UNIT_NAMES = ("GaugeLengthUnit", "GaugeLengthUnits", "GaugeLength.uom")
-
-
-def prodml_header(path: Path, file: h5py.File) -> list[Recording] | None:
-    """Describe PRODML of one raw record with regular stamps; None leaves it to dascore."""
+def open_prodml(path: Path, file: h5py.File) -> list[Recording] | None:
+    """Describe the raw records of a PRODML file, None for a file of another kind."""
     acquisition = file.get("Acquisition")
-    if acquisition is None:
+    if acquisition is None or not set(acquisition.attrs) >= _MARKS:
         return None
-    groups = {name for name in acquisition if name.lower().startswith(("raw", "processed"))}
-    if groups != _PRODML_NODES or not set(_PRODML_ATTRS) <= set(acquisition.attrs):
-        return None
-    node = acquisition["Raw[0]"]
-    attrs = dict(acquisition.attrs)
-    if not {"RawData", "RawDataTime"} <= set(node) or len([n for n in node if n.endswith("DataTime")]) != 1:
-        return None
-    if not {"SpatialSamplingInterval", "StartLocusIndex"} <= set(attrs):
-        return None
-    time = _prodml_time(node["RawDataTime"])
-    shape = _prodml_shape(node["RawData"], int(attrs["NumberOfLoci"]), len(node["RawDataTime"]))
-    spacing = _text(attrs.get("SpatialSamplingIntervalUnit", attrs.get("SpatialSamplingInterval.uom", "")))
-    if time is None or shape is None or spacing not in ("m", ""):
-        return None
-    step, first = float(attrs["SpatialSamplingInterval"]), int(attrs["StartLocusIndex"])
-    if step <= 0:
-        return None
-    return [
-        recording_of_header(
-            str(path),
-            shape,
-            no_data,
-            dtype=node["RawData"].dtype,
-            format=f"PRODML {_text(attrs['schemaVersion'])}",
-            start_time=time[0],
-            start_found=time[1],
-            dt_s=time[2],
-            channel_index=first + np.arange(shape[0]) if first >= 0 else None,
-            distance_m=first * step + np.arange(shape[0]) * step,
-            unit=_unit(_text(node.attrs.get("RawDataUnit", ""))),
-            attrs=_gauge(attrs),
-        )
+    raw = [
+        name for name in sorted(acquisition) if name.lower().startswith("raw") and _data(acquisition[name])
     ]
+    others = _bands(acquisition)
+    if not raw:
+        found = f"bands of energy ({others[0]} and {len(others) - 1} more)" if others else "no raw record"
+        raise DataFormatError(
+            f"{path}: found {found} in this PRODML file. Expected samples of waves: a group "
+            "Acquisition/Raw[0] with RawData and RawDataTime."
+        )
+    notes: tuple[str, ...] = ()
+    if others:
+        notes = (f"{path}: {len(others)} band(s) of energy, such as {others[0]}, are not read.",)
+    parts = [_record(path, acquisition, acquisition[name], notes) for name in raw]
+    return [recording for part in parts for recording in part]
 
 
-def _prodml_time(times: h5py.Dataset) -> tuple[np.datetime64, str, float] | None:
-    """Return start, its text and interval as the reader has them, None where it looks at every stamp."""
-    count = len(times)
-    stamps = [_text(times.attrs.get(name, "")).split("+")[0].rstrip("Z") for name in _STAMPS]
-    if count < 2 or not all(stamps):
-        return None
-    try:
-        start, end = (np.datetime64(stamp, "ns") for stamp in stamps)
-    except ValueError:
-        return None
-    step = (end - start) / (count - 1)
-    if step <= np.timedelta64(0, "ns"):
-        return None
-    last = np.datetime64(int(times[-1]), "us")
-    missed = abs(float((last - (start + step * (count - 1)).astype("datetime64[us]")) / step))
-    if 0 < missed < _ALL_STAMPS:
-        return None
-    first = np.datetime64(int(times[0]), "us").astype("datetime64[ns]")
-    taken = first if believable(first) and not believable(start) else start
-    return taken, str(start), float(step / np.timedelta64(1, "ns")) * 1e-9
+def _data(node: h5py.Group) -> str:
+    """Name the samples of a raw record, nothing where it has none."""
+    names = [name for name in node if name.lower().endswith("data") and isinstance(node[name], h5py.Dataset)]
+    return names[0] if len(names) == 1 else ""
 
 
-def _prodml_shape(data: h5py.Dataset, num_channels: int, num_samples: int) -> tuple[int, int] | None:
-    dims = data.attrs.get("Dimensions", "time, distance")
-    if isinstance(dims, np.ndarray | list):
-        names = [_text(name).lower() for name in dims]
-    else:
-        names = _text(dims).lower().replace(",", " ").split()
-    expected = {
-        "time distance": (num_samples, num_channels),
-        "time locus": (num_samples, num_channels),
-        "distance time": (num_channels, num_samples),
-        "locus time": (num_channels, num_samples),
-    }.get(" ".join(names))
-    return (num_channels, num_samples) if data.shape == expected and data.dtype.kind in "iuf" else None
+def _bands(acquisition: h5py.Group) -> list[str]:
+    found: list[str] = []
+
+    def look(name: str, item: Any) -> None:  # noqa: ANN401 - a group or a dataset
+        if isinstance(item, h5py.Dataset) and item.ndim == 2 and "fbe" in name.lower():
+            found.append(f"{acquisition.name}/{name}".lstrip("/"))
+
+    acquisition.visititems(look)
+    return sorted(found)
 
 
-def _gauge(attrs: dict[str, Any]) -> dict[str, Any]:
+def _record(path: Path, acquisition: h5py.Group, node: h5py.Group, notes: tuple[str, ...]) -> list[Recording]:
+    attrs, data, label = dict(acquisition.attrs), node[_data(node)], str(path)
+    time_first = _time_first({**node.attrs, **data.attrs}, label)
+    shape = data.shape[::-1] if time_first else data.shape
+    check_array(np.empty((0 if 0 in data.shape else 1, *(1 for _ in data.shape[1:])), data.dtype), label)
+    first = int(number_of(attrs.get("StartLocusIndex", node.attrs.get("StartLocusIndex", 0))))
+    step_m = float(attrs["SpatialSamplingInterval"])
+    if not step_m > 0:
+        raise ChannelGeometryError(f"{label}: found SpatialSamplingInterval {step_m}, expected more than 0.")
+    stated, start = _stated(node, shape[1], label)
+    loci = int(number_of(attrs["NumberOfLoci"]))
+    if loci != shape[0]:
+        notes = (*notes, f"{label}: NumberOfLoci is {loci}, but {data.name} has {shape[0]} channels.")
+    recording = recording_of_header(
+        label,
+        shape,
+        partial(read_dataset, path, data.name, time_first),
+        dtype=data.dtype,
+        format=f"PRODML {text_of(attrs['schemaVersion'])}",
+        start_time=start,
+        dt_s=next(iter(stated.intervals_s.values()), None),
+        channel_index=first + np.arange(shape[0]) if first >= 0 else None,  # -1 is a seismometer's
+        distance_m=metres((first + np.arange(shape[0])) * step_m, _first_text(attrs, _SPACING_UNITS), label),
+        unit=unit_of_text(text_of(node.attrs.get("RawDataUnit", ""))),
+        attrs=_gauge(attrs),
+        warnings=notes,
+    )
+    return compare(recording, stated)
+
+
+def _stated(node: h5py.Group, num_samples: int, label: str) -> tuple[Stated, np.datetime64 | None]:
+    """Read stamps, rate and end of a raw record, and its start: a stamp, or text where that is no date."""
+    times = [node[name] for name in node if name.lower().endswith("datatime")]
+    stamps = stamps_of(times[0][()], _TICKS_PER_S) if len(times) == 1 else np.empty(0, "datetime64[ns]")
+    texts: dict[str, Any] = {}
+    for item in (node, *times, *([node[_data(node)]] if _data(node) else [])):
+        texts |= {name: parse_time(text_of(item.attrs[name])) for name in _TEXTS if name in item.attrs}
+    start, end = texts.get("PartStartTime"), texts.get("PartEndTime")
+    intervals_s = {"OutputDataRate": interval_of_rate(number_of(node.attrs.get("OutputDataRate", "")))}
+    whole = len(stamps) == num_samples
+    if not whole and start is not None and end is not None and num_samples > 1:
+        intervals_s["PartEndTime"] = float((end - start) / np.timedelta64(1, "ns")) * 1e-9 / (num_samples - 1)
+    intervals_s = {name: value for name, value in intervals_s.items() if value > 0}
+    notes: tuple[str, ...] = ()
+    if whole and believable(stamps[0]):
+        dt_s = next(iter(intervals_s.values()), 0.0)
+        if believable(start) and abs(float((stamps[0] - start) / np.timedelta64(1, "ns")) * 1e-9) > dt_s:
+            notes = (
+                f"{label}: PartStartTime is {start}, but the first stamp is {stamps[0]}. The stamp is used.",
+            )
+        start = stamps[0]
+    ends = {} if end is None or not believable(end) else {"PartEndTime": end}
+    return Stated(stamps=stamps if whole else None, intervals_s=intervals_s, ends=ends, notes=notes), start
+
+
+_TEXTS = ("PartStartTime", "PartEndTime")
+
+
+def _time_first(attrs: Mapping[str, Any], label: str) -> bool:
+    """Read the order of the axes; PRODML's own is time, locus."""
+    found = attrs.get("Dimensions", "time locus")
+    parts = (
+        [text_of(part) for part in np.ravel(found)]
+        if isinstance(found, np.ndarray | list)
+        else [text_of(found)]
+    )
+    names = " ".join(parts).lower().replace(",", " ").split()
+    if len(names) != 2 or not (set(names) & _TIME_NAMES and set(names) & _CHANNEL_NAMES):
+        raise DataFormatError(
+            f"{label}: Dimensions are {names}, expected time and locus. Correct the attribute."
+        )
+    return names[0] in _TIME_NAMES
+
+
+def _first_text(attrs: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    return next((text_of(attrs[name]) for name in names if name in attrs), "")
+
+
+def _gauge(attrs: Mapping[str, Any]) -> dict[str, Any]:
     if "GaugeLength" not in attrs:
         return {}
-    units = next((_text(attrs[name]) for name in _UNIT_NAMES if name in attrs), "m")
-    return {"gauge_length": float(attrs["GaugeLength"]), "gauge_length_units": units}
-
-
-@lru_cache(maxsize=64)
-def _unit(text: str) -> str:
-    return unit_text(parse_unit(text) if text and text.lower() != "unitless" else None)
-
-
-def _text(value: Any) -> str:  # noqa: ANN401 - an HDF5 attribute
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    units = _first_text(attrs, _GAUGE_UNITS) or "m"
+    return {"gauge_length": number_of(attrs["GaugeLength"]), "gauge_length_units": units}

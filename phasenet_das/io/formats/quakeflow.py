@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from phasenet_das.errors import ChannelGeometryError, DataFormatError, SamplingError
+from phasenet_das.io.formats.axes import read_dataset
 from phasenet_das.io.patch import (
     check_array,
     get_channel_index,
@@ -74,7 +75,7 @@ def open_quakeflow(path: Path, file: h5py.File) -> list[Recording]:
         recording_of_header(
             label,
             shape,
-            partial(_read_dataset, path, time_first),
+            partial(read_dataset, path, "data", time_first),
             dtype=dataset.dtype,
             format=_LAYOUT,
             start_time=start_time,
@@ -92,16 +93,6 @@ def open_quakeflow(path: Path, file: h5py.File) -> list[Recording]:
             ),
         )
     ]
-
-
-def _read_dataset(path: Path, time_first: bool, channels: slice, samples: slice) -> np.ndarray:
-    """Read a block of the dataset of a file, channels first."""
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        dataset = file["data"]
-        block: np.ndarray = dataset[samples, channels].T if time_first else dataset[channels, samples]
-    return block
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - an HDF5 attribute

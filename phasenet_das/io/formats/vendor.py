@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,21 +11,20 @@ import numpy as np
 
 from phasenet_das.errors import DataFormatError, PhaseNetDASError
 from phasenet_das.io.formats.axes import BROKEN_FILE
+from phasenet_das.io.formats.binary import check_segments, sintela, tdms
 from phasenet_das.io.formats.patches import from_patch, patch_attrs
+from phasenet_das.io.formats.stated import OF_HDF5, compare, of_any_hdf5
 from phasenet_das.io.patch import is_marked, metres, unit_text
 from phasenet_das.io.recording import Recording, recording_of_header
-from phasenet_das.io.time import usable_start
 
 if TYPE_CHECKING:
-    import h5py
     from dascore import Patch, PatchAttrs
 
 
 # Formats whose dascore reader was found to cut time and distance right; others are read whole and cut here,
-# since not all are (dascore 0.1.24 returns a cut of Febus data one sample late).
-_CUTS_WELL = {"DASDAE", "GDR_DAS", "OptoDAS", "PRODML", "Silixa_H5", "TDMS", "TERRA15"}
-_ROUNDING_S = 1e-9
-_BLOCK_JITTER = 0.1  # by which the time stamps of blocks may vary
+# since not all are.
+_CUTS_WELL = {"DASDAE", "OptoDAS", "Silixa_H5", "TDMS", "TERRA15"}
+_OWN_COORDINATES = {"DASDAE"}  # written by dascore, with the coordinates of each patch
 _MARGIN = 0.25  # of a step, around the first and last value of a range
 
 
@@ -40,7 +38,7 @@ def open_vendor(path: Path, *, headers_only: bool = False) -> list[Recording] | 
     except UnknownFiberFormatError:
         return None
     except BROKEN_FILE as error:
-        raise _unreadable(path, "any known format", error) from error
+        raise _unreadable(path, "", "", error) from error
     if name.lower() == "pickle":
         raise DataFormatError(
             f"{path}: is a pickle, which can run any code when opened. Write it as HDF5 instead."
@@ -50,19 +48,25 @@ def open_vendor(path: Path, *, headers_only: bool = False) -> list[Recording] | 
     except BROKEN_FILE as error:
         if isinstance(error, PhaseNetDASError):
             raise
-        raise _unreadable(path, f"{name} {version}", error) from error
+        raise _unreadable(path, name, version, error) from error
 
 
-def _unreadable(path: Path, name: str, error: Exception) -> DataFormatError:
+def _unreadable(path: Path, name: str, version: str, error: Exception) -> DataFormatError:
+    from dascore.io import FiberIO
+
+    known = ", ".join(item.version for item in FiberIO.manager.yield_fiberio(format=name)) if name else "none"
     return DataFormatError(
-        f"{path}: cannot be read as {name} ({type(error).__name__}: {error}). The file is probably "
-        "cut short or damaged: copy it again."
+        f"{path}: cannot be read as {f'{name} {version}' if name else 'any known format'}. The reader says: "
+        f"{type(error).__name__}: {error}. Expected a whole file of a version that it knows ({known}). If "
+        "this one was cut short, copy it again."
     )
 
 
 def _open_known(path: Path, name: str, version: str, headers_only: bool) -> list[Recording]:
     import dascore
 
+    if name == "TDMS":
+        check_segments(path)
     summaries = dascore.scan(path, file_format=name, file_version=version)
     label = f"{name} {version} (dascore)"
     if headers_only and summaries and all(map(_tells_all, summaries)):
@@ -70,16 +74,21 @@ def _open_known(path: Path, name: str, version: str, headers_only: bool) -> list
     elif name in _CUTS_WELL and len(summaries) == 1 and _tells_all(summaries[0]):
         recordings = [_lazy(path, name, version, summaries[0], label)]
     else:
-        patches = dascore.read(path, file_format=name, file_version=version)
+        patches = [
+            _with_channels(item) for item in dascore.read(path, file_format=name, file_version=version)
+        ]
         recordings = [item for patch in patches for item in from_patch(patch, str(path), label)]
     if not recordings:
         raise DataFormatError(
             f"{path}: found no data in this {name} {version} file. Expected at least one patch."
         )
-    complete = _COMPLETE.get(name)
-    return (
-        recordings if complete is None or len(recordings) > 1 else [_completed(path, recordings[0], complete)]
-    )
+    return _compared(path, name, recordings[0]) if len(recordings) == 1 else recordings
+
+
+def _with_channels(patch: Patch) -> Patch:
+    """Name the spatial dim as other readers do."""
+    renamed: Patch = patch.rename_coords(channels="channel") if "channels" in patch.dims else patch
+    return renamed
 
 
 def _tells_all(summary: PatchAttrs) -> bool:
@@ -166,7 +175,7 @@ def _read(path: Path, name: str, version: str, ranges: dict[str, Any]) -> Patch:
     try:
         return dascore.read(path, file_format=name, file_version=version, **ranges)[0]
     except BROKEN_FILE as error:
-        raise _unreadable(path, f"{name} {version}", error) from error
+        raise _unreadable(path, name, version, error) from error
 
 
 def _is_block(patch: Patch, dim: str, channels: slice, time: Any, samples: slice) -> bool:  # noqa: ANN401
@@ -182,75 +191,17 @@ def _limits(coord: Any, part: slice) -> tuple[Any, Any]:  # noqa: ANN401 - a das
     return coord.min() + coord.step * part.start - margin, coord.min() + coord.step * (part.stop - 1) + margin
 
 
-def _completed(
-    path: Path, recording: Recording, complete: Callable[[h5py.File, Recording], Recording]
-) -> Recording:
-    """Add what dascore leaves out of a format's header."""
+def _compared(path: Path, name: str, recording: Recording) -> list[Recording]:
+    """Hold what dascore says of a file against what the file itself states."""
     import h5py
 
+    if name == "TDMS":
+        return compare(recording, tdms(path, recording.num_channels))
+    if name == "Sintela_Binary":
+        return compare(recording, sintela(path))
+    if name in _OWN_COORDINATES or not h5py.is_hdf5(path):
+        return [recording]
     with h5py.File(path, "r") as file:
-        return complete(file, recording)
-
-
-def _complete_optodas(file: h5py.File, recording: Recording) -> Recording:
-    unit = file["header/unit"][()]
-    text = unit.decode(errors="replace") if isinstance(unit, bytes) else str(unit)
-    return replace(
-        recording,
-        channel_index=file["header/channels"][:],
-        numbered=True,
-        unit=text.strip() or recording.unit,
-    )
-
-
-def _complete_febus(file: h5py.File, recording: Recording) -> Recording:
-    """Take the interval from the sampling rate (dascore rounds it), and compare it with the block stamps."""
-    group, source, zone = (str(recording.attrs.get(key, "")) for key in ("group", "source", "zone"))
-    found = file[f"{group}/{source}/{zone}"].attrs.get("SamplingRate")
-    if np.isnan(recording.dt_s) or found is None:
-        return recording
-    stated = 1.0 / float(np.ravel(found)[0])
-    dt_s = stated if abs(stated - recording.dt_s) < _ROUNDING_S else recording.dt_s
-    recording = replace(recording, dt_s=dt_s)
-    stamps = np.ravel(file[f"{group}/{source}/time"][:])
-    kept_s = recording.num_samples * dt_s / len(stamps)
-    apart_s = float(np.median(np.diff(stamps))) if len(stamps) > 1 else kept_s
-    if abs(apart_s / kept_s - 1) < _BLOCK_JITTER:
-        return recording
-    note = (
-        f"{recording.label}: block time stamps are {apart_s:.3g} s apart, but dascore keeps {kept_s:.3g} s "
-        "of each "
-        "block. The header contradicts itself: check times against another reader before trusting them."
-    )
-    return replace(recording, warnings=(*recording.warnings, note))
-
-
-def _complete_terra15(file: h5py.File, recording: Recording) -> Recording:
-    """Take the interval from the first and last GPS time: dascore rounds it to whole nanoseconds."""
-    group = file["data_product"] if "data_product" in file else file[str(file.attrs["data_product"])]
-    times = group["gps_time" if "gps_time" in group else "posix_time"][:]
-    times = times[times > 0]
-    if len(times) != recording.num_samples or len(times) < 2:
-        return recording
-    return replace(recording, dt_s=float((times[-1] - times[0]) / (len(times) - 1)))
-
-
-def _complete_prodml(file: h5py.File, recording: Recording) -> Recording:
-    """Take number of the first locus, and the start from the time array when its text says 1970."""
-    acquisition = file["Acquisition"]
-    first = int(acquisition.attrs.get("StartLocusIndex", -1))
-    if first >= 0:  # negative numbers would collide with -1, the number of a seismometer
-        recording = replace(recording, channel_index=first + np.arange(recording.num_channels), numbered=True)
-    if not np.isnat(recording.start_time):
-        return recording
-    arrays = [group["RawDataTime"] for group in acquisition.values() if "RawDataTime" in group]
-    start = np.datetime64(int(arrays[0][0]), "us").astype("datetime64[ns]") if arrays else None
-    return replace(recording, start_time=usable_start(start))
-
-
-_COMPLETE: dict[str, Callable[[Any, Recording], Recording]] = {
-    "febus": _complete_febus,
-    "OptoDAS": _complete_optodas,
-    "TERRA15": _complete_terra15,
-    "PRODML": _complete_prodml,
-}
+        if name == "OptoDAS":
+            recording = replace(recording, channel_index=file["header/channels"][:], numbered=True)
+        return compare(recording, OF_HDF5.get(name, of_any_hdf5)(file, recording))

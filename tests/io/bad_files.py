@@ -1,0 +1,221 @@
+"""Files of others that went wrong in silence, made small, with the right reading of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tests.io import vendor_files as made
+from tests.io.vendor_files import RATE_HZ, SAMPLES, START, regular
+
+KINDS = {
+    1: "a gap or clock step inside one file",
+    2: "header read wrongly",
+    3: "distance",
+    4: "what the data is",
+    5: "not seismic at all",
+    6: "end times and rates that disagree",
+    7: "SEG-Y",
+    8: "fields too narrow for the value",
+}
+
+
+@dataclass(frozen=True)
+class Right:
+    """The right reading: recordings as (seconds after START, samples), or words of the refusal."""
+
+    spans: tuple[tuple[float, int], ...] = ((0.0, SAMPLES),)
+    dt_s: float = 1 / RATE_HZ
+    distance_m: tuple[float, float] | None = None
+    unit: str | None = None
+    refused: str = ""
+    warned: str = ""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """One bad file: `make(folder)` writes it, `stated` is what the user says of it."""
+
+    kind: int
+    name: str
+    make: Callable[[Path], Path]
+    right: Right = field(default_factory=Right)
+    stated: dict[str, Any] = field(default_factory=dict)
+
+
+def shifted(seconds: float, first: int = SAMPLES // 2, end: int | None = None) -> np.ndarray:
+    """Stamps of which some are off by seconds."""
+    stamps = regular()
+    stamps[first:end] += np.timedelta64(round(seconds * 1e9), "ns")
+    return stamps
+
+
+def jittered() -> np.ndarray:
+    """Stamps that a slow computer wrote: each off by a tenth of a sample."""
+    noise = np.clip(np.random.default_rng(3).normal(0, 0.05, SAMPLES), -0.1, 0.1)
+    noise[[0, -1]] = 0
+    return regular() + np.rint(noise * 1e9 / RATE_HZ).astype("timedelta64[ns]")
+
+
+_HALF = SAMPLES // 2
+_HALF_S = _HALF / RATE_HZ
+_GAP = Right(((0.0, _HALF), (_HALF_S + 30, _HALF)))
+_SHORT_GAP = Right(((0.0, _HALF), (_HALF_S + 0.02, _HALF)))
+_STEP_BACK = Right(((0.0, _HALF), (_HALF_S - 0.5, _HALF)))
+_STAMPED: dict[str, made.Stamped] = {
+    "GDR": made.gdr,
+    "PRODML": made.prodml,
+    "Terra15": made.terra15,
+    "H5Simple": made.h5simple,
+    "Uptech": made.uptech,
+}
+
+
+def case(
+    kind: int,
+    name: str,
+    right: Right,
+    write: Callable[..., Path],
+    *values: Any,
+    file: str = "a.h5",
+    stated: dict[str, Any] | None = None,
+    **more: Any,
+) -> Situation:
+    """Make a situation of what `write(path, *values, **more)` writes."""
+    return Situation(kind, name, lambda folder: write(folder / file, *values, **more), right, stated or {})
+
+
+def _of_stamps() -> Iterator[Situation]:
+    """Gaps and steps of the clock, for every format with a stamp for each sample."""
+    cases = (
+        ("half the stamps 30 s later", shifted(30.0), _GAP),
+        ("half the stamps 5 samples later", shifted(0.02), _SHORT_GAP),
+        ("the clock steps back by 0.5 s", shifted(-0.5), _STEP_BACK),
+        ("one stamp off by 1 s", shifted(1.0, 100, 101), Right()),
+        ("stamps that jitter", jittered(), Right()),
+    )
+    for name, write in _STAMPED.items():
+        for words, stamps, right in cases:
+            yield case(1, f"{name}: {words}", right, write, stamps)
+    slow = START + np.rint(np.arange(SAMPLES) * 1e9 / RATE_HZ * (1 + 2e-4)).astype("timedelta64[ns]")
+    yield case(1, "GDR: the clock is slow by 2e-4", Right(dt_s=0.0040008), made.gdr, slow)
+    yield case(1, "Sentek: half the times 30 s later", _GAP, made.sentek, shifted(30.0), file="")
+
+
+def _blocks(apart_s: float = 1.0, count: int = 8, late_s: float = 0.0) -> np.ndarray:
+    starts = START + np.arange(count) * np.timedelta64(round(apart_s * 1e9), "ns")
+    starts[count // 2 :] += np.timedelta64(round(late_s * 1e9), "ns")
+    return starts
+
+
+def _of_blocks() -> Iterator[Situation]:
+    """Gaps between blocks of samples with one stamp each."""
+    gap, apart = Right(((0, 400), (34, 400)), 0.01), Right(tuple((30.0 * k, 100) for k in range(8)), 0.01)
+    yield case(1, "Febus: 30 s between blocks", gap, made.febus, _blocks(late_s=30.0))
+    yield case(1, "Febus: all blocks 30 s apart", apart, made.febus, _blocks(30.0))
+    yield case(1, "Febus: the same, BlockRate 1 s", apart, made.febus, _blocks(30.0), BlockRate=[1000])
+    late = _blocks() + (np.arange(8) % 2) * np.timedelta64(13, "ms")
+    yield case(1, "Febus: stamps late by turns", Right(((0, 800),), 0.01), made.febus, late)
+    whole = {"Extent": [0, 6, 0, 99, 0, 0]}
+    overlap = Right(((0.25, 400),), 0.01)
+    yield case(1, "Febus: 100% overlap", overlap, made.febus, _blocks(0.5), **whole, BlockOverlap=[100])
+    told = Right(((0, 800),), 0.01, warned="samples are used")
+    yield case(1, "Febus: no overlap by the stamps", told, made.febus, _blocks(), **whole, Version=None)
+    packets = Right(((0.0, 300), (3.2, 300)))
+    yield case(1, "Sintela: 2 s between packets", packets, made.sintela, _blocks(0.2, 12, 2.0), file="a.raw")
+
+
+def _of_headers() -> Iterator[Situation]:
+    """Headers that a reader takes for others, and distances."""
+    sentek, silixa = Right(distance_m=(0.0, 11.4)), Right(distance_m=(12.5, 24.74))
+    yield case(2, "Sentek", sentek, made.sentek, regular(), file="")
+    start = {"start_time": str(START)}
+    yield case(
+        2, "Sentek: no time in its name", sentek, made.sentek, regular(), "a.das", file="", stated=start
+    )
+    two = Right(refused="second segment")
+    yield case(2, "TDMS of two segments", two, made.tdms, file="a.tdms", segments=2)
+    local = Right(refused="timezones")
+    yield case(2, "AP Sensing in local time", local, made.ap_sensing, Timezone=b"CET")
+    yield case(3, "Silixa HDF5", silixa, made.silixa)
+    yield case(3, "TDMS of the same record", silixa, made.tdms, file="a.tdms")
+    other = Right(distance_m=(12.5, 24.74), warned="Stop Distance")
+    yield case(3, "Silixa: another cable's end", other, made.silixa, **{"Stop Distance (m)": 900.0})
+    yield case(3, "AP Sensing: the digitiser's end", Right(distance_m=(100.0, 109.0)), made.ap_sensing)
+
+
+def _bands(path: Path, raw: bool) -> Path:
+    return made.add_bands(made.prodml(path, regular()), raw=raw)
+
+
+def _of_contents() -> Iterator[Situation]:
+    """Values that are no samples of waves, or of another quantity than the reader says."""
+    psd = "PSD [dB re 1 nStrain|sqrt(Hz)]"
+    whole = ((0.0, 800),)
+    strain = Right(whole, 0.01, unit="nanostrain")
+    yield case(4, "Febus: strain", strain, made.febus, _blocks(), names=("Strain [nStrain]",))
+    yield case(4, "Febus: spectra in dB", Right(refused="PSD"), made.febus, _blocks(), names=(psd,))
+    both = Right(whole, 0.01, warned="PSD")
+    yield case(4, "Febus: spectra and strain rate", both, made.febus, _blocks(), names=("StrainRate", psd))
+    yield case(4, "PRODML: band energies", Right(refused=r"FbeData\[0\]"), _bands, False)
+    yield case(4, "PRODML: raw and band energies", Right(warned="FbeData"), _bands, True)
+    refused, slow = Right(refused="any-quantity"), START + np.arange(5) * np.timedelta64(20, "s")
+    yield case(5, "Febus T1: temperature", refused, made.febus_t1, slow)
+    insisted = Right(((0.0, 5),), 20.0, unit="degree_Celsius")
+    yield case(5, "Febus T1, insisted", insisted, made.febus_t1, slow, stated={"any_quantity": True})
+    yield case(
+        5, "GDR: one sample in 61 s", refused, made.gdr, START + np.arange(9) * np.timedelta64(61, "s")
+    )
+    for unit in ("°C", "degF", "°F", "Kelvin", "W", "dBm"):
+        yield case(5, f"GDR in {unit}", refused, made.gdr, regular(), UnitOfMeasure=unit)
+
+
+def _of_ends() -> Iterator[Situation]:
+    """Starts, ends and rates that contradict the stamps or each other."""
+
+    def prodml(name: str, right: Right, **changes: Any) -> Situation:
+        return case(6, f"PRODML: {name}", right, made.prodml, regular(), **changes)
+
+    late = Right(warned="PartEndTime")
+    yield prodml("PartEndTime 2 s late", late, PartEndTime=b"2023-04-05T06:07:12.396+00:00")
+    yield prodml("PartEndTime 1 s early", late, PartEndTime=b"2023-04-05T06:07:09.396+00:00")
+    yield prodml("PartEndTime of the next sample", Right(), PartEndTime=b"2023-04-05T06:07:10.400+00:00")
+    yield prodml("OutputDataRate of the pulses", Right(warned="stamps"), OutputDataRate=4000.0)
+    yield prodml("PartStartTime in another zone", Right(), PartStartTime=b"2023-04-05T08:07:08+02:00")
+    yield prodml(
+        "PartStartTime an hour off", Right(warned="PartStart"), PartStartTime=b"2023-04-05T07:07:08Z"
+    )
+    yield case(6, "OptoDAS: two intervals", Right(refused="contradicts itself"), made.optodas, dt=0.002)
+    lost = Right(warned="missingSamples")
+    yield case(6, "OptoDAS: lost samples", lost, made.optodas, missingSamples=np.arange(3))
+    rate = Right(warned="stamps")
+    yield case(6, "GDR: another rate", rate, made.gdr, regular(), AcquisitionSampleRate="1000")
+
+
+def _of_segy() -> Iterator[Situation]:
+    def segy(name: str, right: Right, *records: dict[str, int], **more: int) -> Situation:
+        return case(7, f"SEG-Y: {name}", right, made.segy, list(records), file="a.sgy", **more)
+
+    yield segy("DelayRecordingTime 500 ms", Right(((0.5, SAMPLES),)), {"delay": 500})
+    yield segy("a delay of tenths of ms", Right(((0.05, SAMPLES),)), {"delay": 500, "scalar": -10})
+    yield segy("two records", Right(((0.0, SAMPLES), (12.0, SAMPLES))), {}, {"second": 20})
+    yield segy("two records by delay", Right(((0.0, SAMPLES), (2.6, SAMPLES))), {}, {"delay": 2600})
+    yield segy("two records of one time", Right(refused="same time"), {}, {})
+    yield segy("two intervals", Right(refused="Expected one interval"), {}, file_us=2000)
+    yield segy("the interval in one header only", Right(), {"us": 0})
+    yield segy("times are local", Right(warned="local time"), {"base": 1})
+    yield segy("16-bit integers", Right(), {}, code=3)
+
+
+SITUATIONS = (
+    *_of_stamps(),
+    *_of_blocks(),
+    *_of_headers(),
+    *_of_contents(),
+    *_of_ends(),
+    *_of_segy(),
+)
