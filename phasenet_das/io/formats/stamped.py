@@ -37,7 +37,7 @@ def open_gdr(path: Path, file: h5py.File) -> list[Recording] | None:
     if len(dims) != 2 or sum(name.startswith("time") for name in dims) != 1:
         raise DataFormatError(f"{path}: DasDimensions are {dims}, expected 'time step' and 'locus'.")
     named = ("AcquisitionSampleRate", "SpatialSamplingInterval", "SpatialSamplingIntervalUnit")
-    gauge = {"gauge_length": number_of(head.attrs.get("GaugeLength", ""))}
+    gauge: dict[str, Any] = {"gauge_length": number_of(head.attrs.get("GaugeLength", ""))}
     gauge |= {"gauge_length_units": _known_text(head.attrs, "GaugeLengthUnit") or "m"}
     unit = unit_of_text(_known_text(head.attrs, "UnitOfMeasure"))
     return _open(path, data, head.attrs, named, dims[0].startswith("time"), "GDR", unit, gauge)
