@@ -54,7 +54,7 @@ class UserMetadata:
         return cls(*(getattr(data, item.name) for item in fields(cls)))
 
     def __bool__(self) -> bool:
-        return any(value not in (None, False) for value in vars(self).values())
+        return any(value is not None and value is not False for value in vars(self).values())
 
 
 @dataclass(frozen=True)
