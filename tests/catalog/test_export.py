@@ -214,6 +214,63 @@ def test_hypoinverse_refuses_what_its_columns_cannot_hold(events, picks, tmp_pat
         catalog.read_hypoinverse(path)
 
 
+NARROW = {
+    "magnitude": (-2.3, 10.2),
+    "horizontal_uncertainty_km": (180.0,),
+    "residual_rms_s": (123.4,),
+    "depth_km": (1234.5, -123.4),
+    "source_distance_km": (1500.0,),
+}
+
+
+@pytest.mark.parametrize("name", ["hypoinverse", "nordic"])
+@pytest.mark.parametrize(
+    ("column", "value"), [(name, value) for name, few in NARROW.items() for value in few]
+)
+def test_values_too_wide_for_their_columns_are_counted_and_named(
+    events, picks, channels, tmp_path, caplog, name, column, value
+):
+    events = events.assign(
+        **{column: events.get(column, pd.Series(0.0, events.index)).where(events.index > 0, value)}
+    )
+    done = exported(events, picks, channels, tmp_path / "cat", name)
+    narrow = name == "hypoinverse" or column in ("residual_rms_s", "depth_km")
+    assert done.misfits.counts == ({column: 1} if narrow else {})
+    assert (f"1 value(s) of {column} do not fit" in caplog.text) == narrow
+    lines = done.path.read_text().splitlines()
+    assert name != "nordic" or {len(line) for line in lines} == {0, 80}
+    if name == "hypoinverse" and column == "magnitude":
+        assert np.isnan(catalog.read_hypoinverse(done.path)[0]["magnitude"].iloc[0])
+
+
+def test_elevations_too_wide_for_their_columns_are_counted_and_named(channels, tmp_path, caplog):
+    deep = channels.assign(elevation_m=-4523.0)
+    export_stations(deep, tmp_path / "cat.sta", "hypoinverse")
+    assert f"{len(deep)} value(s) of elevation_m do not fit" in caplog.text
+    assert "-4523 became -999" in caplog.text
+
+
+def test_picks_before_their_origin_are_no_travel_times(events, picks, channels, tmp_path):
+    early = (picks["event_index"] == 0) & (picks.index % 2 == 0)
+    picks = picks.assign(
+        phase_time=picks["phase_time"].where(~early, picks["phase_time"] - pd.Timedelta(1, "h"))
+    )
+    done = exported(events, picks, channels, tmp_path / "cat.pha", "hypodd")
+    assert done.misfits.counts["travel time"] > 0
+    travel_s = [float(line.split()[1]) for line in done.path.read_text().splitlines() if line[0] != "#"]
+    assert min(travel_s) >= 0
+
+
+@pytest.mark.parametrize("name", EXPORT_FORMATS)
+def test_a_table_beside_the_file_says_which_channel_a_code_is(events, picks, channels, tmp_path, name):
+    path = exported(events, picks, channels, tmp_path / "cat.csv", name).path
+    beside = path.with_name("cat.csv.codes.csv")
+    assert beside.exists() == (name not in ("csv", "geojson"))
+    if beside.exists():
+        codes = pd.read_csv(beside).set_index("station_code")
+        assert codes.loc["D2085", ["station_id", "channel_index"]].tolist() == ["CABLE", 2085]
+
+
 def test_geojson_holds_every_event_and_cable(events, picks, channels, tmp_path):
     path = exported(events, picks, channels, tmp_path / "cat.geojson", "geojson").path
     features = json.loads(path.read_text())["features"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
+from phasenet_das.catalog.export.columns import Misfits
 from phasenet_das.catalog.export.thinning import thin_picks
 from phasenet_das.errors import TableError
 from phasenet_das.tables import CHANNEL_COLUMNS, EVENT_COLUMNS, PICK_COLUMNS, atomic_path, conform
@@ -31,6 +32,7 @@ class PreparedCatalog:
     max_picks_per_phase: int
     network: str
     metadata: Mapping[str, Any]
+    misfits: Misfits = field(default_factory=Misfits)  # what a format could not hold, filled by its writer
 
     @cached_property
     def picks(self) -> pd.DataFrame:

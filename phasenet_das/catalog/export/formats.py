@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -11,7 +11,8 @@ import pandas as pd
 
 from gamma.errors import nearest_name
 from phasenet_das.catalog.export.catalog_csv import write_catalog_csv
-from phasenet_das.catalog.export.common import PreparedCatalog, prepare_catalog
+from phasenet_das.catalog.export.columns import Misfits
+from phasenet_das.catalog.export.common import RECEIVER, PreparedCatalog, prepare_catalog
 from phasenet_das.catalog.export.geojson import write_geojson
 from phasenet_das.catalog.export.hypodd import (
     HYPOCENTRE,
@@ -25,7 +26,7 @@ from phasenet_das.catalog.export.nordic import EPICENTRE, write_nordic
 from phasenet_das.catalog.export.quakeml import write_quakeml
 from phasenet_das.catalog.export.thinning import MAX_PICKS_PER_PHASE
 from phasenet_das.errors import ConfigError
-from phasenet_das.tables import empty_picks, write_table
+from phasenet_das.tables import atomic_path, empty_picks, write_table
 from phasenet_das.tables.codes import place_stations
 
 
@@ -33,12 +34,13 @@ class _Format(NamedTuple):
     write: Callable[[PreparedCatalog, Path], Path]
     write_stations: Callable[[pd.DataFrame, Path], Path] = write_table
     needs: tuple[str, ...] = ()  # columns without which an event cannot be written
+    has_codes: bool = True  # whether picks are of station codes
 
 
 _FORMATS: Final = {
     "quakeml": _Format(write_quakeml),
-    "csv": _Format(write_catalog_csv),
-    "geojson": _Format(write_geojson),
+    "csv": _Format(write_catalog_csv, has_codes=False),
+    "geojson": _Format(write_geojson, has_codes=False),
     "nonlinloc": _Format(write_nonlinloc, write_nonlinloc_stations),
     "hypodd": _Format(write_hypodd, write_hypodd_stations, HYPOCENTRE),
     "hypoinverse": _Format(write_hypoinverse, write_hypoinverse_stations),
@@ -59,11 +61,14 @@ class Exported:
         Events in it.
     left_out : list of str
         ``event_id`` of events that the format cannot hold.
+    misfits : Misfits
+        Values that its columns cannot hold, counted by name, and picks that are left out.
     """
 
     path: Path
     num_events: int
     left_out: list[str]
+    misfits: Misfits = field(default_factory=Misfits)
 
 
 def export_catalog(
@@ -100,7 +105,8 @@ def export_catalog(
     Returns
     -------
     Exported
-        The file, and the events it does not hold: hypoDD needs a hypocentre, Nordic an epicentre.
+        The file, and the events it does not hold: hypoDD needs a hypocentre, Nordic an epicentre. Beside a
+        file with station codes, ``NAME.codes.csv`` lists the cable and channel of each code.
 
     Raises
     ------
@@ -123,7 +129,18 @@ def export_catalog(
     held = prepared.events[list(kind.needs)].notna().all(axis=1)
     left_out = prepared.events.loc[~held, "event_id"].tolist()
     written = kind.write(replace(prepared, events=prepared.events[held]), Path(path))
-    return Exported(written, int(held.sum()), left_out)
+    prepared.misfits.report(written)
+    if kind.has_codes:
+        _write_codes(prepared, written)
+    return Exported(written, int(held.sum()), left_out, prepared.misfits)
+
+
+def _write_codes(prepared: PreparedCatalog, path: Path) -> None:
+    """Write beside an export which channel each of its station codes is."""
+    names = ["network_code", "station_code", *RECEIVER]
+    codes = prepared.picks[names].drop_duplicates().sort_values(names)
+    with atomic_path(path.with_name(f"{path.name}.codes.csv")) as temporary:
+        codes.to_csv(temporary, index=False)
 
 
 def export_stations(channels: pd.DataFrame, path: str | Path, name: str, network: str = "XX") -> Path:

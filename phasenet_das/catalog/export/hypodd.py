@@ -41,6 +41,9 @@ def write_hypodd(catalog: PreparedCatalog, path: Path) -> Path:
         lines.append(_head(event))
         for pick in records(own):
             travel_s = (pick["phase_time"] - event["time"]).total_seconds()
+            if travel_s < 0:
+                catalog.misfits.add("travel time", travel_s, "no pick")
+                continue
             score, phase = pick["phase_score"], pick["phase_type"]
             lines.append(f"{pick['station_code']:<7} {travel_s:9.4f} {score:6.4f} {phase}")
     return write_lines(lines, path)

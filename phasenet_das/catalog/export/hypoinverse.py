@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from phasenet_das.catalog.export.columns import Line, Misfits
 from phasenet_das.catalog.export.common import PreparedCatalog, write_lines
 from phasenet_das.errors import ChannelGeometryError, DataFormatError
 from phasenet_das.tables.columns import located
@@ -24,27 +25,6 @@ from phasenet_das.text import records
 _SUMMARY_LENGTH, _STATION_LENGTH, _ID_END = 164, 120, 146
 _SCORES_OF_WEIGHT_CODES = (0.8, 0.6, 0.4)  # at least: code 0, 1, 2; below: 3
 _NO_READING = "4"
-
-
-class _Line:
-    """A line of fixed columns, counted from 1 as in the manual."""
-
-    def __init__(self, length: int) -> None:
-        self._cells = [" "] * length
-
-    def text(self, column: int, width: int, value: str) -> None:
-        self._cells[column - 1 : column - 1 + width] = list(f"{value:<{width}}"[:width])
-
-    def number(self, column: int, width: int, value: float, decimals: int = 0) -> None:
-        """Write a number with its point implied; what is unknown stays blank, what is too large is capped."""
-        if not math.isfinite(value):
-            return
-        scaled = round(value * 10**decimals)
-        limit = 10**width - 1 if scaled >= 0 else 10 ** (width - 1) - 1
-        self.text(column, width, f"{max(-limit, min(scaled, limit)):>{width}d}")
-
-    def __str__(self) -> str:
-        return "".join(self._cells).rstrip()
 
 
 def write_hypoinverse(catalog: PreparedCatalog, path: Path) -> Path:
@@ -57,7 +37,11 @@ def write_hypoinverse(catalog: PreparedCatalog, path: Path) -> Path:
     lines: list[str] = []
     for event, own in catalog.events_with_picks():
         _check_networks(own["network_code"])
-        lines += [_summary(event), *_stations(event, own), _terminator(event)]
+        lines += [
+            _summary(event, catalog.misfits),
+            *_stations(event, own, catalog.misfits),
+            _terminator(event, catalog.misfits),
+        ]
     return write_lines(lines, path)
 
 
@@ -70,51 +54,52 @@ def _check_networks(codes: pd.Series) -> None:
         )
 
 
-def _summary(event: dict[str, Any]) -> str:
-    line, time = _Line(_SUMMARY_LENGTH), event["time"].round("10ms")
+def _summary(event: dict[str, Any], misfits: Misfits) -> str:
+    line, time = Line(_SUMMARY_LENGTH, misfits), event["time"].round("10ms")
     line.text(1, 12, f"{time:%Y%m%d%H%M}")
-    line.number(13, 4, time.second + time.microsecond * 1e-6, 2)
+    line.number(13, 4, time.second + time.microsecond * 1e-6, "time", 2)
     if located(event):
         for column, width, value, letters in ((17, 2, "latitude", " S"), (24, 3, "longitude", "E ")):
             degrees, hundredths = divmod(round(abs(event[value]) * 6000), 6000)
-            line.number(column, width, degrees)
+            line.number(column, width, degrees, value)
             line.text(column + width, 1, letters[event[value] < 0])
-            line.number(column + width + 1, 4, hundredths)
-    line.number(32, 5, event["depth_km"], 2)
-    line.number(40, 3, event["num_picks"])
-    line.number(43, 3, event["azimuthal_gap_deg"])
-    line.number(46, 3, event["source_distance_km"])
-    line.number(49, 4, event["residual_rms_s"], 2)
-    line.number(83, 3, event["num_s_picks"])
-    line.number(86, 4, event["horizontal_uncertainty_km"], 2)
-    line.number(90, 4, event["depth_uncertainty_km"], 2)
-    line.number(137, 10, event["event_index"] + 1)
+            line.number(column + width + 1, 4, hundredths, value)
+    line.number(32, 5, event["depth_km"], "depth_km", 2)
+    line.number(40, 3, event["num_picks"], "num_picks")
+    line.number(43, 3, event["azimuthal_gap_deg"], "azimuthal_gap_deg")
+    line.number(46, 3, event["source_distance_km"], "source_distance_km")
+    line.number(49, 4, event["residual_rms_s"], "residual_rms_s", 2)
+    line.number(83, 3, event["num_s_picks"], "num_s_picks")
+    line.number(86, 4, event["horizontal_uncertainty_km"], "horizontal_uncertainty_km", 2)
+    line.number(90, 4, event["depth_uncertainty_km"], "depth_uncertainty_km", 2)
+    line.number(137, 10, event["event_index"] + 1, "event_index")
     magnitude = event.get("magnitude", math.nan)
-    if math.isfinite(magnitude):  # as an external magnitude: its label, its value
+    if line.number(124, 3, magnitude, "magnitude", 2, blank=True):  # an external one, and its label
         line.text(123, 1, "X")
-        line.number(124, 3, magnitude, 2)
     return str(line)
 
 
-def _stations(event: dict[str, Any], picks: pd.DataFrame) -> Iterator[str]:
+def _stations(event: dict[str, Any], picks: pd.DataFrame, misfits: Misfits) -> Iterator[str]:
     """Write a line for each station, by arrival, with its best P and its best S."""
     best = picks.sort_values("phase_score", ascending=False, kind="stable")
     best = best.drop_duplicates(["network_code", "station_code", "phase_type"]).sort_values("phase_time")
     for _, group in best.groupby(["network_code", "station_code"], sort=False):
         phases = {row["phase_type"]: row for row in records(group)}
         if phases.keys() & {"P", "S"}:
-            yield _station(event, phases.get("P"), phases.get("S"))
+            yield _station(event, phases.get("P"), phases.get("S"), misfits)
 
 
-def _station(event: dict[str, Any], p: dict[str, Any] | None, s: dict[str, Any] | None) -> str:
+def _station(
+    event: dict[str, Any], p: dict[str, Any] | None, s: dict[str, Any] | None, misfits: Misfits
+) -> str:
     first = p or s
     assert first is not None  # noqa: S101 - the caller passes one of them
-    line, minute = _Line(_STATION_LENGTH), first["phase_time"].floor("min")
-    line.text(1, 5, first["station_code"])
-    line.text(6, 2, first["network_code"])
-    line.text(10, 3, first["channel_code"])
+    line, minute = Line(_STATION_LENGTH, misfits), first["phase_time"].floor("min")
+    line.text(1, 5, first["station_code"], "station_code")
+    line.text(6, 2, first["network_code"], "network_code")
+    line.text(10, 3, first["channel_code"], "channel_code")
     line.text(18, 12, f"{minute:%Y%m%d%H%M}")
-    line.text(112, 2, first["location_code"])
+    line.text(112, 2, first["location_code"], "location_code")
     if p is None:
         line.text(17, 1, _NO_READING)
     else:
@@ -122,13 +107,13 @@ def _station(event: dict[str, Any], p: dict[str, Any] | None, s: dict[str, Any] 
     if s is not None:
         _reading(line, s, minute, (47, " S"), 50, 42, 51)
     distance_km, azimuth_deg = _from_epicentre(event, first)
-    line.number(75, 4, distance_km, 1)
-    line.number(92, 3, azimuth_deg)
+    line.number(75, 4, distance_km, "epicentral distance", 1)
+    line.number(92, 3, azimuth_deg, "azimuth")
     return str(line)
 
 
 def _reading(
-    line: _Line,
+    line: Line,
     pick: dict[str, Any],
     minute: pd.Timestamp,
     remark: tuple[int, str],
@@ -138,8 +123,8 @@ def _reading(
 ) -> None:
     line.text(remark[0], 2, remark[1])
     line.text(weight, 1, str(sum(pick["phase_score"] < score for score in _SCORES_OF_WEIGHT_CODES)))
-    line.number(seconds, 5, (pick["phase_time"] - minute).total_seconds(), 2)
-    line.number(residual, 4, pick["travel_time_residual_s"], 2)
+    line.number(seconds, 5, (pick["phase_time"] - minute).total_seconds(), "arrival seconds", 2)
+    line.number(residual, 4, pick["travel_time_residual_s"], "travel_time_residual_s", 2)
 
 
 def _from_epicentre(event: dict[str, Any], pick: dict[str, Any]) -> tuple[float, float]:
@@ -153,29 +138,32 @@ def _from_epicentre(event: dict[str, Any], pick: dict[str, Any]) -> tuple[float,
     return metres / 1000, azimuth
 
 
-def _terminator(event: dict[str, Any]) -> str:
-    line = _Line(72)
-    line.number(63, 10, event["event_index"] + 1)
+def _terminator(event: dict[str, Any], misfits: Misfits) -> str:
+    line = Line(72, misfits)
+    line.number(63, 10, event["event_index"] + 1, "event_index")
     return str(line)
 
 
 def write_hypoinverse_stations(placed: pd.DataFrame, path: Path) -> Path:
     """Write placed stations: site code, network, component, degrees and minutes, elevation in m."""
     _check_networks(placed["network_code"])
-    return write_lines([_place(row) for row in records(placed)], path)
+    misfits = Misfits()
+    write_lines([_place(row, misfits) for row in records(placed)], path)
+    misfits.report(path)
+    return path
 
 
-def _place(row: dict[str, Any]) -> str:
-    line = _Line(50)
+def _place(row: dict[str, Any], misfits: Misfits) -> str:
+    line = Line(50, misfits)
     line.text(1, 5, row["station_code"])
     line.text(7, 2, row["network_code"])
     line.text(11, 3, row["channel_code"])
     for column, width, name, letters in ((16, 2, "latitude", "NS"), (27, 3, "longitude", "EW")):
         degrees, rest = divmod(round(abs(row[name]) * 600_000), 600_000)
-        line.number(column, width, degrees)
+        line.number(column, width, degrees, name)
         line.text(column + width + 1, 7, f"{rest / 10_000:7.4f}")
         line.text(column + width + 8, 1, letters[row[name] < 0])
-    line.number(39, 4, row["elevation_m"])
+    line.number(39, 4, row["elevation_m"], "elevation_m")
     return str(line)
 
 

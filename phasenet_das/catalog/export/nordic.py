@@ -6,17 +6,20 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from phasenet_das.catalog.export.columns import Misfits
 from phasenet_das.catalog.export.common import PreparedCatalog
 from phasenet_das.catalog.obspy_events import obspy_catalog
 from phasenet_das.tables import atomic_path
 
 if TYPE_CHECKING:
     from obspy import UTCDateTime
-    from obspy.core.event import Event
+    from obspy.core.event import Event, Origin
 
 
 EPICENTRE: Final = ("longitude", "latitude")
 _MAGNITUDE_TYPES: Final = frozenset({"ML", "Mc", "mb", "mB", "Ms", "MS", "Mw", "MW", "MbLg"})
+_DEPTHS_M: Final = (-99_940.0, 999_940.0)  # F5.1, in km
+_LARGEST_RMS_S: Final = 99.94  # F4.1
 _KIND: Final = 79  # where a line says what it holds
 # ObsPy stamps the present time into the line of the event's number; equal catalogs give equal files.
 _STAMP: Final = re.compile(
@@ -32,6 +35,7 @@ def write_nordic(catalog: PreparedCatalog, path: Path) -> Path:
     """
     made = obspy_catalog(catalog)
     for event in made:
+        _narrow(event.origins[0], catalog.misfits)
         _name_phases(event)
         for comment in event.comments:  # lines are counted in bytes
             comment.text = comment.text.replace("°", " deg").encode("ascii", "replace").decode()
@@ -44,6 +48,17 @@ def write_nordic(catalog: PreparedCatalog, path: Path) -> Path:
             text = _with_seconds(temporary.read_text(), [event.origins[0].time for event in made])
             temporary.write_text(_STAMP.sub(r"\1-\2-\3 \4:\5", text))
     return path
+
+
+def _narrow(origin: Origin, misfits: Misfits) -> None:
+    """Take away what is wider than its columns, which would move all columns behind."""
+    if origin.depth is not None and not _DEPTHS_M[0] <= origin.depth <= _DEPTHS_M[1]:
+        misfits.add("depth_km", origin.depth / 1000, "")
+        origin.depth = None
+    rms_s = origin.quality.standard_error if origin.quality else None
+    if rms_s is not None and rms_s > _LARGEST_RMS_S:
+        misfits.add("residual_rms_s", rms_s, "")
+        origin.quality.standard_error = None
 
 
 def _name_phases(event: Event) -> None:
