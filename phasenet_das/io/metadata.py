@@ -99,8 +99,8 @@ def join_metadata(
     rows = index.rows[index.rows["status"] == "ok"].reset_index(drop=True)
     problems: dict[int, PhaseNetDASError] = {}
     rows["station_id"] = _stations(rows["station_id"], user.station_id)
-    rows["dt_s"] = _each(rows, "dt_s", lambda found: _seismic_interval(found, user), problems, np.nan)
     rows["unit"] = _each(rows, "unit", lambda found: _seismic_unit(found, user), problems, "")
+    rows["dt_s"] = _each(rows, "dt_s", lambda found: _seismic_interval(found, user), problems, np.nan)
     choice = _Choice(user, channels, channel_step)
     rows["channels_id"] = _each(
         rows, "geometry", lambda name: choice.choose(name, index.geometries[name]), problems, -1
@@ -163,7 +163,9 @@ def join_interval(found: float, stated: float | None) -> float:
         check_dt(stated, "dt_s=")
     if np.isnan(found) or (found == 0 and stated is not None):
         if stated is None:
-            raise MissingMetadataError("found no sampling interval. State it with dt_s=, in seconds.")
+            raise MissingMetadataError(
+                "found no sampling interval. State it with dt_s= (--dt-s), in seconds."
+            )
         return float(stated)
     check_dt(found, _FILE)
     if stated is not None and abs(stated / found - 1) > _DT_TOLERANCE:

@@ -23,6 +23,7 @@ ALONE = {
     "run": "--quick --out {cache}/benchmarks.md",
     "simulate": "speed --quick",
     "source_size": "",
+    "vendor_files": "--kind 6",
     "student_data": "truth --quick --cache {cache} --out {out}",
     "workflow_runs": "--quick --out {out}",
 }

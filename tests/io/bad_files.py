@@ -132,17 +132,17 @@ def _of_blocks() -> Iterator[Situation]:
 def _of_headers() -> Iterator[Situation]:
     """Headers that a reader takes for others, and distances."""
     sentek, silixa = Right(distance_m=(0.0, 11.4)), Right(distance_m=(12.5, 24.74))
-    yield case(2, "Sentek", sentek, made.sentek, regular(), file="")
+    yield case(2, "Sentek: all of it", sentek, made.sentek, regular(), file="")
     start = {"start_time": str(START)}
     yield case(
         2, "Sentek: no time in its name", sentek, made.sentek, regular(), "a.das", file="", stated=start
     )
     two = Right(refused="second segment")
-    yield case(2, "TDMS of two segments", two, made.tdms, file="a.tdms", segments=2)
+    yield case(2, "TDMS: two segments", two, made.tdms, file="a.tdms", segments=2)
     local = Right(refused="timezones")
-    yield case(2, "AP Sensing in local time", local, made.ap_sensing, Timezone=b"CET")
-    yield case(3, "Silixa HDF5", silixa, made.silixa)
-    yield case(3, "TDMS of the same record", silixa, made.tdms, file="a.tdms")
+    yield case(2, "AP Sensing: local time", local, made.ap_sensing, Timezone=b"CET")
+    yield case(3, "Silixa HDF5: start of the cable", silixa, made.silixa)
+    yield case(3, "TDMS: start of the cable", silixa, made.tdms, file="a.tdms")
     other = Right(distance_m=(12.5, 24.74), warned="Stop Distance")
     yield case(3, "Silixa: another cable's end", other, made.silixa, **{"Stop Distance (m)": 900.0})
     yield case(3, "AP Sensing: the digitiser's end", Right(distance_m=(100.0, 109.0)), made.ap_sensing)
@@ -166,12 +166,14 @@ def _of_contents() -> Iterator[Situation]:
     refused, slow = Right(refused="any-quantity"), START + np.arange(5) * np.timedelta64(20, "s")
     yield case(5, "Febus T1: temperature", refused, made.febus_t1, slow)
     insisted = Right(((0.0, 5),), 20.0, unit="degree_Celsius")
-    yield case(5, "Febus T1, insisted", insisted, made.febus_t1, slow, stated={"any_quantity": True})
+    yield case(
+        5, "Febus T1: temperature, insisted", insisted, made.febus_t1, slow, stated={"any_quantity": True}
+    )
     yield case(
         5, "GDR: one sample in 61 s", refused, made.gdr, START + np.arange(9) * np.timedelta64(61, "s")
     )
     for unit in ("°C", "degF", "°F", "Kelvin", "W", "dBm"):
-        yield case(5, f"GDR in {unit}", refused, made.gdr, regular(), UnitOfMeasure=unit)
+        yield case(5, f"GDR: in {unit}", refused, made.gdr, regular(), UnitOfMeasure=unit)
 
 
 def _of_ends() -> Iterator[Situation]:

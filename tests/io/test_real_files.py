@@ -392,3 +392,30 @@ def test_contradicting_febus_stamps_are_said(shared: Path):
     """Its blocks of 1 s are stamped 1 s apart, but an overlap of 100% is the default."""
     with pytest.warns(UserWarning, match="blocks are 1.011 s"):
         read(shared / "data/vendor_formats/valencia_febus_example.h5")
+
+
+@pytest.mark.parametrize(
+    ("name", "stamps", "later"),
+    [
+        ("gdr_1.h5", "DasRawData/DasTimeArray", 30 * 10**9),
+        ("terra15_v5_test_file.hdf5", "data_product/gps_time", 30.0),
+        ("terra15_v5_test_file.hdf5", "data_product/gps_time", 0.01),
+    ],
+)
+def test_a_gap_put_into_a_vendor_file_is_found(
+    shared: Path, tmp_path: Path, name: str, stamps: str, later: float
+):
+    path = tmp_path / name
+    path.write_bytes((shared / "data/vendor_formats" / name).read_bytes())
+    whole = describe(path)
+    with h5py.File(path, "a") as file:
+        values = file[stamps][:]
+        values[len(values) // 2 :] += np.array(later).astype(values.dtype)
+        file[stamps][:] = values
+    found = describe(path)
+    assert found.dt_s == pytest.approx(whole.dt_s, rel=2e-4)
+    assert found.num_samples == whole.num_samples
+    assert len(found.gaps) == 1
+    seconds = later * (1e-9 if values.dtype.kind == "u" else 1)
+    gap_s = float((found.gaps[0][1] - found.gaps[0][0]) / np.timedelta64(1, "ns")) * 1e-9
+    assert gap_s == pytest.approx(seconds, abs=2 * whole.dt_s)
