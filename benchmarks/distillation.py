@@ -140,7 +140,7 @@ class DistillationSamples(TrainingSamples):
     def __getitem__(self, key: Key) -> tuple[Key, Tensor, Tensor, Tensor]:
         """Make the tensors of one sample: key, data (1, channel, time), targets (3, ...), mask."""
         sample, scores = self._windows(key)
-        targets = make_targets(sample, self.settings.data.label_sigma_s)
+        targets = make_targets(sample, self.settings.data.label_sigma_s)[:3]
         targets[1:] = self.truth_share * targets[1:] + (1 - self.truth_share) * scores
         targets[0] = np.maximum(1 - targets[1:].sum(axis=0), 0)
         mask = np.broadcast_to(sample.live[:, None], sample.data.shape).astype(np.float32)

@@ -131,12 +131,20 @@ class AugmentSettings(ConfigSection):
         description="Largest number of neighbouring channels to average, in samples of windows. Pickers "
         "average channels closer than a gauge length.",
     )
+    few_channels: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Share of samples with fewer channels, from one on. Below 32 channels, each channel is "
+        "repeated, as pickers do with short cables.",
+    )
     flip: float = Field(0.5, ge=0, le=1, description="Share of samples with reversed channels.")
-    add_event: float = Field(0.3, ge=0, le=1, description="Share of samples with a second event.")
+    add_event: float = Field(0.3, ge=0, le=1, description="Share of samples with added events.")
+    added_events: int = Field(1, ge=1, description="Largest number of added events.")
     add_event_ratio_db: float = Field(
         15.0,
         ge=0,
-        description="Largest ratio of the amplitudes of the two events.",
+        description="Largest ratio of the amplitudes of two events.",
         json_schema_extra=unit("dB"),
     )
     noise: float = Field(0.5, ge=0, le=1, description="Share of samples with added noise.")

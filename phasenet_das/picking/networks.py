@@ -16,7 +16,7 @@ from phasenet_das.models.weights import Weights
 from phasenet_das.picking.chunks import Chunk, ReceptiveField
 from phasenet_das.picking.normalization import Per, moving_scale, normalization_block, normalization_halo
 from phasenet_das.picking.peaks import Scores
-from phasenet_das.picking.tiles import ChannelRun, Tile, cut_tiles, score_tiles, split_channels
+from phasenet_das.picking.tiles import FEWEST_ROWS, ChannelRun, Tile, cut_tiles, score_tiles, split_channels
 from phasenet_das.picking.windows import WindowRange, picture_scores, window_scores
 
 PHASES = ("N", "P", "S")
@@ -171,6 +171,9 @@ class TileScorer:
     def _run(self, chunk: Chunk, run: ChannelRun, context: int) -> Iterator[Scores]:
         grid = chunk.plan.grid
         samples, origin, (low, high) = grid.num_samples, grid.first_index, chunk.scored
+        copies = max(1, -(-FEWEST_ROWS // run.extent[1]))
+        if copies > 1:
+            run = run.repeated(copies)
         wanted = run.inside(*chunk.core_rows)
         if len(wanted) == 0:
             return
@@ -196,6 +199,8 @@ class TileScorer:
             )
             kept = _take(scores, self._order, run.positions[part] - channel.scored_start)[..., kept_time]
             rows = run.rows[part]
+            if copies > 1:
+                kept = kept.reshape(len(kept), -1, copies, kept.shape[-1]).mean(axis=2)
             core = (time.core_start - first, time.core_end - first)
             yield _scores(chunk, kept, (int(rows[0]), int(rows[-1]) + 1), first - origin, core)
 
@@ -316,6 +321,8 @@ def _tile(chunk: Chunk, run: ChannelRun, channel: Tile, time: Tile) -> np.ndarra
     values = chunk.scale.apply(data[alike, inside], first, alike)
     if chunk.missing is not None:
         values[chunk.missing[alike, inside]] = 0
+    if len(values) < len(rows):
+        values = values[rows - rows[0]]
     lead = first - time.start
     tile[run.positions[part] - channel.start, lead : lead + values.shape[1]] = values
     return tile

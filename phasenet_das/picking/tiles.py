@@ -17,6 +17,9 @@ from torch import Tensor
 
 from phasenet_das.errors import ConfigError
 
+FEWEST_ROWS = 32
+"""Rows that a network of neighbouring channels sees: those of a shorter cable are repeated."""
+
 _SOFTMAX_CHANNELS = 16
 
 Network = Callable[[Tensor, tuple[tuple[int, int], tuple[int, int]]], Tensor]
@@ -41,6 +44,12 @@ class ChannelRun:
     def inside(self, first: int, end: int) -> np.ndarray:
         """Return the positions of its rows that lie in a range, shape (n,), int64, increasing."""
         return self.positions[(self.rows >= first) & (self.rows < end)]
+
+    def repeated(self, times: int) -> ChannelRun:
+        """Lay each row out as many times, one copy beside the other."""
+        first, count = self.extent
+        places = (self.positions - first)[:, None] * times + np.arange(times)
+        return ChannelRun(np.repeat(self.rows, times), places.ravel(), (0, count * times))
 
 
 def neighbour_step(numbers: np.ndarray) -> int:

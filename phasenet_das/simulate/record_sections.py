@@ -26,6 +26,8 @@ from phasenet_das.simulate.records import Record, load_records
 from phasenet_das.simulate.seeds import generator
 
 _OVERSAMPLING = 4
+_LONG_AGO = 1e5  # samples
+_CUT = 0.6  # S-P time, to that of the record, below which the record is cut before S
 
 
 class RecordSectionConfig(SimulationSettings):
@@ -46,6 +48,14 @@ class RecordSectionConfig(SimulationSettings):
     coupling_dex: float = setting(0.08, "", "Largest scatter of log10 amplitude between channels.", ge=0)
     scatterers: int = setting(3, "", "Most slow scattered waves in a section.", ge=0)
     coda: float = setting(0.6, "", "Share of events with a coda of local waves.", ge=0, le=1)
+    near: float = setting(
+        0.3, "", "Share of events so near that S-P time grows along the section as distance does.", ge=0, le=1
+    )
+    lone: float = setting(0.05, "", "Share of events of which a single wave is seen, an S.", ge=0, le=1)
+    converted: float = setting(
+        0.3, "", "Share of events with converted or reflected copies of P, which are no arrivals.", ge=0, le=1
+    )
+    loops: float = setting(0.1, "", "Share of sections in which a span of cable lies in a loop.", ge=0, le=1)
     second_event: float = setting(0.15, "", "Share of sections with two events.", ge=0, le=1)
     noise_only: float = setting(0.08, "", "Share of sections without an event.", ge=0, le=1)
     snr_min_db: float = setting(-8.0, "dB", "Smallest ratio of event to noise (rms).")
@@ -70,7 +80,8 @@ class SyntheticSection:
     data : numpy.ndarray, shape (channel, time), float32
         Median rms of one; dead channels are zero.
     p_sample, s_sample : numpy.ndarray, shape (event, channel), float64
-        Arrivals in samples, NaN where the channel is dead; they may lie before or behind the section.
+        Arrivals in samples, NaN where the channel is dead; they may lie before or behind the section. The
+        P of an event of which a single wave is seen lies far before it.
     records : tuple of int
         Which record each event was made of.
     snr_db : tuple of float
@@ -154,11 +165,12 @@ class RecordSections:
         for _ in range(count):
             row = int(rng.integers(len(self.records)))
             ratio = float(rng.uniform(config.snr_min_db, config.snr_max_db))
-            event, p, s = _spread(self.records[row], config, rng)
+            alone = bool(rng.random() < config.lone)
+            event, p, s = _spread(self.records[row], config, rng, alone=alone)
             if rng.random() < config.coda:
                 event += np.float32(rng.uniform(0.2, 1.0)) * self._noise.diffuse(rng) * _past_rms(event, rng)
             data += event * np.float32(10 ** (ratio / 20))
-            arrivals.append((p, s))
+            arrivals.append((p - _LONG_AGO if alone else p, s))
             chosen.append(row)
             ratios.append(ratio)
         if rng.random() < config.ringing:
@@ -170,14 +182,20 @@ class RecordSections:
         data[dead] = 0.0
         data /= max(float(np.median(data.std(axis=1))), 1e-12)
         times = np.array(arrivals, float).reshape(count, 2, config.num_channels)
+        if rng.random() < config.loops:
+            row = _looped(config.num_channels, rng)
+            data, times, dead = data[row], times[:, :, row], dead[row]
         times[:, :, dead] = np.nan
         return SyntheticSection(data, times[:, 0], times[:, 1], tuple(chosen), tuple(ratios), config.dt_s)
 
 
 def _spread(
-    record: Record, config: RecordSectionConfig, rng: np.random.Generator
+    record: Record, config: RecordSectionConfig, rng: np.random.Generator, *, alone: bool
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Make the noise-free section of one record, of unit rms while it shakes, and its arrivals."""
+    """Make the noise-free section of one record, of unit rms while it shakes, and its arrivals.
+
+    Of an event that is `alone`, only the part from S on is left.
+    """
     own_lag_s = (record.s_sample - record.p_sample) * record.dt_s
     low = max(config.lag_min_s, own_lag_s / config.max_stretch)
     high = min(config.lag_max_s, own_lag_s * config.max_stretch)
@@ -187,6 +205,8 @@ def _spread(
     p, s = _moveouts(lag, config, rng)
     source = _source_samples(p, s, lag, config.num_samples)
     weights_p, weights_s = _mixing(traces, config.num_channels, rng)
+    if alone:
+        weights_p *= 0.0
     behind = np.arange(config.num_samples, dtype=np.float32) - s[:, None].astype(np.float32)
     to_s = np.clip(behind / np.float32(0.04 * lag + 2) + 1, 0, 1)
     data = np.zeros(source.shape, np.float32)
@@ -200,6 +220,8 @@ def _spread(
         value = trace[base]
         value += part * (trace[base + 1] - value)
         data += value * (from_p[:, None] + (from_s - from_p)[:, None] * to_s)
+    if rng.random() < config.converted:
+        _convert(data, p, s, rng)
     _scatter(data, config, rng)
     shaking = (behind > -lag) & (behind < lag)
     rms = float(np.sqrt(np.mean(np.square(data[shaking])))) if shaking.any() else float(data.std())
@@ -236,13 +258,17 @@ def _moveouts(
     n, samples = config.num_channels, config.num_samples
     x = np.linspace(-0.5, 0.5, n)
     curve = np.hypot(x - rng.uniform(-1.2, 1.2), np.exp(rng.uniform(-3, 1)))
-    curve = (curve - curve.mean()) / max(float(np.ptp(curve)), 1e-9)
-    most = min(config.moveout * lag, 0.8 * samples)
-    moveout = curve * most * rng.random() ** 1.5
+    near, pace = bool(rng.random() < config.near), rng.uniform(0.5, 0.9)
+    if near:  # all times grow as the distance does
+        moveout = (np.clip(curve / np.median(curve), 0.2, 5.0) - 1.0) * lag / pace
+        moveout *= min(1.0, 0.8 * samples / max(float(np.ptp(moveout)), 1e-9))
+    else:
+        curve = (curve - curve.mean()) / max(float(np.ptp(curve)), 1e-9)
+        moveout = curve * min(config.moveout * lag, 0.8 * samples) * rng.random() ** 1.5
     rough = rng.uniform(0, config.roughness) * lag
     first = moveout + rough * smooth_series(rng, n, n * rng.uniform(0.03, 0.4))
-    lags = lag + rng.uniform(0.5, 0.9) * moveout + rough * smooth_series(rng, n, n * rng.uniform(0.03, 0.4))
-    lags = np.clip(lags, 0.65 * lag, 1.5 * lag)
+    lags = lag + pace * moveout + rough * smooth_series(rng, n, n * rng.uniform(0.03, 0.4))
+    lags = np.clip(lags, 0.2 * lag, 5.0 * lag) if near else np.clip(lags, 0.65 * lag, 1.5 * lag)
     own = rng.uniform(0, config.jitter_samples) * rng.standard_normal(n)
     start = rng.uniform(-0.7 * min(lag, 0.8 * samples), 0.92 * samples)
     p = start + first + own
@@ -252,12 +278,13 @@ def _moveouts(
 def _source_samples(p: np.ndarray, s: np.ndarray, lag: float, num_samples: int) -> np.ndarray:
     """Give, for each sample of the section, the sample of the record after its P, shape (channel, time).
 
-    Rigid from before P until half-way to S and from shortly before S on; stretched between.
+    Rigid from before P until half-way to S and from shortly before S on; stretched between. Where S comes
+    much earlier than in the record, what lies between is cut off instead.
     """
     after_p = np.arange(num_samples) - p[:, None]
     lags = (s - p)[:, None]
-    rigid = 0.5 * np.minimum(lags, lag)
-    guard = 0.05 * lag
+    guard = 0.05 * np.minimum(lags, lag)
+    rigid = np.where(lags < _CUT * lag, lags - 2 * guard, 0.5 * np.minimum(lags, lag))
     pace = (lag - guard - rigid) / (lags - guard - rigid)
     between = rigid + (after_p - rigid) * pace
     behind_s = after_p - lags + lag
@@ -287,6 +314,33 @@ def _past_rms(data: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     power = lfilter([1 / memory], [1.0, 1 / memory - 1.0], data**2, axis=1)
     rms: np.ndarray = np.sqrt(np.maximum(power, 0.0)).astype(np.float32)
     return rms
+
+
+def _convert(data: np.ndarray, p: np.ndarray, s: np.ndarray, rng: np.random.Generator) -> None:
+    """Add copies of P between P and S: converted at a boundary, or reflected, with a moveout of their own."""
+    n, samples = data.shape
+    place = np.arange(n)
+    for _ in range(int(rng.integers(1, 3))):
+        share = rng.uniform(0.15, 0.85)
+        delay = share * (s - p) * (1 + 0.2 * smooth_series(rng, n, n * rng.uniform(0.1, 1.0)))
+        if rng.random() < 0.5:  # reflected at one end, or beyond it
+            way = np.abs(place - rng.choice([0, n - 1])) / n
+            delay = rng.uniform(0.1, 2.0) * share * float(np.median(s - p)) * way
+        shift = np.maximum(np.rint(delay), 2).astype(np.int64)
+        column = np.arange(samples) - shift[:, None]
+        after = column - p[:, None]
+        fade = np.clip(after / 4 + 1, 0, 1) * np.exp(-np.maximum(after, 0) / (0.3 * (s - p))[:, None])
+        fade[(column < 0) | (after > 0.6 * (s - p)[:, None])] = 0.0
+        copy = np.take_along_axis(data, np.maximum(column, 0), axis=1)
+        data += np.float32(rng.choice([-1, 1]) * rng.uniform(0.1, 0.8)) * copy * fade.astype(np.float32)
+
+
+def _looped(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Give the row that each channel measures, (channel,): those of a loop all measure one place."""
+    row = np.arange(n)
+    first, length = int(rng.integers(n)), int(rng.uniform(0.02, 0.15) * n)
+    row[first : first + length] = first
+    return row
 
 
 def _scatter(data: np.ndarray, config: RecordSectionConfig, rng: np.random.Generator) -> None:

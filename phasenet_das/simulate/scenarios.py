@@ -148,6 +148,57 @@ SCENARIOS: dict[str, dict[str, Any]] = {
         },
         "traffic": {"vehicles_per_hour": 0.0, "num_machines": 2},
     },
+    "glacier": {
+        "sampling_rate_hz": 400.0,
+        "duration_s": 120.0,
+        "file_length_s": 60.0,
+        "cable": {
+            "num_channels": 500,
+            "dx_m": 12.0,
+            "gauge_length_m": 10.0,
+            "elevation_m": 2500.0,
+            "relief_m": 60.0,
+            "num_bends": 3,
+            "num_slack_loops": 1,
+        },
+        "earth": {
+            "layer_top_km": (-10.0, -2.1, -1.0),
+            "vp_km_s": (3.7, 5.0, 5.8),
+            "vs_km_s": (1.8, 2.9, 3.3),
+            "kappa_s": 0.001,
+            "site_delay_s": 0.002,
+            "delay_length_km": 0.5,
+        },
+        "sources": {
+            "events_per_hour": 1200.0,
+            "magnitude_min": -1.0,
+            "magnitude_max": 1.0,
+            "distance_min_km": 0.05,
+            "distance_max_km": 4.0,
+            "depth_min_km": -2.4,
+            "depth_max_km": -2.1,
+            "swarm_radius_km": 0.05,
+            "blasts_per_hour": 0.0,
+            "distant_per_hour": 0.0,
+        },
+        "waves": {
+            "slow_speed_m_s": 1600.0,
+            "slow_speed_spread": 0.1,
+            "surface_wave": 3.0,
+            "coda_q": 60.0,
+            "max_coda_s": 2.0,
+        },
+        "noise": {
+            "optical_rms": 2e-8,
+            "ambient_rms": 1e-8,
+            "ambient_low_hz": 5.0,
+            "ambient_high_hz": 60.0,
+            "ambient_speed_m_s": 1600.0,
+            "dead_fraction": 0.02,
+            "fading_fraction": 0.1,
+        },
+        "traffic": {"vehicles_per_hour": 0.0, "num_machines": 1},
+    },
     "hard": {
         "cable": {"num_bends": 16, "max_bend_deg": 90.0, "num_slack_loops": 8, "slack_loop_channels": 8},
         "earth": {"kappa_s": 0.045, "path_delay": 0.025, "site_delay_s": 0.05},
@@ -182,7 +233,7 @@ def scenario(name: str, **changes: Any) -> SimulationConfig:  # noqa: ANN401 - s
     Parameters
     ----------
     name : str
-        ``easy``, ``demo``, ``swarm``, ``urban``, ``borehole``, ``offshore`` or ``hard``.
+        ``easy``, ``demo``, ``swarm``, ``urban``, ``borehole``, ``offshore``, ``glacier`` or ``hard``.
     **changes
         Settings to change: values, or for a section a dict of its fields
         (``noise={"ambient_rms": 0.0}``).

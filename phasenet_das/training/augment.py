@@ -11,6 +11,7 @@ from scipy.signal import resample_poly
 
 from phasenet_das.config import AugmentSettings
 from phasenet_das.errors import ConfigError
+from phasenet_das.picking.tiles import FEWEST_ROWS
 from phasenet_das.training.sample import Sample
 
 _MAX_DENOMINATOR = 64
@@ -114,6 +115,22 @@ def stretch_space(sample: Sample, factor: float) -> Sample:
         rejected=sample.rejected[:, nearest],
         live=sample.live[low] & sample.live[high],
         dx_m=sample.dx_m / factor,
+    )
+
+
+def repeat_channels(sample: Sample, channels: int) -> Sample:
+    """Fill a sample of fewer channels: repeat each where they are few, as pickers do, else add dead ones."""
+    have = len(sample.data)
+    if have >= FEWEST_ROWS:
+        return crop(sample, (0, 0), (channels, sample.data.shape[1]))
+    row = np.arange(channels) * have // channels
+    return replace(
+        sample,
+        data=sample.data[row],
+        arrivals=sample.arrivals[..., row],
+        confidence=sample.confidence[..., row],
+        rejected=sample.rejected[:, row],
+        live=sample.live[row],
     )
 
 
@@ -256,6 +273,13 @@ def draw_stretch(settings: AugmentSettings, rng: np.random.Generator) -> tuple[f
     return settings.stretch_space**space, settings.stretch_time**time, average
 
 
+def draw_channels(settings: AugmentSettings, most: int, rng: np.random.Generator) -> int:
+    """Draw how many channels a sample holds: all, or any smaller number, each power of two as often."""
+    if settings.few_channels and rng.random() < settings.few_channels:
+        return int(2 ** rng.uniform(0, np.log2(most)))
+    return most
+
+
 def vary(
     sample: Sample,
     settings: AugmentSettings,
@@ -270,8 +294,9 @@ def vary(
         for name in ("add_event", "flip", "lower_rate", "noise", "missing_ends")
     }
     if wanted["add_event"] and other is not None:
-        ratio = rng.uniform(-settings.add_event_ratio_db, settings.add_event_ratio_db)
-        sample = add_event(sample, other(), float(ratio))
+        for _ in range(1 if settings.added_events == 1 else int(rng.integers(settings.added_events)) + 1):
+            ratio = rng.uniform(-settings.add_event_ratio_db, settings.add_event_ratio_db)
+            sample = add_event(sample, other(), float(ratio))
     if wanted["flip"]:
         sample = flip_channels(sample)
     if wanted["lower_rate"]:

@@ -80,7 +80,11 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def initial_model(settings: TrainSettings) -> nn.Module:
-    """Build the network by name, with random weights by the seed or with given ones."""
+    """Build the network by name, with random weights by the seed or with given ones.
+
+    A shape of more blocks than the given weights have begins as nearly the same function.
+    """
+    from phasenet_das.models.phasenet_das import PhaseNetDAS
     from phasenet_das.models.weights import build_model, load_weights
 
     if settings.weights is None:
@@ -93,4 +97,9 @@ def initial_model(settings: TrainSettings) -> nn.Module:
             f"{settings.weights}: of architecture {weights.architecture}, expected {settings.architecture}. "
             "Set student.architecture."
         )
-    return weights.model
+    depths = settings.model_args.get("depths")
+    if depths is None or not isinstance(weights.model, PhaseNetDAS):
+        return weights.model
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        return weights.model.deepened(depths)

@@ -66,8 +66,9 @@ class WindowSource:
         """Count the samples of an epoch."""
         return self._count
 
-    def draw(self, epoch: int, number: int, rng: np.random.Generator) -> Sample:
+    def draw(self, epoch: int, number: int, rng: np.random.Generator, channels: int | None = None) -> Sample:
         """Read a piece of one window, most often around a pick; average, stretch and resample it."""
+        wanted = channels or self.data.num_channels
         turn = (epoch * len(self) + number) % len(self._order)
         window, data = self.windows[self._order[turn]], self.data
         dt_s = 1.0 / data.sampling_rate_hz
@@ -77,7 +78,7 @@ class WindowSource:
         labels = _labels(window)
         # One sample more where a ratio is approximated, so that the piece is never too short.
         num_samples = ceil(data.num_samples / factor) + (factor != 1)
-        size = ((ceil((data.num_channels - 1) / space) + 1) * average, num_samples)
+        size = ((ceil((wanted - 1) / space) + 1) * average, num_samples)
         have = (window.num_channels, window.num_samples)
         known = labels[0] if rng.random() < data.anchored else labels[0][:0]
         first = augment.anchored_start(known, have, size, rng)
@@ -94,7 +95,7 @@ class WindowSource:
             round(min(first[0], 0) / average * space),
             round((first[1] - samples.start) * factor) - self._context,
         )
-        return augment.crop(piece, start, (data.num_channels, data.num_samples + 2 * self._context))
+        return augment.crop(piece, start, (wanted, data.num_samples + 2 * self._context))
 
 
 class SectionSource:
@@ -107,11 +108,15 @@ class SectionSource:
         """Count the sections of an epoch."""
         return self.per_epoch
 
-    def draw(self, epoch: int, number: int, rng: np.random.Generator) -> Sample:  # noqa: ARG002
-        """Simulate one section."""
+    def draw(self, epoch: int, number: int, rng: np.random.Generator, channels: int | None = None) -> Sample:
+        """Simulate one section, and choose neighbouring channels of it."""
         section = self.sections[epoch * self.per_epoch + number]
         arrivals = np.stack([section.p_sample, section.s_sample], axis=1)
-        return Sample.of(section.data, np.where(np.isnan(arrivals), np.inf, arrivals), section.dt_s)
+        sample = Sample.of(section.data, np.where(np.isnan(arrivals), np.inf, arrivals), section.dt_s)
+        if channels is None or channels == len(sample.data):
+            return sample
+        first = int(rng.integers(len(sample.data) - channels + 1))
+        return augment.crop(sample, (first, 0), (channels, sample.data.shape[1]))
 
 
 Source = WindowSource | SectionSource
@@ -208,7 +213,7 @@ class Key(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Tensors of one batch: (batch, 1 or 3, channel, time) and the mask (batch, channel, time)."""
+    """Tensors of one batch: (batch, 1 or 4, channel, time) and the mask (batch, channel, time)."""
 
     data: Tensor
     targets: Tensor
@@ -282,34 +287,38 @@ class TrainingSamples(Dataset[tuple[Key, Tensor, Tensor, Tensor]]):
         """Draw one sample."""
         purpose = "sample" if self.varied else "validation"
         rng = generator(self.settings.seed, purpose, *key)
-        sample = self._draw(key, rng)
+        data = self.settings.data
+        channels = augment.draw_channels(self.settings.augment, data.num_channels, rng)
+        sample = self._draw(key, rng, channels)
         if self.varied:
             sample = augment.vary(
                 sample,
                 self.settings.augment,
                 rng,
-                other=lambda: self._draw(Key(key.epoch, int(rng.integers(len(self)))), rng),
-                noise=(lambda: self._draw_noise(rng)) if self.noise or self._quiet else None,
+                other=lambda: self._draw(Key(key.epoch, int(rng.integers(len(self)))), rng, channels),
+                noise=(lambda: self._draw_noise(rng, channels)) if self.noise or self._quiet else None,
             )
-        wanted = (len(sample.data), self.settings.data.num_samples)
+        wanted = (channels, data.num_samples)
         context = (sample.data.shape[1] - wanted[1]) // 2
-        return augment.crop(normalize(sample, self.settings.data), (0, context), wanted)
+        ready = augment.crop(normalize(sample, data), (0, context), wanted)
+        return ready if channels == data.num_channels else augment.repeat_channels(ready, data.num_channels)
 
-    def _draw(self, key: Key, rng: np.random.Generator) -> Sample:
+    def _draw(self, key: Key, rng: np.random.Generator, channels: int) -> Sample:
         source = bisect.bisect_right(self._ends, key.number)
         first = self._ends[source - 1] if source else 0
-        return self.sources[source].draw(key.epoch, key.number - first, rng)
+        return self.sources[source].draw(key.epoch, key.number - first, rng, channels)
 
-    def _draw_noise(self, rng: np.random.Generator) -> np.ndarray:
+    def _draw_noise(self, rng: np.random.Generator, channels: int) -> np.ndarray:
         """Draw noise (channel, time): the cable's own, or simulated and that of other recordings."""
         own = bool(rng.random() < self.settings.augment.own_noise)
         if self.noise is None or (self._quiet and own):
             source = self._quiet[int(rng.integers(len(self._quiet)))]
-            return mirrored(source.draw(int(rng.integers(2**31)), int(rng.integers(len(source))), rng))
-        return self.noise.draw(rng, vehicles=bool(rng.random() < _VEHICLES))
+            epoch, number = int(rng.integers(2**31)), int(rng.integers(len(source)))
+            return mirrored(source.draw(epoch, number, rng, channels))
+        return self.noise.draw(rng, vehicles=bool(rng.random() < _VEHICLES))[:channels]
 
     def __getitem__(self, key: Key) -> tuple[Key, Tensor, Tensor, Tensor]:
-        """Make the tensors of one sample: key, data (1, channel, time), targets (3, ...), mask."""
+        """Make the tensors of one sample: key, data (1, channel, time), targets (4, ...), mask."""
         sample, data = self.sample(key), self.settings.data
         targets = make_targets(sample, data.label_sigma_s)
         mask = make_mask(sample, data.label_sigma_s, data.mask_guard_s)

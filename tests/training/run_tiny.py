@@ -24,10 +24,10 @@ class StoppingSource(MadeSource):
         super().__init__(count)
         self.after, self.number = after, number
 
-    def draw(self, epoch, number, rng):
+    def draw(self, epoch, number, rng, channels):
         if len(self.drawn) == self.after:
             os.kill(os.getpid(), self.number)
-        return super().draw(epoch, number, rng)
+        return super().draw(epoch, number, rng, channels)
 
 
 def run(task: dict, world: World) -> None:
