@@ -268,7 +268,8 @@ def _moveouts(
     rough = rng.uniform(0, config.roughness) * lag
     first = moveout + rough * smooth_series(rng, n, n * rng.uniform(0.03, 0.4))
     lags = lag + pace * moveout + rough * smooth_series(rng, n, n * rng.uniform(0.03, 0.4))
-    lags = np.clip(lags, 0.2 * lag, 5.0 * lag) if near else np.clip(lags, 0.65 * lag, 1.5 * lag)
+    shortest, longest = (config.lag_min_s, config.lag_max_s) if near else (lag * config.dt_s,) * 2
+    lags = np.clip(lags, 0.65 * shortest / config.dt_s, 1.5 * longest / config.dt_s)
     own = rng.uniform(0, config.jitter_samples) * rng.standard_normal(n)
     start = rng.uniform(-0.7 * min(lag, 0.8 * samples), 0.92 * samples)
     p = start + first + own
@@ -338,7 +339,7 @@ def _convert(data: np.ndarray, p: np.ndarray, s: np.ndarray, rng: np.random.Gene
 def _looped(n: int, rng: np.random.Generator) -> np.ndarray:
     """Give the row that each channel measures, (channel,): those of a loop all measure one place."""
     row = np.arange(n)
-    first, length = int(rng.integers(n)), int(rng.uniform(0.02, 0.15) * n)
+    first, length = int(rng.integers(n)), 2 + int(rng.uniform(0.0, 0.15) * n)
     row[first : first + length] = first
     return row
 

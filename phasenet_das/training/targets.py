@@ -59,7 +59,7 @@ def make_mask(sample: Sample, sigma_s: float, guard_s: float) -> np.ndarray:
             untrusted = (time >= first[unknown, None] - guard) & (time <= last[unknown, None] + guard)
             mask[unknown] &= ~untrusted
     p, s = sample.arrivals[:, 0], sample.arrivals[:, 1]
-    mask &= ~_near(np.where(p < 0, s, np.nan), shape, guard)
+    mask &= ~_near(np.where(p < 0, s, np.nan), shape, max(guard, _REACH * sigma_s / sample.dt_s + 1))
     mask[~sample.live] = False
     weight = mask.astype(np.float32)
     _lower(weight, sample, _TRUSTED * sigma_s / sample.dt_s)

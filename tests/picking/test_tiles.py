@@ -236,6 +236,16 @@ def test_short_arrays_and_records_are_padded_and_padding_is_never_picked(channel
         assert seconds.between(0, samples * 0.01).all()
 
 
+@pytest.mark.parametrize("channels", [1, 5, 8])
+def test_a_short_cable_is_seen_as_if_each_channel_were_repeated(channels: int) -> None:
+    picker, times = _picker(), -(-32 // channels)
+    data = io.get_data(_record(channels=channels))
+    repeated = _record(data=np.repeat(data, times, axis=0), first_channel=0, channels=channels * times)
+    few = picker.annotate(_record(data=data, channels=channels))[0].to_numpy()
+    many = picker.annotate(repeated)[0].to_numpy()
+    assert_allclose(few, many.reshape(3, channels, times, -1).mean(axis=2), atol=1e-5)
+
+
 def test_a_dead_channel_keeps_its_place_between_its_neighbours() -> None:
     """Leaving a silent channel out of the file, or having it there dead, comes to the same."""
     picker = _picker()

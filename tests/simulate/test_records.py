@@ -29,7 +29,7 @@ def clean(monkeypatch):
     )
     return RecordSectionConfig(
         num_channels=32, num_samples=2048, lag_min_s=2.0, lag_max_s=6.0, scatterers=0, tilt=0.0, coda=0.0,
-        noise_only=0.0, second_event=0.0, dead=0.0, ringing=0.0, coupling_dex=0.0,
+        converted=0.0, lone=0.0, noise_only=0.0, second_event=0.0, dead=0.0, ringing=0.0, coupling_dex=0.0,
         snr_min_db=0.0, snr_max_db=0.0,
     )  # fmt: skip
 
@@ -44,7 +44,7 @@ def test_impulses_arrive_where_the_section_says(clean):
             for channel in inside:
                 near = slice(round(arrivals[channel]) - 30, round(arrivals[channel]) + 31)
                 window = np.abs(section.data[channel, near])
-                if window.max() < 0.05 * np.abs(section.data[channel]).max():
+                if window.max() < 0.05 * np.abs(section.data).max():
                     continue  # the weights of this channel leave next to nothing
                 energy = window.astype(float) ** 2
                 centre = (energy * np.arange(61)).sum() / energy.sum() + near.start
@@ -55,7 +55,7 @@ def test_impulses_arrive_where_the_section_says(clean):
 
 def test_lags_lie_in_the_range_asked_for():
     config = RecordSectionConfig(
-        num_channels=16, num_samples=4096, lag_min_s=1.0, lag_max_s=8.0, noise_only=0.0
+        num_channels=16, num_samples=4096, lag_min_s=1.0, lag_max_s=8.0, noise_only=0.0, lone=0.0
     )
     sections = from_records([impulses()], config, seed=2)
     lags = np.concatenate([(s.s_sample - s.p_sample).ravel() for s in (sections[i] for i in range(40))])
@@ -63,6 +63,35 @@ def test_lags_lie_in_the_range_asked_for():
     assert lags.min() > 0.6
     assert lags.max() < 12.5
     assert lags.max() / lags.min() > 4
+
+
+def test_near_an_event_all_times_grow_with_distance(clean):
+    config = clean.model_copy(update={"near": 1.0, "roughness": 0.0, "jitter_samples": 0.0, "loops": 0.0})
+    sections = from_records([impulses()], config, seed=4)
+    for section in (sections[index] for index in range(10)):
+        p, lag = section.p_sample[0], section.s_sample[0] - section.p_sample[0]
+        assert lag.min() > 0
+        steep = np.abs(np.diff(p)) > 0.5
+        ratio = (np.diff(lag) / np.where(steep, np.diff(p), 1.0))[steep]
+        assert np.median(np.abs(ratio - 0.7)) < 0.21  # the ratio of velocities less one
+
+
+def test_a_lone_wave_is_an_s_whose_p_came_long_before(clean):
+    config = clean.model_copy(update={"lone": 1.0, "loops": 0.0})
+    section = from_records([impulses()], config, seed=1)[0]
+    assert section.p_sample.max() < -1e4
+    arrivals = section.s_sample[0]
+    inside = np.flatnonzero((arrivals > 40) & (arrivals < 2000))
+    strongest = np.abs(section.data[inside]).argmax(axis=1)
+    assert np.median(np.abs(strongest - arrivals[inside])) < 2
+
+
+def test_a_loop_measures_one_place(clean):
+    config = clean.model_copy(update={"loops": 1.0})
+    section = from_records([impulses()], config, seed=2)[3]
+    alike = (np.diff(section.data, axis=0) == 0).all(axis=1)
+    assert alike.any()
+    assert not np.diff(section.p_sample[0])[alike].any()
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -48,6 +48,28 @@ def assert_pulses_at_picks(sample: Sample, tolerance: float = 0.6) -> None:
     assert not (silent & sample.live[row]).any()
 
 
+@pytest.mark.parametrize("channels", [1, 3, 24])
+def test_few_channels_fill_a_sample(channels: int) -> None:
+    few = augment.crop(spiked(), (0, 0), (channels, SAMPLES))
+    full = augment.repeat_channels(few, 64)
+    assert_pulses_at_picks(full)
+    assert full.live.all()
+    for row in range(64):
+        source = row * channels // 64
+        np.testing.assert_array_equal(full.data[row], few.data[source])
+        np.testing.assert_array_equal(full.arrivals[..., row], few.arrivals[..., source])
+    padded = augment.repeat_channels(augment.repeat_channels(few, 40), 64)
+    assert padded.live.tolist() == [True] * 40 + [False] * 24
+
+
+def test_numbers_of_channels_are_drawn_alike_for_each_power_of_two() -> None:
+    rng, few = np.random.default_rng(0), AugmentSettings(few_channels=1.0)
+    drawn = np.array([augment.draw_channels(few, 96, rng) for _ in range(3000)])
+    share = np.histogram(drawn, [1, 2, 4, 8, 16, 32, 64])[0] / len(drawn)
+    np.testing.assert_allclose(share, 1 / np.log2(96), atol=0.03)
+    assert augment.draw_channels(AugmentSettings(), 96, rng) == 96
+
+
 @pytest.mark.parametrize("first", [(3, 50), (-5, 100), (10, -80), (18, 200)])
 def test_crop(first: tuple[int, int]) -> None:
     whole, size = spiked(), (16, 256)

@@ -58,7 +58,7 @@ class MadeSource:
     def __len__(self) -> int:
         return self.count
 
-    def draw(self, epoch: int, number: int, rng: np.random.Generator, channels: int) -> Sample:  # noqa: ARG002
+    def draw(self, epoch: int, number: int, rng: np.random.Generator, channels: int = CHANNELS) -> Sample:  # noqa: ARG002
         self.drawn.append((epoch, number))
         return made_sample(rng)
 
