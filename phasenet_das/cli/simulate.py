@@ -16,7 +16,7 @@ def simulate(
     *,
     config: ConfigFile = None,
     scenario: Annotated[
-        str | None, typer.Option(help="easy, demo, swarm, urban, borehole, offshore or hard.")
+        str | None, typer.Option(help="easy, demo, swarm, urban, borehole, offshore, glacier or hard.")
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of all random numbers.", min=0)] = None,
     workers: Workers = 1,

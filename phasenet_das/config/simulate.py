@@ -18,7 +18,8 @@ class SimulateSettings(ConfigSection):
 
     scenario: str | None = Field(
         None,
-        description="easy, demo, swarm, urban, borehole, offshore or hard. If empty, nothing is simulated.",
+        description="easy, demo, swarm, urban, borehole, offshore, glacier or hard. If empty, nothing is "
+        "simulated.",
     )
     seed: int = Field(0, ge=0, description="Seed of all random numbers.")
     settings: dict[str, Any] = Field(

@@ -183,8 +183,8 @@ class RecordSections:
         data /= max(float(np.median(data.std(axis=1))), 1e-12)
         times = np.array(arrivals, float).reshape(count, 2, config.num_channels)
         if rng.random() < config.loops:
-            row = _looped(config.num_channels, rng)
-            data, times, dead = data[row], times[:, :, row], dead[row]
+            place = _looped(config.num_channels, rng)
+            data, times, dead = data[place], times[:, :, place], dead[place]
         times[:, :, dead] = np.nan
         return SyntheticSection(data, times[:, 0], times[:, 1], tuple(chosen), tuple(ratios), config.dt_s)
 

@@ -83,9 +83,9 @@ class WindowSource:
         known = labels[0] if rng.random() < data.anchored else labels[0][:0]
         first = augment.anchored_start(known, have, size, rng)
         context = ceil(self._context / factor)
-        channels = slice(max(first[0], 0), min(first[0] + size[0], have[0]))
+        rows = slice(max(first[0], 0), min(first[0] + size[0], have[0]))
         samples = slice(max(first[1] - context, 0), min(first[1] + size[1] + context, have[1]))
-        piece = window.load(channels, samples, labels)
+        piece = window.load(rows, samples, labels)
         piece = augment.average_channels(piece, average)
         if space <= 1:  # fewer channels first: resampling costs far more than choosing channels
             piece = augment.stretch_time(augment.stretch_space(piece, space), factor, dt_s)
