@@ -8,6 +8,9 @@ from collections.abc import Iterable
 __all__ = ["ConfigError", "GammaError", "PickError", "StationError", "nearest_name"]
 
 
+_ALIKE = 0.6
+
+
 class GammaError(Exception):
     """Base of every error this package raises on purpose."""
 
@@ -40,7 +43,15 @@ def nearest_name(name: str, known: Iterable[str]) -> str:
         ``" Did you mean 'x'?"`` when a name is close, else the list of known names.
     """
     names = sorted(known)
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    close = [item for item in difflib.get_close_matches(name, names, n=3, cutoff=0.6) if _alike(name, item)]
     if close:
         return f" Did you mean '{close[0]}'?"
     return f" Known: {', '.join(names)}."
+
+
+def _alike(name: str, other: str) -> bool:
+    """Say whether names are alike in more than the words with which both end, such as ``_index``."""
+    one, two = name.lower().split("_"), other.lower().split("_")
+    while len(one) > 1 and len(two) > 1 and one[-1] == two[-1]:
+        one, two = one[:-1], two[:-1]
+    return difflib.SequenceMatcher(None, "_".join(one), "_".join(two)).ratio() >= _ALIKE

@@ -249,12 +249,12 @@ def unit_text(quantity: Any) -> str:  # noqa: ANN401 - a pint Quantity or None
     return f"{quantity.units:D}" if quantity.magnitude == 1 else f"{quantity:D}"
 
 
-def spatial_dim(patch: Patch) -> str:
+def spatial_dim(patch: Patch, label: str = "Patch") -> str:
     """Name the dim of a Patch that runs along the cable."""
     names = [dim for dim in patch.dims if dim != "time"]
     if len(patch.dims) != 2 or len(names) != 1 or names[0] not in _SPATIAL_DIMS:
         raise DataFormatError(
-            f"Patch: found dims {patch.dims}, expected time and one of {', '.join(_SPATIAL_DIMS)}. "
+            f"{label}: found dims {patch.dims}, expected time and one of {', '.join(_SPATIAL_DIMS)}. "
             "Rename the dim with patch.rename_coords()."
         )
     return names[0]

@@ -67,6 +67,7 @@ _GAP = Right(((0.0, _HALF), (_HALF_S + 30, _HALF)))
 _SHORT_GAP = Right(((0.0, _HALF), (_HALF_S + 0.02, _HALF)))
 _STEP_BACK = Right(((0.0, _HALF), (_HALF_S - 0.5, _HALF)))
 _STAMPED: dict[str, made.Stamped] = {
+    "quakeflow_das": made.quakeflow,
     "GDR": made.gdr,
     "PRODML": made.prodml,
     "Terra15": made.terra15,
@@ -80,6 +81,7 @@ def case(
     name: str,
     right: Right,
     write: Callable[..., Path],
+    /,
     *values: Any,
     file: str = "a.h5",
     stated: dict[str, Any] | None = None,
@@ -163,6 +165,10 @@ def _of_contents() -> Iterator[Situation]:
     yield case(4, "Febus: spectra and strain rate", both, made.febus, _blocks(), names=("StrainRate", psd))
     yield case(4, "PRODML: band energies", Right(refused=r"FbeData\[0\]"), _bands, False)
     yield case(4, "PRODML: raw and band energies", Right(warned="FbeData"), _bands, True)
+    energy = Right(refused="'FBE_32'")
+    yield case(4, "AP Sensing: band energies", energy, made.ap_sensing, DataType=b"FBE_32")
+    spectrum = Right(refused="Power spectral density")
+    yield case(4, "OptoDAS: spectra", spectrum, made.optodas, name=b"Power spectral density")
     refused, slow = Right(refused="any-quantity"), START + np.arange(5) * np.timedelta64(20, "s")
     yield case(5, "Febus T1: temperature", refused, made.febus_t1, slow)
     insisted = Right(((0.0, 5),), 20.0, unit="degree_Celsius")
@@ -189,7 +195,9 @@ def _of_ends() -> Iterator[Situation]:
     yield prodml("OutputDataRate of the pulses", Right(warned="stamps"), OutputDataRate=4000.0)
     yield prodml("PartStartTime in another zone", Right(), PartStartTime=b"2023-04-05T08:07:08+02:00")
     yield prodml(
-        "PartStartTime an hour off", Right(warned="PartStart"), PartStartTime=b"2023-04-05T07:07:08Z"
+        "PartStartTime an hour off",
+        Right(warned="the start is stated"),
+        PartStartTime=b"2023-04-05T07:07:08Z",
     )
     yield case(6, "OptoDAS: two intervals", Right(refused="contradicts itself"), made.optodas, dt=0.002)
     lost = Right(warned="missingSamples")
@@ -207,6 +215,7 @@ def _of_segy() -> Iterator[Situation]:
     yield segy("two records", Right(((0.0, SAMPLES), (12.0, SAMPLES))), {}, {"second": 20})
     yield segy("two records by delay", Right(((0.0, SAMPLES), (2.6, SAMPLES))), {}, {"delay": 2600})
     yield segy("two records of one time", Right(refused="same time"), {}, {})
+    yield segy("two records of one number", Right(refused="same time"), {"record": 1}, {"record": 1})
     yield segy("two intervals", Right(refused="Expected one interval"), {}, file_us=2000)
     yield segy("the interval in one header only", Right(), {"us": 0})
     yield segy("times are local", Right(warned="local time"), {"base": 1})

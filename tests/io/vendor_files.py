@@ -35,6 +35,17 @@ def seconds(stamps: np.ndarray) -> np.ndarray:
     return stamps.astype(np.int64) * 1e-9
 
 
+def quakeflow(path: Path, stamps: np.ndarray) -> Path:
+    """Our own layout, with a stamp for each sample beside the data."""
+    with h5py.File(path, "w") as file:
+        file["data"] = waves(len(stamps)).T
+        file["data"].attrs.update(
+            {"begin_time": str(stamps[0]), "dt_s": 1 / RATE_HZ, "dx_m": 2.0, "unit": "rad"}
+        )
+        file["timestamps"] = stamps.astype(np.int64)
+    return path
+
+
 def gdr(path: Path, stamps: np.ndarray, **acquisition: Any) -> Path:
     with h5py.File(path, "w") as file:
         meta = file.create_group("DasMetadata")

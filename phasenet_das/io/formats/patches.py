@@ -50,7 +50,7 @@ def is_own_patch(patch: Patch) -> bool:
 
 def from_patch(patch: Patch, label: str = "Patch", name: str = "dascore Patch") -> list[Recording]:
     """Describe a Patch of either dim order."""
-    dim = spatial_dim(patch)
+    dim = spatial_dim(patch, label)
     array = check_array(spatial_first(patch), label)
     along = np.asarray(patch.get_array(dim))
     numbers = along if dim == "channel" and along.dtype.kind in "iu" else None

@@ -84,7 +84,7 @@ def _record(path: Path, acquisition: h5py.Group, node: h5py.Group, notes: tuple[
     step_m = float(attrs["SpatialSamplingInterval"])
     if not step_m > 0:
         raise ChannelGeometryError(f"{label}: found SpatialSamplingInterval {step_m}, expected more than 0.")
-    stated, start = _stated(node, shape[1], label)
+    stated, start = _stated(node, shape[1])
     loci = int(number_of(attrs["NumberOfLoci"]))
     if loci != shape[0]:
         notes = (*notes, f"{label}: NumberOfLoci is {loci}, but {data.name} has {shape[0]} channels.")
@@ -105,7 +105,7 @@ def _record(path: Path, acquisition: h5py.Group, node: h5py.Group, notes: tuple[
     return compare(recording, stated)
 
 
-def _stated(node: h5py.Group, num_samples: int, label: str) -> tuple[Stated, np.datetime64 | None]:
+def _stated(node: h5py.Group, num_samples: int) -> tuple[Stated, np.datetime64 | None]:
     """Read stamps, rate and end of a raw record, and its start: a stamp, or text where that is no date."""
     times = [node[name] for name in node if name.lower().endswith("datatime")]
     stamps = stamps_of(times[0][()], _TICKS_PER_S) if len(times) == 1 else np.empty(0, "datetime64[ns]")
@@ -118,16 +118,10 @@ def _stated(node: h5py.Group, num_samples: int, label: str) -> tuple[Stated, np.
     if not whole and start is not None and end is not None and num_samples > 1:
         intervals_s["PartEndTime"] = float((end - start) / np.timedelta64(1, "ns")) * 1e-9 / (num_samples - 1)
     intervals_s = {name: value for name, value in intervals_s.items() if value > 0}
-    notes: tuple[str, ...] = ()
-    if whole and believable(stamps[0]):
-        dt_s = next(iter(intervals_s.values()), 0.0)
-        if believable(start) and abs(float((stamps[0] - start) / np.timedelta64(1, "ns")) * 1e-9) > dt_s:
-            notes = (
-                f"{label}: PartStartTime is {start}, but the first stamp is {stamps[0]}. The stamp is used.",
-            )
+    if not believable(start) and whole and believable(stamps[0]):
         start = stamps[0]
     ends = {} if end is None or not believable(end) else {"PartEndTime": end}
-    return Stated(stamps=stamps if whole else None, intervals_s=intervals_s, ends=ends, notes=notes), start
+    return Stated(stamps=stamps if whole else None, intervals_s=intervals_s, ends=ends), start
 
 
 _TEXTS = ("PartStartTime", "PartEndTime")

@@ -12,6 +12,7 @@ import numpy as np
 
 from phasenet_das.errors import ChannelGeometryError, DataFormatError, SamplingError
 from phasenet_das.io.formats.axes import read_dataset
+from phasenet_das.io.formats.stated import Stated, compare, find_stamps
 from phasenet_das.io.patch import (
     check_array,
     get_channel_index,
@@ -71,28 +72,30 @@ def open_quakeflow(path: Path, file: h5py.File) -> list[Recording]:
     time_first = _time_is_first(dataset.shape, attrs, usable_dt_s, label)
     shape = dataset.shape[::-1] if time_first else dataset.shape
     check_array(np.empty((0 if 0 in shape else 1, 1), dataset.dtype), label)
-    return [
-        recording_of_header(
-            label,
-            shape,
-            partial(read_dataset, path, "data", time_first),
-            dtype=dataset.dtype,
-            format=_LAYOUT,
-            start_time=start_time,
-            start_found="" if found is None else repr(str(found)),
-            dt_s=dt_s,
-            channel_index=_channel_index(file, attrs, shape[0]),
-            distance_m=file["distance_m"][:] if "distance_m" in file else None,
-            dx_m=_spacing(attrs, label),
-            unit=str(attrs.get("unit") or "unknown"),
-            station_id=str(attrs.get("station_id") or ""),
-            attrs=_other_attrs(attrs),
-            warnings=(
-                *_end_mismatch(attrs, start_time, usable_dt_s, shape[1], label),
-                *_order_in_doubt(file, attrs, usable_dt_s, shape, label),
-            ),
-        )
-    ]
+    recording = recording_of_header(
+        label,
+        shape,
+        partial(read_dataset, path, "data", time_first),
+        dtype=dataset.dtype,
+        format=_LAYOUT,
+        start_time=start_time,
+        start_found="" if found is None else repr(str(found)),
+        dt_s=dt_s,
+        channel_index=_channel_index(file, attrs, shape[0]),
+        distance_m=file["distance_m"][:] if "distance_m" in file else None,
+        dx_m=_spacing(attrs, label),
+        unit=str(attrs.get("unit") or "unknown"),
+        station_id=str(attrs.get("station_id") or ""),
+        attrs=_other_attrs(attrs),
+        warnings=(
+            *_end_mismatch(attrs, start_time, usable_dt_s, shape[1], label),
+            *_order_in_doubt(file, attrs, usable_dt_s, shape, label),
+        ),
+    )
+    stamps = find_stamps(file, shape[1])
+    if stamps is None:
+        return [recording]
+    return compare(recording, Stated(stamps=stamps, intervals_s={"dt_s": usable_dt_s} if usable_dt_s else {}))
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - an HDF5 attribute

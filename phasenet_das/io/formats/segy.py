@@ -179,12 +179,19 @@ def _records(heads: dict[str, np.ndarray], starts: np.ndarray, label: str) -> li
     _, first, which = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     groups = [np.flatnonzero(which.ravel() == k) for k in np.argsort(first, kind="stable")]
     begun = [starts[rows[0]] for rows in groups]
-    if len({str(item) for item in begun}) < len(groups):
+    repeated = any(_repeats(heads["number"][rows]) for rows in groups)
+    if repeated or len({str(item) for item in begun}) < len(groups):
         raise SamplingError(
-            f"{label}: holds {len(groups)} field records, of which several start at the same time "
+            f"{label}: holds several records (traces of equal numbers) that start at the same time "
             f"({begun[0]}). Expected a time for each. Write a file for each, or correct the times."
         )
     return groups
+
+
+def _repeats(numbers: np.ndarray) -> bool:
+    """Say whether traces are numbered 1, 2, ... n several times; equal numbers throughout are none."""
+    unique, counts = np.unique(numbers, return_counts=True)
+    return len(unique) > 1 and bool((counts == counts[0]).all()) and bool(counts[0] > 1)
 
 
 def _read_block(

@@ -85,6 +85,7 @@ def compare(recording: Recording, stated: Stated) -> list[Recording]:
             dt_s=dt_s if stated.intervals_s or stated.each > 1 or stated.jitter_s else float("nan"),
             jitter_s=stated.jitter_s,
         )
+        notes += _first_stamp(recording, stated, dt_s)
     notes += [*times, *_ends(recording, stated, spans[-1])]
     every = np.arange(recording.num_channels)
     return [
@@ -96,6 +97,20 @@ def compare(recording: Recording, stated: Stated) -> list[Recording]:
             warnings=(*recording.warnings, *notes),
         )
         for span in spans
+    ]
+
+
+def _first_stamp(recording: Recording, stated: Stated, dt_s: float) -> list[str]:
+    """Warn of a stated start that is not the first stamp."""
+    start = recording.start_time if stated.start_time is None else stated.start_time
+    first = None if stated.stamps is None else stated.stamps[0]
+    if first is None or not believable(start) or not believable(first):
+        return []
+    limit_s = max(stated.jitter_s, 0.0 if np.isnan(dt_s) else dt_s)
+    if abs(float((first - start) / np.timedelta64(1, "ns")) * 1e-9) <= limit_s:
+        return []
+    return [
+        f"{recording.label}: the start is stated as {start}, the first stamp is {first}. The stamp counts."
     ]
 
 

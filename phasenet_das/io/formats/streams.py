@@ -172,9 +172,12 @@ def _spans(group: list[Trace], dt_s: float, label: str) -> list[_Interval]:
     plan = merge(starts, counts, np.full(len(starts), dt_s))
     if plan.skipped.any():
         k = int(np.flatnonzero(plan.skipped)[0])
+        mend = "Join them with Stream.merge() if they are one channel, or give each its own station code."
+        if not group[0].stats.station:
+            mend = "Their station code is blank: give each channel its own, such as 00001, 00002."
         raise SamplingError(
             f"{label}: traces of {group[0].id} overlap by {plan.skipped[k]} samples at "
-            f"{ordered[k].starttime}. Expected each sample once; see Stream.merge()."
+            f"{ordered[k].starttime}. Expected each sample once. {mend}"
         )
     firsts = np.flatnonzero(plan.cause >= 0)
     lengths = np.add.reduceat(counts, firsts)

@@ -13,8 +13,9 @@ from phasenet_das.errors import DataFormatError, PhaseNetDASError
 from phasenet_das.io.formats.axes import BROKEN_FILE
 from phasenet_das.io.formats.binary import check_segments, sintela, tdms
 from phasenet_das.io.formats.patches import from_patch, patch_attrs
-from phasenet_das.io.formats.stated import OF_HDF5, compare, of_any_hdf5
+from phasenet_das.io.formats.stated import OF_HDF5, compare, of_any_hdf5, text_of
 from phasenet_das.io.patch import is_marked, metres, unit_text
+from phasenet_das.io.quantity import refuse_no_waves
 from phasenet_das.io.recording import Recording, recording_of_header
 
 if TYPE_CHECKING:
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 # Formats whose dascore reader was found to cut time and distance right; others are read whole and cut here,
 # since not all are.
 _CUTS_WELL = {"DASDAE", "OptoDAS", "Silixa_H5", "TDMS", "TERRA15"}
+_CONTENTS = {  # where a file names the quantity of its samples
+    "APSensing": ("ProcessingServer/DataType",),
+    "OptoDAS": ("header/name",),
+    "TERRA15": ("data_product",),
+}
 _OWN_COORDINATES = {"DASDAE"}  # written by dascore, with the coordinates of each patch
 _MARGIN = 0.25  # of a step, around the first and last value of a range
 
@@ -202,6 +208,9 @@ def _compared(path: Path, name: str, recording: Recording) -> list[Recording]:
     if name in _OWN_COORDINATES or not h5py.is_hdf5(path):
         return [recording]
     with h5py.File(path, "r") as file:
+        for place in _CONTENTS.get(name, ()):
+            found = file.attrs[place] if place in file.attrs else file.get(place)
+            refuse_no_waves(str(path), "" if found is None else text_of(found))
         if name == "OptoDAS":
             recording = replace(recording, channel_index=file["header/channels"][:], numbered=True)
         return compare(recording, OF_HDF5.get(name, of_any_hdf5)(file, recording))
