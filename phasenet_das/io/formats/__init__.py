@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from phasenet_das.io.recording import Recording
 
 DASPY_EXAMPLE = "daspy:example"
+_HDF5_MARK = b"\x89HDF\r\n\x1a\n"
 
 
 class NoRecordingError(DataFormatError):
@@ -88,7 +89,7 @@ def _open_path(path: Path, headers_only: bool) -> list[Recording]:
     for is_own, open_own in ((is_miniseed, open_miniseed), (is_sentek, open_sentek), (is_segy, open_segy)):
         if is_own(path):
             return open_own(path)
-    hdf5 = h5py.is_hdf5(path)
+    hdf5 = _begins_as_hdf5(path) or h5py.is_hdf5(path)  # a user block may come first
     found = _open_own_hdf5(path) if hdf5 else None
     if found is None:
         found = open_vendor(path, headers_only=headers_only)
@@ -101,6 +102,11 @@ def _open_path(path: Path, headers_only: bool) -> list[Recording]:
             "and not a table or a log."
         )
     return found
+
+
+def _begins_as_hdf5(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(_HDF5_MARK)) == _HDF5_MARK
 
 
 def _open_own_hdf5(path: Path) -> list[Recording] | None:

@@ -41,9 +41,8 @@ def open_prodml(path: Path, file: h5py.File) -> list[Recording] | None:
     acquisition = file.get("Acquisition")
     if acquisition is None or not set(acquisition.attrs) >= _MARKS:
         return None
-    raw = [
-        name for name in sorted(acquisition) if name.lower().startswith("raw") and _data(acquisition[name])
-    ]
+    nodes = [acquisition[name] for name in sorted(acquisition) if name.lower().startswith("raw")]
+    raw = [(node, data) for node in nodes if (data := _data(node)) is not None]
     others = _bands(acquisition)
     if not raw:
         found = f"bands of energy ({others[0]} and {len(others) - 1} more)" if others else "no raw record"
@@ -54,37 +53,42 @@ def open_prodml(path: Path, file: h5py.File) -> list[Recording] | None:
     notes: tuple[str, ...] = ()
     if others:
         notes = (f"{path}: {len(others)} band(s) of energy, such as {others[0]}, are not read.",)
-    parts = [_record(path, acquisition, acquisition[name], notes) for name in raw]
+    parts = [_record(path, acquisition, node, data, notes) for node, data in raw]
     return [recording for part in parts for recording in part]
 
 
-def _data(node: h5py.Group) -> str:
-    """Name the samples of a raw record, nothing where it has none."""
-    names = [name for name in node if name.lower().endswith("data") and isinstance(node[name], h5py.Dataset)]
-    return names[0] if len(names) == 1 else ""
+def _data(node: h5py.Group | h5py.Dataset) -> h5py.Dataset | None:
+    """Find the samples of a raw record, None where it has none."""
+    names = [name for name in node if name.lower().endswith("data")] if isinstance(node, h5py.Group) else []
+    found = node[names[0]] if len(names) == 1 else None
+    return found if isinstance(found, h5py.Dataset) else None
 
 
 def _bands(acquisition: h5py.Group) -> list[str]:
     found: list[str] = []
 
-    def look(name: str, item: Any) -> None:  # noqa: ANN401 - a group or a dataset
-        if isinstance(item, h5py.Dataset) and item.ndim == 2 and "fbe" in name.lower():
-            found.append(f"{acquisition.name}/{name}".lstrip("/"))
+    def look(_name: str, item: Any) -> None:  # noqa: ANN401 - a group or a dataset
+        if isinstance(item, h5py.Dataset) and item.ndim == 2:
+            found.append(item.name.lstrip("/"))
 
-    acquisition.visititems(look)
+    for name in acquisition:
+        if name.lower().startswith(("processed", "fbe")) and isinstance(acquisition[name], h5py.Group):
+            acquisition[name].visititems(look)
     return sorted(found)
 
 
-def _record(path: Path, acquisition: h5py.Group, node: h5py.Group, notes: tuple[str, ...]) -> list[Recording]:
-    attrs, data, label = dict(acquisition.attrs), node[_data(node)], str(path)
-    time_first = _time_first({**node.attrs, **data.attrs}, label)
+def _record(
+    path: Path, acquisition: h5py.Group, node: h5py.Group, data: h5py.Dataset, notes: tuple[str, ...]
+) -> list[Recording]:
+    attrs, label = acquisition.attrs, str(path)
+    time_first = _time_first(data.attrs if "Dimensions" in data.attrs else node.attrs, label)
     shape = data.shape[::-1] if time_first else data.shape
     check_array(np.empty((0 if 0 in data.shape else 1, *(1 for _ in data.shape[1:])), data.dtype), label)
     first = int(number_of(attrs.get("StartLocusIndex", node.attrs.get("StartLocusIndex", 0))))
     step_m = float(attrs["SpatialSamplingInterval"])
     if not step_m > 0:
         raise ChannelGeometryError(f"{label}: found SpatialSamplingInterval {step_m}, expected more than 0.")
-    stated, start = _stated(node, shape[1])
+    stated, start = _stated(node, data, shape[1])
     loci = int(number_of(attrs["NumberOfLoci"]))
     if loci != shape[0]:
         notes = (*notes, f"{label}: NumberOfLoci is {loci}, but {data.name} has {shape[0]} channels.")
@@ -105,12 +109,12 @@ def _record(path: Path, acquisition: h5py.Group, node: h5py.Group, notes: tuple[
     return compare(recording, stated)
 
 
-def _stated(node: h5py.Group, num_samples: int) -> tuple[Stated, np.datetime64 | None]:
+def _stated(node: h5py.Group, data: h5py.Dataset, num_samples: int) -> tuple[Stated, np.datetime64 | None]:
     """Read stamps, rate and end of a raw record, and its start: a stamp, or text where that is no date."""
     times = [node[name] for name in node if name.lower().endswith("datatime")]
     stamps = stamps_of(times[0][()], _TICKS_PER_S) if len(times) == 1 else np.empty(0, "datetime64[ns]")
     texts: dict[str, Any] = {}
-    for item in (node, *times, *([node[_data(node)]] if _data(node) else [])):
+    for item in (node, *times, data):
         texts |= {name: parse_time(text_of(item.attrs[name])) for name in _TEXTS if name in item.attrs}
     start, end = texts.get("PartStartTime"), texts.get("PartEndTime")
     intervals_s = {"OutputDataRate": interval_of_rate(number_of(node.attrs.get("OutputDataRate", "")))}

@@ -92,7 +92,7 @@ def open_quakeflow(path: Path, file: h5py.File) -> list[Recording]:
             *_order_in_doubt(file, attrs, usable_dt_s, shape, label),
         ),
     )
-    stamps = find_stamps(file, shape[1])
+    stamps = find_stamps(file, shape[1]) if len(file) > 1 else None
     if stamps is None:
         return [recording]
     return compare(recording, Stated(stamps=stamps, intervals_s={"dt_s": usable_dt_s} if usable_dt_s else {}))
