@@ -30,7 +30,7 @@ Interval = Annotated[float | None, typer.Option(help="Sampling interval in s, fo
 Spacing = Annotated[float | None, typer.Option(help="Channel spacing in m, for files that lack it.")]
 AnyQuantity = Annotated[
     bool | None,
-    typer.Option("--any-quantity", help="Read temperatures, powers and records below 1 Hz all the same."),
+    typer.Option("--any-quantity", help="Also read temperatures, powers and records below 1 Hz."),
 ]
 Start = Annotated[str | None, typer.Option(help="Start of the time range, UTC.")]
 End = Annotated[str | None, typer.Option(help="End of the time range, UTC, not included.")]
