@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -47,7 +48,7 @@ def init(
         show=typer.echo,
         overwrite=overwrite,
     )
-    typer.echo(f"-> {output}; now: phasenet-das run {output} --dry-run")
+    typer.echo(f"-> {output}; now: phasenet-das run {shlex.quote(str(output))} --dry-run")
 
 
 def _prompt(question: str) -> str:

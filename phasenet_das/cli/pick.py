@@ -166,3 +166,7 @@ def pick(
             f"{output.with_suffix('.coverage.csv')}.",
             err=True,
         )
+    status = set(report.coverage["status"])
+    if "unreadable" in status and "examined" not in status:
+        typer.echo("error: no sample could be read, so nothing was picked.", err=True)
+        raise typer.Exit(1)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import os
 import re
+import shlex
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -135,8 +137,8 @@ def write_first_config(
             look = replace(look_at(inputs, site.channels), picks=look.picks, picks_problem=look.picks_problem)
     run = re.sub(r"[^A-Za-z0-9._-]+", "-", name or Path(inputs[0]).resolve().stem) or "cable"
     text = _TEXT.format(
-        inputs=", ".join(f'"{_seen_from(item, path)}"' for item in inputs),
-        path=path,
+        inputs=", ".join(json.dumps(_seen_from(item, path), ensure_ascii=False) for item in inputs),
+        path=shlex.quote(str(path)),
         found="\n".join(f"#   {line}" for line in found.splitlines()),
         name=run,
         data="\n".join(_data_lines(look)),
@@ -270,6 +272,11 @@ def _data_lines(look: FirstLook) -> list[str]:
     return lines
 
 
+def _in_yaml(text: str) -> str:
+    """Quote a path that YAML would read as something else, such as one with `` #``."""
+    return text if re.fullmatch(r"[A-Za-z0-9._/-]+", text) else json.dumps(text, ensure_ascii=False)
+
+
 def _channel_lines(look: FirstLook, path: Path) -> list[str]:
     if look.table_path is None:
         return [
@@ -277,7 +284,7 @@ def _channel_lines(look: FirstLook, path: Path) -> list[str]:
             "  # path: channels.csv # channel_index, longitude, latitude, elevation_m",
             "  path: null",
         ]
-    table = _seen_from(look.table_path, path)
+    table = _in_yaml(_seen_from(look.table_path, path))
     if look.table is None:
         return [
             *_comment(f"The table cannot be used as it is: {look.table_problem} For example:"),
@@ -338,7 +345,7 @@ _LAYERS = "# depth_km,vp_km_s,vs_km_s: a row for each layer, top first"
 
 def _velocity_lines(site: Site, path: Path) -> list[str]:
     if site.layers is not None:
-        return [f"  layers: {_seen_from(site.layers, path)} {_LAYERS}", _UNCERTAINTY]
+        return [f"  layers: {_in_yaml(_seen_from(site.layers, path))} {_LAYERS}", _UNCERTAINTY]
     if site.vp_km_s is not None:
         stated = [f"  vp_km_s: {site.vp_km_s:g} # one velocity for the whole ground; `layers` are better"]
         stated += [] if site.vs_km_s is None else [f"  vs_km_s: {site.vs_km_s:g}"]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from gamma.errors import nearest_name
 from phasenet_das.config import GeometrySettings
-from phasenet_das.errors import ChannelGeometryError
+from phasenet_das.errors import ChannelGeometryError, TableError
 from phasenet_das.tables.columns import CHANNEL_COLUMNS, TEXT_COLUMNS, conform
 from phasenet_das.tables.files import fill_text, read_table, write_table
 
@@ -75,6 +75,11 @@ def read_channels(
                 "station_id= (--station-id) when all channels belong to one cable."
             )
         table["station_id"] = station_id
+    if "channel_index" not in table.columns:
+        raise TableError(
+            f"{path}: missing column(s) channel_index. Expected a channel table. A table of seismometers has "
+            "none: it is given with --stations (stations.path)."
+        )
     if "distance_m" not in table.columns:
         table["distance_m"] = np.nan
     table["status"] = fill_text(table["status"], "ok") if "status" in table.columns else "ok"

@@ -78,7 +78,8 @@ class ChunkInfo:
 def coverage_table(infos: Sequence[ChunkInfo], left_out: Iterable[pd.DataFrame] = ()) -> pd.DataFrame:
     """Make the coverage table of a run; what adjoins and is alike becomes one row."""
     ordered = sorted(infos, key=lambda one: (one.station_id, one.start_ns, one.end_ns, one.first_channel))
-    slots = [_slot(list(group)) for _, group in groupby(ordered, key=_slot_key)]
+    read = [one for one in ordered if not _nothing_read(one)]
+    slots = [_slot(list(group)) for _, group in groupby(read, key=_slot_key)]
     rows = [_examined_row(one) for one in _join_slots(slots)]
     rows += list(_issue_rows(ordered))
     rows += list(_failure_rows(ordered))
@@ -87,6 +88,17 @@ def coverage_table(infos: Sequence[ChunkInfo], left_out: Iterable[pd.DataFrame] 
     if not filled:
         return conform(tables[0], COVERAGE_COLUMNS, "coverage")
     return pd.concat(filled, ignore_index=True)
+
+
+def _nothing_read(one: ChunkInfo) -> bool:
+    """Say whether no sample of a chunk is a number: it was not examined, and its issues say why."""
+    return any(
+        found.kind == "nonfinite"
+        and found.start_ns <= one.start_ns
+        and found.end_ns >= one.end_ns
+        and _count(found.channels) >= one.num_channels
+        for found in one.issues
+    )
 
 
 def left_out_row(reason: str, *, station_id: str, span_ns: tuple[int, int], source: str) -> dict[str, Any]:

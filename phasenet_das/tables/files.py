@@ -248,7 +248,8 @@ def read_picks(path: str | Path, station_id: str | None = None) -> pd.DataFrame:
     path : str or pathlib.Path
         A file with at least ``station_id, channel_index, phase_time, phase_type, phase_score``.
         What else the contract names is filled with "unknown" (NaN, -1), ``pick_id`` must be there
-        or is made from the time in nanoseconds.
+        or is made from the time in nanoseconds. The CSV of PhaseNet is read too: its stations are
+        seismometers.
     station_id : str, optional
         Name of the cable where the file does not say it, as that of PhaseNet-DAS does not.
 
@@ -266,8 +267,16 @@ def read_picks(path: str | Path, station_id: str | None = None) -> pd.DataFrame:
     if station_id is not None:
         named = "station_id" in table.columns
         table["station_id"] = table["station_id"].fillna(station_id) if named else station_id
+    if _is_of_phasenet(table):
+        table = table.rename(columns={"phase_amp": "phase_amplitude"})
+        table = table.assign(channel_index=-1, phase_type=table["phase_type"].str.upper())
     require_columns(table, _PICKS_NEED, str(path))
     return complete_picks(table, str(path))
+
+
+def _is_of_phasenet(table: pd.DataFrame) -> bool:
+    """Say whether picks are those that PhaseNet writes of seismometers, which have no channel."""
+    return "channel_index" not in table.columns and {"phase_index", "station_id", "phase_type"} <= set(table)
 
 
 def complete_picks(table: pd.DataFrame, name: str) -> pd.DataFrame:

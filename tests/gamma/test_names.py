@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from gamma import AssociationConfig, associate
+from gamma.errors import nearest_name
 from tests.gamma import made_picks as made
 
 CONFIG = AssociationConfig(vp_km_s=made.VP, vs_km_s=made.VS, max_distance_km=40.0)
@@ -156,3 +157,15 @@ def test_s_never_precedes_p_of_its_event_on_a_channel(seed):
     ).dropna()
     assert len(time) > 400
     assert (time["S"] > time["P"]).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "hint"),
+    [
+        ("channel_index", ["phase_index", "phase_time"], "Known"),
+        ("chanel_index", ["channel_index", "phase_index"], "'channel_index'"),
+        ("station", ["station_id"], "'station_id'"),
+    ],
+)
+def test_a_name_alike_in_its_last_word_only_is_not_suggested(name, known, hint):
+    assert hint in nearest_name(name, known)

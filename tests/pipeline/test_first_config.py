@@ -250,6 +250,20 @@ def test_the_command_writes_the_path_of_layers_as_the_settings_see_it(
     assert layers == read_layers(tmp_path / "layers.csv")
 
 
+def test_paths_with_blanks_and_marks_are_quoted(raw: str, tmp_path: Path) -> None:
+    folder = tmp_path / "my cable #1"
+    Path(raw).rename(tmp_path / "raw data")
+    folder.mkdir()
+    (tmp_path / "channels.csv").rename(folder / "channels #1.csv")
+    words = ["init", str(tmp_path / "raw data"), "--channels", str(folder / "channels #1.csv"), "--no-picks"]
+    answer = CliRunner().invoke(app, [*words, "-o", str(folder / "c.yaml")])
+    assert answer.exit_code == 0, answer.output
+    assert f"phasenet-das run '{folder / 'c.yaml'}' --dry-run" in answer.output
+    config = load_config(folder / "c.yaml")
+    assert config.data.inputs == (str(tmp_path / "raw data"),)
+    assert config.geometry.path == str(folder / "channels #1.csv")
+
+
 def test_s_minus_p_times_are_those_that_channels_share() -> None:
     channel = np.arange(40)
     event = pick_table(channel, 10.3), pick_table(channel, 12.7 + 0.002 * channel, "S")

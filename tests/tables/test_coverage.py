@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from phasenet_das.tables import COVERAGE_COLUMNS, conform
-from phasenet_das.tables.coverage import merge_coverage
+from phasenet_das.tables.coverage import ChunkInfo, QualityIssue, coverage_table, merge_coverage
 
 START = pd.Timestamp("2024-01-01T00:00:00Z")
 
@@ -63,3 +63,21 @@ def test_the_order_of_tables_does_not_show() -> None:
 
 def test_nothing_joined_is_an_empty_table() -> None:
     assert merge_coverage([coverage([])]).empty
+
+
+def chunk(minute: int, lost: tuple[tuple[int, int, int], ...] = ()) -> ChunkInfo:
+    """A minute of a cable of six channels, of which some hold no number."""
+    start_ns = START.value + minute * 60 * 10**9
+    end_ns = start_ns + 60 * 10**9
+    issues = (QualityIssue("nonfinite", start_ns, end_ns, lost),) if lost else ()
+    failures = {f"{minute}.h5": "damaged"} if lost else {}
+    return ChunkInfo(
+        *("C", start_ns, end_ns, 0, 5, 6, 6, (), "m", (f"{minute}.h5",), issues, failures), 0, 1.0, 1.0
+    )
+
+
+def test_a_chunk_of_which_nothing_could_be_read_was_not_examined() -> None:
+    table = coverage_table([chunk(0), chunk(1, ((0, 5, 6),)), chunk(2, ((0, 1, 2),))])
+    examined = table[table["status"] == "examined"]
+    assert examined["start"].tolist() == [START, START + pd.Timedelta(minutes=2)]
+    assert set(table["status"]) == {"examined", "skipped", "unreadable"}

@@ -374,3 +374,24 @@ def test_picks_of_earlier_versions_keep_the_phase_of_the_picker() -> None:
     picks = graded_picks().drop(columns="associated_phase")
     assert associated_phase(picks).equals(picks["phase_type"])
     assert not renamed(picks).any()
+
+
+def test_the_picks_of_phasenet_are_those_of_seismometers(tmp_path: Path) -> None:
+    path = tmp_path / "picks.csv"
+    path.write_text(
+        "file_name,begin_time,station_id,phase_index,phase_time,phase_score,phase_amp,phase_type\n"
+        "a.mseed,2020-01-01T00:00:00.000,CI.CCC..HH,1005,2020-01-01T00:00:10.050,0.9,1e-6,p\n"
+    )
+    found = tables.read_picks(path)
+    assert found["station_id"].tolist() == ["CI.CCC..HH"]
+    assert found["channel_index"].tolist() == [-1]
+    assert found["phase_type"].tolist() == ["P"]
+    assert found["phase_amplitude"].tolist() == pytest.approx([1e-6])
+    assert found["phase_time"].iloc[0] == pd.Timestamp("2020-01-01T00:00:10.050Z")
+
+
+def test_a_station_table_in_place_of_a_channel_table_is_told_so(tmp_path: Path) -> None:
+    path = tmp_path / "stations.csv"
+    path.write_text("station_id,longitude,latitude,elevation_m\nCI.CCC,-117.4,35.5,670\n")
+    with pytest.raises(TableError, match=r"missing column\(s\) channel_index.*--stations"):
+        tables.read_channels(path)
