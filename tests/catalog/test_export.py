@@ -261,6 +261,17 @@ def test_picks_before_their_origin_are_no_travel_times(events, picks, channels, 
     assert min(travel_s) >= 0
 
 
+def test_s_before_p_of_one_event_and_channel_is_left_out(events, picks, channels, tmp_path):
+    own = picks[picks["event_index"] == 0]
+    one = own[(own["channel_index"] == 2085) & (own["phase_type"] == "S")].index
+    picks = picks.assign(phase_time=picks["phase_time"].where(picks.index != one[0], events["time"].iloc[0]))
+    picks.loc[one, "phase_score"] = 0.0
+    done = export_catalog(events, picks, tmp_path / "cat.obs", "nonlinloc", channels, max_picks_per_phase=400)
+    assert done.misfits.counts == {"time of S after P": 1}
+    first = catalog.read_nonlinloc(done.path).query("event_index == 0 and station_code == 'D2085'")
+    assert first["phase_type"].tolist() == ["P"]
+
+
 @pytest.mark.parametrize("name", EXPORT_FORMATS)
 def test_a_table_beside_the_file_says_which_channel_a_code_is(events, picks, channels, tmp_path, name):
     path = exported(events, picks, channels, tmp_path / "cat.csv", name).path

@@ -43,6 +43,7 @@ class PreparedCatalog:
         picks = conform(self.all_picks, PICK_COLUMNS, "picks")
         picks["picked_phase"], picks["phase_type"] = picks["phase_type"], associated_phase(picks)
         picks["time_error_s"] = _time_errors_s(picks)
+        picks = _in_order(picks, self.misfits)
         kept = thin_picks(picks, self.max_picks_per_phase)
         if self.channels is None:
             kept = kept.assign(longitude=np.nan, latitude=np.nan)
@@ -89,6 +90,22 @@ def write_lines(lines: list[str], path: str | Path) -> Path:
     with atomic_path(path) as temporary:
         temporary.write_text("".join(line + "\n" for line in lines))
     return Path(path)
+
+
+def _in_order(picks: pd.DataFrame, misfits: Misfits) -> pd.DataFrame:
+    """Leave out the lower score of P and S where S does not come after P of its event and receiver."""
+    key = ["event_index", *RECEIVER]
+    own = picks.loc[picks["event_index"] >= 0, [*key, "phase_type", "phase_time", "phase_score"]]
+    best = own.sort_values("phase_score", ascending=False, kind="stable").drop_duplicates(
+        [*key, "phase_type"]
+    )
+    p, s = (best[best["phase_type"] == phase].reset_index(names="row") for phase in ("P", "S"))
+    both = p.merge(s, on=key, suffixes=("_p", "_s"))
+    wrong = both[both["phase_time_s"] <= both["phase_time_p"]]
+    rows = wrong["row_s"].where(wrong["phase_score_s"] <= wrong["phase_score_p"], wrong["row_p"])
+    for early in (wrong["phase_time_s"] - wrong["phase_time_p"]).dt.total_seconds():
+        misfits.add("time of S after P", early, "one pick of the two")
+    return picks.drop(index=rows)
 
 
 def _time_errors_s(picks: pd.DataFrame) -> pd.Series:

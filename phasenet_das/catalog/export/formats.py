@@ -128,7 +128,8 @@ def export_catalog(
     )
     held = prepared.events[list(kind.needs)].notna().all(axis=1)
     left_out = prepared.events.loc[~held, "event_id"].tolist()
-    written = kind.write(replace(prepared, events=prepared.events[held]), Path(path))
+    prepared = replace(prepared, events=prepared.events[held])
+    written = kind.write(prepared, Path(path))
     prepared.misfits.report(written)
     if kind.has_codes:
         _write_codes(prepared, written)
