@@ -105,7 +105,7 @@ def _in_order(picks: pd.DataFrame, misfits: Misfits) -> pd.DataFrame:
     rows = wrong["row_s"].where(wrong["phase_score_s"] <= wrong["phase_score_p"], wrong["row_p"])
     for early in (wrong["phase_time_s"] - wrong["phase_time_p"]).dt.total_seconds():
         misfits.add("time of S after P", early, "one pick of the two")
-    return picks.drop(index=rows)
+    return picks.drop(index=rows.tolist())
 
 
 def _time_errors_s(picks: pd.DataFrame) -> pd.Series:
