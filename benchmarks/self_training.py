@@ -46,14 +46,14 @@ SNR_EDGES_DB = (-60.0, -10.0, 0.0, 10.0, 20.0, 80.0)
 WITHOUT = ("completion", "quiet windows", "added noise")
 
 
-def cable(duration_s: float) -> SimulationConfig:
-    """Give the settings of the recording: 200 channels every 20 m, 75 local earthquakes an hour."""
+def cable(duration_s: float, num_channels: int = 200) -> SimulationConfig:
+    """Give the settings of the recording: channels every 20 m, 75 local earthquakes an hour."""
     return scenario(
         "demo",
         duration_s=duration_s,
         file_length_s=60.0,
         cable={
-            "num_channels": 200,
+            "num_channels": num_channels,
             "dx_m": 20.0,
             "gauge_length_m": 16.0,
             "azimuth_deg": 35.0,
@@ -210,7 +210,7 @@ def phase_scores(table: pd.DataFrame) -> dict[str, Any]:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Run the experiment, and give the scores of each picker by name."""
     minutes, labelled = (3.0, 2.0) if args.quick else (120.0, 90.0)
-    config = cable(60.0 * minutes)
+    config = cable(60.0 * minutes, 48 if args.quick else 200)
     folder = args.cache / f"cable-{args.seed}-{minutes:.0f}"
     if not (folder / "channels.csv").exists():
         simulate(config, folder, seed=args.seed, workers=2)

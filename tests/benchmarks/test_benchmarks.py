@@ -36,7 +36,7 @@ REAL = {
     "held_out_records": "--shared {shared} --weights phasenet --most 10",
     "noise_picks": "--shared {shared} --weights phasenet",
     "real_records": "--shared {shared} --out {out} --weights phasenet --only eq03 --rule-only",
-    "shift_stability": "--shared {shared} --channels 40 --shifts 0 2",
+    "short_cables": "--shared {shared} --weights phasenet-das --channels 1 --pieces 1",
 }
 SLOW = {"brady_event", "calibration", "fault_campaign", "run", "workflow_runs"}
 
