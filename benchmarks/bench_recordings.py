@@ -1,9 +1,12 @@
-"""bench-v1: a frozen benchmark of pickers on simulated fibre. Any change makes it bench-v2.
+"""bench-v1 and bench-v2: frozen benchmarks of pickers on simulated fibre. Any change makes another version.
 
 Every setting of every recording is written here, so that the defaults and scenarios of the simulator may
-change without changing the benchmark. Three of the four kinds of recording stand for
+change without changing the benchmark. Three of the four kinds of recording of bench-v1 stand for
 real records at hand: they were set so that the original PhaseNet finds about as many picks as on those, which
 makes its recall on them fitted. For that the simulated distant events have to be clearer than the real one.
+bench-v2 has these four kinds with twice as many recordings, and five kinds more: cables of 2 to 32 channels,
+an event every 7 s, the sea floor, a glacier, and 50 km of cable. They were set by what such sites are like,
+before any network had picked them.
 Splits share neither cables nor events: every recording has a seed of its own, which draws the
 cable as well as the events.
 """
@@ -29,8 +32,6 @@ from phasenet_das.simulate.write import simulate
 from phasenet_das.tables import read_picks
 
 log = logging.getLogger(__name__)
-
-BENCH_VERSION = "bench-v1"
 
 SNR_EDGES_DB = (-np.inf, *range(-20, 35, 5), np.inf)
 """Bins of 5 dB of the truth's ``snr_db``; the first and the last hold all that lies beyond."""
@@ -245,6 +246,128 @@ _MICRO = _with(
 )
 
 
+_FEW = _with(
+    _SURFACE,
+    cable={"station_id": "FEW", "num_bends": 0, "num_slack_loops": 0},
+    sources={"events_per_hour": 180.0, "blasts_per_hour": 0.0},
+)
+
+_SEQUENCE = _with(
+    _SURFACE,
+    cable={"station_id": "SWARM", "num_channels": 200},
+    sources={
+        "events_per_hour": 514.0,
+        "magnitude_min": 1.4,
+        "magnitude_max": 3.0,
+        "distance_min_km": 2.0,
+        "distance_max_km": 15.0,
+        "swarm_fraction": 1.0,
+        "num_swarms": 1,
+        "swarm_duration_s": 600.0,
+        "overlap_fraction": 0.0,
+        "blasts_per_hour": 0.0,
+        "distant_per_hour": 0.0,
+    },
+)
+
+_SUBMARINE = _with(
+    _SURFACE,
+    cable={
+        "station_id": "SEA",
+        "dx_m": 16.8,
+        "gauge_length_m": 30.0,
+        "elevation_m": -20.0,
+        "elevation_end_m": -900.0,
+        "relief_m": 30.0,
+        "num_bends": 2,
+        "max_bend_deg": 30.0,
+        "num_slack_loops": 0,
+        "longitude": -0.2,
+        "latitude": 39.4,
+    },
+    earth={
+        "layer_top_km": (-10.0, 0.9, 1.6, 3.5, 8.0, 15.0, 24.0),
+        "vp_km_s": (1.9, 2.3, 3.6, 5.0, 6.0, 6.6, 7.9),
+        "vs_km_s": (0.45, 0.8, 1.9, 2.85, 3.45, 3.8, 4.5),
+        "kappa_s": 0.03,
+        "site_delay_s": 0.05,
+    },
+    sources={
+        "magnitude_max": 4.5,
+        "distance_max_km": 60.0,
+        "depth_min_km": 4.0,
+        "blasts_per_hour": 0.0,
+    },
+    waves={"slow_speed_m_s": 350.0},
+    noise={
+        "ambient_low_hz": 0.6,
+        "ambient_high_hz": 4.0,
+        "ambient_speed_m_s": 350.0,
+        "swell_rms": 3e-8,
+        "common_mode": 0.5,
+        "optical_rms": 2e-8,
+        "optical_slope": 0.6,
+    },
+    traffic={"vehicles_per_hour": 0.0, "num_machines": 2},
+)
+
+_GLACIER = _with(
+    _SURFACE,
+    cable={
+        "station_id": "ICE",
+        "dx_m": 12.0,
+        "elevation_m": 2500.0,
+        "relief_m": 60.0,
+        "num_bends": 3,
+        "num_slack_loops": 1,
+    },
+    earth={
+        "layer_top_km": (-10.0, -2.1, -1.0),
+        "vp_km_s": (3.7, 5.0, 5.8),
+        "vs_km_s": (1.8, 2.9, 3.3),
+        "kappa_s": 0.001,
+        "site_delay_s": 0.002,
+        "delay_length_km": 0.5,
+    },
+    sources={
+        "events_per_hour": 1200.0,
+        "magnitude_min": -1.0,
+        "magnitude_max": 1.0,
+        "distance_min_km": 0.05,
+        "distance_max_km": 3.0,
+        "depth_min_km": -2.4,
+        "depth_max_km": -2.1,
+        "swarm_radius_km": 0.05,
+        "overlap_fraction": 0.0,
+        "blasts_per_hour": 0.0,
+        "distant_per_hour": 0.0,
+    },
+    waves={
+        "slow_speed_m_s": 1600.0,
+        "slow_speed_spread": 0.1,
+        "surface_wave": 3.0,
+        "coda_q": 60.0,
+        "max_coda_s": 2.0,
+    },
+    noise={
+        "optical_rms": 2e-8,
+        "ambient_rms": 1e-8,
+        "ambient_low_hz": 5.0,
+        "ambient_high_hz": 60.0,
+        "ambient_speed_m_s": 1600.0,
+        "dead_fraction": 0.02,
+        "fading_fraction": 0.1,
+    },
+    traffic={"vehicles_per_hour": 0.0, "num_machines": 1},
+)
+
+_LONG = _with(
+    _SURFACE,
+    cable={"station_id": "LONG", "num_channels": 5000, "num_bends": 40, "num_slack_loops": 10},
+    sources={"events_per_hour": 240.0, "distance_max_km": 60.0},
+)
+
+
 @dataclass(frozen=True)
 class BenchKind:
     """One kind of recording.
@@ -263,6 +386,8 @@ class BenchKind:
         How networks see it; ``rate="native"`` gives wells to a network of 100 Hz on a slower time axis.
     triggers : TriggerSettings
         Settings of the classical pickers.
+    num_channels : tuple of int
+        Numbers of channels that the seeds take in turn; empty for that of `sections`.
     """
 
     sections: dict[str, dict[str, Any]]
@@ -272,6 +397,7 @@ class BenchKind:
     eye_tolerance_s: dict[str, float]
     pick: PickSettings
     triggers: TriggerSettings
+    num_channels: tuple[int, ...] = ()
 
 
 # Chosen on the validation set of the surface cables, by F1.
@@ -285,6 +411,17 @@ _TRIGGERS = TriggerSettings(
     aic_before_s=1.5,
     aic_after_s=0.5,
 )
+
+_TOLERANCE_S = {"P": 0.1, "S": 0.2}
+_PICK = PickSettings(min_score=0.3, min_separation_s=0.5)
+
+
+def _at_100_hz(
+    sections: dict[str, dict[str, Any]], duration_s: float, num_channels: tuple[int, ...] = ()
+) -> BenchKind:
+    """Give a kind that stands for no record at hand."""
+    return BenchKind(sections, duration_s, 100.0, _TOLERANCE_S, _TOLERANCE_S, _PICK, _TRIGGERS, num_channels)
+
 
 KINDS: dict[str, BenchKind] = {
     "distant": BenchKind(  # as clear as brady_porotomo_20160321_M4.3
@@ -332,6 +469,19 @@ KINDS: dict[str, BenchKind] = {
         PickSettings(min_score=0.3, min_separation_s=0.5, rate="native", common_mode="median"),
         _TRIGGERS.faster(20.0),
     ),
+    "few": _at_100_hz(_FEW, 600.0, (2, 3, 4, 8, 16, 32)),
+    "sequence": _at_100_hz(_SEQUENCE, 300.0),
+    "submarine": _at_100_hz(_SUBMARINE, 600.0),
+    "glacier": BenchKind(
+        _GLACIER,
+        30.0,
+        400.0,
+        {"P": 0.025, "S": 0.05},
+        {"P": 0.025, "S": 0.05},
+        PickSettings(min_score=0.3, min_separation_s=0.5, rate="native"),
+        _TRIGGERS.faster(4.0),
+    ),
+    "long": _at_100_hz(_LONG, 120.0),
 }
 
 _SEEDS: dict[str, tuple[int, ...]] = {
@@ -340,6 +490,12 @@ _SEEDS: dict[str, tuple[int, ...]] = {
     "test": (3000, 3001, 3002),
     "quick": (4000,),  # short and of few channels, to try scripts out: its scores say nothing
 }
+_V1_KINDS = ("distant", "local", "well", "micro")
+VERSIONS: dict[str, tuple[tuple[str, ...], dict[str, tuple[int, ...]]]] = {
+    "bench-v1": (_V1_KINDS, _SEEDS),
+    "bench-v2": (tuple(KINDS), _SEEDS | {"test": tuple(range(3000, 3006))}),
+}
+"""Kinds and seeds of each benchmark."""
 _QUICK_SHARE, _QUICK_CHANNELS = 0.15, 16
 
 # By these the true picks are known; they change when the simulator does.
@@ -384,13 +540,15 @@ class BenchPart:
     config: SimulationConfig
 
 
-def bench_parts(split: str) -> list[BenchPart]:
+def bench_parts(split: str, version: str = "bench-v1") -> list[BenchPart]:
     """List the recordings of a split.
 
     Parameters
     ----------
     split : str
         ``train``, ``validation``, ``test`` or ``quick``.
+    version : str
+        ``bench-v1`` or ``bench-v2``.
 
     Returns
     -------
@@ -402,9 +560,10 @@ def bench_parts(split: str) -> list[BenchPart]:
     ConfigError
         The split is unknown.
     """
-    if split not in _SEEDS:
-        raise ConfigError(f"unknown split '{split}', expected {', '.join(_SEEDS)}.")
-    return [_part(split, kind, seed) for kind in KINDS for seed in _SEEDS[split]]
+    kinds, seeds = VERSIONS[version]
+    if split not in seeds:
+        raise ConfigError(f"unknown split '{split}', expected {', '.join(seeds)}.")
+    return [_part(split, kind, seed) for kind in kinds for seed in seeds[split]]
 
 
 def _part(split: str, kind: str, seed: int) -> BenchPart:
@@ -412,6 +571,9 @@ def _part(split: str, kind: str, seed: int) -> BenchPart:
     name = f"{split}-{kind}-{seed}"
     sections = _with(chosen.sections, cable={"station_id": f"{chosen.sections['cable']['station_id']}{seed}"})
     duration_s = chosen.duration_s
+    if chosen.num_channels:
+        count = chosen.num_channels[seed % len(chosen.num_channels)]
+        sections = _with(sections, cable={"num_channels": count})
     if split == "quick":
         duration_s *= _QUICK_SHARE
         rates = {k: v / _QUICK_SHARE for k, v in sections["sources"].items() if k.endswith("_per_hour")}
@@ -447,14 +609,13 @@ def make_part(part: BenchPart, cache: str | Path, *, workers: int = 1) -> Path:
     digest = hashlib.sha256(
         json.dumps([part.seed, part.config.model_dump(mode="json")], sort_keys=True).encode()
     ).hexdigest()[:12]
-    folder = Path(cache) / BENCH_VERSION / f"{part.name}-{digest}"
+    folder = Path(cache) / "recordings" / f"{part.name}-{digest}"
     if not (folder / "truth_picks.parquet").exists():
         simulate(part.config, folder, seed=part.seed, workers=workers)
     if _TRUTH_DIGESTS.get(part.name, truth_digest(folder)) != truth_digest(folder):
         log.warning(
-            "%s: the simulator no longer makes the recording that was frozen; scores are not those of %s",
+            "%s: the simulator no longer makes the recording that was frozen, so scores are not comparable",
             part.name,
-            BENCH_VERSION,
         )
     return folder
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-from bench_recordings import BENCH_VERSION, KINDS
-from bench_v1 import cases
+from bench_pickers import cases
+from bench_recordings import KINDS
 from matplotlib.figure import Figure
 
 from phasenet_das.evaluate import fit_calibration, reliability_table, scored_residuals
@@ -86,7 +86,7 @@ def fit(picker: Picker, cache: Path, split: str) -> PickCalibration:
     for one in picked(picker, split, cache, "native"):
         residuals = scored_residuals(one.picks, one.truth, one.tolerance_s)
         tables.append(residuals.assign(residual_samples=residuals["residual_s"] * one.slower * RATE_HZ))
-    return fit_calibration(pd.concat(tables), source=f"{BENCH_VERSION}, {split} set")
+    return fit_calibration(pd.concat(tables), source=f"bench-v1, {split} set")
 
 
 def judge(picker: Picker, cache: Path, split: str) -> pd.DataFrame:

@@ -78,7 +78,7 @@ def main() -> None:
         cases = ["das", "--no-reference"]
     sections = []
     if options.only != "association":
-        sections.append(f"{PICKING}\n{run('bench_v1.py', *bench)}\n")
+        sections.append(f"{PICKING}\n{run('bench_pickers.py', *bench)}\n")
     if options.only != "picking":
         table = run("association.py", *cases).split("\n\n")[-1]
         sections.append(f"{ASSOCIATION}\n{table}\n")

@@ -27,7 +27,7 @@ ALONE = {
     "student_data": "truth --quick --cache {cache} --out {out}",
     "workflow_runs": "--quick --out {out}",
 }
-RUN_BY_OTHERS = {"association", "bench_v1", "bundled_data", "teacher"}  # by run, and by the last test
+RUN_BY_OTHERS = {"association", "bench_pickers", "bundled_data", "teacher"}  # by run, and by the last test
 REAL = {
     "association_moveouts": "-o {out}",
     "association_real": "-o {out} --hours 0.5",

@@ -1,6 +1,6 @@
-"""Judge pickers on bench-v1 and on the real records: `python benchmarks/bench_v1.py --out results/bench_v1`.
+"""Judge pickers on bench-v1 or bench-v2 and on the real records: `python benchmarks/bench_pickers.py`.
 
-Makes the test set of bench-v1 (kept in a cache folder), picks it with the networks named, with STA/LTA and
+Makes the test set (kept in a cache folder), picks it with the networks named, with STA/LTA and
 with AIC, and prints Markdown tables. Where the real records are at hand, the same pickers are held against
 their picks by eye, and the networks' picks against waveform cross-correlation.
 """
@@ -27,9 +27,9 @@ import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
 from bench_recordings import (  # noqa: E402
-    BENCH_VERSION,
     KINDS,
     SNR_EDGES_DB,
+    VERSIONS,
     bench_parts,
     make_part,
     truth_digest,
@@ -71,7 +71,8 @@ WINDOWS = {
     "micro": CorrelationWindow(0.01, 0.04, 0.01, (20.0, 300.0), common_mode=True),
 }
 # Windows of the signal-to-noise ratio on the real records, s: those of FORGE hold 0.03 s before P.
-SNR_WINDOW_S = {"distant": 1.0, "local": 1.0, "well": 1.0, "micro": 0.03}
+SNR_WINDOW_S = dict.fromkeys(KINDS, 1.0) | {"micro": 0.03, "glacier": 0.1}
+SEEN_DB = -5.0  # a waveform shows arrivals from here on
 CLARITY = """\
 Recall of the first network at the tolerance of the eye picks, and the signal-to-noise ratio that can be
 measured on real records (5, 25, 50, 75, 95 %, in windows of 1 s, for `micro` 0.03 s). The simulated
@@ -89,10 +90,10 @@ class Case(NamedTuple):
     truth: pd.DataFrame
 
 
-def cases(split: str, cache: Path) -> Iterator[Case]:
+def cases(split: str, cache: Path, version: str = "bench-v1") -> Iterator[Case]:
     """Read each recording of a split; events are numbered on from one to the next."""
     offset = 0
-    for part in bench_parts(split):
+    for part in bench_parts(split, version):
         folder = make_part(part, cache)
         truth = read_picks(folder / "truth_picks.parquet")
         truth["event_index"] += offset
@@ -138,13 +139,13 @@ class Outcome(NamedTuple):
     cpu_s: dict[str, float]
 
 
-def run_bench(names: list[str], split: str, cache: Path, loaded: dict[str, Any]) -> Outcome:
+def run_bench(names: list[str], split: str, cache: Path, version: str, loaded: dict[str, Any]) -> Outcome:
     """Evaluate every picker on every kind."""
     picks: dict[tuple[str, str], list[pd.DataFrame]] = {}
     truth: dict[str, list[pd.DataFrame]] = {}
     cpu_s: dict[str, float] = {}
     snr = []
-    for case in cases(split, cache):
+    for case in cases(split, cache, version):
         truth.setdefault(case.kind, []).append(case.truth)
         begin = pd.Timestamp(io.get_times(case.patch)[0], tz="UTC")
         seconds = (case.truth["phase_time"] - begin).dt.total_seconds()
@@ -181,13 +182,40 @@ def pool(evaluations: dict[tuple[str, str], PickEvaluation], name: str) -> pd.Da
     return total
 
 
+def seen_scores(table: pd.DataFrame, phase: str) -> tuple[int, float, float, float]:
+    """Count the true arrivals that a waveform shows, and give precision, recall and F1 of these alone.
+
+    Picks of arrivals that no waveform shows are neither right nor wrong.
+    """
+    mine = table[table["phase"] == phase]
+    bins = mine[mine["bin_by"] == "snr_db"]
+    seen = bins["bin_low"] >= SEEN_DB
+    true, right = int(bins.loc[seen, "num_truth"].sum()), int(bins.loc[seen, "num_matched"].sum())
+    picks = int(mine.loc[mine["bin_by"] == "", "num_picks"].iloc[0]) - int(
+        bins.loc[~seen, "num_matched"].sum()
+    )
+    return true, right / max(picks, 1), right / max(true, 1), 2 * right / max(true + picks, 1)
+
+
+def seen_table(evaluations: dict[tuple[str, str], PickEvaluation], names: list[str]) -> str:
+    """Lay out the scores on arrivals that a waveform shows."""
+    rows = []
+    for name in names:
+        tables = {kind: e.table for (picker, kind), e in evaluations.items() if picker == name}
+        for kind, table in {**tables, "all": pool(evaluations, name)}.items():
+            for phase in "PS":
+                true, *scores = seen_scores(table, phase)
+                rows.append([name, kind, phase, f"{true}", *(f"{score:.3f}" for score in scores)])
+    return markdown(["picker", "kind", "phase", "true", "precision", "recall", "F1"], rows)
+
+
 def scores_table(evaluations: dict[tuple[str, str], PickEvaluation], names: list[str]) -> str:
     """Lay out precision, recall, F1 and residuals of every picker on every kind, and of all kinds."""
     head = ["picker", "kind", "phase", "true", "precision", "recall (95 %)", "F1"]
     head += ["bias (s)", "std (s)", "MAE (s)"]
     rows = []
     for name in names:
-        for kind in KINDS:
+        for kind in [kind for picker, kind in evaluations if picker == name]:
             table = evaluations[name, kind].table
             for r in table[table["bin_by"] == ""].to_dict("records"):
                 recall = f"{r['recall']:.3f} ({r['recall_low']:.2f}-{r['recall_high']:.2f})"
@@ -330,8 +358,8 @@ def clarity_table(outcome: Outcome, real: pd.DataFrame, real_snr: pd.DataFrame, 
             cells = [kind, ", ".join(group["record"]), str(phase), f"{tolerance:g}"]
             cells += [f"{share:.3f}", f"{on_bench:.3f}", f"{on_bench - share:+.3f}"]
             rows.append([*cells, *(_percentiles(t, kind, str(phase)) for t in (real_snr, outcome.snr))])
-    head = ["kind", "like", "phase", "tolerance (s)", "real", BENCH_VERSION, "difference"]
-    return markdown([*head, "SNR real (dB)", f"SNR {BENCH_VERSION} (dB)"], rows)
+    head = ["kind", "like", "phase", "tolerance (s)", "real", "simulated", "difference"]
+    return markdown([*head, "SNR real (dB)", "SNR simulated (dB)"], rows)
 
 
 def _percentiles(snr: pd.DataFrame, kind: str, phase: str) -> str:
@@ -360,12 +388,13 @@ def main() -> None:
         metavar="NAME",
         help="weights, or LABEL=WEIGHTS to show them under another name",
     )
+    parser.add_argument("--version", default="bench-v1", choices=list(VERSIONS))
     parser.add_argument("--split", default="test", choices=("test", "validation", "quick"))
     parser.add_argument("--rate", type=float, help="one rate for networks that see several, Hz")
     parser.add_argument("--average-channels", type=int, help="channels that these average")
     parser.add_argument("--cache", type=Path, default=Path("results/bench"))
     parser.add_argument(
-        "--out", type=Path, default=Path("results/bench_v1"), help="folder for JSON and figures"
+        "--out", type=Path, default=Path("results/bench_pickers"), help="folder for JSON and figures"
     )
     parser.add_argument("--figure", type=Path, help="figure of recall by signal-to-noise ratio")
     parser.add_argument(
@@ -379,16 +408,20 @@ def main() -> None:
     labelled = [name.rpartition("=") for name in options.weights]
     loaded = {label or name: load_picker(name) for label, _, name in labelled}
     networks = list(loaded)
-    outcome = run_bench(networks, options.split, options.cache, loaded)
+    outcome = run_bench(networks, options.split, options.cache, options.version, loaded)
     strict, cpu_s = outcome.strict, outcome.cpu_s
     names = [*networks, *CLASSICAL]
     facts: dict[str, Any] = {
-        "benchmark": BENCH_VERSION,
-        "truth": {p.name: truth_digest(make_part(p, options.cache)) for p in bench_parts(options.split)},
+        "benchmark": options.version,
+        "truth": {
+            part.name: truth_digest(make_part(part, options.cache))
+            for part in bench_parts(options.split, options.version)
+        },
         "cpu_s": cpu_s,
         "scores": {f"{name} {kind}": json_records(e.table) for (name, kind), e in strict.items()},
     }
-    print(f"### {BENCH_VERSION}, {options.split} set\n\n{scores_table(strict, names)}\n")
+    print(f"### {options.version}, {options.split} set\n\n{scores_table(strict, names)}\n")
+    print(f"### Arrivals above {SEEN_DB:g} dB\n\n{seen_table(strict, names)}\n")
     print(
         "CPU-seconds for picking: "
         + ", ".join(f"{name} {value:.0f}" for name, value in cpu_s.items())
@@ -412,7 +445,7 @@ def main() -> None:
         print(differential_times_markdown(checks) + "\n")
     else:
         print(f"The real records are not at hand ({folder}); their tables are left out.\n")
-    (options.out / f"{BENCH_VERSION}.json").write_text(json.dumps(facts, indent=2) + "\n")
+    (options.out / f"{options.version}.json").write_text(json.dumps(facts, indent=2) + "\n")
 
 
 if __name__ == "__main__":
