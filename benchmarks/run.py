@@ -40,6 +40,10 @@ validation set of the surface cables. SNR is [definition
 1](simulator.md#signal-to-noise-ratio-of-a-true-pick-definition-1): without filter, and for S against the
 P coda. An S weaker than the coda is therefore in the lowest bin, but its shape may still be found.
 
+**bench-v2** has these four kinds with twice as many recordings, and five kinds more: cables of 2 to 32
+channels, an event every 7 s, the sea floor, a glacier, and 50 km of cable. It was frozen before any
+network had picked it. The command is `python benchmarks/bench_pickers.py --version bench-v2`.
+
 ![Recall by signal-to-noise ratio]({FIGURE.relative_to("docs")})
 """
 ASSOCIATION = """## Association
