@@ -139,6 +139,8 @@ def _of_headers() -> Iterator[Situation]:
     yield case(
         2, "Sentek: no time in its name", sentek, made.sentek, regular(), "a.das", file="", stated=start
     )
+    lacking = Right(refused="header cannot be read.*Origin")
+    yield case(2, "Febus: no Origin", lacking, made.febus, _blocks(), Origin=None)
     two = Right(refused="second segment")
     yield case(2, "TDMS: two segments", two, made.tdms, file="a.tdms", segments=2)
     local = Right(refused="timezones")

@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from phasenet_das.errors import DataFormatError
+from phasenet_das.errors import DataFormatError, PhaseNetDASError
 
 if TYPE_CHECKING:
     from phasenet_das.io.recording import Recording
@@ -78,6 +78,21 @@ def _open_example() -> list[Recording]:
 
 
 def _open_path(path: Path, headers_only: bool) -> list[Recording]:
+    from phasenet_das.io.formats.axes import BROKEN_FILE
+
+    _check_file(path)
+    try:
+        return _open_checked(path, headers_only)
+    except PhaseNetDASError:
+        raise
+    except BROKEN_FILE as error:
+        raise DataFormatError(
+            f"{path}: its header cannot be read ({type(error).__name__}: {error}). Expected all that its "
+            "format states. If the file was cut short, copy it again."
+        ) from error
+
+
+def _open_checked(path: Path, headers_only: bool) -> list[Recording]:
     import h5py
 
     from phasenet_das.io.formats.segy import is_segy, open_segy
@@ -85,7 +100,6 @@ def _open_path(path: Path, headers_only: bool) -> list[Recording]:
     from phasenet_das.io.formats.streams import is_miniseed, open_miniseed
     from phasenet_das.io.formats.vendor import open_vendor
 
-    _check_file(path)
     for is_own, open_own in ((is_miniseed, open_miniseed), (is_sentek, open_sentek), (is_segy, open_segy)):
         if is_own(path):
             return open_own(path)
