@@ -19,6 +19,7 @@ ALONE = {
     "fault_campaign": "truncated",
     "index_speed": "--files 20 --minutes 2000 --picks 10000",
     "network_speed": "--only default --quick",
+    "prose": "",
     "picking_speed": "--channels 8 --minutes 0.5 --weights phasenet",
     "run": "--quick --out {cache}/benchmarks.md",
     "simulate": "speed --quick",
