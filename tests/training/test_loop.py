@@ -18,6 +18,7 @@ import torch
 from phasenet_das.config import TrainSettings
 from phasenet_das.errors import ConfigError, WeightsError
 from phasenet_das.models import weights as model_files
+from phasenet_das.training import loop
 from phasenet_das.training.dataset import TrainingSamples
 from phasenet_das.training.ddp import World
 from phasenet_das.training.loop import Trainer, TrainingResult, overfit_one_batch
@@ -240,6 +241,17 @@ def test_another_run_in_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "last.pt").write_bytes(b"no checkpoint")
     with pytest.raises(WeightsError, match="damaged"):
         run_here(tiny_settings(tmp_path, steps=2))
+
+
+def test_the_latest_weights_of_a_low_loss_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The highest F1 does not count, nor a loss that is lower by less than a twentieth."""
+    losses, scores = [0.50, 0.40, 0.41, 0.45, 0.43], [0.1, 0.9, 0.2, 0.3, 0.3]
+    metrics = [{"loss": a, "f1": b, "p_f1": b, "s_f1": b} for a, b in zip(losses, scores, strict=True)]
+    answers = iter(metrics)
+    monkeypatch.setattr(loop, "validate", lambda *_: next(answers))
+    result = run_here(tiny_settings(tmp_path, steps=10, validate_every=2))
+    assert result.metrics["loss"] == 0.41
+    assert torch.load(tmp_path / "best.pt", weights_only=True)["step"] == 6
 
 
 def test_the_model_folder_loads_and_its_card_tells_data_and_licence(
