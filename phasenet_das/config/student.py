@@ -135,7 +135,7 @@ class AugmentSettings(ConfigSection):
         0.0,
         ge=0,
         le=1,
-        description="Share of samples with fewer channels, from one on. Below 32 channels, each channel is "
+        description="Share of samples with fewer channels, from one on. Below 16 channels, each channel is "
         "repeated, as pickers do with short cables.",
     )
     flip: float = Field(0.5, ge=0, le=1, description="Share of samples with reversed channels.")

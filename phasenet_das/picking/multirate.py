@@ -32,11 +32,13 @@ PAIR_S = (0.4, 18.0)
 SAME_ARRIVAL_S = 0.3
 """Picks of two rate passes closer than this are of one arrival, s of the slower one's time axis."""
 
+FEWEST_ROWS = 16
+"""Rows that averaging leaves at least. Of a cable with fewer rows, the network sees each several times."""
+
 _FASTEST, _SLOWEST = 10.0, 0.5  # rates, to that of the network's training
 _UNKNOWN_GAUGE_M = 10.0
 _SPACING_M_HZ = 1250.0  # a quarter of the wavelength at 1/10 of the rate of what crosses the cable at 500 m/s
 _MOST_AVERAGED = 32
-_FEWEST_ROWS = 16
 _FEWEST_SAMPLES = 256
 
 
@@ -219,7 +221,7 @@ def _averages(recording: Recording, rates_hz: list[float]) -> list[int]:
             *(recording.name, _UNKNOWN_GAUGE_M),
         )
         gauge_m = _UNKNOWN_GAUGE_M
-    most = min(_MOST_AVERAGED, len(recording.channel_index) // _FEWEST_ROWS)
+    most = min(_MOST_AVERAGED, len(recording.channel_index) // FEWEST_ROWS)
     redundant_m = [max(0.5 * gauge_m, _SPACING_M_HZ / rate) for rate in rates_hz]
     wanted = [min(int(reach / dx_m + 1e-9), _MOST_AVERAGED) for reach in redundant_m]
     if most < wanted[0]:

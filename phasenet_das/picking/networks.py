@@ -14,9 +14,10 @@ from phasenet_das.models.phasenet import PhaseNet
 from phasenet_das.models.phasenet_das import PhaseNetDAS
 from phasenet_das.models.weights import Weights
 from phasenet_das.picking.chunks import Chunk, ReceptiveField
+from phasenet_das.picking.multirate import FEWEST_ROWS
 from phasenet_das.picking.normalization import Per, moving_scale, normalization_block, normalization_halo
 from phasenet_das.picking.peaks import Scores
-from phasenet_das.picking.tiles import FEWEST_ROWS, ChannelRun, Tile, cut_tiles, score_tiles, split_channels
+from phasenet_das.picking.tiles import ChannelRun, Tile, cut_tiles, score_tiles, split_channels
 from phasenet_das.picking.windows import WindowRange, picture_scores, window_scores
 
 PHASES = ("N", "P", "S")
@@ -171,7 +172,7 @@ class TileScorer:
     def _run(self, chunk: Chunk, run: ChannelRun, context: int) -> Iterator[Scores]:
         grid = chunk.plan.grid
         samples, origin, (low, high) = grid.num_samples, grid.first_index, chunk.scored
-        copies = max(1, -(-FEWEST_ROWS // run.extent[1]))
+        copies = -(-2 * FEWEST_ROWS // run.extent[1]) if run.extent[1] < FEWEST_ROWS else 1
         if copies > 1:
             run = run.repeated(copies)
         wanted = run.inside(*chunk.core_rows)

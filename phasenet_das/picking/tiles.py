@@ -17,9 +17,6 @@ from torch import Tensor
 
 from phasenet_das.errors import ConfigError
 
-FEWEST_ROWS = 32
-"""Rows that a network of neighbouring channels sees: those of a shorter cable are repeated."""
-
 _SOFTMAX_CHANNELS = 16
 
 Network = Callable[[Tensor, tuple[tuple[int, int], tuple[int, int]]], Tensor]

@@ -11,7 +11,7 @@ from scipy.signal import resample_poly
 
 from phasenet_das.config import AugmentSettings
 from phasenet_das.errors import ConfigError
-from phasenet_das.picking.tiles import FEWEST_ROWS
+from phasenet_das.picking.multirate import FEWEST_ROWS
 from phasenet_das.training.sample import Sample
 
 _MAX_DENOMINATOR = 64

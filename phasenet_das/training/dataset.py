@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from phasenet_das.config import AugmentSettings, TrainDataSettings, TrainSettings
 from phasenet_das.errors import ConfigError
+from phasenet_das.picking.multirate import FEWEST_ROWS
 from phasenet_das.simulate.noise import SectionNoise, load_noise
 from phasenet_das.simulate.record_sections import RecordSectionConfig, RecordSections, from_records
 from phasenet_das.simulate.records import load_records
@@ -31,7 +32,6 @@ from phasenet_das.training.windows import TrainingWindow
 _LABELS_KEPT = 512
 _VEHICLES = 0.2  # share of the noise with vehicles
 _AS_THEY_ARE = AugmentSettings(stretch_time=1.0, stretch_space=1.0, average_channels=1)
-_FEWEST_ROWS = 16  # that are left when neighbours are averaged, as in picking
 
 
 class WindowSource:
@@ -73,7 +73,7 @@ class WindowSource:
         window, data = self.windows[self._order[turn]], self.data
         dt_s = 1.0 / data.sampling_rate_hz
         space, time, average = augment.draw_stretch(self.stretch, rng)
-        average = max(1, min(average, window.num_channels // _FEWEST_ROWS))
+        average = max(1, min(average, window.num_channels // FEWEST_ROWS))
         factor = time * window.dt_s / dt_s
         labels = _labels(window)
         # One sample more where a ratio is approximated, so that the piece is never too short.
