@@ -34,7 +34,7 @@ REAL = {
     "association_real": "-o {out} --hours 0.5",
     "brady_event": "--out {out}",
     "forgetting": "--shared {shared} --out {out} --quick",
-    "held_out_records": "--shared {shared} --weights phasenet --most 10",
+    "held_out_records": "--shared {shared} --weights phasenet --most 4",
     "noise_picks": "--shared {shared} --weights phasenet",
     "real_records": "--shared {shared} --out {out} --weights phasenet --only eq03 --rule-only",
     "short_cables": "--shared {shared} --weights phasenet-das --channels 1 --pieces 1",

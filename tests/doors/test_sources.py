@@ -246,4 +246,4 @@ def test_one_sample_has_the_interval_that_is_stated() -> None:
     array = xarray.DataArray(waves()[:, :1], coords, ("distance", "time"))
     with pytest.raises(MissingMetadataError, match="dt_s="):
         pn.read(array)
-    assert io.get_dt_s(pn.read(array, dt_s=60.0)) == pytest.approx(60.0)
+    assert io.get_dt_s(pn.read(array, dt_s=0.5)) == pytest.approx(0.5)
