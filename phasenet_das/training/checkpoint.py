@@ -82,7 +82,8 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
 def initial_model(settings: TrainSettings) -> nn.Module:
     """Build the network by name, with random weights by the seed or with given ones.
 
-    A shape of more blocks than the given weights have begins as nearly the same function.
+    A shape of more blocks than the given weights have begins as nearly the same function. No other argument
+    of the shape may differ from that of the weights.
     """
     from phasenet_das.models.phasenet_das import PhaseNetDAS
     from phasenet_das.models.weights import build_model, load_weights
@@ -97,9 +98,16 @@ def initial_model(settings: TrainSettings) -> nn.Module:
             f"{settings.weights}: of architecture {weights.architecture}, expected {settings.architecture}. "
             "Set student.architecture."
         )
-    depths = settings.model_args.get("depths")
-    if depths is None or not isinstance(weights.model, PhaseNetDAS):
+    own = getattr(weights.model, "model_args", {})
+    others = [name for name, value in settings.model_args.items() if value != own.get(name)]
+    if not others:
         return weights.model
+    if others != ["depths"] or not isinstance(weights.model, PhaseNetDAS):
+        raise ConfigError(
+            f"model_args: {', '.join(others)} differ from the shape of {settings.weights}. Leave them out; "
+            "only depths of phasenet-das may grow."
+        )
+    depths = settings.model_args["depths"]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         return weights.model.deepened(depths)

@@ -11,7 +11,7 @@ import yaml
 from typer.testing import CliRunner
 
 from phasenet_das.cli import app
-from phasenet_das.config import load_config
+from phasenet_das.config import TrainSettings, load_config
 from phasenet_das.errors import ConfigError, WeightsError
 from phasenet_das.models import weights as model_files
 from phasenet_das.training import __main__ as command
@@ -67,6 +67,18 @@ def test_the_command_trains_goes_on_and_its_model_can_be_fine_tuned(
     other = load_config(tuned).student.model_copy(update={"architecture": "phasenet-das"})
     with pytest.raises(WeightsError, match="of architecture tiny"):
         initial_model(other)
+
+
+def test_given_weights_may_get_more_blocks_and_no_other_shape() -> None:
+    def start(**model_args: object) -> torch.nn.Module:
+        return initial_model(TrainSettings(weights="phasenet-das", model_args=model_args))
+
+    own = start().model_args
+    assert start(widths=own["widths"]).model_args == own
+    assert start(depths=[1, 2, 2, 3]).model_args == {**own, "depths": [1, 2, 2, 3]}
+    for wrong in ({"widths": [8, 16, 32, 64]}, {"depths": [1, 2, 2, 3], "separable": True}, {"depth": [1]}):
+        with pytest.raises(ConfigError, match=next(name for name in wrong if wrong[name] != own.get(name))):
+            start(**wrong)
 
 
 @pytest.mark.usefixtures("tiny")
