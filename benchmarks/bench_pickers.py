@@ -26,8 +26,8 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 import pandas as pd  # noqa: E402
+from bench_kinds import KINDS  # noqa: E402
 from bench_recordings import (  # noqa: E402
-    KINDS,
     SNR_EDGES_DB,
     VERSIONS,
     bench_parts,

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+from bench_kinds import KINDS
 from bench_pickers import cases
-from bench_recordings import KINDS
 from matplotlib.figure import Figure
 
 from phasenet_das.evaluate import fit_calibration, reliability_table, scored_residuals

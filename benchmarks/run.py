@@ -23,7 +23,7 @@ The recall of the original PhaseNet on bench-v1 is fitted, not measured afresh. 
 attenuation and the rate of events were set in several rounds, on the test set itself, until it found
 about as many picks as on the real records.
 
-bench-v1 are simulated recordings of four kinds, frozen in `benchmarks/bench_recordings.py`. Training,
+bench-v1 are simulated recordings of four kinds, frozen in `benchmarks/bench_kinds.py`. Training,
 validation and test set share neither cables nor events.
 
 | kind | like | right P, S within (s) |

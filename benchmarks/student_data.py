@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from bench_recordings import KINDS, BenchPart, bench_parts, make_part
+from bench_kinds import KINDS
+from bench_recordings import BenchPart, bench_parts, make_part
 from dascore import Patch
 
 from gamma import AssociationConfig

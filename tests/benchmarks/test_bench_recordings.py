@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bench_recordings import KINDS, SNR_EDGES_DB, VERSIONS, bench_parts, make_part, truth_digest
+from bench_kinds import KINDS
+from bench_recordings import SNR_EDGES_DB, VERSIONS, bench_parts, make_part, truth_digest
 
 from phasenet_das.errors import ConfigError
 from phasenet_das.evaluate import evaluate_picks
