@@ -64,7 +64,8 @@ def watch(
     check_request(settings=settings)
     receivers = load_receivers(base, channels=channels, cable=cable, station_id=station_id)
 
-    from phasenet_das.picking import Watcher, load_picker  # torch, after all checks
+    from phasenet_das.picking import load_picker  # torch, after all checks
+    from phasenet_das.watch import Watcher
 
     def find_events(picks: Any) -> Any:  # noqa: ANN401 - two tables
         try:

@@ -10,9 +10,8 @@ if TYPE_CHECKING:
     from phasenet_das.picking.picker import Picker, load_picker
     from phasenet_das.picking.request import check_request
     from phasenet_das.picking.run import PickReport, RunOptions, pick_archive
-    from phasenet_das.picking.watch import Watcher
 
-__all__ = ["PickReport", "Picker", "RunOptions", "Watcher", "check_request", "load_picker", "pick_archive"]
+__all__ = ["PickReport", "Picker", "RunOptions", "check_request", "load_picker", "pick_archive"]
 
 __getattr__ = lazy_names(
     __name__,
@@ -20,6 +19,5 @@ __getattr__ = lazy_names(
         ".picker": "Picker load_picker",
         ".request": "check_request",
         ".run": "PickReport RunOptions pick_archive",
-        ".watch": "Watcher",
     },
 )

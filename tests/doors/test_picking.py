@@ -19,8 +19,9 @@ from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
 from phasenet_das.errors import ChannelGeometryError, ConfigError, PhaseNetDASError, TableError
 from phasenet_das.io.archive import open_archive
 from phasenet_das.io.recording import recording_of_patch
-from phasenet_das.picking import Watcher, check_request, load_picker, pick_archive
+from phasenet_das.picking import check_request, load_picker, pick_archive
 from phasenet_das.tables import read_coverage, read_metadata, read_picks
+from phasenet_das.watch import Watcher
 from tests.picking.small_pickers import assert_same_picks, small_picker
 
 START = np.datetime64("2024-05-06T07:08:09.120", "ns")

@@ -12,8 +12,8 @@ import pytest
 
 from phasenet_das import io
 from phasenet_das.config import ContinuousSettings, DataSettings
-from phasenet_das.picking import Watcher
 from phasenet_das.tables import EVENT_COLUMNS, read_coverage, read_events, read_picks
+from phasenet_das.watch import Watcher
 from tests.picking.small_pickers import assert_same_picks, small_picker
 
 START = np.datetime64("2024-05-06T23:59:45", "ns")
@@ -125,7 +125,7 @@ def test_tables_that_could_not_be_written_are_written_by_the_next_pass(
     watcher.step(1e12)
     _drop(folder, 1)
     with monkeypatch.context() as broken:
-        broken.setattr("phasenet_das.picking.watch.write_table", full)
+        broken.setattr("phasenet_das.watch.watcher.write_table", full)
         with pytest.raises(OSError, match="No space"):
             watcher.step(1e12)
     assert watcher.step(1e12) is not None
@@ -136,7 +136,7 @@ def test_tables_that_could_not_be_written_are_written_by_the_next_pass(
 def test_long_watches_write_the_whole_tables_at_their_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("phasenet_das.picking.watch._WHOLE_PICKS", 0)
+    monkeypatch.setattr("phasenet_das.watch.watcher._WHOLE_PICKS", 0)
     folder, output = tmp_path / "raw", tmp_path / "live"
     for number in range(3):
         _drop(folder, number)
