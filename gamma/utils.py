@@ -81,14 +81,14 @@ def association(
     """
     _refuse_arguments(kwargs)
     _check(config, method)
-    table = _rename(picks, {"id": "station_id", "timestamp": "phase_time", "type": "phase_type"}, PickError)
-    table = table.rename(columns={"prob": "phase_score", "amp": "phase_amplitude"})
+    names = {"id": "station_id", "timestamp": "phase_time", "type": "phase_type"}
+    optional = {"prob": "phase_score", "amp": "phase_amplitude"}
+    table = _rename(picks, names | {old: new for old, new in optional.items() if old in picks}, PickError)
     if "z(km)" not in config.get("dims", _DIMS) and "z(km)" not in stations.columns:
         stations = stations.assign(**{"z(km)": 0.0})
     receivers = _rename(
         stations, {"id": "station_id", "x(km)": "x_km", "y(km)": "y_km", "z(km)": "z_km"}, StationError
     )
-    receivers = receivers[["station_id", "x_km", "y_km", "z_km"]]
     result = associate(table, receivers, _settings(config), workers=int(config.get("ncpu") or 1))
     _warn_of_picks(result.summary)
     return _as_lists(result, config, event_idx0)
@@ -144,7 +144,7 @@ def _rename(table: pd.DataFrame, names: dict[str, str], error: type[ValueError])
     if missing:
         hints = " ".join(f"'{name}':{nearest_name(name, map(str, table.columns))}" for name in missing)
         raise error(f"missing column(s) {', '.join(missing)}. {hints}")
-    return table.rename(columns=names)
+    return table[list(names)].rename(columns=names)
 
 
 def _settings(config: dict[str, Any]) -> AssociationConfig:

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 INDEX_NAME = "continuous-index.parquet"
 NO_TIME = np.iinfo(np.int64).min  # numpy's NaT
-_VERSION = 2
+_VERSION = 3
 _METADATA_KEY = b"phasenet_das_index"
 _COLUMNS: dict[str, str] = {
     "path": "str",
@@ -49,6 +49,7 @@ _COLUMNS: dict[str, str] = {
     "geometry": "str",
     "unit": "str",
     "gauge_length_m": "float64",
+    "set_back": "bool",
     "note": "str",
 }
 UNKNOWN: dict[str, Any] = {
@@ -62,6 +63,7 @@ UNKNOWN: dict[str, Any] = {
     "geometry": "",
     "unit": "",
     "gauge_length_m": np.nan,
+    "set_back": False,
     "note": "",
 }
 Row: TypeAlias = dict[str, Any]
@@ -213,6 +215,7 @@ def describe_rows(recordings: Iterable[Recording], geometries: dict[str, Geometr
                 "geometry": name,
                 "unit": recording.unit,
                 "gauge_length_m": recording.gauge_length_m,
+                "set_back": recording.set_back,
                 "note": " ".join(recording.warnings),
             }
         )

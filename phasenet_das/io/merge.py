@@ -8,6 +8,8 @@ not what two stamps differ by:
 - A member that begins later begins a new recording: gaps are never bridged.
 - A member that begins earlier overlaps: the samples that are there stay, the member contributes
   what lies more than half a sample beyond. Of two equal members the first in the order stays.
+- A member that overlaps with another of its own file, inside which the clock was set back, begins a new
+  recording with what lies beyond: its samples do not follow those that are there.
 - A member that misses the axis though it continues the stamp of the member before, because clocks drift or dt
   is rounded, begins a new recording, and no sample is lost.
 """
@@ -21,7 +23,8 @@ import numpy as np
 import pandas as pd
 
 HALF_SAMPLE = 0.5
-FIRST, GAP, DRIFT = range(3)
+CAUSES = ("first", "gap", "drift", "step")
+FIRST, GAP, DRIFT, STEP = range(len(CAUSES))
 SAME_INTERVAL = 1e-6
 
 
@@ -32,7 +35,7 @@ class MergePlan:
     ``recording`` is the number of its recording, -1 when it contributes nothing; ``skipped`` counts the
     samples at its beginning that an earlier member has already, and ``kept_by`` is that member, -1 without;
     ``position`` is the sample of the recording at which it begins; ``cause`` says why a recording begins
-    here: ``FIRST``, ``GAP`` or ``DRIFT``, -1 where none does.
+    here: ``FIRST``, ``GAP``, ``DRIFT`` or ``STEP``, -1 where none does.
     """
 
     recording: np.ndarray
@@ -45,12 +48,16 @@ class MergePlan:
 _COLUMNS = ("recording", "skipped", "position", "kept_by", "cause")
 
 
-def merge(start_ns: np.ndarray, num_samples: np.ndarray, dt_s: np.ndarray) -> MergePlan:
+def merge(
+    start_ns: np.ndarray, num_samples: np.ndarray, dt_s: np.ndarray, file: np.ndarray | None = None
+) -> MergePlan:
     """Merge members by the rule of this module.
 
-    `start_ns` (member,) int64, `num_samples` (member,) int, `dt_s` (member,) float64.
+    `start_ns` (member,) int64, `num_samples` (member,) int, `dt_s` (member,) float64, `file` (member,) int:
+    a number for each file inside which the clock was set back, -1 for other files.
     """
     count = len(start_ns)
+    files = (np.full(count, -1) if file is None else file).tolist()
     out = MergePlan(*(np.full(count, fill, dtype=np.int64) for fill in (-1, 0, 0, -1, -1)))
     recording, length, begun, axis_dt_ns, covered, last = -1, 0, 0, 1.0, 0, -1
     members = zip(start_ns.tolist(), num_samples.tolist(), (dt_s * 1e9).tolist(), strict=True)
@@ -63,8 +70,11 @@ def merge(start_ns: np.ndarray, num_samples: np.ndarray, dt_s: np.ndarray) -> Me
         if skip >= samples:
             out.skipped[k] = samples
             continue
+        if skip > 0 and files[k] == files[last] >= 0:
+            cause = STEP
         if cause >= 0:
-            recording, length, begun, axis_dt_ns = recording + 1, 0, start, dt_ns
+            begun = start + round(skip * dt_ns)
+            recording, length, axis_dt_ns = recording + 1, 0, dt_ns
         out.recording[k], out.skipped[k], out.position[k], out.cause[k] = recording, skip, length, cause
         length += samples - skip
         covered, last = start + round(samples * dt_ns), k
@@ -109,6 +119,8 @@ def merge_members(rows: pd.DataFrame) -> pd.DataFrame:
     gauge = rows["gauge_length_m"].fillna(-1.0)
     same = [rows["station_id"], cluster(rows["dt_s"].to_numpy(), SAME_INTERVAL), rows["channels_id"]]
     rows = rows.assign(config=rows.groupby([*same, rows["unit"], gauge], sort=True).ngroup())
+    set_back = rows["set_back"].groupby(rows["path"]).transform("any")
+    rows = rows.assign(file=np.where(set_back, rows["path"].factorize()[0], -1))
     rows = rows.sort_values(["config", "start_ns", "path", "part"], kind="stable", ignore_index=True)
     configs = rows["config"].to_numpy(np.int64)
     bounds = np.searchsorted(configs, np.arange(int(configs[-1]) + 2))
@@ -116,7 +128,7 @@ def merge_members(rows: pd.DataFrame) -> pd.DataFrame:
     recordings = 0
     for low, high in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         group = rows.iloc[low:high]
-        found = merge(*(group[name].to_numpy() for name in ("start_ns", "num_samples", "dt_s")))
+        found = merge(*(group[name].to_numpy() for name in ("start_ns", "num_samples", "dt_s", "file")))
         for name in _COLUMNS:
             columns[name][low:high] = getattr(found, name)
         inside, kept_by = columns["recording"][low:high], columns["kept_by"][low:high]
@@ -143,4 +155,4 @@ def merged_recordings(members: pd.DataFrame) -> pd.DataFrame:
         "path",
         "part",
     )
-    return first[list(names)].assign(start_ns=begin, num_samples=lengths, drifted=first["cause"] == DRIFT)
+    return first[list(names)].assign(start_ns=begin, num_samples=lengths, cause=np.array(CAUSES)[first["cause"]])

@@ -92,6 +92,8 @@ class Recording:
         Text of the start time in the source, for messages.
     numbered : bool
         Whether the source numbers its channels; 0, 1, 2 … otherwise.
+    set_back : bool
+        Whether the clock of the source was set back just before the first sample.
     dx_m : float
         Channel spacing that the source gives without distances, NaN without.
     name_inputs : callable
@@ -121,6 +123,7 @@ class Recording:
     gap_note: str = ""
     start_found: str = ""
     numbered: bool = True
+    set_back: bool = False
     dx_m: float = _NAN
     name_inputs: Callable[[slice], Inputs] = field(default=_no_inputs, repr=False)
     failures: dict[str, str] = field(default_factory=dict, repr=False)

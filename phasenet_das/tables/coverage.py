@@ -376,6 +376,7 @@ def _repeated_reason(path: str, skipped: int, samples: int, owner: str, same: bo
     if same:
         how = "the same content as" if equal else "other content for the same span as"
         return f"{path}: {how} {owner}, which comes first and is used"
+    owner = "a part of the same file" if owner == path else owner
     if skipped == samples:
         return f"{path}: lies within what {owner} and others before it hold, which begin earlier"
     return f"{path}: its first {skipped} of {samples} samples overlap with {owner}, which begins earlier"
@@ -400,8 +401,8 @@ def _between(recordings: pd.DataFrame, channels_of: Channels) -> pd.DataFrame:
     missing_ns = start[1:] - reached
     half_ns = _HALF_SAMPLE * later["dt_s"].to_numpy() * 1e9
     changed = later["config"].to_numpy() != before["config"].to_numpy()
-    drifted = ~changed & (later["drifted"].to_numpy())
-    gap = (missing_ns > half_ns) & ~drifted
+    off_axis = ~changed & later["cause"].isin(["drift", "step"]).to_numpy()
+    gap = (missing_ns > half_ns) & ~off_axis
     split = changed | ~gap
     off_ns = np.where(changed, missing_ns, start[1:] - ends[:-1])
     reasons = [f"gap of {ns * 1e-9:.9g} s" for ns in missing_ns[gap].tolist()]
@@ -431,7 +432,12 @@ def _between(recordings: pd.DataFrame, channels_of: Channels) -> pd.DataFrame:
 
 
 def _split_reason(before: pd.Series, later: pd.Series, off_ns: int, half_ns: float) -> str:
-    if before["config"] == later["config"] and not later["drifted"]:
+    if before["config"] == later["config"] and later["cause"] == "step":
+        return (
+            f"{later['path']}: the clock was set back inside the file. A new recording begins where the time "
+            "is past what was recorded before"
+        )
+    if before["config"] == later["config"] and later["cause"] != "drift":
         return (
             f"{later['path']}: gap of {off_ns * 1e-9:.9g} s in this record, over which the cable has another"
         )

@@ -54,6 +54,11 @@ def shifted(seconds: float, first: int = SAMPLES // 2, end: int | None = None) -
     return stamps
 
 
+def _twice_back() -> np.ndarray:
+    """Stamps of a clock that is set back by 0.2 s after 200 samples, and by 0.4 s after 400."""
+    return regular() - np.repeat([0, 200, 600], 200) * np.timedelta64(1, "ms")
+
+
 def jittered() -> np.ndarray:
     """Stamps that a slow computer wrote: each off by a tenth of a sample."""
     noise = np.clip(np.random.default_rng(3).normal(0, 0.05, SAMPLES), -0.1, 0.1)
@@ -66,6 +71,8 @@ _HALF_S = _HALF / RATE_HZ
 _GAP = Right(((0.0, _HALF), (_HALF_S + 30, _HALF)))
 _SHORT_GAP = Right(((0.0, _HALF), (_HALF_S + 0.02, _HALF)))
 _STEP_BACK = Right(((0.0, _HALF), (_HALF_S - 0.5, _HALF)))
+_FAR_BACK = Right(((0.0, _HALF), (_HALF_S - 2.0, _HALF)))
+_TWICE_BACK = Right(((0.0, 200), (0.6, 200), (1.0, 200)))
 _STAMPED: dict[str, made.Stamped] = {
     "quakeflow_das": made.quakeflow,
     "GDR": made.gdr,
@@ -97,6 +104,8 @@ def _of_stamps() -> Iterator[Situation]:
         ("half the stamps 30 s later", shifted(30.0), _GAP),
         ("half the stamps 5 samples later", shifted(0.02), _SHORT_GAP),
         ("the clock steps back by 0.5 s", shifted(-0.5), _STEP_BACK),
+        ("the clock steps back by 2 s", shifted(-2.0), _FAR_BACK),
+        ("the clock steps back twice", _twice_back(), _TWICE_BACK),
         ("one stamp off by 1 s", shifted(1.0, 100, 101), Right()),
         ("stamps that jitter", jittered(), Right()),
     )
@@ -106,6 +115,7 @@ def _of_stamps() -> Iterator[Situation]:
     slow = START + np.rint(np.arange(SAMPLES) * 1e9 / RATE_HZ * (1 + 2e-4)).astype("timedelta64[ns]")
     yield case(1, "GDR: the clock is slow by 2e-4", Right(dt_s=0.0040008), made.gdr, slow)
     yield case(1, "Sentek: half the times 30 s later", _GAP, made.sentek, shifted(30.0), file="")
+    yield case(1, "Sentek: the clock steps back", _STEP_BACK, made.sentek, shifted(-0.5), file="")
 
 
 def _blocks(apart_s: float = 1.0, count: int = 8, late_s: float = 0.0) -> np.ndarray:
@@ -120,6 +130,8 @@ def _of_blocks() -> Iterator[Situation]:
     yield case(1, "Febus: 30 s between blocks", gap, made.febus, _blocks(late_s=30.0))
     yield case(1, "Febus: all blocks 30 s apart", apart, made.febus, _blocks(30.0))
     yield case(1, "Febus: the same, BlockRate 1 s", apart, made.febus, _blocks(30.0), BlockRate=[1000])
+    back = Right(((0.0, 400), (1.0, 400)), 0.01)
+    yield case(1, "Febus: the clock steps back by 3 s", back, made.febus, _blocks(late_s=-3.0))
     late = _blocks() + (np.arange(8) % 2) * np.timedelta64(13, "ms")
     yield case(1, "Febus: stamps late by turns", Right(((0, 800),), 0.01), made.febus, late)
     whole = {"Extent": [0, 6, 0, 99, 0, 0]}
@@ -129,6 +141,8 @@ def _of_blocks() -> Iterator[Situation]:
     yield case(1, "Febus: no overlap by the stamps", told, made.febus, _blocks(), **whole, Version=None)
     packets = Right(((0.0, 300), (3.2, 300)))
     yield case(1, "Sintela: 2 s between packets", packets, made.sintela, _blocks(0.2, 12, 2.0), file="a.raw")
+    back = Right(((0.0, 300), (0.7, 300)))
+    yield case(1, "Sintela: the clock steps back", back, made.sintela, _blocks(0.2, 12, -0.5), file="a.raw")
 
 
 def _of_headers() -> Iterator[Situation]:
@@ -216,6 +230,7 @@ def _of_segy() -> Iterator[Situation]:
     yield segy("a delay of tenths of ms", Right(((0.05, SAMPLES),)), {"delay": 500, "scalar": -10})
     yield segy("two records", Right(((0.0, SAMPLES), (12.0, SAMPLES))), {}, {"second": 20})
     yield segy("two records by delay", Right(((0.0, SAMPLES), (2.6, SAMPLES))), {}, {"delay": 2600})
+    yield segy("two records that overlap", Right(((0.0, SAMPLES), (1.4, SAMPLES))), {}, {"delay": 1400})
     yield segy("two records of one time", Right(refused="same time"), {}, {})
     yield segy("two records of one number", Right(refused="same time"), {"record": 1}, {"record": 1})
     yield segy("two intervals", Right(refused="Expected one interval"), {}, file_us=2000)

@@ -61,13 +61,17 @@ def test_each_sample_keeps_its_time_and_gaps_are_in_the_coverage(bad: tuple[Situ
         ).tolist() == [True]
         return
     archive = archive_of_source(path, UserMetadata(**situation.stated))
-    ends = [start + count * right.dt_s for start, count in right.spans]
-    gaps = [start - end for (start, _), end in zip(right.spans[1:], ends[:-1], strict=True)]
+    order = sorted(range(len(right.spans)), key=lambda k: right.spans[k])
+    spans = [right.spans[k] for k in order]
+    ends = [start + count * right.dt_s for start, count in spans]
+    gaps = [start - end for (start, _), end in zip(spans[1:], ends[:-1], strict=True)]
     assert (archive.coverage["status"] == "gap").sum() == sum(gap > right.dt_s for gap in gaps)
     assert (archive.coverage["status"] == "overlapped").sum() == sum(gap < -right.dt_s for gap in gaps)
     skipped = [0, *(max(0, round(-gap / right.dt_s)) for gap in gaps)]
-    blocks = [item.load()[:, skip:] for item, skip in zip(open_source(path), skipped, strict=True)]
+    found = open_source(path)
+    blocks = [found[k].load()[:, skip:] for k, skip in zip(order, skipped, strict=True)]
     loaded = [item.load() for item in archive.recordings]
+    assert [block.shape for block in loaded] == [block.shape for block in blocks]
     np.testing.assert_array_equal(np.concatenate(loaded, axis=1), np.concatenate(blocks, axis=1))
     for item, block in zip(archive.recordings, loaded, strict=True):
         middle = slice(item.num_samples // 3, 2 * item.num_samples // 3)

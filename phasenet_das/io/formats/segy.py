@@ -91,7 +91,7 @@ def open_segy(path: Path) -> list[Recording]:
         )
     dt_s = _interval(heads["interval_us"], binary, order, revision, label)
     starts, notes = _starts(heads, label)
-    recordings = []
+    recordings: list[Recording] = []
     for rows in _records(heads, starts, label):
         start = starts[rows[0]]
         recordings.append(
@@ -105,6 +105,7 @@ def open_segy(path: Path) -> list[Recording]:
                 channel_index=np.arange(len(rows)),
                 format=f"SEG-Y {revision}",
                 dt_s=dt_s or None,
+                set_back=bool(recordings) and bool(dt_s) and bool(start < recordings[-1].end_time),
                 warnings=notes,
             )
         )

@@ -88,16 +88,22 @@ def compare(recording: Recording, stated: Stated) -> list[Recording]:
         notes += _first_stamp(recording, stated, dt_s)
     notes += [*times, *_ends(recording, stated, spans[-1])]
     every = np.arange(recording.num_channels)
+    before = [None, *spans[:-1]]
     return [
         replace(
             recording.narrow(every, slice(span.first, span.last)),
             start_time=usable_start(span.start_time),
             start_found=str(span.start_time),
             dt_s=span.dt_s,
+            set_back=earlier is not None and bool(span.start_time < earlier.start_time + _length(earlier)),
             warnings=(*recording.warnings, *notes),
         )
-        for span in spans
+        for span, earlier in zip(spans, before, strict=True)
     ]
+
+
+def _length(span: Span) -> np.timedelta64:
+    return np.timedelta64(round((span.last - span.first) * span.dt_s * 1e9), "ns")
 
 
 def _first_stamp(recording: Recording, stated: Stated, dt_s: float) -> list[str]:
