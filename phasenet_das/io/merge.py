@@ -155,4 +155,6 @@ def merged_recordings(members: pd.DataFrame) -> pd.DataFrame:
         "path",
         "part",
     )
-    return first[list(names)].assign(start_ns=begin, num_samples=lengths, cause=np.array(CAUSES)[first["cause"]])
+    return first[list(names)].assign(
+        start_ns=begin, num_samples=lengths, cause=np.array(CAUSES)[first["cause"]]
+    )

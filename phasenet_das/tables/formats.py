@@ -18,7 +18,7 @@ import pandas as pd
 from gamma.errors import nearest_name
 from phasenet_das.errors import ChannelGeometryError, TableError
 from phasenet_das.tables.codes import place_stations, station_codes
-from phasenet_das.tables.columns import PICK_COLUMNS, conform, require_columns
+from phasenet_das.tables.columns import PICK_COLUMNS, associated_phase, conform, require_columns
 from phasenet_das.tables.files import complete_picks, read_table
 
 _QUAKEFLOW_TIME = "%Y-%m-%dT%H:%M:%S.%f"
@@ -39,14 +39,14 @@ def to_quakeflow(picks: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         ``station_id, channel_index, phase_time`` (ISO text to the microsecond, UTC without a zone, as those
-        programs write it), ``phase_type, phase_score, phase_amplitude, event_index, gamma_score``.
+        programs write it), ``phase_type, phase_score, phase_amplitude, event_index, gamma_score``. The phase of
+        a pick with an event is that as which the event took it, so that no S comes before P.
     """
     table = conform(picks, PICK_COLUMNS, "picks")
     out = table[["station_id", "channel_index"]].copy()
     out["phase_time"] = table["phase_time"].dt.round("us").dt.strftime(_QUAKEFLOW_TIME)
-    out[["phase_type", "phase_score", "phase_amplitude"]] = table[
-        ["phase_type", "phase_score", "phase_amplitude"]
-    ]
+    out["phase_type"] = associated_phase(table)
+    out[["phase_score", "phase_amplitude"]] = table[["phase_score", "phase_amplitude"]]
     out["event_index"], out["gamma_score"] = table["event_index"], table["association_score"]
     return out
 
@@ -202,13 +202,15 @@ def gamma_stations(channels: pd.DataFrame, network: str = "XX") -> pd.DataFrame:
 def to_pyocto(picks: pd.DataFrame, channels: pd.DataFrame | None = None, network: str = "XX") -> pd.DataFrame:
     """Give picks, and their events, the columns of PyOcto; arguments as in :func:`to_gamma`.
 
+    The phase of a pick with an event is that as which the event took it.
+
     Returns
     -------
     pandas.DataFrame
         ``station, phase, time`` (seconds since 1970), ``probability, event_idx, residual``.
     """
     coded = _coded(picks, channels, network)
-    out = pd.DataFrame({"station": coded["station_id"], "phase": coded["phase_type"]})
+    out = pd.DataFrame({"station": coded["station_id"], "phase": associated_phase(coded)})
     out["time"] = _stamps(coded) / 1e9
     return out.join(coded[list(_PYOCTO)].rename(columns=_PYOCTO))
 

@@ -139,16 +139,16 @@ def test_ground_that_delays_parts_of_the_cable_makes_no_twin():
     assert share_of_right_picks(result.picks) > 0.95
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_s_never_precedes_p_of_its_event_on_a_channel(seed):
-    """Events beneath the cable, S hardly later than the errors of the picks, and a tenth of wrong names."""
+@pytest.mark.parametrize(("seed", "wrong"), [(0, 0.1), (1, 0.1), (2, 0.4)])
+def test_s_never_precedes_p_of_its_event_on_a_channel(seed, wrong):
+    """Events beneath the cable, S hardly later than the errors of the picks, and a share of wrong names."""
     rng = np.random.default_rng(seed)
     number = 6
     truth = sources(*zip(30.0 + np.sort(rng.uniform(0.0, 18.0, number)), *np.zeros((3, number)), strict=True))
     truth["x_km"], truth["y_km"] = rng.uniform(-6.0, 2.0, number), rng.uniform(-4.0, 1.0, number)
     truth["z_km"] = rng.uniform(0.3, 6.0, number)
     picks = made.make_picks(STATIONS, truth, noise_s=0.08, seed=seed, false=200)
-    picks = made.cross_names(picks, pd.Series(rng.uniform(size=len(picks)) < 0.1))
+    picks = made.cross_names(picks, pd.Series(rng.uniform(size=len(picks)) < wrong))
     found = associate(picks, STATIONS, CONFIG)
     kept = found.picks[found.picks["event_index"] >= 0]
     assert not kept.duplicated(["event_index", "channel_index", "associated_phase"]).any()
