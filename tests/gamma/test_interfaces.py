@@ -46,6 +46,20 @@ def gmma_config(**more):
     }  # fmt: skip
 
 
+def test_drop_in_has_no_s_before_p_of_an_event_at_a_station():
+    """Events beneath the stations, S hardly later than the errors of the picks, and false picks."""
+    stations = made.network(60, half_width=4.0)
+    truth = made.events(4, spacing_s=3.0, half_width=3.0).assign(z_km=1.0)
+    picks = made.make_picks(stations, truth, noise_s=0.2, false=200)
+    theirs, places = gmma_tables(picks, stations)
+    found = association(theirs.assign(station_id="other"), places, gmma_config())[1]
+    kept = theirs.loc[[row for row, _, _ in found], ["id", "timestamp", "type"]]
+    kept["event"] = [event for _, event, _ in found]
+    time = kept.pivot_table(index=["event", "id"], columns="type", values="timestamp", aggfunc="first")
+    assert len(time.dropna()) > 100
+    assert (time.dropna()["s"] > time.dropna()["p"]).all()
+
+
 def test_drop_in_gives_gmma_lists(case):
     picks, stations, truth = case
     theirs, places = gmma_tables(picks, stations)
