@@ -39,8 +39,8 @@ def to_quakeflow(picks: pd.DataFrame) -> pd.DataFrame:
     -------
     pandas.DataFrame
         ``station_id, channel_index, phase_time`` (ISO text to the microsecond, UTC without a zone, as those
-        programs write it), ``phase_type, phase_score, phase_amplitude, event_index, gamma_score``. The phase of
-        a pick with an event is that as which the event took it, so that no S comes before P.
+        programs write it), ``phase_type, phase_score, phase_amplitude, event_index, gamma_score``.
+        The phase of a pick with an event is that as which the event took it, so that no S comes before P.
     """
     table = conform(picks, PICK_COLUMNS, "picks")
     out = table[["station_id", "channel_index"]].copy()
