@@ -175,7 +175,7 @@ def join_interval(found: float, stated: float | None) -> float:
 
 def join_unit(found: str, stated: str | None) -> str:
     """Join the unit of a file with the stated one."""
-    if stated is None:
+    if stated is None or stated == found:
         return found
     known, meant = parse_unit(found), parse_unit(stated)
     if known is not None and known != meant:

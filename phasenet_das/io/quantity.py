@@ -17,6 +17,8 @@ _NO_WAVES = re.compile(
 )
 _BARE = re.compile(r"^\s*(°|deg|degrees?[ _]?)?\s*[CFK]\s*$|celsius|fahrenheit|kelvin", re.IGNORECASE)
 _NOT_SEISMIC = ("temperature", "power", "energy")  # dimensions of pint
+# A power or an energy holds a mass: dascore need not be loaded to parse a unit of these words.
+_MASSLESS = re.compile(r"unknown|counts?|[kmun]?m|[mu]?s|(nano|micro)?strain|m?rad|radians?")
 _INSIST = "If the samples are of waves all the same, set any_quantity (--any-quantity)."
 
 
@@ -50,6 +52,8 @@ def quantity_of_unit(unit: str) -> str:
         return "temperature"
     if no_waves(unit):
         return "a spectrum, an energy or a power"
+    if all(map(_MASSLESS.fullmatch, re.findall(r"[^\W\d]+", unit))):
+        return ""
     known = parse_unit(unit)
     if known is None:
         return ""

@@ -38,8 +38,6 @@ class Span:
 
 def parse_time(value: Any) -> np.datetime64 | None:  # noqa: ANN401 - whatever a file or a caller holds
     """Read a time as UTC."""
-    import pandas as pd
-
     if isinstance(value, bytes):
         value = value.decode(errors="replace")
     nanoseconds = getattr(value, "ns", None)
@@ -49,6 +47,8 @@ def parse_time(value: Any) -> np.datetime64 | None:  # noqa: ANN401 - whatever a
         return None
     if not isinstance(value, str | dt.datetime | np.datetime64):
         return None
+    import pandas as pd
+
     try:
         stamp = pd.Timestamp(value)
         stamp = stamp.tz_convert(None) if stamp.tzinfo is not None else stamp

@@ -7,7 +7,7 @@ input (the halo) and a recording gives the same numbers whole and in pieces.
 from __future__ import annotations
 
 import numpy as np
-from scipy import signal
+import scipy
 
 from phasenet_das.errors import SamplingError
 
@@ -28,7 +28,7 @@ def bandpass(data: np.ndarray, dt_s: float, low_hz: float, high_hz: float) -> np
         # In double precision: an offset would else leave its rounding, which differs from piece to piece.
         part = data[first : first + rows].astype(np.float64)
         padded = np.pad(part, ((0, 0), (half, half)), mode="edge")
-        out[first : first + rows] = signal.oaconvolve(padded, taps[None], mode="valid", axes=-1)
+        out[first : first + rows] = scipy.signal.oaconvolve(padded, taps[None], mode="valid", axes=-1)
     return out
 
 
@@ -44,8 +44,8 @@ def _bandpass_taps(dt_s: float, low_hz: float, high_hz: float) -> np.ndarray:
             f"band {low_hz:g}-{high_hz:g} Hz: expected an upper corner below Nyquist, {nyquist:g} Hz."
         )
     width = min(low_hz, nyquist - high_hz) / nyquist
-    count, beta = signal.kaiserord(_ATTENUATION_DB, width)
-    taps: np.ndarray = signal.firwin(
+    count, beta = scipy.signal.kaiserord(_ATTENUATION_DB, width)
+    taps: np.ndarray = scipy.signal.firwin(
         count | 1, [low_hz, high_hz], window=("kaiser", beta), pass_zero=False, fs=1 / dt_s
     )
     return taps

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from phasenet_das.errors import SamplingError
 
@@ -174,8 +174,8 @@ def _moving_mean(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Weighted mean over a window of blocks; zero where nothing has weight."""
     # Direct sums: a running sum would carry a loud block's rounding errors along the whole recording.
     taps = np.ones(2 * _HALF_BLOCKS + 1)
-    total = ndimage.convolve1d(values * weight, taps, axis=-1, mode="constant", output=np.float64)
-    norm = ndimage.convolve1d(weight, taps, axis=-1, mode="constant", output=np.float64)
+    total = scipy.ndimage.convolve1d(values * weight, taps, axis=-1, mode="constant", output=np.float64)
+    norm = scipy.ndimage.convolve1d(weight, taps, axis=-1, mode="constant", output=np.float64)
     return np.divide(total, norm, out=np.zeros_like(total), where=norm > 0).astype(np.float32)
 
 

@@ -6,10 +6,9 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from phasenet_das.config import PickSettings
 from phasenet_das.errors import ConfigError, DeviceError, PhaseNetDASError, TableError
@@ -17,6 +16,9 @@ from phasenet_das.io.files import find_recordings
 from phasenet_das.io.time import time_limits
 from phasenet_das.models.names import check_weights_name
 from phasenet_das.tables import check_table_name
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 

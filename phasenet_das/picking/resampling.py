@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
-from scipy import signal
+import scipy
 
 from phasenet_das.errors import SamplingError
 
@@ -86,7 +86,7 @@ def resample_span(
     padded = np.pad(data, ((0, 0), (edge, edge)), mode="edge")
     shift = _first_output(grid, up, down) + span[0] * down - first * up + half + edge * up
     lead = -shift % down
-    filtered = signal.upfirdn(
+    filtered = scipy.signal.upfirdn(
         np.concatenate([np.zeros(lead), taps]).astype(np.float32), padded, up, down, axis=-1
     )
     start = (shift + lead) // down
@@ -121,6 +121,6 @@ def _first_output(grid: TimeGrid, up: int, down: int) -> int:
 
 def _lowpass(factor: int) -> np.ndarray:
     """Design an anti-alias filter whose stop band begins at the Nyquist frequency of the slower rate."""
-    count, beta = signal.kaiserord(_ATTENUATION_DB, _TRANSITION / factor)
-    taps: np.ndarray = signal.firwin(count | 1, (1 - _TRANSITION / 2) / factor, window=("kaiser", beta))
+    count, beta = scipy.signal.kaiserord(_ATTENUATION_DB, _TRANSITION / factor)
+    taps: np.ndarray = scipy.signal.firwin(count | 1, (1 - _TRANSITION / 2) / factor, window=("kaiser", beta))
     return taps

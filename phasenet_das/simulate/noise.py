@@ -11,8 +11,8 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import scipy
 from scipy.fft import irfft, rfftfreq
-from scipy.signal import resample_poly
 
 from phasenet_das.errors import ConfigError, MissingMetadataError
 from phasenet_das.simulate.config import SimulationConfig
@@ -358,7 +358,7 @@ def load_noise(folder: str | Path, sampling_rate_hz: float) -> list[np.ndarray]:
 def _resample(data: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
     up, down = round(to_hz * 100), round(from_hz * 100)
     common = int(np.gcd(up, down))
-    out: np.ndarray = resample_poly(data, up // common, down // common, axis=1)
+    out: np.ndarray = scipy.signal.resample_poly(data, up // common, down // common, axis=1)
     return out
 
 

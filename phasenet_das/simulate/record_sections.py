@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import scipy
 from pydantic import model_validator
 from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
-from scipy.signal import lfilter
 
 from gamma.config import setting
 from phasenet_das.errors import ConfigError
@@ -312,7 +312,7 @@ def _mixing(traces: np.ndarray, n: int, rng: np.random.Generator) -> tuple[np.nd
 def _past_rms(data: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Give the rms of the recent past, which what shakes the ground leaves behind as local waves."""
     memory = rng.uniform(10.0, 80.0)
-    power = lfilter([1 / memory], [1.0, 1 / memory - 1.0], data**2, axis=1)
+    power = scipy.signal.lfilter([1 / memory], [1.0, 1 / memory - 1.0], data**2, axis=1)
     rms: np.ndarray = np.sqrt(np.maximum(power, 0.0)).astype(np.float32)
     return rms
 
@@ -368,6 +368,6 @@ def _ring(data: np.ndarray, rng: np.random.Generator) -> None:
     width = rng.uniform(0.1, 1.0) * n
     weight = np.exp(-(((np.arange(n) - rng.uniform(0, n)) / width) ** 4))
     near = np.flatnonzero(weight > 0.03)
-    response = lfilter([1.0], [1.0, -2 * decay * np.cos(angle), decay**2], data[near], axis=1)
+    response = scipy.signal.lfilter([1.0], [1.0, -2 * decay * np.cos(angle), decay**2], data[near], axis=1)
     level = rng.uniform(0.3, 1.5) * float(data[near].std()) / max(float(response.std()), 1e-20)
     data[near] += (level * weight[near, None] * response).astype(np.float32)

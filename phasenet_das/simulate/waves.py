@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.signal import butter, sosfreqz
+import scipy
 
 _DENSITY_KG_M3 = 2600.0
 
@@ -75,8 +75,8 @@ def antialias(freqs_hz: np.ndarray, sampling_rate_hz: float) -> np.ndarray:
 
     `freqs_hz` (frequency,). Returns (frequency,) complex128.
     """
-    filter_ = butter(4, 0.84, output="sos")
-    response: np.ndarray = sosfreqz(filter_, 2 * np.pi * freqs_hz / sampling_rate_hz)[1]
+    filter_ = scipy.signal.butter(4, 0.84, output="sos")
+    response: np.ndarray = scipy.signal.sosfreqz(filter_, 2 * np.pi * freqs_hz / sampling_rate_hz)[1]
     return response
 
 

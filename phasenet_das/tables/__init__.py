@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from phasenet_das.tables.files import (
         PickWriter,
         atomic_path,
-        check_table_name,
         read_catalog,
         read_coverage,
         read_events,
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
         to_seisbench,
     )
     from phasenet_das.tables.ids import make_pick_ids
+    from phasenet_das.tables.names import check_table_name
 
 __all__ = [
     "CHANNEL_COLUMNS",
@@ -95,7 +95,7 @@ __getattr__ = lazy_names(
             "CHANNEL_COLUMNS COVERAGE_COLUMNS EVENT_COLUMNS GROUP_COLUMNS PICK_COLUMNS conform empty_picks"
         ),
         ".files": (
-            "PickWriter atomic_path check_table_name read_catalog read_coverage read_events "
+            "PickWriter atomic_path read_catalog read_coverage read_events "
             "read_groups read_metadata read_pick_tables read_picks to_arrow write_sidecar write_table"
         ),
         ".formats": (
@@ -103,5 +103,6 @@ __getattr__ = lazy_names(
             "to_gamma to_obspy_picks to_pyocto to_quakeflow to_seisbench"
         ),
         ".ids": "make_pick_ids",
+        ".names": "check_table_name",
     },
 )

@@ -32,6 +32,7 @@ from phasenet_das.tables.columns import (
     require_columns,
 )
 from phasenet_das.tables.ids import drop_repeated, make_pick_ids
+from phasenet_das.tables.names import check_table_name
 
 log = logging.getLogger(__name__)
 
@@ -108,20 +109,6 @@ def write_table(table: pd.DataFrame, path: str | Path, metadata: Mapping[str, An
         table.to_csv(temporary, index=False, date_format=_CSV_TIME)
     if metadata is not None:
         write_sidecar(path, metadata)
-    return path
-
-
-def check_table_name(path: str | Path) -> Path:
-    """Refuse a name that is not one of a table.
-
-    Raises
-    ------
-    TableError
-        The ending is neither ``.parquet`` nor ``.csv``.
-    """
-    path = Path(path)
-    if path.suffix not in (".parquet", ".csv"):
-        raise TableError(f"{path}: expected a name that ends in .parquet or .csv, found '{path.suffix}'.")
     return path
 
 
