@@ -11,10 +11,12 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
 import phasenet_das as pn
+from tests.models_on_disk import save_random_phasenet
 
 ROOT = Path(__file__).parents[1]
 DOORS = {"phasenet_das.errors", "gamma.errors", "gamma.utils"}  # users import from these modules
@@ -31,10 +33,54 @@ def test_public_names_are_sorted_and_few():
     assert len(pn.__all__) <= 25
 
 
-def test_importing_the_package_loads_nothing_heavy():
-    code = "import sys, phasenet_das; print(*sys.modules)"
-    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
-    assert {"torch", "pandas", "scipy", "obspy", "matplotlib", "dascore"}.isdisjoint(answer.stdout.split())
+HEAVY = {"torch", "pandas", "scipy", "obspy", "matplotlib", "dascore", "h5py", "pyarrow", "snakemake"}
+QUICK = """
+--help
+pick --help
+weights --help
+run no.yaml
+info no.h5
+pick no.h5 -o picks.parquet
+pick no.h5 -o picks.txt --rate slow --min-score 2
+pick no.h5 -o picks.parquet --weights phasnet
+pick no.h5 -o picks.parquet --config no.yaml
+simulate -o data --config no.yaml
+train --config no.yaml
+"""
+LOADED = """
+import sys
+from typer.testing import CliRunner
+from phasenet_das.cli import app
+for line in sys.argv[1].splitlines():
+    answer = CliRunner().invoke(app, line.split())
+    print(line, answer.exit_code, *sys.modules, sep="\t")
+"""
+
+
+def loaded(commands):
+    """Run commands one after the other in one process: whether each succeeds, and the modules by then."""
+    command = [sys.executable, "-c", LOADED, commands.strip()]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    rows = (line.split("\t") for line in answer.stdout.splitlines())
+    return {line: (code == "0", set(names)) for line, code, *names in rows}
+
+
+def test_help_and_early_errors_load_nothing_heavy():
+    for line, (succeeds, names) in loaded(QUICK).items():
+        assert succeeds == ("--help" in line), line
+        assert not names & HEAVY, line
+
+
+def test_picking_loads_only_packages_that_it_uses(tmp_path):
+    noise = np.random.default_rng(0).standard_normal((4, 3000))
+    patch = pn.io.make_patch(noise, start_time="2024-01-01", dt_s=0.01, unit="1/s")
+    pn.io.write_quakeflow(patch, tmp_path / "noise.h5")
+    save_random_phasenet(tmp_path / "weights")
+    line = f"pick {tmp_path}/noise.h5 -o {tmp_path}/picks.parquet --station-id A --weights {tmp_path}/weights"
+    ((succeeds, names),) = loaded(line).values()
+    assert succeeds
+    assert {"torch", "h5py"} <= names
+    assert not names & {"dascore", "pint", "obspy", "matplotlib", "xarray", "dask", "sklearn", "scipy.stats"}
 
 
 def test_conda_and_pip_ask_for_the_same():

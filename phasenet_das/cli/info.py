@@ -38,7 +38,6 @@ def info(
     Example: phasenet-das info recording.h5
     """
     from phasenet_das import io
-    from phasenet_das.io.archive import open_archive
     from phasenet_das.io.files import find_recordings
 
     data = chosen_cable(read_settings(config), cable).data
@@ -55,6 +54,6 @@ def info(
             failed += 1
             typer.echo(f"error: {error}", err=True)
     if any(Path(item).is_dir() for item in inputs or data.inputs):
-        typer.echo(open_archive(sources, data).summary())
+        typer.echo(io.open_archive(sources, data).summary())
     if failed:
         raise typer.Exit(1)

@@ -219,6 +219,8 @@ def parse_unit(text: Any) -> Any:  # noqa: ANN401 - text or a pint Quantity; a Q
 
 def units_in(base: str, unit: Any) -> float | None:  # noqa: ANN401 - text or a pint Quantity
     """Return how many base units such as m make one of `unit`, None when it is of another kind or unknown."""
+    if unit == base:
+        return 1.0
     from pint.errors import PintError
 
     quantity = parse_unit(unit)

@@ -18,7 +18,9 @@ _NO_WAVES = re.compile(
 _BARE = re.compile(r"^\s*(°|deg|degrees?[ _]?)?\s*[CFK]\s*$|celsius|fahrenheit|kelvin", re.IGNORECASE)
 _NOT_SEISMIC = ("temperature", "power", "energy")  # dimensions of pint
 # A power or an energy holds a mass: dascore need not be loaded to parse a unit of these words.
-_MASSLESS = re.compile(r"unknown|counts?|[kmun]?m|[mu]?s|(nano|micro)?strain|m?rad|radians?")
+_MASSLESS = re.compile(
+    r"unknown|counts?|[kmun]?m|[mu]?s|m?rad|(milli|micro|nano)?(strain|meter|second|radian)s?"
+)
 _INSIST = "If the samples are of waves all the same, set any_quantity (--any-quantity)."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,9 @@ from phasenet_das.io import (
     read,
 )
 from phasenet_das.io.archive import open_archive
+from phasenet_das.io.formats.stated import SPELT_OUT
+from phasenet_das.io.patch import parse_unit, unit_text
+from phasenet_das.io.quantity import quantity_of_unit
 
 START = "2024-05-01T12:00:00"
 
@@ -58,6 +62,20 @@ def test_unit_is_kept_as_text_and_parsed_only_when_it_can_be():
     assert known.attrs.data_units == dascore.get_quantity("nm/m/s")
     assert odd.attrs.data_units is None
     assert none.attrs.data_units is None
+
+
+@pytest.mark.parametrize("text", SPELT_OUT)
+def test_frequent_units_are_spelt_as_dascore_spells_them(text):
+    assert SPELT_OUT[text] == unit_text(parse_unit(text))
+
+
+@pytest.mark.parametrize(
+    "unit", ["1 / second", "nm/m/s", "m s-2", "counts", "unknown", "kg m2 s-3", "kelvin", "mW"]
+)
+def test_a_quantity_is_that_of_dascore(unit, monkeypatch):
+    quick = quantity_of_unit.__wrapped__(unit)
+    monkeypatch.setattr("phasenet_das.io.quantity._MASSLESS", re.compile("never"))
+    assert quick == quantity_of_unit.__wrapped__(unit)
 
 
 def test_a_unit_changed_by_dascore_is_believed():

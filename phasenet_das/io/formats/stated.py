@@ -39,6 +39,15 @@ _BEST_STAMPS = (
     "computer",
 )  # by preference
 _DEEPEST = 4
+SPELT_OUT = {
+    "1/s": "1 / second",
+    "strain/s": "strain / second",
+    "strain": "strain",
+    "m/s": "meter / second",
+    "rad": "radian",
+    "counts": "count",
+}
+"""Frequent units as dascore writes them: dascore takes longer to load than a header takes to read."""
 
 
 @dataclass(frozen=True)
@@ -244,6 +253,8 @@ def unit_of_text(text: str) -> str:
     """Write a unit as other readers do; one that cannot be parsed keeps its words."""
     if not text or text.lower() == "unitless":
         return UNKNOWN_UNIT
+    if text in SPELT_OUT:
+        return SPELT_OUT[text]
     known = parse_unit(text)
     return text if known is None else unit_text(known)
 
