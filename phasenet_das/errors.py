@@ -7,6 +7,7 @@ __all__ = [
     "ConfigError",
     "DataFormatError",
     "DeviceError",
+    "HandoverError",
     "MissingMetadataError",
     "MissingPackageError",
     "PhaseNetDASError",
@@ -55,6 +56,10 @@ class WeightsError(ValueError, PhaseNetDASError):
 
 class DeviceError(RuntimeError, PhaseNetDASError):
     """The compute device asked for is not there."""
+
+
+class HandoverError(RuntimeError, PhaseNetDASError):
+    """A command or a webhook did not take an event."""
 
 
 class MissingPackageError(ImportError, PhaseNetDASError):

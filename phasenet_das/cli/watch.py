@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from phasenet_das.cli.options import (
     Weights,
 )
 from phasenet_das.cli.settings import chosen_cable, load_receivers, override, read_settings
+from phasenet_das.errors import ChannelGeometryError, ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -34,26 +36,47 @@ def watch(
     channels: ChannelTable = None,
     min_score: MinScore = None,
     recent_s: Annotated[
-        float, typer.Option(help="Length of the recent data that are associated, s.", min=60)
-    ] = 600.0,
+        float | None,
+        typer.Option(
+            help="Length of the recent data that are associated if there are many picks, s.", min=60
+        ),
+    ] = None,
     settle_s: Annotated[
-        float, typer.Option(help="Read a file after it has not changed for this time, s.", min=0)
-    ] = 2.0,
-    poll_s: Annotated[float, typer.Option(help="Time between two checks of the folder, s.", min=0.1)] = 2.0,
+        float | None, typer.Option(help="Read a file after it has not changed for this time, s.", min=0)
+    ] = None,
+    poll_s: Annotated[
+        float | None, typer.Option(help="Time between two checks of the folder, s.", min=0.1)
+    ] = None,
+    final_after_s: Annotated[
+        float | None,
+        typer.Option(help="An event is final when the data reach this time after its origin, s.", min=0),
+    ] = None,
+    keep_days: Annotated[
+        int | None, typer.Option(help="Days in the tables. Older days move to OUTPUT/days.", min=1)
+    ] = None,
+    on_event: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COMMAND", help="Run this for each revision of an event, with JSON on standard input."
+        ),
+    ] = None,
+    webhook: Annotated[
+        str | None, typer.Option(metavar="URL", help="Send the JSON of each revision here by POST.")
+    ] = None,
     once: Annotated[bool, typer.Option("--once", help="Process the present files, then end.")] = False,
     device: Device = None,
 ) -> None:
-    """Pick new files as they arrive, and associate the last minutes.
+    """Pick new files as they arrive, and hand their events over.
 
-    Writes picks/DATE.parquet and recent_events.parquet. It also writes the files of one run over the folder:
-    picks, events, catalog and coverage. All files are complete at any time. To resume, repeat the command.
-    With several cables in --config and no --cable, the files name their cable.
+    Writes the files of one run over the folder: picks, events, catalog and coverage. An event keeps its id.
+    revisions.jsonl records each change, and handover/ holds a QuakeML file of each event. All files are
+    complete at any time. To resume, repeat the command. With several cables in --config and no --cable, the
+    files name their cable.
 
     Example: phasenet-das watch incoming/ -o live/ --station-id BRADY --channels channels.csv
     """
     from phasenet_das import catalog
     from phasenet_das.config import DataSettings
-    from phasenet_das.errors import ChannelGeometryError
     from phasenet_das.picking.request import check_request
 
     base = read_settings(config)
@@ -62,10 +85,19 @@ def watch(
     settings = override(base.pick, weights=weights, min_score=min_score, device=device)
     settings = settings.model_copy(update={"faint_score": None})  # faint picks are not for association
     check_request(settings=settings)
+    following = override(
+        base.watch,
+        recent_s=recent_s,
+        settle_s=settle_s,
+        poll_s=poll_s,
+        final_after_s=final_after_s,
+        keep_days=keep_days,
+        handover=override(base.watch.handover, on_event=_words(on_event), webhook=webhook),
+    )
     receivers = load_receivers(base, channels=channels, cable=cable, station_id=station_id)
 
     from phasenet_das.picking import load_picker  # torch, after all checks
-    from phasenet_das.watch import Watcher
+    from phasenet_das.watch import Handover, Watcher
 
     def find_events(picks: Any) -> Any:  # noqa: ANN401 - two tables
         try:
@@ -90,14 +122,22 @@ def watch(
         continuous=base.continuous,
         associate=find_events,
         write_catalog=write_tables,
-        recent_s=recent_s,
-        settle_s=settle_s,
+        watch=following,
+        handover=Handover(following.handover, output / "handover", receivers, base.report),
     )
     if once:
         typer.echo(watcher.step() or "nothing new")
         watcher.close()
         return
     try:
-        watcher.follow(poll_s=poll_s, report=typer.echo)
+        watcher.follow(typer.echo)
     except KeyboardInterrupt:
         typer.echo("stopped; the same command resumes", err=True)
+
+
+def _words(command: str | None) -> tuple[str, ...] | None:
+    """Split a command into its words, as a shell would, without running one."""
+    try:
+        return None if command is None else tuple(shlex.split(command))
+    except ValueError as error:
+        raise ConfigError(f"--on-event {command}: {error}, expected a command. Close the quotes.") from error

@@ -10,6 +10,7 @@ from phasenet_das.config.geometry import GeometrySettings
 from phasenet_das.config.pick import PickSettings
 from phasenet_das.config.report import ReportSettings
 from phasenet_das.config.student import AugmentSettings, StudentSettings, TrainDataSettings, TrainSettings
+from phasenet_das.config.watch import HandoverSettings, WatchSettings
 
 __all__ = [
     "AugmentSettings",
@@ -19,11 +20,13 @@ __all__ = [
     "DataSettings",
     "EvaluationSettings",
     "GeometrySettings",
+    "HandoverSettings",
     "PickSettings",
     "ReportSettings",
     "StudentSettings",
     "TrainDataSettings",
     "TrainSettings",
+    "WatchSettings",
     "load_config",
     "write_config",
 ]

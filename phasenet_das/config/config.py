@@ -23,6 +23,7 @@ from phasenet_das.config.section import NAME, PATH, ConfigSection
 from phasenet_das.config.simulate import SimulateSettings
 from phasenet_das.config.stations import StationSettings
 from phasenet_das.config.student import StudentSettings
+from phasenet_das.config.watch import WatchSettings
 
 
 class Config(ConfigSection):
@@ -68,6 +69,7 @@ class Config(ConfigSection):
     student: StudentSettings = StudentSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     report: ReportSettings = ReportSettings()
+    watch: WatchSettings = WatchSettings()
 
     @model_validator(mode="after")
     def _check(self) -> Self:

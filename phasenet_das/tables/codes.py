@@ -26,6 +26,8 @@ from phasenet_das.tables.columns import CHANNEL_COLUMNS, conform
 _CABLE_LETTERS = "DEFGHIJKLMNOPQRSTUVWXYZABC"
 _DIGITS = np.array(list("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"))
 _MAX_CHANNELS = 36_000 + 36 * 26 * 36 * 36
+# SEED band codes of broadband instruments, by the least sampling rate in Hz.
+_BANDS = ((1000.0, "F"), (250.0, "C"), (80.0, "H"), (10.0, "B"), (1.0001, "M"), (0.0, "L"))
 _NETWORK = re.compile(r"[A-Z0-9]{1,8}")
 _STATION = re.compile(r"[A-Z0-9]{1,5}")
 
@@ -78,6 +80,11 @@ def station_codes(receivers: pd.DataFrame, network: str = "XX") -> pd.DataFrame:
     table.loc[fibre, "station_code"] = np.char.add(prefix, _channel_part(table.loc[fibre, "channel_index"]))
     table.loc[fibre, "network_code"] = network
     return table
+
+
+def band_code(rate_hz: float) -> str:
+    """Return the SEED band code of a sampling rate, such as ``H`` for 100 Hz."""
+    return next(code for least, code in _BANDS if rate_hz >= least)
 
 
 def _seismometer_codes(names: list[str], network: str) -> pd.DataFrame:

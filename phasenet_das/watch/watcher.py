@@ -1,7 +1,7 @@
 """Pick files as an interrogator writes them, and associate the picks: the chunks of a growing recording.
 
 The picks of a pass are those of one run over the same files. Only the chunks near the moving end of the
-recording are picked again when files are added.
+recording are picked again when files are added. The events of a pass get the ids that they had before.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from gamma.errors import GammaError
-from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
+from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings, WatchSettings
 from phasenet_das.errors import PhaseNetDASError
 from phasenet_das.io.archive import Archive, archive_of_index
 from phasenet_das.io.files import cable_name, find_recordings
@@ -28,24 +29,23 @@ from phasenet_das.picking.run import PickedChunks, PickRun, pick_chunks, select_
 from phasenet_das.picking.store import ChunkStore, StoredChunk, merge_chunks, merging_reach_s, write_merged
 from phasenet_das.tables import EVENT_COLUMNS, PICK_COLUMNS, conform, read_events, write_table
 from phasenet_das.tables.provenance import provenance
+from phasenet_das.watch.days import DAY_NS, DayFolders, catalog_of_day
+from phasenet_das.watch.events import EventLife, Pass
+from phasenet_das.watch.handover import Handover
+from phasenet_das.watch.revisions import Revisions
+
+if TYPE_CHECKING:
+    from gamma import AssociationResult
 
 log = logging.getLogger(__name__)
 
 
-class Associated(Protocol):
-    """What an association returns, such as gamma.AssociationResult."""
-
-    events: pd.DataFrame
-    picks: pd.DataFrame
-
-
-Associate = Callable[[pd.DataFrame], Associated]
+Associate = Callable[[pd.DataFrame], "AssociationResult"]
 """From picks to events, and to the picks with the event of each."""
 
 WriteCatalog = Callable[[Any, Path, dict[str, Any]], object]
 """Writes the result of an association into a folder, with provenance."""
 
-_DAY_NS = 86_400_000_000_000
 _CHUNK_S = 60.0
 _WHOLE_PICKS = 200_000
 
@@ -91,6 +91,10 @@ class Watcher:
     each pass while they hold at most 200,000 picks, and by :meth:`close`. All files are whole at any time. A
     new watcher of the same output resumes where the last one ended.
 
+    An event keeps its ``event_id`` while it changes. ``revisions.jsonl`` holds each change
+    (:func:`phasenet_das.watch.read_revisions`). With ``keep_days``, an old day moves from the tables to the
+    folder ``days/YYYY-MM-DD``.
+
     Parameters
     ----------
     picker : Picker
@@ -105,10 +109,10 @@ class Watcher:
         Finds the events of a pick table: returns an object with ``events`` and ``picks``.
     write_catalog : callable, optional
         ``write_catalog(result, folder, provenance)`` writes the result of `associate`.
-    recent_s : float
-        Length of the last minutes, s.
-    settle_s : float
-        A file is taken when it has not changed for this long, s.
+    watch : WatchSettings, optional
+        Times and retention.
+    handover : Handover, optional
+        Where events go.
     """
 
     def __init__(
@@ -122,22 +126,27 @@ class Watcher:
         continuous: ContinuousSettings | None = None,
         associate: Associate | None = None,
         write_catalog: WriteCatalog | None = None,
-        recent_s: float = 600.0,
-        settle_s: float = 2.0,
+        watch: WatchSettings | None = None,
+        handover: Handover | None = None,
     ) -> None:
         size = continuous or ContinuousSettings()
         if size.chunk_s is None:
             size = size.model_copy(update={"chunk_s": _CHUNK_S})
         self._settings = settings or PickSettings()
-        self._data, wanted = select_range(data, None, None, None)
-        self._run = PickRun.of(picker.chunk_picker(self._settings), size, wanted=wanted)
+        self._data, self._wanted = select_range(data, None, None, None)
+        self._run = PickRun.of(picker.chunk_picker(self._settings), size, wanted=self._wanted)
         self._picker, self._inputs, self._output = picker, inputs, output
         self._associate, self._write_catalog = associate, write_catalog
-        self._recent_ns, self._settle_s = round(recent_s * 1e9), settle_s
+        self._watch, self._handover = watch or WatchSettings(), handover
+        self._recent_ns = round(self._watch.recent_s * 1e9)
+        self._days = DayFolders(output / "days", self._watch.keep_days)
+        self._life = EventLife(Revisions(output / "revisions.jsonl"), self._watch.final_after_s)
+        self._stages: dict[str, float] = {}
         self._store = ChunkStore(output / "chunks")
         self._files: dict[str, tuple[int, int]] = {}
         self._chunks: dict[str, StoredChunk] = {}
         self._provenance: dict[str, Any] = {}
+        self._archive: Archive | None = None
         self._is_behind = False
 
     def step(self, now_s: float | None = None) -> WatchStep | None:
@@ -162,7 +171,9 @@ class Watcher:
         files = self._complete_files(now)
         fresh = [path for path, state in files.items() if self._files.get(path) != state]
         if not fresh:
+            self._hand_over()
             return None
+        self._stages = {"file_closed_at": max(files[path][1] for path in fresh) * 1e-9}
         try:
             return self._pass(files, len(fresh), now)
         except BaseException:
@@ -171,14 +182,19 @@ class Watcher:
             raise
 
     def close(self) -> None:
-        """Write the whole tables, if they lack anything."""
+        """Write the whole tables, if they lack anything, and end the handing over."""
         if self._is_behind:
-            self._write_whole()
+            result = self._write_whole()
+            self._hand_over(result)
+        if self._handover is not None:
+            self._handover.close()
 
     def _pass(self, files: dict[str, tuple[int, int]], num_fresh: int, now: float) -> WatchStep:
         source = self._open(list(files))
+        self._run = replace(self._run, wanted=replace(self._wanted, start_ns=self._days.first_ns()))
         found = pick_chunks(self._run, source.recordings, self._store)
-        self._files = files
+        self._stages["picked_at"] = time.time()
+        self._files, self._archive = files, source
         changed = self._take(found)
         self._provenance = self._describe(found)
         self._is_behind = True
@@ -186,18 +202,21 @@ class Watcher:
         write_table(found.coverage([source.coverage]), self._output / "coverage.csv", self._provenance)
         end_ns = max(chunk.info.end_ns for chunk in found.chunks)
         if sum(chunk.num_picks for chunk in found.chunks) <= _WHOLE_PICKS:
-            events = self._recent_of(self._write_whole(), end_ns)
+            result = self._write_whole()
+            events = self._recent_of(result, end_ns)
         else:
-            events = self._associate_recent(end_ns)
+            result = self._recent_association(end_ns)
+            events = self._join_recent(result, end_ns)
+        self._hand_over(result)
+        for day in self._days.over(min(chunk.info.start_ns for chunk in found.chunks), end_ns):
+            self._archive_day(day, found, source)
         return WatchStep(num_fresh, picks, events, pd.Timestamp(end_ns, tz="UTC"), now - end_ns * 1e-9)
 
-    def follow(self, *, poll_s: float, report: Callable[[str], None]) -> None:
+    def follow(self, report: Callable[[str], None]) -> None:
         """Pass after pass, until interrupted.
 
         Parameters
         ----------
-        poll_s : float
-            Time between looks at the folder, s.
         report : callable
             Takes a line for each pass that did something.
         """
@@ -209,7 +228,7 @@ class Watcher:
                         report(str(step))
                 except (PhaseNetDASError, GammaError, OSError) as error:
                     log.warning("nothing picked in this pass: %s", error)
-                time.sleep(poll_s)
+                time.sleep(self._watch.poll_s)
         finally:
             self.close()
 
@@ -225,7 +244,7 @@ class Watcher:
                 status = path.stat()
             except OSError:
                 continue  # gone, or of another name by now
-            if now_s - status.st_mtime >= self._settle_s:
+            if now_s - status.st_mtime >= self._watch.settle_s:
                 found[str(path)] = status.st_size, status.st_mtime_ns
         return found
 
@@ -263,16 +282,17 @@ class Watcher:
             day
             for chunk in changed
             for day in range(
-                (chunk.info.start_ns - margin) // _DAY_NS, (chunk.info.end_ns - 1 + margin) // _DAY_NS + 1
+                (chunk.info.start_ns - margin) // DAY_NS, (chunk.info.end_ns - 1 + margin) // DAY_NS + 1
             )
+            if day * DAY_NS >= (self._days.first_ns() or 0)
         }
         came = [chunk.info for chunk in changed if chunk.key in self._chunks]
         first = pd.Timestamp(min((info.start_ns for info in came), default=0), tz="UTC")
         end = pd.Timestamp(max((info.end_ns for info in came), default=0), tz="UTC")
         count = 0
         for day in sorted(days):
-            start = day * _DAY_NS
-            picks = self._picks_of(start, start + _DAY_NS)
+            start = day * DAY_NS
+            picks = self._picks_of(start, start + DAY_NS)
             name = f"{pd.Timestamp(start):%Y-%m-%d}.parquet"
             write_table(picks, self._output / "picks" / name, self._provenance)
             count += int(((picks["phase_time"] >= first) & (picks["phase_time"] < end)).sum())
@@ -290,14 +310,31 @@ class Watcher:
         ]
         return merge_chunks(self._store, chunks, Range(start_ns, end_ns))
 
-    def _write_whole(self) -> Associated | None:
+    def _spans_ns(self, start_ns: int | None = None) -> np.ndarray:
+        """Return the spans of the chunks after a time; shape (chunk, 2), int64."""
+        spans = [(chunk.info.start_ns, chunk.info.end_ns) for chunk in self._chunks.values()]
+        return np.maximum(np.array(spans, np.int64).reshape(-1, 2), start_ns or 0)
+
+    def _find_events(self, picks: pd.DataFrame, start_ns: int | None = None) -> AssociationResult:
+        """Associate picks, and give the events from a time on the ids that they had before."""
+        assert self._associate is not None  # noqa: S101 - asked for by the caller
+        result = self._associate(picks)
+        stages = {**self._stages, "associated_at": time.time()}
+        events = result.events
+        if start_ns is not None:
+            events = events[events["time"] >= pd.Timestamp(start_ns, tz="UTC")]
+        ids = self._life.take(Pass(events, result.picks, self._spans_ns(start_ns), stages))
+        result.events.loc[ids.index, "event_id"] = ids
+        return result
+
+    def _write_whole(self) -> AssociationResult | None:
         """Write the tables of all that was picked, as one run over the same files writes them."""
-        chunks, path = list(self._chunks.values()), self._output / "picks.parquet"
+        chunks, path, wanted = list(self._chunks.values()), self._output / "picks.parquet", self._run.wanted
         result = None
         if self._associate is None:
-            write_merged(self._store, chunks, path, self._provenance)
+            write_merged(self._store, chunks, path, self._provenance, wanted)
         else:
-            result = self._associate(merge_chunks(self._store, chunks))
+            result = self._find_events(merge_chunks(self._store, chunks, wanted))
             if self._write_catalog is None:
                 write_table(conform(result.picks, PICK_COLUMNS, "picks"), path, self._provenance)
                 self._write_events(result.events, "events.parquet")
@@ -306,7 +343,30 @@ class Watcher:
         self._is_behind = False
         return result
 
-    def _recent_of(self, result: Associated | None, end_ns: int) -> int:
+    def _hand_over(self, result: AssociationResult | None = None) -> None:
+        if self._handover is not None:
+            self._handover.offer(self._life, result, self._archive)
+
+    def _archive_day(self, day: int, found: PickedChunks, source: Archive) -> None:
+        """Move a day from the tables to a folder of its own."""
+        span = Range(day * DAY_NS, (day + 1) * DAY_NS)
+        margin = DayFolders.MARGIN_NS
+        with self._days.folder(day) as folder:
+            picks = self._picks_of(day * DAY_NS - margin, (day + 1) * DAY_NS + margin)
+            if self._associate is None:
+                write_table(span.select(picks), folder / "picks.parquet", self._provenance)
+            else:
+                result = self._associate(picks)
+                result.events["event_id"] = self._life.identify(result.events, result.picks)
+                result = catalog_of_day(result, span)
+                if self._write_catalog is not None:
+                    self._write_catalog(result, folder, self._provenance)
+            coverage = replace(found, wanted=span).coverage([source.coverage])
+            write_table(coverage, folder / "coverage.csv", self._provenance)
+            self._life.revisions.copy(folder / "revisions.jsonl", span.start_ns, span.end_ns)
+        self._life.revisions.forget((day + 1) * DAY_NS - margin)
+
+    def _recent_of(self, result: AssociationResult | None, end_ns: int) -> int:
         """Write what is recent of a whole association, and count its events."""
         if result is None:
             return 0
@@ -316,22 +376,34 @@ class Watcher:
         write_table(recent, self._output / "recent_picks.parquet", self._provenance)
         return int((result.events["time"] >= start).sum())
 
-    def _associate_recent(self, end_ns: int) -> int:
-        """Associate the last minutes; events of the first fifth of them are left as they were before."""
+    def _settled_ns(self, end_ns: int) -> int:
+        """Return the time before which events are left as they were: the first fifth of the last minutes."""
+        return end_ns - 4 * self._recent_ns // 5
+
+    def _recent_association(self, end_ns: int) -> AssociationResult | None:
+        """Associate the last minutes."""
         if self._associate is None:
+            return None
+        return self._find_events(self._picks_of(end_ns - self._recent_ns, end_ns), self._settled_ns(end_ns))
+
+    def _join_recent(self, result: AssociationResult | None, end_ns: int) -> int:
+        """Write the recent tables of an association of the last minutes, and count its events."""
+        if result is None:
             return 0
-        result = self._associate(self._picks_of(end_ns - self._recent_ns, end_ns))
         path = self._output / "recent_events.parquet"
-        settled = pd.Timestamp(end_ns - 4 * self._recent_ns // 5, tz="UTC")
+        settled = pd.Timestamp(self._settled_ns(end_ns), tz="UTC")
         recent = result.events[result.events["time"] >= settled]
-        before = read_events(path) if path.exists() else None
-        tables = [] if before is None else [before[before["time"] < settled]]
-        full = [table for table in [*tables, recent] if len(table)]
-        joined = pd.concat(full, ignore_index=True) if full else result.events.iloc[:0]
+        before = read_events(path) if path.exists() else recent.iloc[:0]
+        before = before[(before["time"] < settled) & ~before["event_id"].isin(recent["event_id"])]
+        full = [table for table in (before, recent) if len(table)]
+        joined = pd.concat(full, ignore_index=True) if full else recent
         joined = joined.sort_values("time", kind="stable", ignore_index=True)
         joined["event_index"] = range(len(joined))
         self._write_events(joined, path.name)
-        write_table(result.picks, self._output / "recent_picks.parquet", self._provenance)
+        names = result.picks["event_index"].map(result.events.set_index("event_index")["event_id"])
+        number = names.map(joined.set_index("event_id")["event_index"]).fillna(-1).astype("int64")
+        picks = result.picks.assign(event_index=number)
+        write_table(picks, self._output / "recent_picks.parquet", self._provenance)
         return len(recent)
 
     def _write_events(self, events: pd.DataFrame, name: str) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from gamma import AssociationResult
 from phasenet_das import io
-from phasenet_das.config import ContinuousSettings, DataSettings
+from phasenet_das.config import ContinuousSettings, DataSettings, WatchSettings
 from phasenet_das.tables import EVENT_COLUMNS, read_coverage, read_events, read_picks
 from phasenet_das.watch import Watcher
 from tests.picking.small_pickers import assert_same_picks, small_picker
@@ -38,7 +38,7 @@ def _drop(folder: Path, number: int) -> Path:
     return path
 
 
-def _events(picks: pd.DataFrame) -> SimpleNamespace:
+def _events(picks: pd.DataFrame) -> AssociationResult:
     """An event wherever a second begins and there are picks."""
     times = picks["phase_time"].dt.floor("5s").drop_duplicates().sort_values()
     table = pd.DataFrame({name: pd.Series([], dtype=kind) for name, kind in EVENT_COLUMNS.items()})
@@ -48,7 +48,7 @@ def _events(picks: pd.DataFrame) -> SimpleNamespace:
     integers = [name for name, kind in EVENT_COLUMNS.items() if kind == "int64"]
     events = table.assign(**dict.fromkeys(integers, 0), location_quality="")
     events["event_index"] = range(len(events))
-    return SimpleNamespace(events=events, picks=picks)
+    return AssociationResult(events, picks, pd.DataFrame(), {})
 
 
 def _watcher(folder: Path, output: Path) -> Watcher:
@@ -59,8 +59,7 @@ def _watcher(folder: Path, output: Path) -> Watcher:
         data=DataSettings(station_id="CABLE"),
         continuous=ContinuousSettings(chunk_s=8.0),
         associate=_events,
-        recent_s=20.0,
-        settle_s=5.0,
+        watch=WatchSettings.model_construct(recent_s=20.0, settle_s=5.0),
     )
 
 
@@ -156,7 +155,7 @@ def test_long_watches_write_the_whole_tables_at_their_end(
 def test_a_cable_without_a_name_is_called_after_the_folder_from_the_first_file_on(tmp_path: Path) -> None:
     folder = tmp_path / "well-3"
     folder.mkdir()
-    watcher = Watcher(small_picker(), [str(folder)], tmp_path / "live", settle_s=0.0)
+    watcher = Watcher(small_picker(), [str(folder)], tmp_path / "live", watch=WatchSettings(settle_s=0))
     for number in range(2):
         patch = _patch(number * SECONDS, (number + 1) * SECONDS).update_attrs(station_id="")
         io.write_quakeflow(patch, folder / f"{number:03d}.h5")
