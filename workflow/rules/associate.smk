@@ -1,14 +1,12 @@
+# The names of a year of jobs do not fit into one command. A template is filled in without a process of its own.
 rule list_picks:
     input:
+        template=ancient(f"{workflow.basedir}/workflow/templates/picks.txt"),
         picks=picks_of,
     output:
         tables=results("{stage}", "picks.txt"),
-    log:
-        results("logs", "{stage}", "list_picks.log"),
     localrule: True
-    run:
-        # The names of a year of jobs do not fit into one command.
-        Path(output.tables).write_text("".join(f"{path}\n" for path in input.picks))
+    template_engine: "jinja2"
 
 
 rule associate:
