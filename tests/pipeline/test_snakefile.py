@@ -187,6 +187,9 @@ def test_a_misspelt_key_stops_before_any_rule(project: Path) -> None:
 
 def test_missing_weights_say_how_to_get_them(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEISBENCH_CACHE_ROOT", str(project / "no-cache"))
+    (project / "absent").mkdir()
+    (project / "absent" / "seisbench.py").write_text("raise ImportError('not installed')")
+    monkeypatch.setenv("PYTHONPATH", str(project / "absent"), prepend=os.pathsep)
     config = project / "original.yaml"
     config.write_text(
         "name: other\ndata: {inputs: [raw/0.h5], station_id: C}\npick: {weights: 'seisbench:nosuch'}\n"

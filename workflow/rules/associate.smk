@@ -5,8 +5,11 @@ rule list_picks:
         picks=picks_of,
     output:
         tables=results("{stage}", "picks.txt"),
+    log:
+        results("logs", "{stage}", "list_picks.log"),
     localrule: True
-    template_engine: "jinja2"
+    template_engine:
+        "jinja2"
 
 
 rule associate:
