@@ -22,6 +22,7 @@ from phasenet_das.cli.magnitude import magnitude_app
 from phasenet_das.cli.options import Command
 from phasenet_das.cli.pick import pick
 from phasenet_das.cli.plot import plot
+from phasenet_das.cli.receive import receive
 from phasenet_das.cli.report import report
 from phasenet_das.cli.run import run
 from phasenet_das.cli.simulate import simulate
@@ -44,6 +45,7 @@ for _command in (
     init,
     pick,
     watch,
+    receive,
     associate,
     export,
     evaluate,

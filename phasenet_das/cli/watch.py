@@ -63,6 +63,14 @@ def watch(
     webhook: Annotated[
         str | None, typer.Option(metavar="URL", help="Send the JSON of each revision here by POST.")
     ] = None,
+    listen: Annotated[
+        str | None,
+        typer.Option(
+            metavar="[HOST:]PORT",
+            help="Show a status page, /health and /metrics here. Default host: 127.0.0.1.",
+        ),
+    ] = None,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Write log lines as JSON.")] = False,
     once: Annotated[bool, typer.Option("--once", help="Process the present files, then end.")] = False,
     device: Device = None,
 ) -> None:
@@ -78,6 +86,8 @@ def watch(
     from phasenet_das import catalog
     from phasenet_das.config import DataSettings
     from phasenet_das.picking.request import check_request
+    from phasenet_das.pipeline.lock import hold
+    from phasenet_das.watch.log import log_with_times
 
     base = read_settings(config)
     of_all = bool(base.cables) and cable is None
@@ -93,11 +103,13 @@ def watch(
         final_after_s=final_after_s,
         keep_days=keep_days,
         handover=override(base.watch.handover, on_event=_words(on_event), webhook=webhook),
+        health=override(base.watch.health, listen=listen),
     )
+    log_with_times(log_json)
     receivers = load_receivers(base, channels=channels, cable=cable, station_id=station_id)
 
     from phasenet_das.picking import load_picker  # torch, after all checks
-    from phasenet_das.watch import Handover, Watcher
+    from phasenet_das.watch import Handover, Health, Watcher
 
     def find_events(picks: Any) -> Any:  # noqa: ANN401 - two tables
         try:
@@ -111,6 +123,7 @@ def watch(
         catalog.write_association(result, folder, provenance)
         catalog.write_catalog(result.events, result.picks, folder, receivers, base.report, provenance)
 
+    health = Health(output, following.health)
     watcher = Watcher(
         load_picker(
             settings.weights, device=settings.device, sha256=None if weights else settings.weights_sha256
@@ -124,15 +137,21 @@ def watch(
         write_catalog=write_tables,
         watch=following,
         handover=Handover(following.handover, output / "handover", receivers, base.report),
+        health=health,
     )
-    if once:
-        typer.echo(watcher.step() or "nothing new")
-        watcher.close()
-        return
-    try:
-        watcher.follow(typer.echo)
-    except KeyboardInterrupt:
-        typer.echo("stopped; the same command resumes", err=True)
+    with hold(output / "watch.lock", f"watch -o {output}"):
+        if once:
+            typer.echo(watcher.step() or "nothing new")
+            watcher.close()
+            return
+        if following.health.listen is not None:
+            from phasenet_das.watch.server import serve
+
+            serve(health, following.health.listen)
+        try:
+            watcher.follow()
+        except KeyboardInterrupt:
+            typer.echo("stopped; the same command resumes", err=True)
 
 
 def _words(command: str | None) -> tuple[str, ...] | None:

@@ -5,8 +5,10 @@ from phasenet_das.config.config import Config
 from phasenet_das.config.continuous import ContinuousSettings
 from phasenet_das.config.data import DataSettings
 from phasenet_das.config.evaluation import EvaluationSettings
+from phasenet_das.config.feed import FeedSettings
 from phasenet_das.config.files import load_config, write_config
 from phasenet_das.config.geometry import GeometrySettings
+from phasenet_das.config.health import HealthSettings
 from phasenet_das.config.pick import PickSettings
 from phasenet_das.config.report import ReportSettings
 from phasenet_das.config.student import AugmentSettings, StudentSettings, TrainDataSettings, TrainSettings
@@ -19,8 +21,10 @@ __all__ = [
     "ContinuousSettings",
     "DataSettings",
     "EvaluationSettings",
+    "FeedSettings",
     "GeometrySettings",
     "HandoverSettings",
+    "HealthSettings",
     "PickSettings",
     "ReportSettings",
     "StudentSettings",

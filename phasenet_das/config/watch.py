@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from phasenet_das.config.feed import FeedSettings
+from phasenet_das.config.health import HealthSettings
 from phasenet_das.config.section import ConfigSection, unit
 
 
@@ -88,3 +90,15 @@ class WatchSettings(ConfigSection):
         "OUTPUT/days/DATE. If empty, all days stay.",
     )
     handover: HandoverSettings = HandoverSettings()
+    feed: FeedSettings = FeedSettings()
+    health: HealthSettings = HealthSettings()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        kept, days = self.feed.keep_hours, self.keep_days
+        if kept is not None and (days is None or kept < 24 * (days + 2)):
+            least = "`keep_days` beside it" if days is None else f"{24 * (days + 2)} or more"
+            raise ValueError(
+                f"feed: keep_hours: found {kept:g}, expected {least}: picks of removed files leave the tables"
+            )
+        return self

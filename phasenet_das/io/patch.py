@@ -26,6 +26,7 @@ UNKNOWN_UNIT = "unknown"
 STATUS_NAMES = np.array(["ok", "dead", "nonfinite"])
 OK, DEAD, NONFINITE = range(3)
 _ROUNDING_NS = 0.51
+_WHOLE_NS = 1e-6  # what a float adds to a whole number of ns
 _SHORTEST_DT_S = 1e-9
 _SPATIAL_DIMS = ("distance", "channel")
 _DASCORE_KEEPS = {"coords", "dims", "data_units"}
@@ -100,7 +101,7 @@ def make_patch(
     import dascore
 
     known = {**(attrs or {}), "station_id": station_id, "unit": unit.strip() or UNKNOWN_UNIT}
-    known |= _exact_dt_s(dt_s, num_samples)
+    known |= _exact_dt_s(dt_s)
     return dascore.Patch(data=array, coords=coords, dims=(dim, "time"), attrs=_patch_attrs(known))
 
 
@@ -186,10 +187,9 @@ def _time_coord(start: np.datetime64, dt_s: float, num_samples: int) -> Any:  # 
     return get_coord(start=start, stop=start + step * num_samples, step=step, units="s")
 
 
-def _exact_dt_s(dt_s: float, num_samples: int) -> dict[str, float]:
+def _exact_dt_s(dt_s: float) -> dict[str, float]:
     """Return the attribute that keeps an interval which dascore's time coordinate rounds to whole ns."""
-    drift_ns = abs(dt_s * 1e9 - round(dt_s * 1e9)) * num_samples
-    return {"dt_s": dt_s} if drift_ns >= 0.5 else {}
+    return {"dt_s": dt_s} if abs(dt_s * 1e9 - round(dt_s * 1e9)) > _WHOLE_NS else {}
 
 
 def channel_status(array: np.ndarray) -> np.ndarray:

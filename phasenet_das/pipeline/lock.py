@@ -11,6 +11,8 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -112,6 +114,29 @@ class RunLock:
             return
         if owner == Process.current():
             self.path.unlink(missing_ok=True)
+
+
+@contextmanager
+def hold(path: Path, use: str) -> Iterator[None]:
+    """Hold a lock of this machine until the block or the process ends, however it ends.
+
+    `use` names the folder and its use. The system frees the lock, also that of a container of another name.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            file.seek(0)
+            owner = _parse(file.read())
+            who = "another process" if owner is None else f"process {owner.pid} on {owner.host}"
+            raise RunningError(
+                f"{use}: {who} does this already. End it, or choose another folder."
+            ) from error
+        file.truncate(0)
+        file.write(json.dumps(asdict(Process.current())))
+        file.flush()
+        yield
 
 
 def end_with_the_run() -> None:

@@ -32,6 +32,7 @@ from phasenet_das.tables.provenance import provenance
 from phasenet_das.watch.days import DAY_NS, DayFolders, catalog_of_day
 from phasenet_das.watch.events import EventLife, Pass
 from phasenet_das.watch.handover import Handover
+from phasenet_das.watch.health import Health
 from phasenet_das.watch.revisions import Revisions
 
 if TYPE_CHECKING:
@@ -66,6 +67,10 @@ class WatchStep:
         End of the data.
     lag_s : float
         How far that is behind the clock, s.
+    data_s, took_s : float
+        Length of the data that came after the last pass, and time that this pass took, s.
+    last_file : str
+        The newest file, written at `arrived_s` (s since 1970).
     """
 
     num_files: int
@@ -73,6 +78,10 @@ class WatchStep:
     num_events: int
     picked_to: pd.Timestamp
     lag_s: float
+    data_s: float
+    took_s: float
+    last_file: str
+    arrived_s: float
 
     def __str__(self) -> str:
         return (
@@ -113,6 +122,8 @@ class Watcher:
         Times and retention.
     handover : Handover, optional
         Where events go.
+    health : Health, optional
+        Keeps the state for the log, the status page and monitoring.
     """
 
     def __init__(
@@ -128,6 +139,7 @@ class Watcher:
         write_catalog: WriteCatalog | None = None,
         watch: WatchSettings | None = None,
         handover: Handover | None = None,
+        health: Health | None = None,
     ) -> None:
         size = continuous or ContinuousSettings()
         if size.chunk_s is None:
@@ -138,6 +150,7 @@ class Watcher:
         self._picker, self._inputs, self._output = picker, inputs, output
         self._associate, self._write_catalog = associate, write_catalog
         self._watch, self._handover = watch or WatchSettings(), handover
+        self._health = health or Health(output, self._watch.health)
         self._recent_ns = round(self._watch.recent_s * 1e9)
         self._days = DayFolders(output / "days", self._watch.keep_days)
         self._life = EventLife(Revisions(output / "revisions.jsonl"), self._watch.final_after_s)
@@ -148,6 +161,7 @@ class Watcher:
         self._provenance: dict[str, Any] = {}
         self._archive: Archive | None = None
         self._is_behind = False
+        self._end_ns: int | None = None
 
     def step(self, now_s: float | None = None) -> WatchStep | None:
         """Pick what has come since the last pass.
@@ -173,9 +187,10 @@ class Watcher:
         if not fresh:
             self._hand_over()
             return None
+        self._health.began(len(fresh))
         self._stages = {"file_closed_at": max(files[path][1] for path in fresh) * 1e-9}
         try:
-            return self._pass(files, len(fresh), now)
+            return self._pass(files, fresh, now)
         except BaseException:
             self._files, self._chunks = {}, {}  # tables may be behind: the next pass writes all of them
             self._is_behind = False
@@ -189,7 +204,8 @@ class Watcher:
         if self._handover is not None:
             self._handover.close()
 
-    def _pass(self, files: dict[str, tuple[int, int]], num_fresh: int, now: float) -> WatchStep:
+    def _pass(self, files: dict[str, tuple[int, int]], fresh: list[str], now: float) -> WatchStep:
+        began_s, last = time.monotonic(), max(fresh, key=lambda path: files[path][1])
         source = self._open(list(files))
         self._run = replace(self._run, wanted=replace(self._wanted, start_ns=self._days.first_ns()))
         found = pick_chunks(self._run, source.recordings, self._store)
@@ -208,26 +224,31 @@ class Watcher:
             result = self._recent_association(end_ns)
             events = self._join_recent(result, end_ns)
         self._hand_over(result)
-        for day in self._days.over(min(chunk.info.start_ns for chunk in found.chunks), end_ns):
+        start_ns = min(chunk.info.start_ns for chunk in found.chunks)
+        for day in self._days.over(start_ns, end_ns):
             self._archive_day(day, found, source)
-        return WatchStep(num_fresh, picks, events, pd.Timestamp(end_ns, tz="UTC"), now - end_ns * 1e-9)
+        before_ns = start_ns if self._end_ns is None else self._end_ns
+        self._end_ns = end_ns
+        return WatchStep(
+            len(fresh),
+            picks,
+            events,
+            pd.Timestamp(end_ns, tz="UTC"),
+            now - end_ns * 1e-9,
+            data_s=(end_ns - before_ns) * 1e-9,
+            took_s=time.monotonic() - began_s,
+            last_file=last,
+            arrived_s=files[last][1] * 1e-9,
+        )
 
-    def follow(self, report: Callable[[str], None]) -> None:
-        """Pass after pass, until interrupted.
-
-        Parameters
-        ----------
-        report : callable
-            Takes a line for each pass that did something.
-        """
+    def follow(self) -> None:
+        """Pass after pass, until interrupted. The log has a line for each."""
         try:
             while True:
                 try:
-                    step = self.step()
-                    if step is not None:
-                        report(str(step))
+                    self._health.passed(self.step())
                 except (PhaseNetDASError, GammaError, OSError) as error:
-                    log.warning("nothing picked in this pass: %s", error)
+                    self._health.failed(error)
                 time.sleep(self._watch.poll_s)
         finally:
             self.close()

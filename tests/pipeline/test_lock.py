@@ -108,3 +108,15 @@ def test_what_still_writes_is_waited_for(
     lock.wait_for(tmp_path / ".process")
     assert len(naps) == 3
     lock.wait_for(tmp_path / "nothing")
+
+
+def test_a_held_lock_is_free_again_when_its_holder_ends(tmp_path: Path) -> None:
+    path = tmp_path / "live" / "watch.lock"
+    with (
+        lock.hold(path, "live"),
+        pytest.raises(RunningError, match=f"live: process {os.getpid()} on"),
+        lock.hold(path, "live"),
+    ):
+        pass
+    with lock.hold(path, "live"):
+        pass

@@ -267,11 +267,11 @@ class _Traces:
         block = np.zeros((len(ids), count), dtype=self.dtype)
         for trace in self.get(start, start + round((count - 1) * self.dt_ns)) if count else ():
             if trace.id in rows:
-                _place(trace, block[rows[trace.id]], start, self.dt_ns)
+                place_trace(trace, block[rows[trace.id]], start, self.dt_ns)
         return block
 
 
-def _place(trace: Trace, row: np.ndarray, start_ns: int, dt_ns: float) -> None:
+def place_trace(trace: Trace, row: np.ndarray, start_ns: int, dt_ns: float) -> None:
     """Copy the part of a trace that falls into a row which starts at `start_ns`."""
     offset = round((trace.stats.starttime.ns - start_ns) / dt_ns)
     first, last = max(offset, 0), min(offset + trace.stats.npts, len(row))

@@ -1,0 +1,252 @@
+"""The state of a watch: written by its loop, read by the status page, by monitoring and by the log."""
+
+from __future__ import annotations
+
+import logging
+import math
+import resource
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from phasenet_das.config import HealthSettings
+from phasenet_das.tables import COVERAGE_COLUMNS, conform, empty_picks, read_coverage, read_picks
+from phasenet_das.text import duration
+
+if TYPE_CHECKING:
+    from phasenet_das.watch.watcher import WatchStep
+
+log = logging.getLogger(__name__)
+
+_NEVER = math.nan
+_FORGOTTEN_S = 86_400.0  # a cable without data for this long is no alarm
+_RATE_S = 600.0
+_DEAD = ("one value only", "NaN or infinite")
+
+
+@dataclass
+class Health:
+    """What a watch did last, and the tables that it writes.
+
+    Attributes
+    ----------
+    output : pathlib.Path
+        Folder of the watch.
+    limits : HealthSettings
+        What is an alarm.
+    started_s, passed_s : float
+        When the watch began, and when its last pass ended: s since 1970, NaN for never.
+    waiting : int
+        New files of the pass that is running.
+    files, passes, errors : int
+        Counts since the watch began.
+    last_file : str
+        The newest file, written at `arrived_s`; its samples end `delay_s` before that.
+    usual_delay_s : float
+        That time of the first file that came while the watch was running.
+    speed : float
+        Seconds of data in a second of the last pass.
+    """
+
+    output: Path
+    limits: HealthSettings = field(default_factory=HealthSettings)
+    started_s: float = field(default_factory=time.time)
+    passed_s: float = _NEVER
+    waiting: int = 0
+    files: int = 0
+    passes: int = 0
+    errors: int = 0
+    last_error: str = ""
+    last_file: str = ""
+    arrived_s: float = _NEVER
+    delay_s: float = _NEVER
+    usual_delay_s: float = _NEVER
+    speed: float = _NEVER
+    _told: tuple[str, ...] = ()
+
+    def began(self, num_files: int) -> None:
+        """Note that a pass begins."""
+        self.waiting = num_files
+        if num_files > 1:
+            log.info("%d new files are picked in one pass, none is left out", num_files)
+
+    def passed(self, step: WatchStep | None) -> None:
+        """Note the end of a pass, or of a look that found nothing new."""
+        now = time.time()
+        if step is not None:
+            self.waiting, self.last_error = 0, ""
+            self.passes, self.files, self.passed_s = self.passes + 1, self.files + step.num_files, now
+            self.speed = step.data_s / step.took_s if step.data_s > 0 else self.speed
+            self._arrived(step)
+            log.info("%s", step)
+            if step.took_s > step.data_s > 0:
+                log.warning(
+                    "%.0f s of data took %.0f s: the watch falls behind. Use a GPU, fewer channels (data: "
+                    "channel_range) or longer files. No file is left out.",
+                    step.data_s,
+                    step.took_s,
+                )
+        self._tell(now)
+
+    def failed(self, error: Exception) -> None:
+        """Note a pass that ended with an error; the next one picks the same files."""
+        self.errors, self.last_error = self.errors + 1, str(error)
+        log.warning("nothing picked in this pass: %s", error)
+
+    def _arrived(self, step: WatchStep) -> None:
+        self.last_file, self.arrived_s = step.last_file, step.arrived_s
+        if step.arrived_s >= self.started_s:  # not one of a backlog, which may have been copied
+            self.delay_s = step.arrived_s - step.picked_to.timestamp()
+            if math.isnan(self.usual_delay_s):
+                self.usual_delay_s = self.delay_s
+
+    def _tell(self, now: float) -> None:
+        """Write alarms that begin or end into the log."""
+        alarms = self.alarms(now)
+        for kind, text in alarms.items():
+            if kind not in self._told:
+                log.warning("alarm: %s", text)
+        for kind in self._told:
+            if kind not in alarms:
+                log.info("no alarm any more: %s", kind)
+        self._told = tuple(alarms)
+
+    def alarms(self, now: float) -> dict[str, str]:
+        """Say what is wrong at a time, by kind: ``silence``, ``lag``, ``clock``, ``error``."""
+        limits, out = self.limits, {}
+        silent = now - max(self.started_s, self.arrived_s if math.isfinite(self.arrived_s) else 0.0)
+        if silent > limits.max_silence_s:
+            last = f"The last one is {self.last_file}." if self.last_file else "None has come yet."
+            out["silence"] = (
+                f"No new file for {duration(silent)} (limit {duration(limits.max_silence_s)}). {last} Check "
+                "the interrogator and the copying of files."
+            )
+        late = {name: lag for name, lag in self.lags(now).items() if lag > limits.max_lag_s}
+        if late:
+            cables = ", ".join(f"{name} {duration(lag)}" for name, lag in late.items())
+            out["lag"] = f"Behind the clock: {cables} (limit {duration(limits.max_lag_s)})."
+        clock = self._clock_alarm()
+        if clock:
+            out["clock"] = clock
+        if self.last_error:
+            out["error"] = f"The last pass failed: {self.last_error}"
+        return out
+
+    def _clock_alarm(self) -> str:
+        limit, change = self.limits.max_clock_s, self.delay_s - self.usual_delay_s
+        if self.delay_s < -limit:
+            return (
+                f"The last sample lies {-self.delay_s:.1f} s in the future of this machine (limit {limit:g} "
+                "s). Check both clocks."
+            )
+        if abs(change) > limit:
+            return (
+                f"Files come {abs(change):.1f} s {'later' if change > 0 else 'earlier'} than when the watch "
+                f"began, counted from their last sample (limit {limit:g} s). The clock of the interrogator "
+                "drifts, or the time to copy a file has changed."
+            )
+        return ""
+
+    def ends(self) -> dict[str, float]:
+        """Return to where each cable is picked, s since 1970."""
+        table = self.coverage()
+        examined = table[table["status"] == "examined"].groupby("station_id")["end"].max()
+        return {str(name): end.timestamp() for name, end in examined.items()}
+
+    def lags(self, now: float) -> dict[str, float]:
+        """Return how far each cable is behind the clock, s; without those that ended long ago."""
+        ends = self.ends()
+        newest = max(ends.values(), default=0.0)
+        return {name: now - end for name, end in ends.items() if newest - end < _FORGOTTEN_S}
+
+    def coverage(self) -> pd.DataFrame:
+        """Return the coverage table of the watch; empty before the first pass."""
+        path = self.output / "coverage.csv"
+        return _coverage_of(path, path.stat().st_mtime_ns if path.exists() else 0)
+
+    def picks(self, start_s: float, end_s: float) -> pd.DataFrame:
+        """Return the picks of a span of at most some days, without their events."""
+        start, end = (pd.Timestamp(moment, unit="s", tz="UTC") for moment in (start_s, end_s))
+        days = pd.date_range(start.floor("D"), end, freq="D")
+        paths = [self.output / "picks" / f"{day:%Y-%m-%d}.parquet" for day in days]
+        tables = [_picks_of(path, path.stat().st_mtime_ns if path.exists() else 0) for path in paths]
+        picks = pd.concat(tables, ignore_index=True)
+        return picks[(picks["phase_time"] >= start) & (picks["phase_time"] < end)]
+
+    def picks_per_minute(self) -> float:
+        """Return the rate of picks over the last ten minutes of data."""
+        end = max(self.ends().values(), default=0.0)
+        return len(self.picks(end - _RATE_S, end)) * 60.0 / _RATE_S
+
+    def dead_channels(self) -> dict[str, int]:
+        """Count the channels of each cable that are dead or not finite in its last minute."""
+        table, ends = self.coverage(), self.ends()
+        dead = table[(table["status"] == "skipped") & table["reason"].str.startswith(_DEAD)]
+        last = pd.to_datetime(dead["station_id"].map(ends) - 60.0, unit="s", utc=True)
+        found = dead[dead["end"] > last].groupby("station_id")["num_channels"].sum()
+        return {name: int(found.get(name, 0)) for name in ends}
+
+    def report(self, now: float) -> dict[str, Any]:
+        """Return the state as JSON values; ``status`` is ``ok`` or ``alarm``."""
+        alarms, lags = self.alarms(now), self.lags(now)
+        return {
+            "status": "alarm" if alarms else "ok",
+            "alarms": alarms,
+            "time": _iso(now),
+            "started": _iso(self.started_s),
+            "last_pass": _iso(self.passed_s),
+            "picked_to": {name: _iso(end) for name, end in self.ends().items()},
+            "lag_s": _rounded(lags),
+            "last_file": self.last_file,
+            "last_file_time": _iso(self.arrived_s),
+            "delay_s": _known(self.delay_s),
+            "speed": _known(self.speed),
+            "files": self.files,
+            "waiting_files": self.waiting,
+            "passes": self.passes,
+            "errors": self.errors,
+            "picks_per_minute": self.picks_per_minute(),
+            "dead_channels": self.dead_channels(),
+            "memory_mb": round(memory_bytes() / 1e6),
+        }
+
+
+def memory_bytes() -> float:
+    """Return the memory of this process: at present, or the highest where the system does not tell."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * float(resource.getpagesize())
+    except OSError:
+        unit = 1 if sys.platform == "darwin" else 1024
+        return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+
+
+@lru_cache(maxsize=1)
+def _coverage_of(path: Path, mtime_ns: int) -> pd.DataFrame:
+    if not mtime_ns:
+        return conform(pd.DataFrame(columns=list(COVERAGE_COLUMNS)), COVERAGE_COLUMNS, "coverage")
+    return read_coverage(path)
+
+
+@lru_cache(maxsize=2)
+def _picks_of(path: Path, mtime_ns: int) -> pd.DataFrame:
+    return read_picks(path) if mtime_ns else empty_picks()
+
+
+def _iso(moment_s: float) -> str | None:
+    return (
+        None if math.isnan(moment_s) else f"{pd.Timestamp(moment_s, unit='s').isoformat(timespec='seconds')}Z"
+    )
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else round(value, 2)
+
+
+def _rounded(values: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 1) for name, value in values.items()}
