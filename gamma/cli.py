@@ -44,11 +44,14 @@ def _read_config(path: Path | None) -> dict[str, Any]:
 
 def _write(table: pd.DataFrame, path: Path) -> None:
     temporary = path.with_name(f".{path.name}")
-    if path.suffix == ".parquet":
-        table.to_parquet(temporary, index=False, compression="zstd")
-    else:
-        table.to_csv(temporary, index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ")
-    temporary.replace(path)
+    try:
+        if path.suffix == ".parquet":
+            table.to_parquet(temporary, index=False, compression="zstd")
+        else:
+            table.to_csv(temporary, index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 @app.command()
@@ -83,16 +86,20 @@ def associate(
     try:
         settings = AssociationConfig(**_read_config(config))
         settings = settings.with_velocity(vp_km_s=vp_km_s, vs_km_s=vs_km_s, layers=layers)
-        result = run(read_table(picks), read_table(stations), settings, explain=explain, workers=workers)
+        tables = read_table(picks), read_table(stations)
+        output.mkdir(parents=True, exist_ok=True)
+        result = run(*tables, settings, explain=explain, workers=workers)
+        _write(result.events, output / "events.csv")
+        _write(result.events, output / "events.parquet")
+        _write(result.picks, output / "picks.parquet")
+        _write(result.groups, output / "groups.parquet")
+        (output / "summary.json").write_text(json.dumps(result.summary, indent=1, default=str) + "\n")
     except GammaError as error:
         typer.echo(f"gamma: {error}", err=True)
         raise typer.Exit(code=1) from error
-    output.mkdir(parents=True, exist_ok=True)
-    _write(result.events, output / "events.csv")
-    _write(result.events, output / "events.parquet")
-    _write(result.picks, output / "picks.parquet")
-    _write(result.groups, output / "groups.parquet")
-    (output / "summary.json").write_text(json.dumps(result.summary, indent=1, default=str) + "\n")
+    except OSError as error:
+        typer.echo(f"gamma: {output}: cannot be written ({error.strerror}). Choose another folder.", err=True)
+        raise typer.Exit(code=1) from error
     used = result.summary["picks_associated"]
     typer.echo(f"{len(result.events)} events, {used} of {result.summary['picks']} picks -> {output}")
     for name, count in result.summary["unknown_receivers"].items():

@@ -69,7 +69,7 @@ _MAX_VELOCITY_KM_S = 20.0
 
 def _in_km_s(velocity: float | None) -> float | None:
     if velocity is not None and velocity > _MAX_VELOCITY_KM_S:
-        raise ValueError("looks like m/s; expected km/s. Divide it by 1000")
+        raise ValueError("looks like m/s. Expected km/s. Divide it by 1000")
     return velocity
 
 
@@ -124,7 +124,7 @@ def read_layers(path: str | Path) -> tuple[Layer, ...]:
     missing = [name for name, column in place.items() if column < 0]
     if missing:
         raise ConfigError(
-            f"{path}: missing column(s) {', '.join(missing)}; found {', '.join(header)}. Expected "
+            f"{path}: missing column(s) {', '.join(missing)}. Found {', '.join(header)}. Expected "
             f"{', '.join(_COLUMNS)} in km and km/s."
         )
     layers = []
@@ -164,7 +164,7 @@ def _check_layers(layers: tuple[Layer, ...]) -> tuple[Layer, ...]:
     thinnest = min((b - a for a, b in pairwise(tops)), default=0.0)
     slow = [layer.depth_km for layer in layers if layer.depth_km > 40.0 and layer.vp_km_s < 5.0]
     if thinnest >= 100.0 or tops[0] < -100.0 or slow:  # no rock of 40 km depth is as slow as 5 km/s
-        raise ValueError(f"depth_km {tops} looks like m; expected km. Divide by 1000")
+        raise ValueError(f"depth_km {tops} looks like m. Expected km. Divide by 1000")
     return layers
 
 
@@ -176,7 +176,7 @@ _HOMOGENEOUS = ("vp_km_s", "vp_vs_ratio", "vs_km_s")
 def _two_models(names: str) -> str:
     """Word the error of a homogeneous model beside layers."""
     return (
-        f"found {names} beside layers, expected one velocity model. Keep layers when they are known; they "
+        f"found {names} beside layers, expected one velocity model. Keep layers when they are known. They "
         f"hold both velocities. Else remove layers and keep {names}"
     )
 
@@ -357,7 +357,7 @@ class AssociationConfig(Settings):
         if self.use_amplitude and self.amplitude_unit != "m/s":
             raise ValueError(
                 f"use_amplitude needs amplitude_unit 'm/s' (peak ground velocity), "
-                f"found {self.amplitude_unit!r}; the amplitude relation is defined for that "
+                f"found {self.amplitude_unit!r}. The amplitude relation is defined for that "
                 "unit only. Convert, or set use_amplitude to false"
             )
         return self

@@ -47,7 +47,7 @@ _HOPELESS = 8.0
 _SWAPS = 2
 _MIN_POSTERIOR = 0.02
 BEYOND = "farther away than the search box"
-SPLIT = "P and S of one event in two places; sought again"
+SPLIT = "P and S of one event in two places, sought again"
 
 
 def look(runner: Runner, observations: Observations) -> Look:
@@ -62,7 +62,7 @@ def look(runner: Runner, observations: Observations) -> Look:
         fitted = with_amplitudes(domain, fitted, amplitude)
     if not fitted.converged:
         logger.warning(
-            "the mixture did not converge in max_iterations=%d steps for every batch of events; raise it, or "
+            "the mixture did not converge in max_iterations=%d steps for every batch of events. Raise it, or "
             "look for events far outside the search box",
             domain.config.max_iterations,
         )

@@ -116,7 +116,7 @@ def velocity_text(domain: Domain) -> str:
         return f"Velocity: stated, {len(config.layers)} layers ± {100.0 * config.velocity_error:.3g} %."
     vp, vs = config.homogeneous_km_s
     error = f"± {100.0 * config.velocity_error:.3g} %"
-    return f"Velocity: stated, vp {vp:.3g} and vs {vs:.3g} km/s {error}; the same at all depths."
+    return f"Velocity: stated, vp {vp:.3g} and vs {vs:.3g} km/s {error}. The same at all depths."
 
 
 def describe_velocity(domain: Domain) -> dict[str, Any]:

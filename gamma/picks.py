@@ -130,7 +130,7 @@ def _times_ns(column: pd.Series) -> tuple[I64, npt.NDArray[np.bool_]]:
         times = pd.to_datetime(column, utc=True, format="ISO8601" if written else None)
     except (ValueError, TypeError) as error:
         raise PickError(
-            f"picks: phase_time cannot be read as times ({error}); expected UTC times."
+            f"picks: phase_time cannot be read as times ({error}). Expected UTC times."
         ) from error
     known: npt.NDArray[np.bool_] = np.asarray(times.notna(), dtype=np.bool_)
     stamps: I64 = np.asarray(times.dt.as_unit("ns").astype("int64"), dtype=np.int64)

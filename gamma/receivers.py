@@ -119,7 +119,7 @@ def _normalised(stations: pd.DataFrame) -> pd.DataFrame:
         hint = nearest_name("station_id", map(str, stations.columns))
         raise StationError(f"stations: missing column station_id.{hint}")
     if len(stations) == 0:
-        raise StationError("stations: the table has no rows; expected one row per receiver.")
+        raise StationError("stations: the table has no rows. Expected one row per receiver.")
     table = stations.reset_index(drop=True).copy()
     table["station_id"] = table["station_id"].astype(str)
     if "channel_index" not in table.columns:
@@ -144,7 +144,7 @@ def _positions(table: pd.DataFrame) -> tuple[F64, LocalFrame, bool]:
     missing = [name for name in across if name not in table.columns]
     if missing:
         raise StationError(
-            f"stations: missing column(s) {', '.join(missing)}; expected longitude, latitude, elevation_m "
+            f"stations: missing column(s) {', '.join(missing)}. Expected longitude, latitude, elevation_m "
             "(degrees, m up) or x_km, y_km, z_km (km, z down)."
         )
     xy = table[across].to_numpy(np.float64)
@@ -153,7 +153,7 @@ def _positions(table: pd.DataFrame) -> tuple[F64, LocalFrame, bool]:
     if local:
         return np.column_stack([xy, _heights(table, "z_km")]), LocalFrame(None, None), True
     if (np.abs(xy[:, 0]) > 360.0).any() or (np.abs(xy[:, 1]) > 90.0).any():
-        raise StationError("stations: longitude or latitude out of range; expected degrees (WGS84).")
+        raise StationError("stations: longitude or latitude out of range. Expected degrees (WGS84).")
     frame = _frame_about(xy)
     x, y = frame.to_local(xy[:, 0], xy[:, 1])
     return np.column_stack([x, y, -_heights(table, "elevation_m") / 1000.0]), frame, True
@@ -175,7 +175,7 @@ def _within_half_turn(degrees: F64) -> F64:
 
 def _heights(table: pd.DataFrame, name: str) -> F64:
     """Give elevation_m or z_km of receivers that have a place; nothing stands for a value left out."""
-    mend = f"State {name} of every receiver; 0 if it is at sea level."
+    mend = f"State {name} of every receiver, 0 if it is at sea level."
     if name not in table.columns:
         hint = nearest_name(name, map(str, table.columns))
         raise StationError(f"stations: missing column {name}.{hint} {mend}")

@@ -118,7 +118,7 @@ def _check(config: dict[str, Any], method: str) -> None:
     limits = sorted(_AMPLITUDE_LIMITS & set(config))
     if limits and config.get("use_amplitude"):
         logger.warning(
-            "%s: no effect here; amplitudes weigh which pick belongs to which event, and cut none",
+            "%s: no effect here. Amplitudes weigh which pick belongs to which event, and cut none",
             ", ".join(limits),
         )
 
@@ -191,7 +191,7 @@ def _require(values: object, keys: tuple[str, ...], where: str) -> None:
     missing = ", ".join(f"'{key}'" for key in keys if key not in values)
     if missing:
         found = ", ".join(f"'{key}'" for key in values) or "nothing"
-        raise ConfigError(f"config: {where}: missing {missing}, found {found}; expected {wanted}.")
+        raise ConfigError(f"config: {where}: missing {missing}, found {found}. Expected {wanted}.")
 
 
 def _numbers(values: Mapping[str, Any], keys: tuple[str, ...], where: str) -> list[F64]:
@@ -214,7 +214,7 @@ def _two_velocities(velocity: dict[str, Any]) -> tuple[float, float]:
     if p.size != 1 or s.size != 1:
         raise ConfigError(
             f"config: vel: expected one velocity (km/s) for 'p' and one for 's', found {p.size} and "
-            f"{s.size}; several, with their depths, go into eikonal: vel, as lists z, p and s."
+            f"{s.size}. Several, with their depths, go into eikonal: vel, as lists z, p and s."
         )
     return float(p[0]), float(s[0])
 
@@ -232,7 +232,7 @@ def _layers(velocity: dict[str, Any]) -> tuple[Layer, ...]:
         )
     if (np.diff(z) < 0).any():
         raise ConfigError(
-            f"config: eikonal: vel: z must increase downwards, found {z.tolist()}; sort the nodes, each with "
+            f"config: eikonal: vel: z must increase downwards, found {z.tolist()}. Sort the nodes, each with "
             "its p and s."
         )
     keep = np.append(np.diff(z) > 0, True)

@@ -271,8 +271,8 @@ def _estimate(observed: Observed, solutions: list[Solution], weight: F64) -> Vel
     vp = [layer.vp_km_s for layer in middle[:-1]]
     text = (
         f"Velocity: estimated from the picks of {len(observed.start)} events: "
-        f"vp/vs {mean:.2f} ± {spread:.2f}; "
-        f"vp of the layers {vp[0]:.1f} to {vp[-1]:.1f} km/s ± {100.0 * relative:.0f} %."
+        f"vp/vs {mean:.2f} ± {spread:.2f}. "
+        f"Vp of the layers {vp[0]:.1f} to {vp[-1]:.1f} km/s ± {100.0 * relative:.0f} %."
     )
     return VelocityEstimate(
         middle, mean, spread, "estimated", *_likely(models, weight), text=text, relative_uncertainty=relative

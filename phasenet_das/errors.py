@@ -50,6 +50,10 @@ class TableError(ValueError, PhaseNetDASError):
     """A pick, event, channel or coverage table lacks columns or holds values of the wrong kind."""
 
 
+class OutputError(OSError, PhaseNetDASError):
+    """No file can be written at a path."""
+
+
 class WeightsError(ValueError, PhaseNetDASError):
     """Model weights are missing, damaged (sha256 differs) or of another architecture."""
 

@@ -158,7 +158,7 @@ def _check(picks: pd.DataFrame, truth: pd.DataFrame, tolerance_s: Mapping[str, f
     for name, table in (("picks", picks), ("truth", truth)):
         missing = [column for column in _KEYS if column not in table.columns]
         if missing:
-            raise TableError(f"{name}: missing column(s) {', '.join(missing)}; expected {', '.join(_KEYS)}.")
+            raise TableError(f"{name}: missing column(s) {', '.join(missing)}. Expected {', '.join(_KEYS)}.")
     without = sorted(set(truth["phase_type"].unique()) - set(tolerance_s))
     if without or not tolerance_s:
         raise ConfigError(
@@ -254,7 +254,7 @@ def match_events(
 def event_places(table: pd.DataFrame, name: str) -> pd.DataFrame:
     """Take time, place and magnitude of events; a column that is not there is NaN."""
     if "time" not in table.columns:
-        raise TableError(f"{name}: missing column time; found {', '.join(map(str, table.columns))}.")
+        raise TableError(f"{name}: missing column time. Found {', '.join(map(str, table.columns))}.")
     columns = {"time": table["time"].array}
     for column in _PLACE:
         known = column in table.columns

@@ -8,6 +8,7 @@ the 2 s after the wave over the power between 3 and 1 s before P, in dB. Their c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -38,10 +39,10 @@ def strain_rate_factor(unit: str) -> float:
     """Strain per second in one `unit`; refuses units that are not a strain rate."""
     factor = _factor("strain / s", unit)
     if factor is None:
-        raise UnitError(
-            f"unit '{unit}': found no strain rate, expected one such as 'strain / s'. Pick strain with "
-            "--to-strain-rate, or state the unit with --unit when the file lacks it."
-        )
+        mend = "Pick strain with --to-strain-rate, or state the unit with --unit when the file lacks it."
+        if re.search(r"rad|deg|count|cycle|turn", unit.lower()):
+            mend = "Convert the recording to strain rate, with the wavelength and gauge length of its instrument."
+        raise UnitError(f"unit '{unit}': found no strain rate, expected one such as 'strain / s'. {mend}")
     return factor
 
 

@@ -118,8 +118,8 @@ def _explain_unplaced(picks: pd.DataFrame, receivers: pd.DataFrame) -> str:
         channels = f" channels {runs(own['channel_index'].to_numpy())}" if str(name) in known else ""
         missing.append(f"{name}{channels} ({len(own)} picks)")
     return (
-        f"No position for {', '.join(missing)}; the channel table holds {', '.join(known) or 'nothing'}. "
-        "Pick with the table's name of the cable (--station-id), or complete the table; channels that it "
+        f"No position for {', '.join(missing)}. The channel table holds {', '.join(known) or 'nothing'}. "
+        "Pick with the table's name of the cable (--station-id), or complete the table. Channels that it "
         "marks bad are left out."
     )
 

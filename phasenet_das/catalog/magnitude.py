@@ -295,7 +295,7 @@ def _slopes(group: pd.DataFrame, phase: str) -> tuple[float, float]:
     a, b = np.linalg.lstsq(design, response, rcond=None)[0]
     if a <= 0:
         raise ConfigError(
-            f"magnitude: {phase} amplitudes fall with magnitude (a = {a:.2f}); the matches or the amplitudes "
+            f"magnitude: {phase} amplitudes fall with magnitude (a = {a:.2f}). The matches or the amplitudes "
             f"are wrong. Look at them, or state coefficients={{'{phase}': (a, b)}}."
         )
     return float(a), float(b)

@@ -63,7 +63,7 @@ def read_reference(path: str | Path) -> pd.DataFrame:
 
 def _conform(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     if "time" not in table.columns:
-        raise TableError(f"{path}: missing column time; found {', '.join(map(str, table.columns))}.")
+        raise TableError(f"{path}: missing column time. Found {', '.join(map(str, table.columns))}.")
     out = pd.DataFrame(index=range(len(table)))
     out["event_id"] = (
         table["event_id"].astype("str").to_numpy() if "event_id" in table.columns else out.index.astype("str")

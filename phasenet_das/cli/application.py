@@ -106,9 +106,12 @@ def main() -> None:
         sys.exit(1)
     except OSError as error:
         if error.errno not in _NO_ROOM:
-            raise
+            if error.filename is None:
+                raise
+            typer.echo(f"error: {error.filename}: {error.strerror}.", err=True)
+            sys.exit(1)
         typer.echo(
-            f"error: no room left to write ({error}). Make room, or choose another place with -o; then run "
+            f"error: no room left to write ({error}). Make room, or choose another place with -o. Then run "
             "the same command again: it resumes.",
             err=True,
         )

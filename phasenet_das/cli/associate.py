@@ -61,7 +61,7 @@ def associate(
     import pandas as pd
 
     from phasenet_das import catalog
-    from phasenet_das.tables import read_coverage, read_metadata, read_pick_tables, write_table
+    from phasenet_das.tables import check_output, read_coverage, read_metadata, read_pick_tables, write_table
     from phasenet_das.tables.columns import below_scores
     from phasenet_das.tables.coverage import merge_coverage
     from phasenet_das.tables.formats import read_station_picks
@@ -82,6 +82,7 @@ def associate(
     receivers = load_receivers(
         base, channels=channels, cable=cable, station_id=station_id, picks=table, stations=stations
     )
+    check_output(output / "events.parquet")
     result = catalog.associate(table, receivers, settings, workers=workers)
     files = [*picks, *map(Path, base.stations.picks)]
     origin = join_provenance({str(path): read_metadata(path) for path in files})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phasenet_das.cli.options import Band, ConfigFile, DistanceTolerance, StartTime, StationId, TimeTolerance
-from phasenet_das.cli.settings import override, read_settings
+from phasenet_das.cli.settings import override, read_settings, stated_facts
 from phasenet_das.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def evaluate(
     truth = None if settings.picks is None or picks is None else Path(settings.picks)
     reference = None if settings.events is None or events is None else Path(settings.events)
     if picks is not None and truth is None and not waveforms:
-        raise ConfigError("PICKS: name what they are compared with: --truth or --waveforms; or --label-free.")
+        raise ConfigError("PICKS: expected --truth or --waveforms to compare them with, or --label-free.")
     if events is not None and reference is None:
         raise ConfigError("--events: name what they are compared with: --reference.")
     found = []
@@ -118,7 +118,7 @@ def evaluate(
         )
     if picks is not None and waveforms:
         sources = find_recordings(waveforms)
-        stated = {"start_time": start_time, "station_id": station_id}
+        stated = stated_facts(override(base.data, start_time=start_time, station_id=station_id))
         found.append(report.evaluate_pick_waveforms(picks, sources, cut, **stated))
     if events is not None and reference is not None:
         found.append(

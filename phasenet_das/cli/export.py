@@ -9,7 +9,7 @@ import typer
 
 from gamma.errors import nearest_name
 from phasenet_das.cli.options import Band, Cable, ChannelTable, ConfigFile, StationId
-from phasenet_das.cli.settings import load_receivers, override, read_settings
+from phasenet_das.cli.settings import load_receivers, override, read_settings, stated_facts
 from phasenet_das.errors import ConfigError
 
 _CORRELATED = "hypodd-dtcc"
@@ -51,6 +51,7 @@ def export(
         export_stations,
     )
     from phasenet_das.evaluate import CorrelationWindow, compare_differential_times
+    from phasenet_das.io import read
     from phasenet_das.io.files import find_recordings
     from phasenet_das.tables import read_catalog, read_metadata
 
@@ -73,7 +74,9 @@ def export(
     }
     if format_ == _CORRELATED:
         cut = CorrelationWindow(band_hz=bandpass_hz or (1.0, 15.0))
-        pairs = compare_differential_times(find_recordings(waveforms or []), picks, cut, between="events")
+        stated = stated_facts(override(base.data, station_id=station_id))
+        sources = (read(path, **stated) for path in find_recordings(waveforms or []))
+        pairs = compare_differential_times(sources, picks, cut, between="events")
         export_differential_times(pairs, events, output, placed, **chosen)
         typer.echo(f"differential times -> {output}")
         return

@@ -16,7 +16,7 @@ from phasenet_das.cli.options import (
     StartTime,
     Unit,
 )
-from phasenet_das.cli.settings import chosen_cable, chosen_inputs, override, read_settings
+from phasenet_das.cli.settings import chosen_cable, chosen_inputs, override, read_settings, stated_facts
 from phasenet_das.errors import PhaseNetDASError
 
 
@@ -43,10 +43,7 @@ def info(
     data = chosen_cable(read_settings(config), cable).data
     data = override(data, start_time=start_time, dt_s=dt_s, dx_m=dx_m, unit=unit, any_quantity=any_quantity)
     sources, failed = chosen_inputs(inputs, data), 0
-    lacking = {
-        name: getattr(data, name)
-        for name in ("start_time", "dt_s", "dx_m", "unit", "station_id", "first_channel", "any_quantity")
-    }
+    lacking = stated_facts(data)
     for source in find_recordings(sources):
         try:
             typer.echo(str(io.describe(source, **lacking)))

@@ -48,7 +48,7 @@ def init(
         show=typer.echo,
         overwrite=overwrite,
     )
-    typer.echo(f"-> {output}; now: phasenet-das run {shlex.quote(str(output))} --dry-run")
+    typer.echo(f"-> {output}. Now: phasenet-das run {shlex.quote(str(output))} --dry-run")
 
 
 def _prompt(question: str) -> str:

@@ -162,7 +162,7 @@ def pick(
     left_out = report.coverage[report.coverage["status"].isin(["unreadable", "skipped"])]["source"]
     if len(left_out):
         typer.echo(
-            f"{left_out.nunique()} recordings were left out, or a part of them; see the coverage table "
+            f"{left_out.nunique()} recordings were left out, or a part of them. See the coverage table "
             f"{output.with_suffix('.coverage.csv')}.",
             err=True,
         )

@@ -21,7 +21,7 @@ from phasenet_das.cli.options import (
     Unit,
     parse_range,
 )
-from phasenet_das.cli.settings import chosen_cable, override, read_settings
+from phasenet_das.cli.settings import chosen_cable, override, read_settings, stated_facts
 
 
 def plot(
@@ -59,16 +59,16 @@ def plot(
 
     from phasenet_das import io
     from phasenet_das import plot as draw
-    from phasenet_das.tables import read_picks
+    from phasenet_das.tables import atomic_path, read_picks
 
-    names = ("station_id", "start_time", "dt_s", "dx_m", "unit", "first_channel", "any_quantity")
     patch = io.read(
         recording,
-        **{name: getattr(data, name) for name in names},
+        **stated_facts(data),
         channels=data.channel_range,
         time=None if start is None and end is None else (start, end),
     )
     figure = Figure(figsize=(8.0, 5.0), layout="constrained")
     draw.section(patch, None if picks is None else read_picks(picks), ax=figure.subplots())
-    figure.savefig(output, dpi=150)
+    with atomic_path(output) as temporary:
+        figure.savefig(temporary, dpi=150)
     typer.echo(f"-> {output}")

@@ -38,6 +38,13 @@ def chosen_cable(config: Config, name: str | None) -> CableSettings:
     return next(iter(cables.values())) if name is None else cables[name]
 
 
+def stated_facts(data: DataSettings) -> dict[str, Any]:
+    """Return what the settings say about recordings, as arguments of `io.read`."""
+    from phasenet_das.io.metadata import UserMetadata
+
+    return vars(UserMetadata.of(data))
+
+
 def training_data(config: Config, name: str | None) -> DataSettings:
     """Return the settings of the recordings that the student is trained on: its own, else the cable's."""
     from phasenet_das.pipeline.jobs import TRAINING, recordings_of

@@ -151,7 +151,7 @@ def watch(
         try:
             watcher.follow()
         except KeyboardInterrupt:
-            typer.echo("stopped; the same command resumes", err=True)
+            typer.echo("stopped. The same command resumes", err=True)
 
 
 def _words(command: str | None) -> tuple[str, ...] | None:

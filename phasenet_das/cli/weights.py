@@ -22,7 +22,7 @@ def list_() -> None:
     """
     from phasenet_das.models import list_weights
 
-    for name in list_weights() or ["none at hand; seisbench:original can be downloaded"]:
+    for name in list_weights() or ["none at hand. You can download seisbench:original"]:
         typer.echo(name)
 
 

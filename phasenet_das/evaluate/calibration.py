@@ -130,7 +130,7 @@ def reliability_table(
     missing = [name for name in _NEEDED if name not in picks.columns]
     if missing:
         raise TableError(
-            f"picks: no column {', '.join(missing)}; expected picks of a network whose config.json holds a "
+            f"picks: no column {', '.join(missing)}. Expected picks of a network whose config.json holds a "
             "calibration."
         )
     rows = []

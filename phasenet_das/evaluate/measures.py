@@ -121,7 +121,7 @@ def measure_catalog(
         pairs += [(stage.name, stage.before)] if stage.before in measured else []
         catalog = stage.name if stage.makes_catalog else catalog
     if not measured:
-        raise TableError("no pick table was given to measure; expected one for each stage.")
+        raise TableError("no pick table was given to measure. Expected one for each stage.")
     catalog = catalog or next(reversed(measured))
     verdicts = [_verdict(measured[new], measured[old]) for new, old in pairs]
     told = [*_judgements(measured, catalog), *_tell_verdicts(verdicts, measured[catalog])]

@@ -210,25 +210,23 @@ def evaluate_pick_waveforms(
     picks: str | Path,
     recordings: Sequence[str],
     window: CorrelationWindow,
-    *,
-    start_time: str | None = None,
-    station_id: str | None = None,
+    **stated: Any,
 ) -> EvaluationReport:
-    """Compare differential times of picks with those of the waveforms."""
+    """Compare differential times of picks with those of the waveforms; `stated` is for `io.read`."""
     from phasenet_das import io
 
     table = read_picks(picks)
     parts: list[pd.DataFrame] = []
     drawn: dict[str, Callable[..., object]] = {}
     for between in ("channels", "events"):
-        sources = (io.read(source, start_time=start_time, station_id=station_id) for source in recordings)
+        sources = (io.read(source, **stated) for source in recordings)
         pairs = compare_differential_times(sources, table, window, between=between)
         if len(pairs):
             parts.append(summarize_differential_times(pairs).assign(between=between))
             drawn[f"differential_times_{between}"] = partial(differential_time_histogram, pairs)
     if not parts:
         raise TableError(
-            f"{picks}: no two picks whose windows lie whole within the recordings; check that the picks "
+            f"{picks}: no two picks whose windows lie whole within the recordings. Check that the picks "
             "belong to these recordings."
         )
     summary = pd.concat(parts, ignore_index=True)

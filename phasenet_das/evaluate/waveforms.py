@@ -56,7 +56,7 @@ class CorrelationWindow:
         if not (self.before_s >= 0 and self.after_s > 0 and self.max_lag_s > 0):
             raise ConfigError(
                 f"correlation window: found {self.before_s} s before, {self.after_s} s after, moved by up to "
-                f"{self.max_lag_s} s; expected positive spans."
+                f"{self.max_lag_s} s. Expected positive spans."
             )
 
 
@@ -192,8 +192,8 @@ def sample_differential_times(
             for names in (picks["station_id"], (one.station_id for one in recordings))
         )
         raise TableError(
-            f"found {len(picks)} picks of events on {picked} and {len(recordings)} recordings of {recorded}; "
-            "expected picks on neighbouring channels whose windows lie whole within the recordings. "
+            f"found {len(picks)} picks of events on {picked} and {len(recordings)} recordings of {recorded}. "
+            "Expected picks on neighbouring channels whose windows lie whole within the recordings. "
             "Recordings of another name take that of the picks by --station-id."
         )
     return found[found["event_1"] == found["event_2"]].reset_index(drop=True)
@@ -290,7 +290,7 @@ def _cut(
         patch = io.read(source)
         if np.isfinite(dt_s) and abs(io.get_dt_s(patch) / dt_s - 1) > 1e-6:
             raise ConfigError(
-                f"recordings of {1 / dt_s:g} Hz and {1 / io.get_dt_s(patch):g} Hz cannot be compared; take "
+                f"recordings of {1 / dt_s:g} Hz and {1 / io.get_dt_s(patch):g} Hz cannot be compared. Take "
                 "those of one sampling rate."
             )
         dt_s = io.get_dt_s(patch)

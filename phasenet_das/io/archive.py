@@ -204,7 +204,7 @@ def _nothing(coverage: pd.DataFrame) -> PhaseNetDASError:
     counts = ", ".join(f"{count} {status}" for status, count in coverage["status"].value_counts().items())
     bad = coverage[coverage["status"] == "unreadable"]
     first = (bad if len(bad) else coverage)["reason"].iloc[0]
-    return DataFormatError(f"none of {len(coverage)} files is a usable recording ({counts}); first: {first}")
+    return DataFormatError(f"none of {len(coverage)} files is a usable recording ({counts}). First: {first}")
 
 
 def _named(rows: pd.DataFrame, name_of: Callable[[str], str] | None) -> pd.DataFrame:
@@ -215,7 +215,9 @@ def _named(rows: pd.DataFrame, name_of: Callable[[str], str] | None) -> pd.DataF
     paths = rows.loc[nameless, "path"]
     names = paths.map({path: name_of(path) for path in paths.unique()})
     shown = ", ".join(sorted(set(names))[:_SHOWN])
-    log.info("%d file(s) do not name their cable: it is called %s; station_id= names it", len(names), shown)
+    log.info(
+        "%d file(s) do not name their cable: it is called %s. Set station_id= to name it", len(names), shown
+    )
     return rows.assign(station_id=rows["station_id"].where(~nameless, names))
 
 
@@ -313,7 +315,7 @@ def _report(coverage: pd.DataFrame, usable: pd.DataFrame) -> None:
     for status, rows in coverage.groupby("status"):
         level = logging.INFO if status in ("skipped", "gap") else logging.WARNING
         shown = "; ".join(rows["reason"].head(_SHOWN))
-        more = f"; and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
+        more = f", and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
         log.log(level, "%d %s: %s%s", len(rows), status, shown, more)
     noted = usable.loc[usable["note"] != "", "note"]
     if len(noted):

@@ -47,10 +47,10 @@ def list_files(inputs: Iterable[str | Path]) -> list[FileEntry]:
         found |= matched
         if not matched:
             raise DataFormatError(
-                f"no file found in {pattern}; expected a file, folder or glob pattern that exists."
+                f"no file found in {pattern}. Expected a file, folder or glob pattern that exists."
             )
     if not found:
-        raise DataFormatError("no file found in nothing; expected files, folders or glob patterns.")
+        raise DataFormatError("no file found in nothing. Expected files, folders or glob patterns.")
     return [found[path] for path in sorted(found)]
 
 
@@ -67,7 +67,7 @@ def find_recordings(inputs: Iterable[str | Path], fallback: Iterable[str | Path]
     if not found:
         names = ", ".join(map(str, [*inputs, *fallback])) or "nothing"
         raise DataFormatError(
-            f"no recording found in {names}; expected files, folders or glob patterns that exist."
+            f"no recording found in {names}. Expected files, folders or glob patterns that exist."
         )
     return found
 

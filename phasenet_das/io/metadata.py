@@ -32,7 +32,7 @@ _FILE = "\x00"  # stands for the path in messages that many files share
 _DT_TOLERANCE = 1e-6
 _DX_TOLERANCE = 1e-3
 _SAME_PLACE_M = 1e-3
-_LEAVE_OUT = "Leave the statement out; if the file is wrong, correct its header."
+_LEAVE_OUT = "Leave the statement out. If the file is wrong, correct its header."
 _V = TypeVar("_V")
 
 
@@ -164,7 +164,7 @@ def join_interval(found: float, stated: float | None) -> float:
     if np.isnan(found) or (found == 0 and stated is not None):
         if stated is None:
             raise MissingMetadataError(
-                "found no sampling interval. State it with dt_s= (--dt-s), in seconds."
+                "found no sampling interval. State it in seconds with dt_s= (--dt-s, or data.dt_s in --config)."
             )
         return float(stated)
     check_dt(found, _FILE)
@@ -193,14 +193,14 @@ def join_channels(found: Geometry, user: UserMetadata) -> tuple[np.ndarray, np.n
         if first is not None and numbers[0] != first:
             raise ChannelGeometryError(
                 f"first_channel={first} was stated, but the file's first channel is {numbers[0]}. Leave the "
-                "statement out; channels= cuts a range."
+                "statement out. Use channels= to cut a range."
             )
     return numbers, _join_distances(found, user.dx_m, numbers)
 
 
 def _join_distances(found: Geometry, stated: float | None, numbers: np.ndarray) -> np.ndarray:
     if stated is not None and not (np.isfinite(stated) and stated > 0):
-        raise ChannelGeometryError(f"dx_m={stated} was stated; expected a positive channel spacing in m.")
+        raise ChannelGeometryError(f"dx_m={stated} was stated. Expected a positive channel spacing in m.")
     known = found.dx_m if found.distance_m is None else spacing_m(found.distance_m)
     known = None if known is None or np.isnan(known) else known
     if known is not None and stated is not None and abs(stated / abs(known) - 1) > _DX_TOLERANCE:
@@ -254,7 +254,7 @@ class _Choice:
         if not len(rows):
             every = f" that is a multiple of {self._step}" if self._step > 1 else ""
             raise ChannelGeometryError(
-                f"no channel{every} in [{low}, {high}); the file holds {numbers.min()} to {numbers.max()}."
+                f"no channel{every} in [{low}, {high}). The file holds {numbers.min()} to {numbers.max()}."
             )
         return rows
 
@@ -273,7 +273,7 @@ def parse_start(stated: Any) -> np.datetime64 | None:  # noqa: ANN401 - whatever
     start = parse_time(stated)
     if start is None and stated is not None:
         raise ConfigError(
-            f"start_time={stated!r} is not a time; expected ISO 8601 such as '2024-05-01T12:00:00' (UTC)."
+            f"start_time={stated!r} is not a time. Expected ISO 8601 such as '2024-05-01T12:00:00' (UTC)."
         )
     return start
 
@@ -288,12 +288,15 @@ def _join_starts(rows: pd.DataFrame, stated: Any, problems: dict[int, PhaseNetDA
     if start_ns is not None and len(lacking) == 1:
         rows.loc[lacking[0], "start_ns"] = start_ns
         return
-    rest = "expected a UTC time such as 2024-05-01T12:00:00. State it with start_time= (--start-time)."
+    rest = (
+        "Expected a UTC time such as 2024-05-01T12:00:00. State it with start_time= (--start-time, or "
+        "data.start_time in --config)."
+    )
     if start_ns is not None:
         rest = f"One was stated, but {len(lacking)} recordings lack theirs: read each apart."
     for row in lacking.tolist():
         path, found = str(rows["path"].iat[row]), str(rows["start_found"].iat[row]) or "none"
-        text = f"{path}: no usable start time (found: {found}); {rest}"
+        text = f"{path}: no usable start time (found: {found}). {rest}"
         problems.setdefault(row, MissingMetadataError(text))
 
 

@@ -158,7 +158,7 @@ def check_channel_index(channel_index: npt.ArrayLike | None, num_channels: int) 
     unique, count = np.unique(numbers, return_counts=True)
     if len(unique) < num_channels:
         raise ChannelGeometryError(
-            f"channel_index: channel {unique[count > 1][0]} is named twice; channel numbers must be unique."
+            f"channel_index: channel {unique[count > 1][0]} is named twice. Channel numbers must be unique."
         )
     return numbers
 
@@ -321,8 +321,8 @@ def is_marked(attrs: PatchAttrs) -> bool:
 def numbers_lost(label: str) -> ChannelGeometryError:
     """Make the error for a Patch whose channels nothing names any more."""
     return ChannelGeometryError(
-        f"{label}: found no coordinate channel_index, expected the interrogator's number of each channel; "
-        "decimate, resample and aggregate of dascore drop it. Attach the numbers of the new channels with "
+        f"{label}: found no coordinate channel_index, expected the interrogator's number of each channel. "
+        "The methods decimate, resample and aggregate of dascore drop it. Attach the numbers of the new channels with "
         "patch.update_coords(channel_index=(dim, numbers)), or pass a new Patch through phasenet_das.read()."
     )
 
@@ -416,7 +416,7 @@ def get_dt_s(patch: Patch) -> float:
         step_ns = float(coord.step / np.timedelta64(1, "ns"))
     else:
         raise SamplingError(
-            "Patch: one sample, so that the sampling interval is unknown; expected two or more."
+            "Patch: one sample, so that the sampling interval is unknown. Expected two or more."
         )
     exact = getattr(
         patch.attrs, "dt_s", None

@@ -21,7 +21,10 @@ _NOT_SEISMIC = ("temperature", "power", "energy")  # dimensions of pint
 _MASSLESS = re.compile(
     r"unknown|counts?|[kmun]?m|[mu]?s|m?rad|(milli|micro|nano)?(strain|meter|second|radian)s?"
 )
-_INSIST = "If the samples are of waves all the same, set any_quantity (--any-quantity)."
+_INSIST = (
+    "If the samples are of waves all the same, set any_quantity (--any-quantity, or data.any_quantity in "
+    "--config)."
+)
 
 
 def no_waves(name: str) -> bool:

@@ -112,7 +112,7 @@ def _is_ready(source: Any, user: UserMetadata) -> bool:  # noqa: ANN401
 def _named(patch: Patch) -> Patch:
     if get_station_id(patch):
         return patch
-    log.info("the patch does not name its cable: it is called DAS; station_id= names it")
+    log.info("the patch does not name its cable: it is called DAS. Set station_id= to name it")
     named: Patch = patch.update_attrs(station_id="DAS")
     return named
 
@@ -124,7 +124,7 @@ def cut(recording: Recording, channels: ChannelRange | None, time: TimeRange | N
     if samples.start == samples.stop:
         start, end = (None, None) if time is None else time
         raise ConfigError(
-            f"{recording.label}: no sample in [{start}, {end}); the recording runs from "
+            f"{recording.label}: no sample in [{start}, {end}). The recording runs from "
             f"{recording.start_time} to {recording.end_time}."
         )
     return recording.narrow(rows, samples)
@@ -146,11 +146,14 @@ def _one_recording(archive: Archive, time: TimeRange | None) -> Recording:
     if len(inside) == 1:
         return inside[0]
     found = inside or list(archive.recordings)
-    check_one_cable(found)
-    gaps = "; ".join(f"{a} to {b}" for a, b in gaps_of(found)[:_SHOWN])
     label = found[0].label
     if not inside:
-        raise ConfigError(f"{label}: the time range [{start}, {end}) holds no data. Gaps: {gaps}.")
+        spans = ", ".join(f"{one.start_time} to {one.end_time}" for one in found[:_SHOWN])
+        raise ConfigError(
+            f"{label}: the time range [{start}, {end}) holds no data. Expected a part of {spans}."
+        )
+    check_one_cable(found)
+    gaps = ", ".join(f"{a} to {b}" for a, b in gaps_of(found)[:_SHOWN])
     raise SamplingError(
         f"{label}: {len(inside) - 1} gap(s) in the recording ({gaps}). Gaps are never bridged: read each "
         f"side apart, with time=(start, end). {found[0].gap_note}".rstrip()
@@ -172,7 +175,7 @@ def check_one_cable(recordings: list[Recording]) -> None:
         if first.station_id != other.station_id or not same or first.unit != other.unit:
             raise DataFormatError(
                 f"{other.label}: holds several cables, units or sets of channels ({first.num_channels} and "
-                f"{other.num_channels}). Expected one cable; write each to a file of its own."
+                f"{other.num_channels}). Expected one cable. Read each apart, or all with open_archive()."
             )
 
 

@@ -349,7 +349,7 @@ def channel_rows(recording: Recording, channels: ChannelRange | None) -> np.ndar
     if channels is None:
         return np.arange(len(numbers))
     if isinstance(channels, slice) and channels.step not in (None, 1):
-        raise ConfigError(f"channels={channels}: a step is not supported; expected (first, last + 1).")
+        raise ConfigError(f"channels={channels}: a step is not supported. Expected (first, last + 1).")
     low, high = (channels.start, channels.stop) if isinstance(channels, slice) else channels
     inside = np.ones(len(numbers), dtype=bool)
     if low is not None:
@@ -358,7 +358,7 @@ def channel_rows(recording: Recording, channels: ChannelRange | None) -> np.ndar
         inside &= numbers < high
     if not inside.any():
         raise ChannelGeometryError(
-            f"{recording.label}: no channel in [{low}, {high}); the file holds {numbers.min()} to "
+            f"{recording.label}: no channel in [{low}, {high}). The file holds {numbers.min()} to "
             f"{numbers.max()}."
         )
     return np.flatnonzero(inside)

@@ -86,7 +86,7 @@ def regular_spans(times: np.ndarray, label: str) -> list[Span]:
         worst = int(np.argmin(steps))
         raise SamplingError(
             f"{label}: time does not increase from sample {worst} ({times[worst]}) to {worst + 1} "
-            f"({times[worst + 1]}); expected increasing times. Sort or split the recording."
+            f"({times[worst + 1]}). Expected increasing times. Sort or split the recording."
         )
     typical = float(np.median(steps))
     edges = np.flatnonzero(steps > _GAP_SAMPLES * typical) + 1
@@ -228,6 +228,6 @@ def time_limits(limits: TimeRange) -> tuple[np.datetime64 | None, np.datetime64 
     for limit, parsed in zip(limits, (start, end), strict=True):
         if limit is not None and parsed is None:
             raise ConfigError(
-                f"time: {limit!r} is not a time; expected ISO 8601 such as '2024-05-01T12:00:00' (UTC)."
+                f"time: {limit!r} is not a time. Expected ISO 8601 such as '2024-05-01T12:00:00' (UTC)."
             )
     return start, end

@@ -101,13 +101,13 @@ class PickCalibration:
             }
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise WeightsError(
-                f"{where}: the calibration cannot be read ({error!r}); measure it anew."
+                f"{where}: the calibration cannot be read ({error!r}). Measure it anew."
             ) from error
         for phase, curve in curves.items():
             lengths = {len(row) for row in vars(curve).values()}
             if len(lengths) != 1 or not curve.score or np.any(np.diff(curve.score) <= 0):
                 raise WeightsError(
                     f"{where}: calibration of {phase}: expected as many probabilities and uncertainties as "
-                    f"scores, and increasing scores; found {curve}."
+                    f"scores, and increasing scores. Found {curve}."
                 )
         return cls(curves, str(values.get("source", "")))

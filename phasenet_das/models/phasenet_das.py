@@ -260,9 +260,9 @@ def _check(widths: Sequence[int], strides: list[Pair], kernels: list[Pair], dept
     if len(lengths) != 1 or not widths:
         raise ConfigError("PhaseNetDAS: widths, strides, kernels and depths need one value for each level.")
     if any(value != 1 and value % 2 for stride in strides for value in stride):
-        raise ConfigError(f"PhaseNetDAS: strides {strides}; expected even numbers, or 1.")
+        raise ConfigError(f"PhaseNetDAS: strides {strides}. Expected even numbers, or 1.")
     if any(value % 2 == 0 for kernel in kernels for value in kernel):
-        raise ConfigError(f"PhaseNetDAS: kernels {kernels}; expected odd numbers.")
+        raise ConfigError(f"PhaseNetDAS: kernels {kernels}. Expected odd numbers.")
 
 
 def _overlap(stride: Pair, level: int) -> Pair:

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import pickle
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +45,11 @@ _NORMALIZATIONS = {
     "phasenet": ("std", "peak"),
     "phasenet-das": ("moving", "moving-array"),
 }
+_CONFIG = (
+    "architecture", "model_args", "sampling_rate_hz", "phases", "component_order", "normalization",
+    "window_samples", "provenance", "sha256", "calibration",
+)  # fmt: skip
+_PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
 _SEISBENCH = "seisbench:"
 _TRAINING_LENGTH = {"original": 3000}
 _SEISBENCH_LENGTH = 3001
@@ -174,7 +180,7 @@ def load_weights(name: str | Path, *, sha256: str | None = None) -> Weights:
     text = str(name)
     if text.startswith(_SEISBENCH):
         weights = _load_seisbench(text)
-    elif (BUNDLED / text).is_dir() and os.sep not in text:
+    elif os.sep not in text and (BUNDLED / text / "config.json").is_file():
         weights = _load_folder(BUNDLED / text, text)
     elif Path(name).is_dir():
         weights = _load_folder(Path(name), Path(name).name)
@@ -279,8 +285,16 @@ def _load_folder(folder: Path, name: str) -> Weights:
     file, config_file = folder / "model.safetensors", folder / "config.json"
     absent = [path.name for path in (file, config_file) if not path.exists()]
     if absent:
-        raise WeightsError(f"{folder}: no {' and no '.join(absent)}; a model folder holds both.")
+        pickles = [path for path in sorted(folder.iterdir()) if path.suffix in _PICKLES]
+        mend = f" A checkpoint of PhaseNet-DAS is named by its file: {pickles[0]}." if pickles else ""
+        raise WeightsError(f"{folder}: no {' and no '.join(absent)}. A model folder holds both.{mend}")
     config = _read_json(config_file)
+    unknown = next((key for key in config if key not in _CONFIG), None)
+    if unknown is not None:
+        raise WeightsError(
+            f"{config_file}: unknown key '{unknown}'.{nearest_name(unknown, _CONFIG)} The tensors are "
+            "those of model.safetensors beside it, and no other file is read. Delete the key."
+        )
     digest = file_sha256(file)
     if config.get("sha256") != digest:
         raise WeightsError(
@@ -297,7 +311,7 @@ def _load_folder(folder: Path, name: str) -> Weights:
             config["architecture"], config["normalization"], str(config_file)
         )
     except (KeyError, TypeError, SafetensorError) as error:
-        raise WeightsError(f"{folder}: cannot be used: {error!r}; see the model folder's format.") from error
+        raise WeightsError(f"{folder}: cannot be used: {error!r}. See the model folder's format.") from error
     _fill(network, state, str(file))
     return Weights(
         name=name,
@@ -320,7 +334,7 @@ def _load_checkpoint(file: Path) -> Weights:
     """Load a published PhaseNet-DAS checkpoint: a state dict, by itself or within what a training saved."""
     try:
         content = torch.load(file, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, SafetensorError) as error:
         raise WeightsError(
             f"{file}: not a checkpoint of PyTorch that holds tensors only ({str(error)[:200]}). Networks "
             "trained here are given by their folder."
@@ -337,7 +351,7 @@ def _load_checkpoint(file: Path) -> Weights:
     except WeightsError as error:
         raise WeightsError(
             f"{error}. A file is taken for a published PhaseNet-DAS-v1 checkpoint (architecture eqnet, "
-            "10.7 million parameters); later versions have another shape. Networks trained here are given "
+            "10.7 million parameters). Later versions have another shape. Networks trained here are given "
             "by their folder."
         ) from error
     return Weights(
@@ -361,6 +375,8 @@ def _seisbench_folder() -> Path:
 
 def _load_seisbench(text: str) -> Weights:
     name = text.removeprefix(_SEISBENCH)
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise WeightsError(f"'{text}': expected a name after {_SEISBENCH}, such as {_SEISBENCH}original.")
     file = _find_seisbench(name) or _download_seisbench(name)
     config = _read_json(file.with_name(file.name.replace(".pt.v", ".json.v")))
     args = dict(config.get("model_args", {}))
@@ -368,13 +384,13 @@ def _load_seisbench(text: str) -> Weights:
         state = torch.load(file, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
         raise WeightsError(
-            f"{file}: cannot be read as torch weights ({error}); delete it and try again."
+            f"{file}: cannot be read as torch weights ({error}). Delete it and try again."
         ) from error
     if "inc.weight" not in state:
         raise WeightsError(f"{file}: not the weights of a PhaseNet: no tensor 'inc.weight'.")
     phases = args.get("phases", "NPS")
     if sorted(phases) != sorted("NPS"):
-        raise WeightsError(f"{file}: classes '{phases}'; only models of noise, P and S are understood.")
+        raise WeightsError(f"{file}: classes '{phases}'. Only models of noise, P and S are understood.")
     filters, components = state["inc.weight"].shape[:2]
     window_samples = _TRAINING_LENGTH.get(name, _SEISBENCH_LENGTH)
     network = PhaseNet(components, len(phases), filters, window_samples)
@@ -402,7 +418,7 @@ def _find_seisbench(name: str) -> Path | None:
 def _download_seisbench(name: str) -> Path:
     where = _seisbench_folder()
     mend = (
-        "Take a bundled network (--weights phasenet-das, or phasenet); or "
+        "Take a bundled network (--weights phasenet-das, or phasenet). Or "
         f"put {name}.pt.v1 and {name}.json.v1 into {where}, point SEISBENCH_CACHE_ROOT at a cache that has "
         "them, or go online with the package installed: pip install 'phasenet-das[seisbench]'."
     )
@@ -427,7 +443,7 @@ def _known_normalization(architecture: str, name: str, where: str) -> str:
     known = _NORMALIZATIONS[architecture]
     if name not in known:
         raise WeightsError(
-            f"{where}: normalisation '{name}'; understood for {architecture}: {', '.join(known)}."
+            f"{where}: normalisation '{name}'. Understood for {architecture}: {', '.join(known)}."
         )
     return name
 
@@ -435,8 +451,8 @@ def _known_normalization(architecture: str, name: str, where: str) -> str:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text()))
-    except (OSError, json.JSONDecodeError) as error:
-        raise WeightsError(f"{path}: cannot be read ({error}); it must stand beside the weights.") from error
+    except (OSError, ValueError, TypeError) as error:
+        raise WeightsError(f"{path}: cannot be read ({error}). It must stand beside the weights.") from error
 
 
 def _fill(network: torch.nn.Module, state: Mapping[str, torch.Tensor], where: str) -> None:

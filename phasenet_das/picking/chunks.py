@@ -128,7 +128,7 @@ class ChunkPlan:
     ) -> None:
         if recording.num_samples < _MIN_SAMPLES:
             raise SamplingError(
-                f"a recording of {recording.num_samples} sample(s) cannot be picked; expected at least 3."
+                f"a recording of {recording.num_samples} sample(s) cannot be picked. Expected at least 3."
             )
         self.recording, self.rate_pass, self.settings = recording, rate_pass, rate_pass.settings
         self.field, self.size, self.number = field, size, number
@@ -143,7 +143,7 @@ class ChunkPlan:
         if self.grid.num_samples < _MIN_SAMPLES:
             raise SamplingError(
                 f"a recording of {recording.num_samples} samples at {1 / recording.dt_s:g} Hz cannot be "
-                f"picked at {self.rate_hz:g} Hz; expected at least 3 samples at that rate."
+                f"picked at {self.rate_hz:g} Hz. Expected at least 3 samples at that rate."
             )
         self._row_number = recording.channel_index.astype(np.int64) // self.average
         self.cable = np.unique(self._row_number)
@@ -474,7 +474,7 @@ def _rate_hz(recording: Recording, settings: PickSettings, model_rate_hz: float)
     """Return the rate at which the network sees a recording, Hz."""
     rate, own = settings.rate, 1 / recording.dt_s
     if isinstance(rate, tuple):
-        raise SamplingError(f"a plan has one rate, found {list(rate)}; see choose_rate_passes.")
+        raise SamplingError(f"a plan has one rate, found {list(rate)}. See choose_rate_passes.")
     if rate == "native":
         rate = own
     elif rate is None or rate == "model":

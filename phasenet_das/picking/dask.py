@@ -126,7 +126,7 @@ class DaskSubmit:
                 client = Client(self._scheduler, timeout=_TIMEOUT)
             except (OSError, TimeoutError, ValueError) as error:
                 raise ConfigError(
-                    f"--scheduler {self._scheduler}: cannot be reached ({error}); expected the address that "
+                    f"--scheduler {self._scheduler}: cannot be reached ({error}). Expected the address that "
                     "'dask scheduler' prints, such as tcp://10.0.0.1:8786."
                 ) from error
             with client:

@@ -216,8 +216,8 @@ def _averages(recording: Recording, rates_hz: list[float]) -> list[int]:
         return [1] * len(rates_hz)
     if math.isnan(gauge_m):
         log.info(
-            "%s: gauge length not known: %g m taken to tell which neighbours to average; "
-            "state average_channels otherwise",
+            "%s: gauge length not known: %g m taken to tell which neighbours to average. "
+            "Set average_channels to choose it",
             *(recording.name, _UNKNOWN_GAUGE_M),
         )
         gauge_m = _UNKNOWN_GAUGE_M
@@ -227,7 +227,7 @@ def _averages(recording: Recording, rates_hz: list[float]) -> list[int]:
     if most < wanted[0]:
         log.warning(
             "%s: %d channels are too few to average the %d neighbours that measure almost the same: S may be "
-            "taken for P; prefer a network of single channels",
+            "taken for P. Prefer a network of single channels",
             *(recording.name, len(recording.channel_index), wanted[0]),
         )
     return [max(1, min(count, most)) for count in wanted]

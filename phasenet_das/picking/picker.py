@@ -207,7 +207,7 @@ class Picker:
         recordings, _ = open_recordings(source, data)
         if len(recordings) != 1:
             raise ConfigError(
-                f"annotate: found {len(recordings)} recordings, expected one without a gap; pass one of them."
+                f"annotate: found {len(recordings)} recordings, expected one without a gap. Pass one of them."
             )
         worker = self.chunk_picker(choice, station_id)
         run = replace(PickRun.of(worker, wanted=wanted, strict=True), size=_WHOLE)
@@ -235,7 +235,7 @@ class Picker:
         inside = np.nonzero(plan.wanted.holds_times(times))[0] + plan.core[0]
         if not len(inside):
             raise ConfigError(
-                f"annotate: no sample in the range of time; the recording runs from {recording.start_time} "
+                f"annotate: no sample in the range of time. The recording runs from {recording.start_time} "
                 f"to {recording.end_time}."
             )
         low, high = int(inside[0]), int(inside[-1]) + 1
@@ -283,7 +283,7 @@ def _find_device(name: str) -> torch.device:
         raise DeviceError(f"device '{name}': expected auto, cpu, cuda or cuda:N.") from error
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise DeviceError(
-            f"device '{name}': found {torch.cuda.device_count()} GPU(s); use device='auto' or 'cpu'."
+            f"device '{name}': found {torch.cuda.device_count()} GPU(s). Use device='auto' or 'cpu'."
         )
     return device
 
@@ -291,7 +291,7 @@ def _find_device(name: str) -> torch.device:
 def _settings(settings: PickSettings | None, options: dict[str, Any]) -> PickSettings:
     for name, right in _ELSEWHERE.items():
         if name in options:
-            raise ConfigError(f"pick: '{name}' is not an option of picking; use {right}.")
+            raise ConfigError(f"pick: '{name}' is not an option of picking. Use {right}.")
     if not options:
         return settings or PickSettings()
     given = settings.model_dump(exclude_unset=True) if settings else {}

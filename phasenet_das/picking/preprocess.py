@@ -14,6 +14,7 @@ import numpy as np
 
 from phasenet_das.config import PickSettings
 from phasenet_das.errors import DataFormatError, UnitError
+from phasenet_das.io.patch import parse_unit
 from phasenet_das.picking.filters import bandpass, bandpass_reach
 from phasenet_das.tables.coverage import QualityIssue, runs_of_channels
 
@@ -128,8 +129,9 @@ def _median(data: np.ndarray, missing: np.ndarray | None) -> np.ndarray:
 
 
 def _strain_rate(data: np.ndarray, dt_s: float, unit: str) -> tuple[np.ndarray, str]:
-    words = unit.lower().replace("_", " ")
-    if any(sign in words for sign in ("rate", "/s", "/ s", "s^-1", "s-1", "hz")):
+    words, known = unit.lower().replace("_", " "), parse_unit(unit)
+    per_second = known is not None and known.dimensionality.get("[time]", 0) < 0
+    if per_second or any(sign in words for sign in ("rate", "/s", "/ s", "s^-1", "s-1", "hz")):
         raise UnitError(
             f"to_strain_rate: the data is in '{unit}', a rate already. Leave the setting off, or state unit= "
             "when the file names the wrong one."

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from phasenet_das.config import PickSettings
-from phasenet_das.errors import ConfigError, DeviceError, PhaseNetDASError, TableError
+from phasenet_das.errors import ConfigError, DeviceError, PhaseNetDASError
 from phasenet_das.io.files import find_recordings
 from phasenet_das.io.time import time_limits
 from phasenet_das.models.names import check_weights_name
-from phasenet_das.tables import check_table_name
+from phasenet_das.tables import check_output, check_table_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,10 +36,10 @@ class Range:
         """Read UTC times of any kind, and check that the range is not empty."""
         low, high = (None if one is None else int(one.astype(np.int64)) for one in time_limits((start, end)))
         if low is not None and high is not None and low >= high:
-            raise ConfigError(f"the time range [{start}, {end}) is empty; expected a start before the end.")
+            raise ConfigError(f"the time range [{start}, {end}) is empty. Expected a start before the end.")
         if channels is not None and channels[0] >= channels[1]:
             raise ConfigError(
-                f"channel_range {channels} is empty; expected (first, end), the end not included."
+                f"channel_range {channels} is empty. Expected (first, end), the end not included."
             )
         return cls(low, high, channels)
 
@@ -114,7 +114,7 @@ def check_request(
     if inputs:
         checks.append(lambda: find_recordings(inputs))
     if output is not None:
-        checks.append(lambda: _check_output(Path(output)))
+        checks.append(lambda: check_output(check_table_name(output)))
     if settings is not None:
         checks += [
             lambda: check_weights_name("weights", settings.weights),
@@ -136,10 +136,3 @@ def check_request(
 def _check_device(name: str) -> None:
     if not _DEVICE.fullmatch(name):
         raise DeviceError(f"device '{name}': expected auto, cpu, cuda or cuda:N.")
-
-
-def _check_output(path: Path) -> None:
-    check_table_name(path)
-    above = next(folder for folder in path.absolute().parents if folder.exists())
-    if not above.is_dir():
-        raise TableError(f"{path}: {above} is a file, expected a folder. Choose another output.")

@@ -224,11 +224,13 @@ class PickRun:
             low = min((int(one.channel_index.min()) for one in recordings), default=0)
             high = max((int(one.channel_index.max()) for one in recordings), default=0)
             return ConfigError(
-                f"pick: no channel in the range {channels[0]}:{channels[1]}; the recordings have "
+                f"pick: no channel in the range {channels[0]}:{channels[1]}. The recordings have "
                 f"{low} to {high}."
             )
-        return PhaseNetDASError(
-            "pick: no recording in this range of time; 'phasenet-das info' lists the times of recordings."
+        start = min(one.start_time for one in recordings)
+        end = max(one.end_time for one in recordings)
+        return ConfigError(
+            f"pick: no recording in this range of time. The recordings run from {start} to {end}."
         )
 
 
@@ -296,7 +298,7 @@ def pick_chunks(
         for chunk in (submit or run.pick_here)(todo(), store, found.times):
             done(chunk, reused=False)
     log.info(
-        "%d chunks picked, %d reused; time: %s", len(found.chunks) - found.reused, found.reused, found.times
+        "%d chunks picked, %d reused. Time: %s", len(found.chunks) - found.reused, found.reused, found.times
     )
     return found
 

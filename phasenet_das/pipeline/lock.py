@@ -99,7 +99,7 @@ class RunLock:
             if owner is not None and owner != me and owner.alive:
                 raise RunningError(
                     f"{self.path.parent}: process {owner.pid} on {owner.host} is writing these results. Wait "
-                    f"for it, or end it; if it is not a run of this workflow, remove {self.path}."
+                    f"for it, or end it. If it is not a run of this workflow, remove {self.path}."
                 )
             file.truncate(0)
             file.write(json.dumps(asdict(me)))

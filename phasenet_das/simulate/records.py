@@ -89,7 +89,7 @@ def _from_hdf5(path: Path, rows: Sequence[int] | None) -> list[Record]:
         missing = [name for name in ("data", "itp", "its") if name not in file]
         if missing:
             raise MissingMetadataError(
-                f"{path}: no dataset {', '.join(missing)}; found {', '.join(file)}. Expected data (record, "
+                f"{path}: no dataset {', '.join(missing)}. Found {', '.join(file)}. Expected data (record, "
                 "component, time) and the samples of P and S in itp and its."
             )
         dt_s = file["data"].attrs.get("dt_s", file.attrs.get("dt_s"))
@@ -116,7 +116,7 @@ def _from_stream(stream: Any, picks: Mapping[str, Any]) -> Record:  # noqa: ANN4
         raise MissingMetadataError(f"{stream}: expected picks P and S, found {', '.join(picks)}.")
     rates = {trace.stats.sampling_rate for trace in stream}
     if len(rates) != 1:
-        raise SamplingError(f"{stream}: the traces have sampling rates {sorted(rates)} Hz; expected one.")
+        raise SamplingError(f"{stream}: the traces have sampling rates {sorted(rates)} Hz. Expected one.")
     start = max(trace.stats.starttime for trace in stream)
     cut = stream.slice(starttime=start)
     length = min(len(trace) for trace in cut)

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
         to_seisbench,
     )
     from phasenet_das.tables.ids import make_pick_ids
-    from phasenet_das.tables.names import check_table_name
+    from phasenet_das.tables.names import check_output, check_table_name
 
 __all__ = [
     "CHANNEL_COLUMNS",
@@ -56,6 +56,7 @@ __all__ = [
     "PICK_COLUMNS",
     "PickWriter",
     "atomic_path",
+    "check_output",
     "check_table_name",
     "conform",
     "empty_picks",
@@ -103,6 +104,6 @@ __getattr__ = lazy_names(
             "to_gamma to_obspy_picks to_pyocto to_quakeflow to_seisbench"
         ),
         ".ids": "make_pick_ids",
-        ".names": "check_table_name",
+        ".names": "check_output check_table_name",
     },
 )

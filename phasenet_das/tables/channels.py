@@ -132,7 +132,7 @@ def load_channels(
             log.warning("%s does not exist: going on without channel positions", path)
             return None
         raise ChannelGeometryError(
-            f"{path}: no such file; correct --channels or geometry.path, or say geometry.optional: true."
+            f"{path}: no such file. Correct --channels or geometry.path, or say geometry.optional: true."
         )
     table = read_channels(
         path, station_id, columns=geometry.columns, crs=geometry.crs, skip_rows=geometry.skip_rows
@@ -191,7 +191,7 @@ def _renamed(table: pd.DataFrame, columns: Mapping[str, str], path: str | Path) 
 def _unproject(table: pd.DataFrame, path: str | Path, crs: str | None) -> pd.DataFrame:
     if not {"x_m", "y_m"} <= set(table.columns) or crs is None:
         raise ChannelGeometryError(
-            f"{path}: no column longitude; name the columns in geometry.columns, either longitude and "
+            f"{path}: no column longitude. Name the columns in geometry.columns, either longitude and "
             "latitude, or x_m and y_m together with geometry.crs (such as EPSG:32611)."
         )
     from pyproj import Transformer

@@ -187,8 +187,8 @@ def to_times(column: pd.Series) -> pd.Series:
     if number.any():
         raise ValueError(
             f"{_where(column, number)}, {_WANTED_TIME} A number does not say what it counts: make "
-            f"seconds since 1970 times with pandas.to_datetime(table['{column.name}'], unit='s', utc=True); "
-            "phasenet_das.tables.from_pyocto takes the picks of PyOcto."
+            f"seconds since 1970 times with pandas.to_datetime(table['{column.name}'], unit='s', utc=True). "
+            "To read picks of PyOcto, use phasenet_das.tables.from_pyocto."
         )
     try:
         return pd.to_datetime(column.astype("object"), utc=True, format="ISO8601").dt.as_unit("ns")
@@ -218,7 +218,7 @@ def _typed(column: pd.Series, kind: str) -> pd.Series:
         strange = (numbers < -_PROBABILITY_SLACK) | (numbers > 1 + _PROBABILITY_SLACK)
         if strange.any():
             raise ValueError(
-                f"{_where(column, strange)}, expected probabilities from 0 to 1; divide percentages by 100."
+                f"{_where(column, strange)}, expected probabilities from 0 to 1. Divide percentages by 100."
             )
     return numbers.astype(kind)  # type: ignore[call-overload]
 

@@ -455,7 +455,7 @@ def _split_reason(before: pd.Series, later: pd.Series, off_ns: int, half_ns: flo
     text = f"{later['path']}: the record changes: {', '.join(changes)}"
     if off_ns < -half_ns:
         text += (
-            f"; it overlaps by {-off_ns * 1e-9:.9g} s with the record before the change, and both are "
+            f". It overlaps by {-off_ns * 1e-9:.9g} s with the record before the change, and both are "
             "used: pick them apart if that is one signal twice"
         )
     return text

@@ -20,7 +20,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from phasenet_das.errors import TableError
+from phasenet_das.errors import OutputError, TableError
 from phasenet_das.tables.columns import (
     COVERAGE_COLUMNS,
     EVENT_COLUMNS,
@@ -32,7 +32,7 @@ from phasenet_das.tables.columns import (
     require_columns,
 )
 from phasenet_das.tables.ids import drop_repeated, make_pick_ids
-from phasenet_das.tables.names import check_table_name
+from phasenet_das.tables.names import check_output, check_table_name
 
 log = logging.getLogger(__name__)
 
@@ -66,10 +66,20 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     ------
     pathlib.Path
         Where to write.
+
+    Raises
+    ------
+    OutputError
+        No file can be written at `path`.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    path = check_output(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    except OSError as error:
+        raise OutputError(
+            f"{path}: no file can be made there ({error.strerror}). Choose another folder."
+        ) from error
     os.close(handle)
     temporary = Path(name)
     try:
@@ -211,7 +221,7 @@ def read_csv(path: str | Path, *, skip_rows: int = 0, text: Iterable[str] = ()) 
     except FileNotFoundError as error:
         raise TableError(f"{path}: no such file.") from error
     except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise TableError(f"{path}: cannot be read as a table ({error}); expected Parquet or CSV.") from error
+        raise TableError(f"{path}: cannot be read as a table ({error}). Expected Parquet or CSV.") from error
 
 
 def read_table(path: str | Path, *, skip_rows: int = 0, text: Iterable[str] = ()) -> pd.DataFrame:
@@ -224,7 +234,7 @@ def read_table(path: str | Path, *, skip_rows: int = 0, text: Iterable[str] = ()
     try:
         return pq.read_table(path).to_pandas(strings_to_categorical=False, ignore_metadata=False)
     except (OSError, pa.ArrowException) as error:
-        raise TableError(f"{path}: cannot be read as a table ({error}); expected Parquet or CSV.") from error
+        raise TableError(f"{path}: cannot be read as a table ({error}). Expected Parquet or CSV.") from error
 
 
 def read_picks(path: str | Path, station_id: str | None = None) -> pd.DataFrame:

@@ -328,7 +328,7 @@ def _coded(picks: pd.DataFrame, channels: pd.DataFrame | None, network: str) -> 
 def _decoded(table: pd.DataFrame, channels: pd.DataFrame | None, network: str) -> pd.DataFrame:
     """Put cable and channel in place of each code."""
     if "station_id" not in table.columns:
-        raise TableError(f"picks: no column for the station; found {', '.join(map(str, table.columns))}.")
+        raise TableError(f"picks: no column for the station. Found {', '.join(map(str, table.columns))}.")
     if channels is None:
         return complete_picks(table, "picks")
     codes = station_codes(channels, network)

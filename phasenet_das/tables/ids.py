@@ -81,7 +81,7 @@ def drop_repeated(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         one, other = here[clash][0], there[clash][0]
         raise TableError(
             f"{source[one]}: pick_id {table['pick_id'][one]} names {_describe(table, one)}, but in "
-            f"{source[other]} {_describe(table, other)}; so do {int(clash.sum())} row(s). Leave the column "
+            f"{source[other]} {_describe(table, other)}. So do {int(clash.sum())} row(s). Leave the column "
             "pick_id out: ids are then made of station, channel, phase and time."
         )
     log.warning("%d rows repeat a pick and are dropped (of %s)", len(here), ", ".join(tables))

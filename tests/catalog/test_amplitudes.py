@@ -122,7 +122,7 @@ def test_units_of_strain_rate_are_converted(unit, factor):
 
 
 @pytest.mark.parametrize(
-    "unit", ["rad", "rad / s", "m / s", "counts", "counts / s", "dimensionless", "unknown"]
+    "unit", ["rad", "rad / s", "rad/(m s)", "m / s", "counts", "counts / s", "dimensionless", "unknown"]
 )
 def test_other_units_are_refused(unit):
     with pytest.raises(UnitError, match="expected strain or strain rate"):

@@ -89,7 +89,7 @@ def test_picks_that_have_no_place_are_named_with_the_names_of_the_table() -> Non
     lines = explain_rejected(associate(picks, known), known)
     assert "47 unknown station" in lines[0]
     assert lines[1].startswith(
-        "No position for C channels 7, 40-59 (42 picks), X (5 picks); the channel table holds C, SIM. "
+        "No position for C channels 7, 40-59 (42 picks), X (5 picks). The channel table holds C, SIM. "
     )
     assert explain_rejected(associate(_picks()), None) == []
 

@@ -134,13 +134,18 @@ def test_obspy_reads_back_the_hypocentre(events, picks, channels, tmp_path, name
     assert abs(origin.time.ns - row.time.value) < 1_000_000
     assert (origin.latitude, origin.longitude) == (row.latitude, row.longitude)
     assert origin.depth == pytest.approx(1000 * row.depth_km)
-    assert not event.magnitudes
+    assert [one.mag for one in event.magnitudes] == ([0.0] if name == "hypodd" else [])
 
 
-def test_hypodd_holds_a_magnitude_only_where_it_is_known(events, picks, channels, tmp_path):
-    sized = events.assign(magnitude=[2.34, np.nan])
-    path = exported(sized, picks, channels, tmp_path / "cat.pha", "hypodd").path
-    assert obspy.read_events(str(path))[0].magnitudes[0].mag == pytest.approx(2.34)
+def test_hypodd_has_magnitude_0_where_it_is_unknown_and_a_table_of_its_numbers(
+    events, picks, channels, tmp_path
+):
+    located = events.assign(longitude=-117.5, latitude=35.7, depth_km=8.0, magnitude=[2.34, np.nan])
+    path = exported(located, picks, channels, tmp_path / "cat.pha", "hypodd").path
+    assert [one.magnitudes[0].mag for one in obspy.read_events(str(path))] == [2.34, 0.0]
+    table = pd.read_csv(path.with_name("cat.pha.events.csv")).set_index("number")
+    assert table["event_id"].to_dict() == dict(zip([1, 2], events["event_id"], strict=True))
+    np.testing.assert_array_equal(table["magnitude"], [2.34, np.nan])
 
 
 def test_nonlinloc_is_read_back(events, picks, channels, tmp_path):
@@ -154,6 +159,31 @@ def test_nonlinloc_is_read_back(events, picks, channels, tmp_path):
     residual = picks.loc[(picks["event_index"] == 0) & (picks["phase_type"] == "P"), "travel_time_residual_s"]
     error = found.loc[(found["event_index"] == 0) & (found["phase_type"] == "P"), "time_error_s"]
     assert error.iloc[0] == pytest.approx(np.sqrt((residual.astype(float) ** 2).mean()), rel=1e-2)
+
+
+# What the location program writes around the lines of picks, which are those of the observations.
+_LOCATED = """NLLOC "x" "LOCATED" "Location completed."
+SIGNATURE "x NLLoc:v7.00 01Jan2020 00h00m00"
+GEOGRAPHIC OT 2020 01 01 00 00 10.0 Lat 35.7 Long -117.5 Depth 8.0
+STATISTICS ExpectX 0 Y 0 Z 0 CovXX 1 XY 0 XZ 0 YY 1 YZ 0 ZZ 1
+QML_OriginQuality assocPhCt 0 usedPhCt 0 assocStaCt 0 usedStaCt 0 depthPhCt 0 stdErr 0 azGap 0 secAzGap 0 \
+gtLevel - minDist 0 maxDist 0 medDist 0
+QML_OriginUncertainty horUnc 1 minHorUnc 1 maxHorUnc 1 azMaxHorUnc 1
+PHASE ID Ins Cmp On Pha FM Date HrMn Sec Err ErrMag Coda Amp Per > TTpred
+{picks}
+END_PHASE
+END_NLLOC
+""".replace("\\\n", "")
+
+
+def test_obspy_reads_the_picks_of_nonlinloc(events, picks, channels, tmp_path):
+    path = exported(events, picks, channels, tmp_path / "cat.obs", "nonlinloc").path
+    expected = expected_arrivals(events, picks, channels, events["event_id"] != "")
+    for number, block in enumerate(path.read_text().strip().split("\n\n")):
+        lines = [line + " > 0 0 1 0 0 0 0 0 0 0 0" for line in block.splitlines()[1:]]
+        (tmp_path / "one.hyp").write_text(_LOCATED.format(picks="\n".join(lines)))
+        found = obspy.read_events(str(tmp_path / "one.hyp"), format="NLLOC_HYP")[0]
+        assert_same(arrivals_of(found), expected[number], 50_001)
 
 
 def test_nonlinloc_never_writes_sixty_seconds(events, picks, channels, tmp_path):

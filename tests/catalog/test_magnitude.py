@@ -123,10 +123,13 @@ def test_a_channel_without_site_term_gives_no_magnitude():
     assert estimate_magnitudes(events, elsewhere, scale, channels)["magnitude"].isna().all()
 
 
-def test_amplitudes_of_another_unit_are_refused():
+@pytest.mark.parametrize(
+    ("unit", "mend"), [("strain", "--to-strain-rate"), ("rad/(m s)", "gauge length"), ("counts/s", "Convert")]
+)
+def test_amplitudes_of_another_unit_are_refused(unit, mend):
     events, picks, reference, channels, _ = world()
-    with pytest.raises(UnitError, match="--to-strain-rate"):
-        calibrate_magnitude(events, picks, reference, channels, amplitude_unit="strain")
+    with pytest.raises(UnitError, match=mend):
+        calibrate_magnitude(events, picks, reference, channels, amplitude_unit=unit)
 
 
 def test_amplitudes_in_microstrain_give_the_same_scale():

@@ -328,8 +328,36 @@ def test_associate_fails_when_no_pick_has_a_place(run: Run, picked: Path) -> Non
         "associate", "picks.csv", "--channels", "ch.csv", "-o", "out", "--station-id", "B", cwd=picked
     )
     assert answer.returncode == 1
-    assert "error: No position for B (120 picks); the channel table holds C." in answer.stderr
+    assert "error: No position for B (120 picks). The channel table holds C." in answer.stderr
     assert not (picked / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "output", "named"),
+    [
+        ("pick", "folder.parquet", "folder.parquet: is a folder"),
+        ("pick", "ch.csv/a.parquet", "bears the name"),
+        ("plot", "/dev/full", "/dev/full: is a device"),
+        ("plot", "folder.parquet", "folder.parquet: is a folder"),
+        ("plot", "/proc/none/a.png", "no file can be made there"),
+        ("associate", "ch.csv", "bears the name"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_an_error_and_leaves_nothing(
+    run: Run, workplace: Path, picked: Path, command: str, output: str, named: str
+) -> None:
+    (picked / "folder.parquet").mkdir()
+    before = sorted(picked.rglob("*"))
+    arguments = {
+        "pick": [workplace / "record.h5", "--weights", workplace / "weights"],
+        "plot": [workplace / "record.h5"],
+        "associate": ["picks.csv", "--channels", "ch.csv", "--station-id", "C"],
+    }[command]
+    answer = run(command, *arguments, "-o", output, cwd=picked)
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("error: ")
+    assert named in answer.stderr
+    assert sorted(picked.rglob("*")) == before
 
 
 def test_watch_goes_on_while_no_pick_has_a_place(
@@ -339,7 +367,7 @@ def test_watch_goes_on_while_no_pick_has_a_place(
     arguments = ("-o", tmp_path / "live", "--weights", "weights", "--channels", tmp_path / "ch.csv", "--once")
     answer = run("watch", "record.h5", *arguments, "--settle-s", "0", "--station-id", "C", cwd=workplace)
     assert answer.returncode == 0, answer.stderr
-    assert "the channel table holds OTHER" in caplog.text
+    assert "The channel table holds OTHER" in caplog.text
     assert read_events(tmp_path / "live" / "events.parquet").empty
 
 

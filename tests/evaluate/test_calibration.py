@@ -118,5 +118,5 @@ def test_a_calibration_travels_with_the_weights(tmp_path: Path, calibration: Pic
         load_weights(tmp_path)
     config["calibration"] = {"curves": {"P": {"score": [0.1]}}}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(WeightsError, match="measure it anew"):
+    with pytest.raises(WeightsError, match="Measure it anew"):
         load_weights(tmp_path)

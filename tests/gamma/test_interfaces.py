@@ -116,6 +116,16 @@ def test_command_line_writes_tables(case, tmp_path):
     assert json.loads((tmp_path / "out" / "summary.json").read_text())["events"] == 3
 
 
+def test_command_line_refuses_a_folder_that_cannot_be_made(case, tmp_path):
+    picks, stations, _ = case
+    picks.to_parquet(tmp_path / "picks.parquet")
+    stations.to_csv(tmp_path / "stations.csv", index=False)
+    arguments = ["associate", str(tmp_path / "picks.parquet"), "--stations", str(tmp_path / "stations.csv")]
+    done = CliRunner().invoke(app, [*arguments, "-o", str(tmp_path / "stations.csv" / "out")])
+    assert done.exit_code == 1
+    assert "cannot be written" in done.output
+
+
 def test_command_line_fails_with_one_line(case, tmp_path):
     case[0].to_csv(tmp_path / "picks.csv", index=False)
     case[1].to_csv(tmp_path / "stations.csv", index=False)

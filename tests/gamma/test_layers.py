@@ -42,8 +42,8 @@ def test_other_columns_and_comments_are_skipped(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "rows", "message"),
     [
-        ("depth_km,vp_km_s", ["0,5"], r"missing column\(s\) vs_km_s; found depth_km, vp_km_s"),
-        ("depth_m,vp,vs", ["0,5,3"], r"missing column\(s\) depth_km; found depth_m"),
+        ("depth_km,vp_km_s", ["0,5"], r"missing column\(s\) vs_km_s. Found depth_km, vp_km_s"),
+        ("depth_m,vp,vs", ["0,5,3"], r"missing column\(s\) depth_km. Found depth_m"),
         ("depth,vp,vs", [], "found no layer"),
         ("depth,vp,vs", ["0,5,3", "4,6"], "layer 2: found 2 values, expected 3"),
         ("depth,vp,vs", ["0,5,3", "4,fast,3"], "layer 2: vp_km_s: .*fast"),
@@ -52,9 +52,9 @@ def test_other_columns_and_comments_are_skipped(tmp_path: Path) -> None:
         ("depth,vp,vs", ["0,5,3", "0,6,3.4"], r"increase downwards, found \[0.0, 0.0\]"),
         ("depth,vp,vs", ["5,5,3", "1,6,3.4"], "increase downwards"),
         ("depth,vp,vs", ["0,5000,3000"], "layer 1: vp_km_s: looks like m/s"),
-        ("depth,vp,vs", ["0,5,3", "500,6,3.4"], "looks like m; expected km"),
-        ("depth,vp,vs", ["0,1.8,0.6", "20,2,0.9", "60,2.5,1.2"], "looks like m; expected km"),
-        ("depth,vp,vs", ["-1900,5,3"], "looks like m; expected km"),
+        ("depth,vp,vs", ["0,5,3", "500,6,3.4"], "looks like m. Expected km"),
+        ("depth,vp,vs", ["0,1.8,0.6", "20,2,0.9", "60,2.5,1.2"], "looks like m. Expected km"),
+        ("depth,vp,vs", ["-1900,5,3"], "looks like m. Expected km"),
     ],
 )
 def test_a_wrong_file_says_what_is_wrong(tmp_path: Path, header: str, rows: list[str], message: str) -> None:

@@ -375,7 +375,7 @@ def test_statements_that_contradict_a_file_are_its_problem(folder: Path) -> None
     assert len(source.recordings) == 1
     assert "slow.h5: dt_s=0.01 was stated" in reasons(source, "unreadable")[0]
     none = DataSettings(channel_range=(90, 99))
-    with pytest.raises(DataFormatError, match=r"no channel in \[90, 99\); the file holds 0 to 5"):
+    with pytest.raises(DataFormatError, match=r"no channel in \[90, 99\). The file holds 0 to 5"):
         open_archive([folder], none)
     with pytest.raises(ConfigError, match="channel_step"):
         open_archive([folder], channel_step=0)

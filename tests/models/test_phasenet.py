@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
 import shutil
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import torch
 
 from phasenet_das.errors import WeightsError
 from phasenet_das.models import PhaseNet, list_weights, load_weights, save_weights
+from phasenet_das.tables.provenance import file_sha256
 
 
 @pytest.fixture
@@ -133,6 +136,59 @@ def test_tensors_that_do_not_fit_are_named(tmp_path: Path) -> None:
         load_weights(tmp_path / "mine")
 
 
+def _edit(folder: Path, **changes: object) -> None:
+    config = folder / "config.json"
+    config.write_text(json.dumps({**json.loads(config.read_text()), **changes}))
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../other/model.safetensors", "link"])
+@pytest.mark.parametrize("key", ["file", "weights"])
+def test_no_file_but_its_own_is_read_for_a_folder(key: str, path: str, tmp_path: Path) -> None:
+    _save(tmp_path / "mine", PhaseNet(in_channels=1))
+    _edit(tmp_path / "mine", **{key: path})
+    with pytest.raises(WeightsError, match=f"unknown key '{key}'.*those of model"):
+        load_weights(tmp_path / "mine")
+
+
+def test_a_link_leads_to_no_other_weights(tmp_path: Path) -> None:
+    _save(tmp_path / "mine", PhaseNet(in_channels=1))
+    _save(tmp_path / "other", PhaseNet(in_channels=1))
+    (tmp_path / "mine" / "model.safetensors").unlink()
+    (tmp_path / "mine" / "model.safetensors").symlink_to(tmp_path / "other" / "model.safetensors")
+    with pytest.raises(WeightsError, match="sha256"):
+        load_weights(tmp_path / "mine")
+
+
+class _Trap:
+    """A pickle that makes a file when it is read."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, ("sprung",)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "model.pt"])
+@pytest.mark.parametrize("by_itself", [True, False])
+def test_no_pickle_is_run(
+    name: str, by_itself: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    _save(tmp_path / "mine", PhaseNet(in_channels=1))
+    (tmp_path / "mine" / "model.safetensors").unlink()
+    file = tmp_path / "mine" / name
+    file.write_bytes(pickle.dumps(_Trap()))
+    _edit(tmp_path / "mine", sha256=file_sha256(file))
+    with pytest.raises(WeightsError, match=r"checkpoint|cannot be used"):
+        load_weights(file if by_itself else tmp_path / "mine")
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize("name", ["seisbench:../mine", "seisbench:/etc/passwd", "..", "."])
+def test_names_lead_to_no_other_folder(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(WeightsError, match=r"expected a name|no model\.safetensors"):
+        load_weights(name)
+
+
 def test_an_incomplete_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"no model\.safetensors and no config\.json"):
         load_weights(tmp_path)
@@ -164,5 +220,5 @@ def test_a_truncated_download_is_refused(
         shutil.copyfile(file, cache / file.name)
     (cache / "original.pt.v1").write_bytes((cache / "original.pt.v1").read_bytes()[:5000])
     monkeypatch.setenv("SEISBENCH_CACHE_ROOT", str(tmp_path))
-    with pytest.raises(WeightsError, match="delete it"):
+    with pytest.raises(WeightsError, match="Delete it"):
         load_weights("seisbench:original")

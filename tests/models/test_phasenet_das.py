@@ -156,7 +156,7 @@ def test_survives_a_round_trip(tmp_path: Path) -> None:
         torch.testing.assert_close(loaded(data), model(data))
     config = tmp_path / "mine" / "config.json"
     config.write_text(json.dumps({**json.loads(config.read_text()), "normalization": "std"}))
-    with pytest.raises(WeightsError, match="understood for phasenet-das: moving"):
+    with pytest.raises(WeightsError, match="Understood for phasenet-das: moving"):
         load_weights(tmp_path / "mine")
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from gamma.errors import nearest_name
@@ -35,6 +36,7 @@ class _Format(NamedTuple):
     write_stations: Callable[[pd.DataFrame, Path], Path] = write_table
     needs: tuple[str, ...] = ()  # columns without which an event cannot be written
     has_codes: bool = True  # whether picks are of station codes
+    has_numbers: bool = False  # whether an event has a number in place of its name
 
 
 _FORMATS: Final = {
@@ -42,8 +44,8 @@ _FORMATS: Final = {
     "csv": _Format(write_catalog_csv, has_codes=False),
     "geojson": _Format(write_geojson, has_codes=False),
     "nonlinloc": _Format(write_nonlinloc, write_nonlinloc_stations),
-    "hypodd": _Format(write_hypodd, write_hypodd_stations, HYPOCENTRE),
-    "hypoinverse": _Format(write_hypoinverse, write_hypoinverse_stations),
+    "hypodd": _Format(write_hypodd, write_hypodd_stations, HYPOCENTRE, has_numbers=True),
+    "hypoinverse": _Format(write_hypoinverse, write_hypoinverse_stations, has_numbers=True),
     "nordic": _Format(write_nordic, needs=EPICENTRE),
 }
 EXPORT_FORMATS: Final = tuple(_FORMATS)
@@ -106,7 +108,8 @@ def export_catalog(
     -------
     Exported
         The file, and the events it does not hold: hypoDD needs a hypocentre, Nordic an epicentre. Beside a
-        file with station codes, ``NAME.codes.csv`` lists the cable and channel of each code.
+        file with station codes, ``NAME.codes.csv`` lists the cable and channel of each code. Beside one with
+        numbers of events, ``NAME.events.csv`` lists the ``event_id`` and the magnitude of each number.
 
     Raises
     ------
@@ -133,6 +136,8 @@ def export_catalog(
     prepared.misfits.report(written)
     if kind.has_codes:
         _write_codes(prepared, written)
+    if kind.has_numbers:
+        _write_numbers(prepared, written)
     return Exported(written, int(held.sum()), left_out, prepared.misfits)
 
 
@@ -142,6 +147,14 @@ def _write_codes(prepared: PreparedCatalog, path: Path) -> None:
     codes = prepared.picks[names].drop_duplicates().sort_values(names)
     with atomic_path(path.with_name(f"{path.name}.codes.csv")) as temporary:
         codes.to_csv(temporary, index=False)
+
+
+def _write_numbers(prepared: PreparedCatalog, path: Path) -> None:
+    """Write beside an export which event each of its numbers is, and its magnitude where it is known."""
+    numbers = prepared.events[["event_id"]].assign(magnitude=prepared.events.get("magnitude", np.nan))
+    numbers.insert(0, "number", prepared.events["event_index"] + 1)
+    with atomic_path(path.with_name(f"{path.name}.events.csv")) as temporary:
+        numbers.to_csv(temporary, index=False)
 
 
 def export_stations(channels: pd.DataFrame, path: str | Path, name: str, network: str = "XX") -> Path:
@@ -195,6 +208,11 @@ def export_differential_times(
     network : str, optional
         Network code of the cables.
 
+    Returns
+    -------
+    pathlib.Path
+        The file. Beside it, ``NAME.events.csv`` lists the ``event_id`` of each number.
+
     Raises
     ------
     TableError
@@ -203,7 +221,9 @@ def export_differential_times(
     prepared = prepare_catalog(
         events, empty_picks(), channels, max_picks_per_phase=max_picks_per_phase, network=network
     )
-    return write_hypodd_dtcc(prepared, pairs, Path(path))
+    written = write_hypodd_dtcc(prepared, pairs, Path(path))
+    _write_numbers(prepared, written)
+    return written
 
 
 def _format(name: str) -> _Format:

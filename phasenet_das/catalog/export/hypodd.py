@@ -34,7 +34,7 @@ _PAIR_COLUMNS = {
 def write_hypodd(catalog: PreparedCatalog, path: Path) -> Path:
     """Write located events and their picks as a hypoDD phase file; the weight of a pick is its score.
 
-    An unknown magnitude is ``NaN``, which Fortran and ObsPy read; unknown errors are 0, as the format has it.
+    Unknown magnitudes and errors are 0, as the format has it.
     """
     lines = []
     for event, own in catalog.events_with_picks():
@@ -52,13 +52,13 @@ def write_hypodd(catalog: PreparedCatalog, path: Path) -> Path:
 def _head(row: dict[str, Any]) -> str:
     time = row["time"].round("us")
     second = time.second + time.microsecond * 1e-6
-    errors = [row[name] for name in ("horizontal_uncertainty_km", "depth_uncertainty_km", "residual_rms_s")]
-    eh, ez, rms = (value if math.isfinite(value) else 0.0 for value in errors)
-    magnitude = row.get("magnitude", math.nan)
+    names = ("magnitude", "horizontal_uncertainty_km", "depth_uncertainty_km", "residual_rms_s")
+    facts = [row.get(name, math.nan) for name in names]
+    magnitude, eh, ez, rms = (value if math.isfinite(value) else 0.0 for value in facts)
     return (
         f"# {time:%Y %m %d %H %M} {second:9.6f} {row['latitude']:10.6f} {row['longitude']:11.6f} "
         f"{row['depth_km']:8.4f} {magnitude:5.2f} {eh:.3f} {ez:.3f} {rms:.4f} {row['event_index'] + 1:9d}"
-    ).replace("nan", "NaN")
+    )
 
 
 def write_hypodd_stations(placed: pd.DataFrame, path: Path) -> Path:

@@ -210,7 +210,7 @@ def read_hypoinverse(path: str | Path) -> tuple[pd.DataFrame, pd.DataFrame]:
                 f"{path}, line {number}: not of the Y2000 archive format: {error}"
             ) from error
     if head is not None:
-        raise DataFormatError(f"{path}: the last event has no terminator line; the file is cut short.")
+        raise DataFormatError(f"{path}: the last event has no terminator line. The file is cut short.")
     return pd.DataFrame(events), pd.DataFrame(picks)
 
 

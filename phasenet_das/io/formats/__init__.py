@@ -28,7 +28,7 @@ def open_source(source: Any) -> list[Recording]:  # noqa: ANN401 - a path or one
         raise DataFormatError(
             f"{type(source).__module__}.{type(source).__name__} is not a source of DAS data. Expected a "
             "path, a dascore Patch or Spool, an ObsPy Stream, an xarray or xdas DataArray, a DASPy Section, "
-            "or a list of them; for an array use make_patch()."
+            "or a list of them. For an array use make_patch()."
         )
     module, function = _OBJECTS[_key_of(source)]
     found: list[Recording] = getattr(import_module(f"{__name__}.{module}"), function)(source)
@@ -112,7 +112,7 @@ def _open_checked(path: Path, headers_only: bool) -> list[Recording]:
     if found is None:
         raise NoRecordingError(
             f"{path}: not a format of DAS data that can be read. Expected HDF5 with a dataset 'data' "
-            "(channel, time), a format of dascore, miniSEED, or xdas netCDF; check that it is the data file "
+            "(channel, time), a format of dascore, miniSEED, or xdas netCDF. Check that it is the data file "
             "and not a table or a log."
         )
     return found

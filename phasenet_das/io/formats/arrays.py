@@ -93,7 +93,7 @@ def open_xdas(path: Path) -> list[Recording]:
     except BROKEN_FILE as error:
         raise DataFormatError(
             f"{path}: cannot be read as an xdas DataArray ({error}). Expected one array with dims time and "
-            "distance; write it with DataArray.to_netcdf() of xdas."
+            "distance. Write it with DataArray.to_netcdf() of xdas."
         ) from error
     return from_dataarray(array, str(path), "xdas netCDF")
 

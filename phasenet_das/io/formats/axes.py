@@ -67,7 +67,7 @@ def _counted_times(numbers: np.ndarray, unit: str, label: str) -> np.ndarray:
     if not unit:
         raise MissingMetadataError(
             f"{label}: time is bare numbers and no unit says what they count. Convert them: "
-            "pandas.to_datetime(numbers, unit='s') for seconds since 1970; or, in xarray, state "
+            "pandas.to_datetime(numbers, unit='s') for seconds since 1970. Or, in xarray, state "
             "array['time'].attrs['units'] = 's' (ms, us, ns, 'seconds since 2024-05-01')."
         )
     counted, _, since = unit.partition(" since ")

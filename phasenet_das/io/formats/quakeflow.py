@@ -211,7 +211,7 @@ def _end_mismatch(
         return ()
     counted = sample_times(start, dt_s, 1, num_samples)[0]
     return (
-        f"{label}: end_time is {end}, but start, dt_s and samples give {counted}; times follow the start.",
+        f"{label}: end_time is {end}, but start, dt_s and samples give {counted}. Times follow the start.",
     )
 
 

@@ -114,7 +114,7 @@ def _sort(by_id: dict[str, list[Trace]], label: str) -> _Cable:
     if len(set(stations)) < len(stations):
         twice = next(code for code in stations if stations.count(code) > 1)
         raise DataFormatError(
-            f"{label}: station {twice} has several components or locations; expected one trace for each "
+            f"{label}: station {twice} has several components or locations. Expected one trace for each "
             "channel. "
             "Keep one with Stream.select(channel=…)."
         )
@@ -123,7 +123,7 @@ def _sort(by_id: dict[str, list[Trace]], label: str) -> _Cable:
     order = list(by_id) if numbers is None else sorted(by_id, key=numbers.__getitem__)
     spans = [_spans(by_id[code], dt_s, label) for code in order]
     broken = [code for code, found in zip(order, spans, strict=True) if len(found) > 1]
-    unnumbered = f"{label}: station codes give no unique numbers; channels are 0 to {len(order) - 1}."
+    unnumbered = f"{label}: station codes give no unique numbers. Channels are 0 to {len(order) - 1}."
     return _Cable(
         ids=order,
         numbers=None if numbers is None else np.array([numbers[code] for code in order], dtype=np.int32),
@@ -259,7 +259,7 @@ class _Traces:
             if code in self.beside:
                 raise SamplingError(
                     f"{self.label}: samples of {code} lie {self.beside[code]:.2f} intervals beside those of "
-                    "the other traces. Expected one time axis; interpolate the traces to common times first."
+                    "the other traces. Expected one time axis. Interpolate the traces to common times first."
                 )
         start = self.origin_ns + round(samples.start * self.dt_ns)
         count = samples.stop - samples.start
