@@ -41,7 +41,7 @@ def strain_rate_factor(unit: str) -> float:
     if factor is None:
         mend = "Pick strain with --to-strain-rate, or state the unit with --unit when the file lacks it."
         if re.search(r"rad|deg|count|cycle|turn", unit.lower()):
-            mend = "Convert the recording to strain rate, with the wavelength and gauge length of its instrument."
+            mend = "Convert it to strain rate, with the wavelength and the gauge length of the instrument."
         raise UnitError(f"unit '{unit}': found no strain rate, expected one such as 'strain / s'. {mend}")
     return factor
 

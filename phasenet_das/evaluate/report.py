@@ -210,9 +210,9 @@ def evaluate_pick_waveforms(
     picks: str | Path,
     recordings: Sequence[str],
     window: CorrelationWindow,
-    **stated: Any,
+    **stated: Any,  # noqa: ANN401 - arguments of `io.read`
 ) -> EvaluationReport:
-    """Compare differential times of picks with those of the waveforms; `stated` is for `io.read`."""
+    """Compare differential times of picks with those of the waveforms."""
     from phasenet_das import io
 
     table = read_picks(picks)

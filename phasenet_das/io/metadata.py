@@ -164,7 +164,7 @@ def join_interval(found: float, stated: float | None) -> float:
     if np.isnan(found) or (found == 0 and stated is not None):
         if stated is None:
             raise MissingMetadataError(
-                "found no sampling interval. State it in seconds with dt_s= (--dt-s, or data.dt_s in --config)."
+                "found no sampling interval. State it with dt_s= (--dt-s, or data.dt_s in --config), in s."
             )
         return float(stated)
     check_dt(found, _FILE)
