@@ -323,7 +323,8 @@ def numbers_lost(label: str) -> ChannelGeometryError:
     return ChannelGeometryError(
         f"{label}: found no coordinate channel_index, expected the interrogator's number of each channel. "
         "The methods decimate, resample and aggregate of dascore drop it. Attach the numbers of the new "
-        "channels with patch.update_coords(channel_index=(dim, numbers)), or pass a new Patch through phasenet_das.read()."
+        "channels with patch.update_coords(channel_index=(dim, numbers)), or pass a new Patch through "
+        "phasenet_das.read()."
     )
 
 
