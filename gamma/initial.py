@@ -17,7 +17,7 @@ _MIN_CELLS = 24
 _MIN_CHANNELS = 8
 _MIN_SHORT_CELLS = 12  # of a cable of few channels
 _MIN_FILL = 0.25
-_CHUNK_VALUES = 400_000
+_CHUNK_VALUES = 60_000  # that stay in the cache of the processor
 
 
 @dataclass(frozen=True)
@@ -145,9 +145,10 @@ def find_seeds(seeds: SeedPicks, grid: SeedGrid, start_s: float, end_s: float, m
     """
     bin_s = grid.window_s / 2.0
     margin = int(np.ceil(grid.separation_s / bin_s)) + 2
-    first = int(np.floor(start_s / bin_s)) - margin
-    last = int(np.ceil(end_s / bin_s)) + margin
-    best, node, mean = _stack(seeds, grid, first, last - first)
+    # Before the first origin that a pick can have, and after the last pick, there is nothing to count.
+    first = int(np.floor(max(start_s, seeds.time_s.min() - grid.reach_s) / bin_s)) - margin
+    last = int(np.ceil(min(end_s, seeds.time_s.max()) / bin_s)) + margin
+    best, node, mean = _stack(seeds, grid, first, max(last - first, 1))
     peak = maximum_filter1d(best, 2 * int(np.round(grid.separation_s / bin_s)) + 1, mode="constant")
     background = np.maximum(mean, 1e-9)
     good = (best >= peak) & (best >= min_count) & (best > background + 3.0 * np.sqrt(background))
@@ -164,23 +165,24 @@ def _stack(seeds: SeedPicks, grid: SeedGrid, first: int, num_bins: int) -> tuple
     """Count picks in overlapping windows of two bins; best count, its node, and the mean over nodes."""
     bin_s = grid.window_s / 2.0
     num_nodes = len(grid.nodes_km)
-    best = np.full(num_bins, -1.0)
-    arg = np.zeros(num_bins, dtype=np.int64)
-    total = np.zeros(num_bins)
+    best = np.full(num_bins, -1)
+    arg, total = np.zeros((2, num_bins), dtype=np.int64)
     chunk = max(1, _CHUNK_VALUES // max(num_bins, len(seeds.time_s), 1))
     for lo in range(0, num_nodes, chunk):
-        table = grid.travel_time_s[lo : lo + chunk]
-        bins = np.floor((seeds.time_s - table[:, seeds.receiver_phase]) / bin_s).astype(np.int64) - first
-        bins = np.where((bins < 0) | (bins >= num_bins), num_bins, bins)
-        bins += np.arange(len(table))[:, None] * (num_bins + 1)
-        counts = np.bincount(bins.ravel(), minlength=len(table) * (num_bins + 1))
-        counts = counts.reshape(len(table), num_bins + 1)
-        window = (counts[:, :-1] + counts[:, 1:]).astype(np.float64)
-        window[:, -1] = 0.0
+        moved = grid.travel_time_s[lo : lo + chunk].take(seeds.receiver_phase, axis=1)
+        np.subtract(seeds.time_s, moved, out=moved)
+        moved /= bin_s
+        bins = np.floor(moved, out=moved).astype(np.int64)
+        bins -= first
+        unsigned = bins.view(np.uint64)  # where bins before the first are beyond the last
+        np.minimum(unsigned, np.uint64(num_bins), out=unsigned)
+        bins += np.arange(len(bins))[:, None] * (num_bins + 1)
+        counts = np.bincount(bins.ravel(), minlength=len(bins) * (num_bins + 1)).reshape(len(bins), -1)
+        window = counts[:, :-1] + counts[:, 1:]
+        window[:, -1] = 0
         total += window.sum(axis=0)
-        top = window.argmax(axis=0)
-        value = window[top, np.arange(num_bins)]
-        better = value > best
+        value = window.max(axis=0)
+        better = np.flatnonzero(value > best)
         best[better] = value[better]
-        arg[better] = top[better] + lo
-    return best, arg, total / num_nodes
+        arg[better] = lo + (window[:, better] == value[better]).argmax(axis=0)
+    return best.astype(np.float64), arg, total / num_nodes

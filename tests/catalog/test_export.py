@@ -163,6 +163,7 @@ def test_nonlinloc_is_read_back(events, picks, channels, tmp_path):
 
 # What the location program writes around the lines of picks, which are those of the observations.
 _LOCATED = """NLLOC "x" "LOCATED" "Location completed."
+COMMENT "made"
 SIGNATURE "x NLLoc:v7.00 01Jan2020 00h00m00"
 GEOGRAPHIC OT 2020 01 01 00 00 10.0 Lat 35.7 Long -117.5 Depth 8.0
 STATISTICS ExpectX 0 Y 0 Z 0 CovXX 1 XY 0 XZ 0 YY 1 YZ 0 ZZ 1
@@ -173,7 +174,7 @@ PHASE ID Ins Cmp On Pha FM Date HrMn Sec Err ErrMag Coda Amp Per > TTpred
 {picks}
 END_PHASE
 END_NLLOC
-""".replace("\\\n", "")
+"""
 
 
 def test_obspy_reads_the_picks_of_nonlinloc(events, picks, channels, tmp_path):

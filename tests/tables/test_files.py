@@ -285,7 +285,7 @@ def test_ids_that_name_different_picks_lose_none(tmp_path: Path, change: str) ->
     alone = tables.write_table(
         picks.assign(pick_id=1, phase_time=later + np.arange(4) * pd.Timedelta("1s")), first
     )
-    with pytest.raises(TableError, match="so do 3 row"):
+    with pytest.raises(TableError, match="So do 3 row"):
         tables.read_pick_tables([alone])
 
 
