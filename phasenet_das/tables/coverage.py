@@ -419,7 +419,7 @@ def _between(recordings: pd.DataFrame, channels_of: Channels) -> pd.DataFrame:
     splits = _rows(
         "split",
         [
-            _split_reason(before.iloc[k], later.iloc[k], int(off_ns[k]), float(half_ns[k]))
+            _split_reason(before.iloc[k], later.iloc[k], int(off_ns[k]), float(half_ns[k]), channels_of)
             for k in np.flatnonzero(split).tolist()
         ],
         later.loc[split, "path"].tolist(),
@@ -431,7 +431,9 @@ def _between(recordings: pd.DataFrame, channels_of: Channels) -> pd.DataFrame:
     return pd.concat([gaps, splits], ignore_index=True)
 
 
-def _split_reason(before: pd.Series, later: pd.Series, off_ns: int, half_ns: float) -> str:
+def _split_reason(
+    before: pd.Series, later: pd.Series, off_ns: int, half_ns: float, channels_of: Channels
+) -> str:
     if before["config"] == later["config"] and later["cause"] == "step":
         return (
             f"{later['path']}: the clock was set back inside the file. A new recording begins where the time "
@@ -446,12 +448,15 @@ def _split_reason(before: pd.Series, later: pd.Series, off_ns: int, half_ns: flo
             f"{later['path']}: its start is {off_ns * 1e-9:+.9g} s off the time axis, more than half a "
             "sample: the clock drifts or the interval is rounded"
         )
-    names = {"dt_s": "interval", "unit": "unit", "gauge_length_m": "gauge length", "channels_id": "channels"}
+    names = {"dt_s": "interval", "unit": "unit", "gauge_length_m": "gauge length"}
     changes = [
-        f"{label} {before[name]} to {later[name]}" if name != "channels_id" else "channels or their distances"
+        f"{label} {before[name]} to {later[name]}"
         for name, label in names.items()
         if before[name] != later[name] and not (pd.isna(before[name]) and pd.isna(later[name]))
     ]
+    if before["channels_id"] != later["channels_id"]:
+        one, other = (len(channels_of[row["geometry"]]) for row in (before, later))
+        changes.append("channels or their distances" if one == other else f"{one} channels to {other}")
     text = f"{later['path']}: the record changes: {', '.join(changes)}"
     if off_ns < -half_ns:
         text += (

@@ -387,6 +387,9 @@ def test_differential_times_are_those_of_travel_times(events, channels, tmp_path
     """Both origins are 60 s apart, so the first travel time is 0.02 s the shorter."""
     head, *lines = _dtcc(_pairs(), events, channels, tmp_path).read_text().splitlines()
     assert head.split() == ["#", "1", "2", "0.0"]
+    assert pd.read_csv(tmp_path / "dt.cc.events.csv")["event_id"].tolist() == events["event_id"].tolist()
+    codes = pd.read_csv(tmp_path / "dt.cc.codes.csv").set_index("station_code")
+    assert codes.loc["D2085", ["station_id", "channel_index"]].tolist() == ["CABLE", 2085]
     assert len(lines) == MOST
     for line in lines:
         code, dt, weight, phase = line.split()

@@ -24,7 +24,7 @@ from phasenet_das.errors import (
     PhaseNetDASError,
     SamplingError,
 )
-from phasenet_das.io import make_patch
+from phasenet_das.io import make_patch, read
 from phasenet_das.io.archive import Archive, archive_of_index, open_archive
 from phasenet_das.io.index import UNKNOWN, Geometry, Index, make_rows
 from phasenet_das.io.recording import (
@@ -229,6 +229,17 @@ def test_a_change_splits_and_is_named(
     assert "overlaps" not in reason
     assert expected in caplog.text
     assert not reasons(source, "gap")
+
+
+def test_files_with_another_number_of_channels_are_recordings_apart(folder: Path) -> None:
+    more = np.concatenate([RECORD, RECORD[:2]])
+    write_part(folder / "then.h5", 0, 100, record=more, begin_time=str(sample_time(400)))
+    source = open_archive([folder])
+    assert [(item.num_channels, item.num_samples) for item in source.recordings] == [(6, 400), (8, 100)]
+    (reason,) = reasons(source, "split")
+    assert reason.endswith("changes: 6 channels to 8")
+    with pytest.raises(DataFormatError, match=r"then.h5: holds several .*6 and 8.*open_archive"):
+        read(sorted(folder.glob("*.h5")))
 
 
 def test_two_records_of_one_time_and_name_are_both_kept_with_a_warning(folder: Path) -> None:

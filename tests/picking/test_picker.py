@@ -224,8 +224,9 @@ def test_one_component_differs_from_all_three() -> None:
 def test_strain_becomes_strain_rate_once(picker: Picker) -> None:
     picks = picker.pick(_record(unit="strain"), to_strain_rate=True)
     assert picks.attrs["amplitude_unit"] == "strain / s"
-    with pytest.raises(UnitError, match="rate already"):
-        picker.pick(_record(unit="strain / s"), to_strain_rate=True)
+    for unit in ("strain / s", "rad/(m s)"):
+        with pytest.raises(UnitError, match="rate already"):
+            picker.pick(_record(unit=unit), to_strain_rate=True)
 
 
 def test_thresholds_of_p_and_s_are_separate(picker: Picker) -> None:

@@ -135,16 +135,16 @@ def export_catalog(
     written = kind.write(prepared, Path(path))
     prepared.misfits.report(written)
     if kind.has_codes:
-        _write_codes(prepared, written)
+        _write_codes(prepared.picks, written)
     if kind.has_numbers:
         _write_numbers(prepared, written)
     return Exported(written, int(held.sum()), left_out, prepared.misfits)
 
 
-def _write_codes(prepared: PreparedCatalog, path: Path) -> None:
+def _write_codes(table: pd.DataFrame, path: Path) -> None:
     """Write beside an export which channel each of its station codes is."""
     names = ["network_code", "station_code", *RECEIVER]
-    codes = prepared.picks[names].drop_duplicates().sort_values(names)
+    codes = table[names].drop_duplicates().sort_values(names)
     with atomic_path(path.with_name(f"{path.name}.codes.csv")) as temporary:
         codes.to_csv(temporary, index=False)
 
@@ -211,7 +211,7 @@ def export_differential_times(
     Returns
     -------
     pathlib.Path
-        The file. Beside it, ``NAME.events.csv`` lists the ``event_id`` of each number.
+        The file, and beside it the tables of :func:`export_catalog`.
 
     Raises
     ------
@@ -223,6 +223,7 @@ def export_differential_times(
     )
     written = write_hypodd_dtcc(prepared, pairs, Path(path))
     _write_numbers(prepared, written)
+    _write_codes(prepared.codes(pairs.rename(columns={"channel_1": "channel_index"})), written)
     return written
 
 
