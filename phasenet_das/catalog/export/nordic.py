@@ -36,6 +36,7 @@ def write_nordic(catalog: PreparedCatalog, path: Path) -> Path:
     made = obspy_catalog(catalog)
     for event in made:
         _narrow(event.origins[0], catalog.misfits)
+        _drop_early(event, catalog.misfits)
         _name_phases(event)
         for comment in event.comments:  # lines are counted in bytes
             comment.text = comment.text.replace("°", " deg").encode("ascii", "replace").decode()
@@ -59,6 +60,17 @@ def _narrow(origin: Origin, misfits: Misfits) -> None:
     if rms_s is not None and rms_s > _LARGEST_RMS_S:
         misfits.add("residual_rms_s", rms_s, "")
         origin.quality.standard_error = None
+
+
+def _drop_early(event: Event, misfits: Misfits) -> None:
+    """Leave out picks before the origin: the hours of the format count from its day on."""
+    origin = event.origins[0]
+    early = {pick.resource_id for pick in event.picks if pick.time < origin.time}
+    for pick in event.picks:
+        if pick.resource_id in early:
+            misfits.add("travel time", pick.time - origin.time, "no pick")
+    event.picks = [pick for pick in event.picks if pick.resource_id not in early]
+    origin.arrivals = [arrival for arrival in origin.arrivals if arrival.pick_id not in early]
 
 
 def _name_phases(event: Event) -> None:
