@@ -17,6 +17,7 @@ from phasenet_das.cli.evaluate import evaluate
 from phasenet_das.cli.export import export
 from phasenet_das.cli.info import info
 from phasenet_das.cli.init import init
+from phasenet_das.cli.inspect import inspect
 from phasenet_das.cli.jobs import jobs
 from phasenet_das.cli.magnitude import magnitude_app
 from phasenet_das.cli.options import Command
@@ -50,6 +51,7 @@ for _command in (
     export,
     evaluate,
     plot,
+    inspect,
     report,
     simulate,
     windows,

@@ -98,7 +98,7 @@ def read(
     overlaps = archive.coverage.loc[archive.coverage["status"].isin(["overlapped", "duplicate"]), "reason"]
     for note in (*recording.warnings, *overlaps[:_SHOWN]):
         warnings.warn(note, UserWarning, stacklevel=2)
-    return _load(recording)
+    return load_patch(recording)
 
 
 def _is_ready(source: Any, user: UserMetadata) -> bool:  # noqa: ANN401
@@ -179,7 +179,8 @@ def check_one_cable(recordings: list[Recording]) -> None:
             )
 
 
-def _load(recording: Recording) -> Patch:
+def load_patch(recording: Recording) -> Patch:
+    """Load a whole recording as a Patch."""
     data = recording.read_block(slice(0, recording.num_channels), slice(0, recording.num_samples))
     patch = make_patch(
         data,

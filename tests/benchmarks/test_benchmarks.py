@@ -18,6 +18,7 @@ ALONE = {
     "continuous_speed": "student --channels 64 --minutes 0.5",
     "fault_campaign": "truncated",
     "index_speed": "--files 20 --minutes 2000 --picks 10000",
+    "inspect_speed": "--channels 60 --samples 3000",
     "network_speed": "--only default --quick",
     "prose": "",
     "picking_speed": "--channels 8 --minutes 0.5 --weights phasenet",
