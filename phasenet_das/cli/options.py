@@ -42,6 +42,9 @@ MinScore = Annotated[float | None, typer.Option(help="Smallest score of a pick, 
 MinScoreP = Annotated[float | None, typer.Option(help="Smallest score of a P pick.")]
 MinScoreS = Annotated[float | None, typer.Option(help="Smallest score of an S pick.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Precision = Annotated[
+    str | None, typer.Option(help="Numbers that the network multiplies: auto, float32 or bfloat16.")
+]
 Workers = Annotated[int, typer.Option(help="Processes on this machine.", min=1)]
 ChannelTable = Annotated[Path | None, typer.Option("--channels", help="Channel table (CSV).")]
 PVelocity = Annotated[float | None, typer.Option("--vp-km-s", "--vp", help="P velocity, km/s.")]

@@ -21,6 +21,7 @@ from phasenet_das.cli.options import (
     MinScoreP,
     MinScoreS,
     OptionalInputs,
+    Precision,
     Spacing,
     Start,
     StartTime,
@@ -77,6 +78,7 @@ def pick(
     channel_range: ChannelRange = None,
     channel_step: Annotated[int, typer.Option(help="Pick every Nth channel number.", min=1)] = 1,
     device: Device = None,
+    precision: Precision = None,
     index: Headers = None,
     workers: Workers = 1,
     scheduler: Annotated[str | None, typer.Option(help="Address of a dask scheduler.")] = None,
@@ -120,6 +122,7 @@ def pick(
         common_mode=common_mode,
         to_strain_rate=to_strain_rate,
         device=device,
+        precision=precision,
     )
     check_request(
         inputs or (),

@@ -16,6 +16,7 @@ from phasenet_das.cli.options import (
     Device,
     Inputs,
     MinScore,
+    Precision,
     StationId,
     Weights,
 )
@@ -73,6 +74,7 @@ def watch(
     log_json: Annotated[bool, typer.Option("--log-json", help="Write log lines as JSON.")] = False,
     once: Annotated[bool, typer.Option("--once", help="Process the present files, then end.")] = False,
     device: Device = None,
+    precision: Precision = None,
 ) -> None:
     """Pick new files as they arrive, and hand their events over.
 
@@ -92,7 +94,7 @@ def watch(
     base = read_settings(config)
     of_all = bool(base.cables) and cable is None
     data = override(DataSettings() if of_all else chosen_cable(base, cable).data, station_id=station_id)
-    settings = override(base.pick, weights=weights, min_score=min_score, device=device)
+    settings = override(base.pick, weights=weights, min_score=min_score, device=device, precision=precision)
     settings = settings.model_copy(update={"faint_score": None})  # faint picks are not for association
     check_request(settings=settings)
     following = override(

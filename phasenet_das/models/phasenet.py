@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from phasenet_das.models.precision import InFloat32
+
 _KERNEL = 7
 _STRIDE = 4
 _LEVELS = 5
@@ -131,6 +133,7 @@ class PhaseNet(nn.Module):
                 for i in range(0, len(layers), 2):  # type: ignore[arg-type]
                     fold = fuse_conv_bn_eval(layers[i], layers[i + 1], transpose=transposed and i == 0)  # type: ignore[index]
                     layers[i], layers[i + 1] = fold, nn.Identity()  # type: ignore[operator]
+        model.out = InFloat32(model.out)  # type: ignore[assignment]
         return model
 
 

@@ -30,7 +30,7 @@ from phasenet_das.picking.preprocess import (
     QualityGrid,
     Screened,
     average_groups,
-    condition,
+    condition_whole,
     filter_reach,
     group_channels,
     quality_issues,
@@ -55,7 +55,7 @@ _MIN_SAMPLES = 3
 _MOST_UPSAMPLED = 20
 _LIGHT = 4  # samples loaded for one that the network sees: from here on, memory is the recording's alone
 _LIGHT_ROOM = 2.25  # and so many times as many samples fit (benchmarks/continuous_speed.py)
-_SAMPLES_AT_A_TIME = 4_000_000
+_CACHED_SAMPLES = 250_000
 
 
 @dataclass(frozen=True)
@@ -401,7 +401,7 @@ class Chunk:
         screened = screen(self.samples, self.context.source[0], plan.quality)
         self.samples = None
         recording = plan.recording
-        self.conditioned = condition(
+        self.conditioned = condition_whole(
             screened.data, recording.dt_s, recording.unit, plan.settings, screened.missing
         )
         self.info = _describe(self, screened, station_id, self.conditioned.unit)
@@ -448,15 +448,18 @@ class Chunk:
         if plan.grid == plan.source_grid and np.array_equal(self.group, np.arange(len(self.count))):
             return self._ready.data[:, low - first : high - first]
         out = np.empty((len(self.count), high - low), dtype=np.float32)
-        size = self.rows_within(_SAMPLES_AT_A_TIME)
+        size = self.rows_within(_CACHED_SAMPLES)
         for row in range(0, len(out), size):
             out[row : row + size] = self._some_rows(row, min(row + size, len(out)))
         return out
 
     def _some_rows(self, first: int, end: int) -> np.ndarray:
         channels, ready, plan = self.channels_of(first, end), self._ready, self.plan
-        gone = None if ready.missing is None else ready.missing[channels]
-        rows = average_groups(ready.data[channels], self.group[channels] - first, self.count[first:end], gone)
+        taken: np.ndarray | slice = channels
+        if channels[-1] - channels[0] == len(channels) - 1:
+            taken = slice(channels[0], channels[-1] + 1)
+        gone = None if ready.missing is None else ready.missing[taken]
+        rows = average_groups(ready.data[taken], self.group[channels] - first, self.count[first:end], gone)
         return resample_span(rows, self.context.source[0], plan.source_grid, plan.rate_hz, self.context.span)
 
     def _missing_rows(self) -> np.ndarray | None:

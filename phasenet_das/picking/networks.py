@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Protocol, overload
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from phasenet_das.config import PickSettings
 from phasenet_das.models.eqnet import EQNet
 from phasenet_das.models.phasenet import PhaseNet
 from phasenet_das.models.phasenet_das import PhaseNetDAS
+from phasenet_das.models.precision import multiply_in
 from phasenet_das.models.weights import Weights
 from phasenet_das.picking.chunks import Chunk, ReceptiveField
 from phasenet_das.picking.multirate import FEWEST_ROWS
@@ -75,7 +78,7 @@ class ChannelScorer:
     def scores(self, chunk: Chunk, *, context: int) -> Iterator[Scores]:
         """Score some channels at a time, each over the whole chunk; see :class:`Scorer`."""
         size = chunk.rows_within(_BLOCK_SAMPLES)
-        network = self._network(chunk.plan.settings.component)
+        network = self._network(chunk.plan.settings)
         (low, high), samples = chunk.scored, chunk.plan.grid.num_samples
         around = max(0, low - context), min(samples, high + context)
         wanted = WindowRange(samples, chunk.context.span[0], around)
@@ -97,18 +100,18 @@ class ChannelScorer:
             start = wanted.wanted[0]
             yield _scores(chunk, scores, (first, end), start, (low - start, high - start))
 
-    def _network(self, component: str) -> Callable[[Tensor], Tensor]:
+    def _network(self, settings: PickSettings) -> Callable[[Tensor], Tensor]:
         """Feed each fibre channel to the components that the settings name."""
         order = self._weights.component_order
-        if component == "all" or len(order) == 1:
-            return lambda x: self._fused(x.expand(-1, len(order), -1))
-        position = order.index(component)
+        logits = _logits(self._fused, settings, self.device)
+        if settings.component == "all" or len(order) == 1:
+            return lambda x: logits(x.expand(-1, len(order), -1))
+        position = order.index(settings.component)
 
         def one_component(x: Tensor) -> Tensor:
             full = x.new_zeros((x.shape[0], len(order), x.shape[-1]))
             full[:, position] = x[:, 0]
-            logits: Tensor = self._fused(full)
-            return logits
+            return logits(full)
 
         return one_component
 
@@ -187,9 +190,8 @@ class TileScorer:
         def read(channel: Tile, time: Tile) -> np.ndarray:
             return _tile(chunk, run, channel, time)
 
-        tiles = score_tiles(
-            read, self._network, channels, times, device=self.device, batch_size=self.batch_size
-        )
+        network = _logits(self._fused, chunk.plan.settings, self.device)
+        tiles = score_tiles(read, network, channels, times, device=self.device, batch_size=self.batch_size)
         for channel, time, scores in tiles:
             part = run.between(channel.core_start, channel.core_end)
             if part.start == part.stop:
@@ -204,10 +206,6 @@ class TileScorer:
                 kept = kept.reshape(len(kept), -1, copies, kept.shape[-1]).mean(axis=2)
             core = (time.core_start - first, time.core_end - first)
             yield _scores(chunk, kept, (int(rows[0]), int(rows[-1]) + 1), first - origin, core)
-
-    def _network(self, data: Tensor, core: tuple[tuple[int, int], tuple[int, int]]) -> Tensor:
-        logits: Tensor = self._fused(data, core)
-        return logits
 
     def _tiles(
         self, axis: int, wanted: tuple[int, int], recording: tuple[int, int], tile: int, context: int
@@ -246,6 +244,7 @@ class WindowScorer:
             wanted = run.inside(*chunk.core_rows)
             if len(wanted) == 0:
                 continue
+            score = partial(self._score, _logits(self._fused, chunk.plan.settings, self.device))
             picture, gone = _picture(run, _rows(chunk)), _picture(run, chunk.missing)
             first_row = max(int(run.rows[0]), chunk.core_rows[0])
             rows = (first_row, first_row + len(wanted))
@@ -254,7 +253,7 @@ class WindowScorer:
                 low, high = max(0, start - context), min(samples, stop + context)
                 scores = picture_scores(
                     picture,
-                    self._score,
+                    score,
                     window=(_PICTURE_CHANNELS, self._weights.window_samples),
                     first_index=(run.extent[0], chunk.plan.grid.first_index),
                     within=WindowRange(samples, chunk.context.span[0], (low, high)),
@@ -263,13 +262,24 @@ class WindowScorer:
                 kept = _take(scores, self._order, wanted - run.extent[0])
                 yield _scores(chunk, kept, rows, low, (start - low, stop - low))
 
-    def _score(self, window: Tensor) -> Tensor:
+    def _score(self, logits: Callable[..., Tensor], window: Tensor) -> Tensor:
         """Probabilities of a window, shape (channel, time); a short one is padded with zeros."""
         lacking = max(0, self._min_samples - window.shape[-1])
         padded = torch.nn.functional.pad(window, (0, lacking))[None, None].to(self.device)
         with torch.inference_mode():
-            scores = torch.softmax(self._fused(padded), dim=1)[0].cpu()
+            scores = torch.softmax(logits(padded), dim=1)[0].cpu()
         return scores[..., : window.shape[-1]]
+
+
+def _logits(network: nn.Module, settings: PickSettings, device: torch.device) -> Callable[..., Tensor]:
+    """Return the network as it runs in the precision of the settings; its logits are float32."""
+
+    def logits(*given: object) -> Tensor:
+        with multiply_in(settings.precision, device):
+            out: Tensor = network(*given)
+        return out.float()
+
+    return logits
 
 
 @overload

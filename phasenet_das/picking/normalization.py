@@ -9,9 +9,9 @@ window brings it up, so that a strong event does not come out thousands of times
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import scipy
@@ -24,8 +24,7 @@ _HALF_BLOCKS = 15
 _EXPONENT = 0.5
 _FLOAT32_NOISE = 1e-6
 _LIMIT = 100.0
-_SAMPLES_AT_A_TIME = 4_000_000
-_CACHED_CHANNELS = 512
+_CACHED_SAMPLES = 250_000
 
 
 @dataclass(frozen=True)
@@ -43,33 +42,53 @@ class MovingScale:
         `data` (channel, time) float32. Returns (channel, time) float32.
         """
         out = np.empty(data.shape, np.float32)
-        left, weight = self._positions(first_index, data.shape[-1])
-        bounds = [0, *(np.nonzero(np.diff(left))[0] + 1).tolist(), data.shape[-1]]
-        for first in range(0, len(data), _CACHED_CHANNELS):
-            part = slice(first, first + _CACHED_CHANNELS)
-            offset, scale = _Lines.of(self.offset[channels][part]), _Lines.of(self.scale[channels][part])
-            # From one centre to the next: to gather the two blocks of each sample takes longer.
-            for begin, end in itertools.pairwise(bounds):
-                if begin < end:
-                    at, span = left[begin], (part, slice(begin, end))
-                    pair = offset.at(at, weight[begin:end]), scale.at(at, weight[begin:end])
-                    _normalise(data[span], *pair, out[span])
+        offset, scale = self.offset[channels], self.scale[channels]
+        for part in rows_at_a_time(*data.shape):
+            lines = self._lines(offset[part], first_index, data.shape[1])
+            np.subtract(data[part], lines[0], out=out[part])
+            _divide(out[part], self._lines(scale[part], first_index, data.shape[1])[0])
         return out
 
-    def deviation(self, data: np.ndarray, first_index: int, channels: slice) -> np.ndarray:
-        """Give the absolute deviation from the moving mean.
+    def deviation_sums(
+        self, data: np.ndarray, first_index: int, channels: slice, missing: np.ndarray | None
+    ) -> np.ndarray:
+        """Add up the absolute deviations from the moving mean, block by block.
 
-        Returns (channel, time) float32.
+        `data` (channel, time) float32, `missing` (channel, time) bool, optional. Returns (channel, block)
+        float32.
         """
-        out = data - _between(self.offset[channels], *self._positions(first_index, data.shape[-1]))
-        return np.abs(out, out=out)
+        lines, whole = self._lines(self.offset[channels], first_index, data.shape[1])
+        np.abs(np.subtract(data, lines, out=lines), out=lines)
+        if missing is not None:
+            lines[missing] = 0
+        lead = first_index % self.block_samples
+        whole[:, :lead] = whole[:, lead + data.shape[1] :] = 0
+        blocks = whole.reshape(len(whole), -1, self.block_samples)
+        sums: np.ndarray = blocks @ np.ones(self.block_samples, np.float32)
+        return sums
 
-    def _positions(self, first_index: int, num_samples: int) -> tuple[np.ndarray, np.ndarray]:
-        """Block whose centre lies before each sample, and the weight of the next one."""
-        position = (np.arange(num_samples) + (first_index + 0.5)) / self.block_samples - 0.5
-        position = np.clip(position - self.first_block, 0, self.offset.shape[-1] - 1)
-        left = np.floor(position).astype(np.int64)
-        return left, (position - left).astype(np.float32)
+    def _lines(self, values: np.ndarray, first_index: int, num_samples: int) -> tuple[np.ndarray, np.ndarray]:
+        """Join the values of blocks by straight lines between the centres of the blocks.
+
+        `values` (channel, block) float32. Returns `lines` (channel, num_samples) float32, and the array of
+        whole blocks in which these lie.
+        """
+        size, end = self.block_samples, first_index + num_samples
+        low, high = first_index // size - self.first_block, -(-end // size) - self.first_block
+        step = np.diff(values, axis=-1, prepend=values[:, :1], append=values[:, -1:])
+        parts = np.stack([values[:, low:high], step[:, low:high], step[:, low + 1 : high + 1]], axis=-1)
+        position = ((np.arange(size) + 0.5) / size - 0.5).astype(np.float32)
+        basis = np.stack([np.ones_like(position), np.minimum(position, 0), np.maximum(position, 0)])
+        whole = (parts @ basis).reshape(len(values), -1)  # faster than to gather the blocks of each sample
+        lead = first_index % size
+        return whole[:, lead : lead + num_samples], whole
+
+
+def rows_at_a_time(num_rows: int, num_samples: int) -> Iterator[slice]:
+    """Part the rows of an array so that a part stays in a processor's cache."""
+    size = max(1, _CACHED_SAMPLES // max(1, num_samples))
+    for first in range(0, num_rows, size):
+        yield slice(first, first + size)
 
 
 def moving_normalization(
@@ -112,15 +131,14 @@ def moving_scale(
     edges = np.concatenate([[0], np.arange(block - lead, data.shape[-1], block)]).astype(np.int64)
     count = np.diff(np.append(edges, data.shape[-1])).astype(np.float32)
     grid = MovingScale(block, first_index // block, *np.zeros((2, len(data), len(edges)), np.float32))
-    rows = max(1, _SAMPLES_AT_A_TIME // max(1, data.shape[-1]))
-    for first in range(0, len(data), rows):
-        part = slice(first, first + rows)
+    for part in rows_at_a_time(*data.shape):
         blocks = _blocks(data[part], edges, count, None if missing is None else missing[part])
         # Silent blocks (gaps, padding, dead channels) have no say in the amplitude of the rest.
-        weight = blocks.weight()
-        grid.offset[part] = _moving_mean(blocks.means(data[part]), weight)
-        deviation = blocks.means(grid.deviation(data[part], first_index, part))
-        grid.scale[part] = _moving_mean(deviation**_EXPONENT, weight) ** (1 / _EXPONENT)
+        mean = _MovingMean(np.where(blocks.silent, 0, blocks.count).astype(np.float32))
+        grid.offset[part] = mean(blocks.mean)
+        sums = grid.deviation_sums(data[part], first_index, part, blocks.missing)
+        deviation = sums / np.maximum(blocks.count, 1)
+        grid.scale[part] = mean(deviation**_EXPONENT) ** (1 / _EXPONENT)
     if per == "array":
         grid.scale[:] = _over_channels(grid.scale)
     return grid
@@ -138,45 +156,49 @@ def normalization_block(dt_s: float, window_s: float) -> int:
 
 @dataclass(frozen=True)
 class _Blocks:
-    """Blocks of some channels: where they begin, how many samples count, and which hold one value only."""
+    """Blocks of some channels: how many samples count, their mean, and which blocks hold one value only."""
 
-    edges: np.ndarray
-    count: np.ndarray
-    silent: np.ndarray
+    count: np.ndarray  # (block,) or (channel, block)
+    mean: np.ndarray  # (channel, block); zero where all is missing
+    silent: np.ndarray  # (channel, block) bool: one value, to the precision of float32
     missing: np.ndarray | None
-
-    def means(self, data: np.ndarray) -> np.ndarray:
-        """Average what is not missing; zero where all is."""
-        present = data if self.missing is None else np.where(self.missing, np.float32(0), data)
-        sums: np.ndarray = np.add.reduceat(present, self.edges, axis=-1)
-        return sums / np.maximum(self.count, 1)
-
-    def weight(self) -> np.ndarray:
-        """Count the samples of each block; none when they hold one value, to the precision of float32."""
-        return np.where(self.silent, 0, self.count).astype(np.float32)
 
 
 def _blocks(data: np.ndarray, edges: np.ndarray, count: np.ndarray, missing: np.ndarray | None) -> _Blocks:
-    highest = lowest = data
+    highest = lowest = present = data
     if missing is not None and missing.any():
         count = np.add.reduceat(~missing, edges, axis=-1, dtype=np.float32)
-        highest = np.where(missing, np.float32(-np.inf), data)
-        lowest = np.where(missing, np.float32(np.inf), data)
+        highest, lowest, present = (np.where(missing, np.float32(n), data) for n in (-np.inf, np.inf, 0))
     else:
         missing = None
     high = np.maximum.reduceat(highest, edges, axis=-1)
     low = np.minimum.reduceat(lowest, edges, axis=-1)
     silent = high - low <= _FLOAT32_NOISE * np.maximum(np.abs(high), np.abs(low))
-    return _Blocks(edges, count, silent, missing)
+    mean = np.add.reduceat(present, edges, axis=-1) / np.maximum(count, 1)
+    return _Blocks(count, mean, silent, missing)
 
 
-def _moving_mean(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+class _MovingMean:
     """Weighted mean over a window of blocks; zero where nothing has weight."""
-    # Direct sums: a running sum would carry a loud block's rounding errors along the whole recording.
-    taps = np.ones(2 * _HALF_BLOCKS + 1)
-    total = scipy.ndimage.convolve1d(values * weight, taps, axis=-1, mode="constant", output=np.float64)
-    norm = scipy.ndimage.convolve1d(weight, taps, axis=-1, mode="constant", output=np.float64)
-    return np.divide(total, norm, out=np.zeros_like(total), where=norm > 0).astype(np.float32)
+
+    def __init__(self, weight: np.ndarray) -> None:
+        self._weight = weight
+        alike = weight[:1] if (weight == weight[:1]).all() else weight  # one row stands for all
+        self._norm = self._sum(alike)
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        total = self._sum(values * self._weight)
+        mean = np.divide(total, self._norm, out=np.zeros_like(total), where=self._norm > 0)
+        return mean.astype(np.float32)
+
+    @staticmethod
+    def _sum(values: np.ndarray) -> np.ndarray:
+        # Direct sums: a running sum would carry a loud block's rounding errors along the whole recording.
+        taps = np.ones(2 * _HALF_BLOCKS + 1)
+        total: np.ndarray = scipy.ndimage.convolve1d(
+            values, taps, axis=-1, mode="constant", output=np.float64
+        )
+        return total
 
 
 def _over_channels(scale: np.ndarray) -> np.ndarray:
@@ -187,38 +209,11 @@ def _over_channels(scale: np.ndarray) -> np.ndarray:
     return np.where((count > 0) & (scale > 0), middle, 0.0).astype(np.float32)
 
 
-class _Lines(NamedTuple):
-    """Straight lines between the values of blocks."""
-
-    values: np.ndarray
-    step: np.ndarray
-
-    @classmethod
-    def of(cls, values: np.ndarray) -> _Lines:
-        return cls(values, np.diff(values, axis=-1, append=values[:, -1:]))
-
-    def at(self, block: int, weight: np.ndarray) -> np.ndarray:
-        """Interpolate from one block to the next, shape (channel, weight)."""
-        out: np.ndarray = self.step[:, block, None] * weight
-        out += self.values[:, block, None]
-        return out
-
-
-def _normalise(data: np.ndarray, offset: np.ndarray, scale: np.ndarray, out: np.ndarray) -> None:
-    """Normalise some channels into `out`: zero where the scale is."""
-    np.subtract(data, offset, out=out)
+def _divide(values: np.ndarray, scale: np.ndarray) -> None:
+    """Divide by the scale in place, within the limit: zero where the scale is."""
     silent = scale <= 0
     if silent.any():
         scale[silent] = 1.0
-        out[silent] = 0.0
-    np.divide(out, scale, out=out)
-    np.clip(out, -_LIMIT, _LIMIT, out=out)
-
-
-def _between(values: np.ndarray, left: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Interpolate block values linearly to samples."""
-    step = np.diff(values, axis=-1, append=values[:, -1:])
-    between = np.take(step, left, axis=-1)
-    between *= weight
-    between += np.take(values, left, axis=-1)
-    return between
+        values[silent] = 0.0
+    np.divide(values, scale, out=values)
+    np.clip(values, -_LIMIT, _LIMIT, out=values)

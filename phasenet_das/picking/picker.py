@@ -14,6 +14,7 @@ import torch
 
 from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
 from phasenet_das.errors import ConfigError, DeviceError
+from phasenet_das.models.precision import multiplies_bfloat16
 from phasenet_das.models.weights import Weights, load_weights
 from phasenet_das.picking.chunks import Chunk, ChunkPlan, ChunkSize
 from phasenet_das.picking.networks import PHASES, make_scorer
@@ -216,14 +217,21 @@ class Picker:
 
     def chunk_picker(self, settings: PickSettings, station_id: str | None = None) -> ChunkPicker:
         """Return the steps by which chunks are picked; without `station_id` recordings name their cable."""
-        return ChunkPicker(self.weights, self._scorer, settings, station_id)
+        return ChunkPicker(self.weights, self._scorer, self._resolved(settings), station_id)
 
     def used_settings(self, settings: PickSettings) -> PickSettings:
-        """Return settings that name the weights and device of this picker, for provenance."""
+        """Return settings that name the weights, device and precision of this picker, for provenance."""
         weights = self.weights
-        return settings.model_copy(
+        return self._resolved(settings).model_copy(
             update={"weights": weights.name, "weights_sha256": weights.sha256, "device": str(self.device)}
         )
+
+    def _resolved(self, settings: PickSettings) -> PickSettings:
+        """Name the precision that `auto` is on this device: the picks of a chunk depend on it."""
+        if settings.precision != "auto":
+            return settings
+        precision = "bfloat16" if multiplies_bfloat16(self.device) else "float32"
+        return settings.model_copy(update={"precision": precision})
 
     def _scores(self, worker: ChunkPicker, plan: ChunkPlan) -> xarray.DataArray:
         """Score the range of a plan, shape (phase, channel, time)."""

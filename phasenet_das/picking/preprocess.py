@@ -16,6 +16,7 @@ from phasenet_das.config import PickSettings
 from phasenet_das.errors import DataFormatError, UnitError
 from phasenet_das.io.patch import parse_unit
 from phasenet_das.picking.filters import bandpass, bandpass_reach
+from phasenet_das.picking.normalization import rows_at_a_time
 from phasenet_das.tables.coverage import QualityIssue, runs_of_channels
 
 _SAMPLES_AT_A_TIME = 4_000_000
@@ -52,6 +53,13 @@ def condition(
     """
     if missing is None:
         data, missing = fill_gaps(data)
+    return condition_whole(data, dt_s, unit, settings, missing)
+
+
+def condition_whole(
+    data: np.ndarray, dt_s: float, unit: str, settings: PickSettings, missing: np.ndarray | None
+) -> Conditioned:
+    """Condition samples whose gaps are filled."""
     if settings.to_strain_rate:
         data, unit = _strain_rate(data, dt_s, unit)
     if settings.common_mode == "median":
@@ -203,9 +211,7 @@ def screen(data: np.ndarray, first: int, grid: QualityGrid) -> Screened:
     """
     edges = grid.edges(first, first + data.shape[1])
     flags = np.zeros((len(KINDS), len(data), len(edges)), bool)
-    rows = max(1, _SAMPLES_AT_A_TIME // max(1, data.shape[1]))
-    for start in range(0, len(data), rows):
-        part = slice(start, start + rows)
+    for part in rows_at_a_time(*data.shape):
         flags[:, part] = _judge(data[part], edges - first)
     if not flags[:2].any():
         return Screened(data, None, edges, flags)
@@ -249,8 +255,9 @@ def _saturated(data: np.ndarray, edges: np.ndarray, high: np.ndarray, low: np.nd
     # The extreme of a clipped channel is hit again: three samples of one block in a row tell it apart.
     for extreme in (high, low):
         at = data == np.repeat(extreme, lengths, axis=1)
-        run = at[:, 2:] & at[:, 1:-1] & at[:, :-2]
-        rows = np.nonzero(run.any(axis=1))[0]
+        pair = at[:, 1:] & at[:, :-1]
+        rows = np.nonzero(pair.any(axis=1))[0]
+        rows = rows[(pair[rows, 1:] & pair[rows, :-1]).any(axis=1)]
         if len(rows):
             share = np.add.reduceat(at[rows], edges, axis=1, dtype=np.int64) / lengths
             out[rows] |= share >= _CLIPPED_SHARE
@@ -270,16 +277,30 @@ def average_groups(
         out = np.empty_like(data)
         out[group] = data
         return out
-    order = np.argsort(group, kind="stable")
-    first = np.concatenate([[0], np.cumsum(count)[:-1]])
+    members = np.argsort(group, kind="stable")
+    size = count[:, None].astype(np.float32)
+    held = _sum_groups(data, members, count) / size
     if missing is None or not missing.any():
-        sums: np.ndarray = np.add.reduceat(data[order], first, axis=0)
-        return sums / count[:, None].astype(np.float32)
-    present = ~missing[order]
-    held = np.add.reduceat(data[order], first, axis=0) / count[:, None].astype(np.float32)
-    sums = np.add.reduceat(np.where(present, data[order], np.float32(0)), first, axis=0)
-    number = np.add.reduceat(present, first, axis=0, dtype=np.float32)
+        return held
+    sums = _sum_groups(np.where(missing, np.float32(0), data), members, count)
+    number = _sum_groups((~missing).astype(np.float32), members, count)
     return np.where(number > 0, sums / np.maximum(number, 1), held)
+
+
+def _sum_groups(values: np.ndarray, members: np.ndarray, count: np.ndarray) -> np.ndarray:
+    """Add up rows group by group: the first rows of all groups, then the second, and so on.
+
+    `members` (channel,) int64: rows in the order of their groups. Returns (group, time).
+    """
+    first = np.cumsum(count) - count
+    sums: np.ndarray = values[members[first]]
+    for k in range(1, int(count.max(initial=1))):
+        larger = np.nonzero(count > k)[0]
+        if len(larger) == len(count):
+            sums += values[members[first + k]]
+        else:
+            sums[larger] += values[members[first[larger] + k]]
+    return sums
 
 
 def quality_issues(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal, cast
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gamma.errors import nearest_name
 from phasenet_das.errors import ConfigError
+from phasenet_das.models.precision import multiplies_bfloat16
 
 
 def masked_loss_sum(logits: Tensor, targets: Tensor, mask: Tensor, weights: Sequence[float]) -> Tensor:
@@ -42,11 +43,7 @@ def half_precision(amp: str, device: str) -> Literal["off", "bf16", "fp16"]:
         raise ConfigError("amp: fp16 works on CUDA only. Set auto, bf16 or off.")
     if amp != "auto":
         return cast("Literal['off', 'bf16', 'fp16']", amp)
-    if on_cuda:
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "off"
-    # torch before 2.9 cannot be asked without its private names.
-    abilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return "bf16" if abilities.get("amx_bf16", False) else "off"
+    return "bf16" if multiplies_bfloat16(torch.device(device)) else "off"
 
 
 class MovingAverage:

@@ -8,6 +8,7 @@ import torch
 
 from phasenet_das import io
 from phasenet_das.models import load_weights
+from phasenet_das.models.precision import multiply_in
 from phasenet_das.models.weights import BUNDLED
 from phasenet_das.picking import load_picker
 
@@ -29,14 +30,15 @@ def onset() -> torch.Tensor:
     return torch.from_numpy(data[None, None].astype(np.float32))
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", sorted(path.parent.name for path in BUNDLED.glob("*/config.json")))
-def test_bundled_weights_are_whole_and_give_what_they_gave(name: str) -> None:
+def test_bundled_weights_are_whole_and_give_what_they_gave(name: str, precision: str) -> None:
     weights = load_weights(name)
     assert weights.provenance["license"] == "MIT"
     assert (BUNDLED / name / "README.md").read_text().startswith("---\nlicense")
     assert sum(path.stat().st_size for path in (BUNDLED / name).iterdir()) < 12e6
-    with torch.inference_mode():
-        scores = torch.softmax(weights.model(onset()), dim=1)[0]
+    with torch.inference_mode(), multiply_in(precision, torch.device("cpu")):
+        scores = torch.softmax(weights.model.fused()(onset()), dim=1)[0]
     np.testing.assert_allclose(scores.mean(dim=(1, 2)), REFERENCE[name], atol=2e-4)
     assert weights.calibration is not None
     assert set(weights.calibration.curves) == {"P", "S"}

@@ -139,6 +139,8 @@ def test_any_cut_gives_the_picks_of_the_whole(kind: str, seconds: float, channel
         ("tile-array", 0.005, {"rate": 50.0, "average_channels": 2}),
         ("picture", 0.01, {}),
         ("tile", 0.01, {"rate": None}),
+        ("tile", 0.01, {"precision": "bfloat16"}),
+        ("window", 0.01, {"precision": "bfloat16"}),
         ("tile", 0.004, {"rate": (250.0, 125.0), "average_channels": 2}),
     ],
 )
