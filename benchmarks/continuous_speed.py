@@ -3,6 +3,7 @@
 python benchmarks/continuous_speed.py student --channels 10000 --minutes 10
 python benchmarks/continuous_speed.py teacher --channels 1000 --minutes 5
 python benchmarks/continuous_speed.py student --channels 1000 --minutes 5 --workers 2
+python benchmarks/continuous_speed.py student --channels 10000 --minutes 10 --precision bfloat16
 """
 
 from __future__ import annotations
@@ -62,7 +63,14 @@ def random_picker(kind: str) -> Picker:
 
 
 def measure(
-    kind: str, channels: int, minutes: float, workers: int, chunk_samples: int, *, one_rate: bool
+    kind: str,
+    channels: int,
+    minutes: float,
+    workers: int,
+    chunk_samples: int,
+    *,
+    one_rate: bool,
+    precision: str,
 ) -> dict[str, object]:
     """Pick generated data, and say how fast and in how much memory."""
     record = recording_of_function(
@@ -78,7 +86,7 @@ def measure(
     # Random weights pick either everywhere or nowhere: a threshold with about one pick a channel and minute.
     seen = {"rate": "model", "average_channels": 1} if one_rate else {}
     run = PickRun.of(
-        picker.chunk_picker(PickSettings(min_score=0.9, **seen)),
+        picker.chunk_picker(PickSettings(min_score=0.9, precision=precision, **seen)),
         ContinuousSettings(chunk_samples=chunk_samples),
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -98,6 +106,7 @@ def measure(
         "channels": channels,
         "minutes": minutes,
         "rates": "one" if one_rate else "by the rule",
+        "precision": precision,
         "workers": workers,
         "threads": torch.get_num_threads(),
         "seconds": round(seconds, 1),
@@ -122,9 +131,10 @@ def main() -> None:
     parser.add_argument(
         "--one-rate", action="store_true", help="100 Hz and every channel, not the rule's rates"
     )
+    parser.add_argument("--precision", choices=["float32", "bfloat16"], default="float32")
     given = parser.parse_args()
     size = (given.channels, given.minutes, given.workers, given.chunk_samples)
-    print(json.dumps(measure(given.kind, *size, one_rate=given.one_rate)))
+    print(json.dumps(measure(given.kind, *size, one_rate=given.one_rate, precision=given.precision)))
 
 
 if __name__ == "__main__":

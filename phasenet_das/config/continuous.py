@@ -20,7 +20,7 @@ class ContinuousSettings(ConfigSection):
     }
 
     chunk_samples: int = Field(
-        75_000_000,
+        50_000_000,
         ge=100_000,
         description="Samples of a chunk. A sample takes 4 bytes. The memory in use is about 7 times that of "
         "a chunk.",

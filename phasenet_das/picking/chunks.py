@@ -12,7 +12,7 @@ import itertools
 import logging
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ import pandas as pd
 
 from phasenet_das.config import PickSettings
 from phasenet_das.errors import SamplingError
-from phasenet_das.picking.amplitudes import AMPLITUDE_WINDOW_S
+from phasenet_das.picking.amplitudes import AMPLITUDE_WINDOW_S, pick_amplitudes
 from phasenet_das.picking.multirate import RatePass
 from phasenet_das.picking.normalization import MovingScale
 from phasenet_das.picking.peaks import ONSET_SAMPLES
@@ -72,7 +72,7 @@ class ReceptiveField:
 class ChunkSize:
     """How much is picked at a time."""
 
-    samples: int = 75_000_000  # samples loaded at a time, with the context
+    samples: int = 50_000_000  # samples loaded at a time, with the context
     channels: int = 4096  # largest number of channels, where the network does not need all
     # length of a core; None for as long as `samples` leaves room for, ``inf`` for the whole recording
     seconds: float | None = None
@@ -407,6 +407,8 @@ class Chunk:
         self.info = _describe(self, screened, station_id, self.conditioned.unit)
         self.data = self._all_rows()
         self.missing = self._missing_rows()
+        if not np.may_share_memory(self.data, self.conditioned.data):
+            self.conditioned = self._without_context(self.conditioned)
 
     def clear(self) -> None:
         """Forget everything but the picks and the description."""
@@ -415,6 +417,34 @@ class Chunk:
     def channels_of(self, first: int, end: int) -> np.ndarray:
         """Return the channels of some rows, shape (channel,), int64."""
         return np.nonzero((self.group >= first) & (self.group < end))[0]
+
+    def _without_context(self, ready: Conditioned) -> Conditioned:
+        """Keep the samples in which amplitudes are measured: a chunk that waits holds no more."""
+        rows = self.channels_of(*self.core_rows)
+        low, high = self.plan.core_source(self.scored)
+        after = math.ceil(2 * AMPLITUDE_WINDOW_S / self.plan.source_grid.dt_s)
+        first = self.context.source[0]
+        kept = (
+            slice(int(rows[0]), int(rows[-1]) + 1),
+            slice(max(low - after, first) - first, high + after - first),
+        )
+        return replace(ready, data=ready.data[kept].copy(), first=(kept[0].start, kept[1].start))
+
+    def amplitudes(self, picks: pd.DataFrame, faint: np.ndarray) -> np.ndarray:
+        """Measure the amplitudes of peaks, shape (pick,), float32."""
+        ready, (row, sample) = self._ready, self._ready.first
+        rows, samples = ready.data.shape
+        missing = (
+            None if ready.missing is None else ready.missing[row : row + rows, sample : sample + samples]
+        )
+        return pick_amplitudes(
+            picks.assign(row=picks["row"] - row),
+            ready.data,
+            self.plan.source_grid,
+            first=self.context.source[0] + sample,
+            missing=missing,
+            faint=faint,
+        )
 
     def rows_within(self, samples: int) -> int:
         """Return how many rows, with the channels they average, hold about so many samples."""

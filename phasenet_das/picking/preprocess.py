@@ -40,6 +40,7 @@ class Conditioned:
     # (channel, time) bool: samples that rest on no data; None when there are none
     missing: np.ndarray | None
     unit: str  # unit of `data`
+    first: tuple[int, int] = (0, 0)  # channel and sample with which `data` begins, where it was cut
 
 
 def condition(
@@ -253,14 +254,13 @@ def _saturated(data: np.ndarray, edges: np.ndarray, high: np.ndarray, low: np.nd
     lengths = np.diff(np.append(edges, data.shape[1]))
     out = np.zeros(high.shape, bool)
     # The extreme of a clipped channel is hit again: three samples of one block in a row tell it apart.
-    for extreme in (high, low):
-        at = data == np.repeat(extreme, lengths, axis=1)
-        pair = at[:, 1:] & at[:, :-1]
-        rows = np.nonzero(pair.any(axis=1))[0]
-        rows = rows[(pair[rows, 1:] & pair[rows, :-1]).any(axis=1)]
-        if len(rows):
-            share = np.add.reduceat(at[rows], edges, axis=1, dtype=np.int64) / lengths
-            out[rows] |= share >= _CLIPPED_SHARE
+    same = data[:, 1:] == data[:, :-1]
+    rows = np.nonzero((same[:, 1:] & same[:, :-1]).any(axis=1))[0]  # of most recordings none
+    for extreme in (high, low) if len(rows) else ():
+        at = data[rows] == np.repeat(extreme[rows], lengths, axis=1)
+        run = (at[:, 2:] & at[:, 1:-1] & at[:, :-2]).any(axis=1)
+        share = np.add.reduceat(at[run], edges, axis=1, dtype=np.int64) / lengths
+        out[rows[run]] |= share >= _CLIPPED_SHARE
     rows = np.nonzero(out.any(axis=1))[0]
     coarse = [
         row for row in rows if len(np.unique(data[row, :: max(1, data.shape[1] // 4096)])) < _CLIPPED_LEVELS

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 import scipy
@@ -139,6 +140,7 @@ def _first_output(grid: TimeGrid, up: int, down: int) -> int:
     return (-grid.first_index * up) % down
 
 
+@cache
 def _lowpass(factor: int) -> np.ndarray:
     """Design an anti-alias filter whose stop band begins at the Nyquist frequency of the slower rate."""
     count, beta = scipy.signal.kaiserord(_ATTENUATION_DB, _TRANSITION / factor)

@@ -22,7 +22,6 @@ from phasenet_das.io.metadata import UserMetadata
 from phasenet_das.io.patch import UNKNOWN_UNIT
 from phasenet_das.io.recording import Recording
 from phasenet_das.models.weights import Weights
-from phasenet_das.picking.amplitudes import pick_amplitudes
 from phasenet_das.picking.chunks import Chunk, ChunkPlan, ChunkSize
 from phasenet_das.picking.multirate import choose_rate_passes, range_margin_s, warn_outside_training
 from phasenet_das.picking.networks import Scorer
@@ -124,20 +123,12 @@ class ChunkPicker:
         return self.finish(self.score(self.prepare(self.load(chunk))))
 
     def _table(self, chunk: Chunk) -> pd.DataFrame:
-        plan, recording, ready, picks = chunk.plan, chunk.plan.recording, chunk.conditioned, chunk.peaks
-        assert ready is not None  # noqa: S101 - preprocessed before
+        plan, recording, picks = chunk.plan, chunk.plan.recording, chunk.peaks
         assert picks is not None  # noqa: S101 - scored before
         if picks.empty:
             return empty_picks()
         thresholds = self.settings.thresholds()
-        picks["phase_amplitude"] = pick_amplitudes(
-            picks,
-            ready.data,
-            plan.source_grid,
-            first=chunk.context.source[0],
-            missing=ready.missing,
-            faint=below_scores(picks, thresholds).to_numpy(),
-        )
+        picks["phase_amplitude"] = chunk.amplitudes(picks, below_scores(picks, thresholds).to_numpy())
         channels = recording.channel_index[chunk.context.positions]
         inside = plan.wanted.holds_channels(channels)[picks["row"].to_numpy()]
         picks = picks[inside & (picks["peak_sample"] < plan.grid.first_index + chunk.core[1]).to_numpy()]
