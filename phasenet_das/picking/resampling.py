@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 import scipy
@@ -20,6 +20,7 @@ _ATTENUATION_DB = 70.0
 _TRANSITION = 0.2
 _RATE_TOLERANCE = 1e-3
 _MAX_FACTOR = 4096
+_PLACES = 32
 # Starts at half an interval are common, and rounded to 1 ns: the tie lies a little off.
 _TIE = Fraction(1, 2) + Fraction(1, 512)
 
@@ -81,36 +82,42 @@ def resample_span(
     up, down = rational_ratio(1 / grid.dt_s, rate_hz)
     if up == down:
         return data[:, span[0] - first : span[1] - first]
-    taps = (_lowpass(max(up, down)) * up).astype(np.float32)
-    half = len(taps) // 2
+    half = len(_lowpass(max(up, down))) // 2
     out = np.empty((len(data), span[1] - span[0]), np.float32)
     for phase in range(min(up, out.shape[1])):  # outputs one of which is `up` behind the other share taps
         centre = _first_output(grid, up, down) + (span[0] + phase) * down - first * up
-        low, high = -((half - centre) // up), (centre + half) // up
-        kernel = taps[centre + half - up * np.arange(low, high + 1)]
+        low = -((half - centre) // up)  # first sample under the filter
         part = out[:, phase::up]
-        part[:] = _correlate(data, low, kernel, down, part.shape[1])
+        part[:] = _correlate(data, low, _band(up, down, centre + half - low * up), down, part.shape[1])
     return out
 
 
-def _correlate(data: np.ndarray, first: int, kernel: np.ndarray, step: int, count: int) -> np.ndarray:
+@lru_cache(256)
+def _band(up: int, down: int, last: int) -> np.ndarray:
+    """Lay the taps last, last - up, ... at several places, `down` samples apart, shape (sample, place)."""
+    kernel = (_lowpass(max(up, down)) * up)[last::-up]
+    places = min(_PLACES, max(1, 2 * len(kernel) // down))
+    band = np.zeros(((places - 1) * down + len(kernel), places), np.float32)
+    for k in range(places):
+        band[k * down : k * down + len(kernel), k] = kernel
+    return band
+
+
+def _correlate(data: np.ndarray, first: int, band: np.ndarray, step: int, count: int) -> np.ndarray:
     """Correlate rows with a kernel that begins at sample `first` and moves on by `step`, shape (row, count).
 
     A matrix product of overlapping pieces with the kernel at several places: many times as fast as output by
     output.
     """
-    pieces = -(-count // max(1, 2 * len(kernel) // step))
-    at_once = -(-count // pieces)  # outputs of a piece
-    band = np.zeros(((at_once - 1) * step + len(kernel), at_once), np.float32)
-    for k in range(at_once):
-        band[k * step : k * step + len(kernel), k] = kernel
-    end = first + (pieces - 1) * at_once * step + len(band)
+    length, places = band.shape
+    pieces = -(-count // places)
+    end = first + (pieces - 1) * places * step + length
     inside = data[:, max(0, first) : max(0, end)]
     beyond = max(0, -first), max(0, end - data.shape[1])
     if any(beyond):
         inside = np.pad(inside, ((0, 0), beyond), mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(inside, len(band), axis=1)[:, :: at_once * step]
-    found: np.ndarray = windows.reshape(-1, len(band)) @ band  # windows overlap: the pieces are copies
+    windows = np.lib.stride_tricks.sliding_window_view(inside, length, axis=1)[:, :: places * step]
+    found: np.ndarray = windows.reshape(-1, length) @ band  # windows overlap: the pieces are copies
     return found.reshape(len(data), -1)[:, :count]
 
 
