@@ -45,7 +45,7 @@ def test_scores_and_picks_in_bfloat16_are_those_of_float32(name: str, request: p
     exact, rounded = (picker.pick(record, precision=one) for one in ("float32", "bfloat16"))
     assert len(exact) > 20
     # A plateau of the scores moves its pick by some samples.
-    assert len(_unmatched(exact, rounded)) + len(_unmatched(rounded, exact)) <= 0.03 * len(exact)
+    assert len(_unmatched(exact, rounded)) + len(_unmatched(rounded, exact)) <= 0.05 * len(exact)
 
 
 def test_auto_follows_the_processor_and_no_run_mixes_precisions(
