@@ -22,7 +22,7 @@ from phasenet_das.cli.jobs import jobs
 from phasenet_das.cli.magnitude import magnitude_app
 from phasenet_das.cli.options import Command
 from phasenet_das.cli.pick import pick
-from phasenet_das.cli.plot import plot
+from phasenet_das.cli.plot import plot_app
 from phasenet_das.cli.receive import receive
 from phasenet_das.cli.report import report
 from phasenet_das.cli.run import run
@@ -50,7 +50,6 @@ for _command in (
     associate,
     export,
     evaluate,
-    plot,
     inspect,
     report,
     simulate,
@@ -62,6 +61,7 @@ app.command(cls=Command, context_settings={"allow_extra_args": True})(run)
 app.command(cls=Command, hidden=True)(jobs)  # of the workflow's rules only
 app.add_typer(weights_app, name="weights")
 app.add_typer(magnitude_app, name="magnitude")
+app.add_typer(plot_app, name="plot")
 
 RUN_VARIABLE = "PHASENET_DAS_RUN"  # a run of the workflow names itself to its jobs
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

@@ -22,13 +22,14 @@ def report(
 ) -> None:
     """Write an HTML report of a catalog.
 
-    The report has a map, events, picks, coverage and settings. For a folder of the workflow, it also has
-    record sections, trainings and scores.
+    The report has a map, events, picks, coverage and settings. For a folder of the workflow, it also has a
+    section of every event, trainings and scores. Order the events worst first on the page.
 
     Example: phasenet-das report catalog/ --channels channels.csv -o report.html
     """
     from phasenet_das.report import write_report
     from phasenet_das.report.run import (
+        address_of,
         read_association,
         read_json,
         unused_in_association,
@@ -56,6 +57,7 @@ def report(
         measures=read_json(folder / "measures.json"),
         provenance=read_metadata(folder / "events.parquet"),
         left_out=unused_in_association(folder),
+        quakeml=address_of(folder / "catalog.xml", output),
         title=base.report.title or "Earthquake catalog",
     )
     typer.echo(f"-> {path}")

@@ -26,7 +26,9 @@ class ReportSettings(ConfigSection):
         json_schema_extra=unit("Hz"),
     )
     max_sections: int = Field(
-        6, ge=0, description="Number of events with a record section: those with the most picks."
+        100,
+        ge=0,
+        description="Largest number of events with a section in the report: those with most picks.",
     )
     magnitude_scale: str | None = Field(
         None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
@@ -20,7 +21,7 @@ from phasenet_das.plot.style import (
 )
 from phasenet_das.tables import CHANNEL_COLUMNS, conform
 from phasenet_das.tables.columns import depth_known, located
-from phasenet_das.text import coordinates, decimals, plus_minus, records
+from phasenet_das.text import decimals, plus_minus, records
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,12 +53,22 @@ class _Centre(NamedTuple):
         east, north = plane(np.asarray(longitude, dtype=float), np.asarray(latitude, dtype=float))
         return np.asarray(east) / 1000, np.asarray(north) / 1000
 
+    def unproject(self, east_km: np.ndarray, north_km: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return longitude and latitude; longitudes go on past 180°."""
+        from pyproj import Proj
+
+        plane = Proj(proj="aeqd", lon_0=self.longitude, lat_0=self.latitude, ellps="WGS84")
+        longitude, latitude = plane(1000 * east_km, 1000 * north_km, inverse=True)
+        turned = (np.asarray(longitude) - self.longitude + 180) % 360 - 180
+        return turned + self.longitude, np.asarray(latitude)
+
 
 def map_view(
     events: pd.DataFrame,
     channels: pd.DataFrame | None = None,
     *,
     show_class_d: bool = False,
+    linked: bool = False,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw cables, seismometers and events on a plane in km around the receivers.
@@ -78,6 +89,8 @@ def map_view(
         Channel table; without coordinates the receivers are one point at the centre.
     show_class_d : bool, optional
         Draw the places of class D too; otherwise their number is written.
+    linked : bool, optional
+        Number the events from 1. In an SVG a point leads to ``#event-1``, and its number is ``#map-1``.
 
     Returns
     -------
@@ -92,7 +105,7 @@ def map_view(
     unplaced = events[~has_place & events["source_distance_km"].notna()]
     known_direction = _back_azimuth_deg(unplaced).notna()
     if len(placed):
-        _draw_located(ax, placed, centre)
+        _draw_located(ax, placed, centre, linked=linked)
         _draw_mirrors(ax, placed, centre)
     half_width = _frame(ax, known, placed, unplaced, centre)
     _draw_arrows(ax, unplaced[known_direction])
@@ -103,9 +116,11 @@ def map_view(
         ax.plot(0, 0, "s", color=CABLE, markersize=6, label="receivers (no coordinates)", zorder=6)
     ax.set_aspect("equal")
     ax.set(xlabel="East of the receivers (km)", ylabel="North of the receivers (km)")
+    _add_scale_bar(ax)
     if np.isfinite(centre.latitude):
-        heading.insert(0, f"(0, 0) = {coordinates(centre.longitude, centre.latitude)}")
-    ax.set_title("\n".join(heading), loc="left", fontsize=TICK_SIZE)
+        _add_degrees(ax, centre)
+    if heading:
+        ax.set_title("\n".join(heading), loc="left", fontsize=TICK_SIZE)
     legend_below(ax)
     return finish(ax, grid=True)
 
@@ -273,7 +288,55 @@ def _draw_circle(ax: Axes, event: dict[str, Any], number: int) -> None:
     _label_distance(ax, (radius * np.cos(turn), radius * np.sin(turn)), _distance_text(event))
 
 
-def _draw_located(ax: Axes, placed: pd.DataFrame, centre: _Centre) -> None:
+def _add_scale_bar(ax: Axes) -> None:
+    """Draw a bar of a round length at the lower left."""
+    (west, east), (south, north) = ax.get_xlim(), ax.get_ylim()
+    longest = (east - west) / 4
+    power = 10.0 ** np.floor(np.log10(longest))
+    length = max(factor * power for factor in (1, 2, 5) if factor * power <= longest)
+    x, y = west + 0.04 * (east - west), south + 0.04 * (north - south)
+    halo = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.8}
+    ax.plot([x, x + length], [y, y], color=INK, linewidth=2.4, solid_capstyle="butt", zorder=8)
+    ax.annotate(
+        f"{length:g} km" if length >= 1 else f"{1000 * length:g} m", (x + length / 2, y), (0, 4),
+        textcoords="offset points", ha="center", va="bottom", fontsize=TICK_SIZE, color=INK, zorder=8,
+        bbox=halo,
+    )  # fmt: skip
+
+
+def _add_degrees(ax: Axes, centre: _Centre) -> None:
+    """Add longitudes at the top and latitudes on the right, as they are along the middle of the map."""
+    from matplotlib.ticker import MaxNLocator
+
+    east, north = _three_times(ax.get_xlim()), _three_times(ax.get_ylim())
+    longitude, _ = centre.unproject(east, np.full_like(east, north.mean()))
+    _, latitude = centre.unproject(np.full_like(north, east.mean()), north)
+    top = ax.secondary_xaxis("top", functions=_both_ways(east, longitude))
+    right = ax.secondary_yaxis("right", functions=_both_ways(north, latitude))
+    top.set_xlabel("Longitude")
+    right.set_ylabel("Latitude")
+    for second, axis, letters in ((top, top.xaxis, "EW"), (right, right.yaxis, "NS")):
+        axis.set_major_locator(MaxNLocator(5))
+        axis.set_major_formatter(partial(_degree, letters=letters))
+        finish(second)
+
+
+def _three_times(limits: tuple[float, float]) -> np.ndarray:
+    """Reach beyond an axis by its length on both sides, so that it may grow."""
+    low, high = limits
+    return np.linspace(2 * low - high, 2 * high - low, 101)
+
+
+def _both_ways(km: np.ndarray, degrees: np.ndarray) -> tuple[partial[Any], partial[Any]]:
+    return partial(np.interp, xp=km, fp=degrees), partial(np.interp, xp=degrees, fp=km)
+
+
+def _degree(value: float, _: int, *, letters: str) -> str:
+    turned = (value + 180) % 360 - 180
+    return f"{abs(turned):.6g}° {letters[int(turned < 0)]}"
+
+
+def _draw_located(ax: Axes, placed: pd.DataFrame, centre: _Centre, *, linked: bool = False) -> None:
     from matplotlib.collections import EllipseCollection
 
     east, north = centre.project(placed["longitude"], placed["latitude"])
@@ -302,11 +365,38 @@ def _draw_located(ax: Axes, placed: pd.DataFrame, centre: _Centre) -> None:
     for name, doubtful in sorted(set(zip(quality.tolist(), mirrored.tolist(), strict=True))):
         rows = np.flatnonzero((quality == name) & (mirrored == doubtful))
         word = _class_name(name) + (", mirror-ambiguous" if doubtful else "")
-        ax.scatter(
-            east[rows], north[rows], s=20, marker=_MARKERS.get(name, "o"),
+        points = ax.scatter(
+            east[rows], north[rows], s=26 if linked else 20, marker=_MARKERS.get(name, "o"),
             facecolor="white" if doubtful else EVENT, edgecolor=EVENT, linewidths=0.9, zorder=5,
             label=f"{word} ({len(rows):,})",
         )  # fmt: skip
+        if linked:
+            points.set_urls([f"#event-{index + 1}" for index in placed["event_index"].iloc[rows]])
+    if linked:
+        _number_events(ax, placed["event_index"].to_numpy() + 1, east, north)
+
+
+def _number_events(ax: Axes, numbers: np.ndarray, east: np.ndarray, north: np.ndarray) -> None:
+    """Write the number of each event beside its point."""
+    from matplotlib import patheffects
+
+    halo = [patheffects.withStroke(linewidth=2, foreground="white")]
+    for count, x, y, offset in zip(numbers, east, north, _away(ax, east, north), strict=True):
+        ax.annotate(
+            str(count), (x, y), tuple(offset), textcoords="offset points", fontsize=TICK_SIZE, color=INK,
+            zorder=7, ha="center", va="center", gid=f"map-{count}", url=f"#event-{count}", path_effects=halo,
+        )  # fmt: skip
+
+
+def _away(ax: Axes, east: np.ndarray, north: np.ndarray) -> np.ndarray:
+    """Lead from each place away from its neighbours, by some points; to the upper right without any."""
+    places = np.column_stack([east, north])
+    apart = places[:, None] - places[None]
+    near = np.exp(-(((apart / (0.05 * np.ptp(ax.get_xlim()))) ** 2).sum(axis=-1)))
+    pushed = (apart * near[..., None]).sum(axis=1) + 1e-6
+    length = np.hypot(*pushed.T)[:, None]
+    offsets: np.ndarray = pushed / length * np.where(near.sum(axis=1) > 1.5, 13.0, 8.0)[:, None]
+    return offsets
 
 
 def _draw_mirrors(ax: Axes, placed: pd.DataFrame, centre: _Centre) -> None:

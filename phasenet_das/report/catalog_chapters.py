@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
-from phasenet_das.catalog.quality import FLAG_MEANINGS, describe_event, quality_rules
-from phasenet_das.report.elements import MISSING, NO_BREAK, Chapter, Table, draw
+from phasenet_das.catalog.quality import FLAG_MEANINGS, describe_event, explain_flags, quality_rules
+from phasenet_das.report.elements import (
+    MISSING,
+    NO_BREAK,
+    Cell,
+    Chapter,
+    EventRow,
+    EventTable,
+    Section,
+    Table,
+    draw,
+)
+from phasenet_das.report.section_figure import SectionFigure, section_figure
 from phasenet_das.tables.columns import depth_known, grouped, located, renamed
 from phasenet_das.text import coordinates, decimals, duration, number, plus_minus, records
 
@@ -19,14 +31,20 @@ if TYPE_CHECKING:
 
 
 _MAX_EVENT_ROWS: Final = 200
-_EVENT_TEXT: Final = frozenset({"Class", "Time (UTC)", "Position", "Depth", "Distance", "Remarks"})
-_ALWAYS: Final = frozenset({"Magnitude"})  # a column without any value would else be dropped
+_EVENT_TEXT: Final = frozenset({"Class", "Time (UTC)", "Position", "Remarks"})
+_MAP_CAPTION: Final = (
+    "Click an event to see its section. An ellipse is its uncertainty (68 %). Events of class D have no "
+    "point. An arrow points to a distant event. An event of unknown direction lies somewhere on its circle."
+)
+_ALWAYS: Final = frozenset({"Class", "Magnitude"})  # a column without any value would else be dropped
 
 
-def events_chapter(events: pd.DataFrame, no_magnitude: str) -> Chapter:
+def events_chapter(
+    events: pd.DataFrame, no_magnitude: str, ranks: Mapping[int, int], with_section: AbstractSet[int]
+) -> Chapter:
     """List the events with classes and uncertainties, and explain classes and flags.
 
-    `no_magnitude`: why there is no magnitude at all, if there is none.
+    `no_magnitude`: why there is no magnitude at all, if there is none. `with_section`: events with a section.
     """
     if events.empty:
         return Chapter("Events", text=["No event was found."])
@@ -35,13 +53,36 @@ def events_chapter(events: pd.DataFrame, no_magnitude: str) -> Chapter:
     if len(events) > _MAX_EVENT_ROWS:
         shown = events.nlargest(_MAX_EVENT_ROWS, "num_picks").sort_values("time")
         note = f"The {_MAX_EVENT_ROWS} events with most picks of {len(events):,}; the catalog files hold all."
-    table = pd.DataFrame([_event_row(event) for event in records(shown)])
-    table = table.loc[:, (table != MISSING).any() | table.columns.isin(_ALWAYS)]
-    rows = [list(row) for row in table.to_numpy()]
-    made = Table(list(table.columns), rows, _EVENT_TEXT, note, wrapped=False)
+    rows = [_event_cells(event) for event in records(shown)]
+    names = [name for name in rows[0] if name in _ALWAYS or any(row[name].value != MISSING for row in rows)]
+    made = [
+        EventRow(
+            number=event["event_index"] + 1,
+            cells=[row[name] for name in names],
+            rank=ranks[event["event_index"]],
+            num_picks=event["num_picks"],
+            has_section=event["event_index"] in with_section,
+            on_map=on_map(event),
+        )
+        for event, row in zip(records(shown), rows, strict=True)
+    ]
+    table = EventTable([("#", False), *((name, name in _EVENT_TEXT) for name in names)], made, note)
     sized = _column(shown, "magnitude").notna().any()
     text = [_explain_columns(shown), *([] if sized else [no_magnitude])]
-    return Chapter("Events", text, tables=[made], listing=_explain_classes_and_flags(shown))
+    return Chapter("Events", text, listing=_explain_classes_and_flags(shown), events=table)
+
+
+def worst_first(events: pd.DataFrame) -> dict[int, int]:
+    """Rank events by ``event_index``: 1 is the worst by class, then by residuals."""
+    ordered = events.sort_values(
+        ["quality", "residual_rms_s"], ascending=[False, False], kind="stable", na_position="last"
+    )
+    return {int(index): rank for rank, index in enumerate(ordered["event_index"], start=1)}
+
+
+def on_map(event: Mapping[str, Any]) -> bool:
+    """Whether the event has a point on the map."""
+    return located(event) and event["quality"] != "D"
 
 
 def _explain_columns(events: pd.DataFrame) -> str:
@@ -50,6 +91,7 @@ def _explain_columns(events: pd.DataFrame) -> str:
         "That of a position is the long half-axis of the 68 % ellipse.",
         "Distance is from the nearest channel to the source. Depth is below sea level.",
         "RMS is of the residuals, observed less predicted arrival times.",
+        "Event 1 has event_index 0 in the tables.",
     ]
     if events["num_renamed"].any():
         sentences.append("Renamed picks were taken for the other phase.")
@@ -67,10 +109,10 @@ def _explain_classes_and_flags(events: pd.DataFrame) -> list[str]:
     ]
 
 
-def _magnitude(event: dict[str, Any]) -> str:
+def _magnitude(event: dict[str, Any]) -> Cell:
     spread = number(event.get("magnitude_uncertainty", np.nan), ".1f")
     value = number(event.get("magnitude", np.nan), ".1f", MISSING)
-    return f"{value}{NO_BREAK}±{NO_BREAK}{spread}" if spread else value
+    return Cell(value, f"±{NO_BREAK}{spread}" if spread else "")
 
 
 def _column(events: pd.DataFrame, name: str) -> pd.Series:
@@ -78,80 +120,68 @@ def _column(events: pd.DataFrame, name: str) -> pd.Series:
     return events[name] if name in events.columns else pd.Series(np.nan, events.index)
 
 
-def _event_row(event: dict[str, Any]) -> dict[str, str]:
-    position = MISSING
+def _event_cells(event: dict[str, Any]) -> dict[str, Cell]:
+    position = Cell(MISSING)
     if located(event):
         spread = event["horizontal_uncertainty_km"]
-        position = coordinates(event["longitude"], event["latitude"], spread).replace(" ", NO_BREAK)
-        position += f" {_spread(spread, 'km')}"
-    depth = (
-        _measure(event["depth_km"], event["depth_uncertainty_km"], "km") if depth_known(event) else MISSING
-    )
+        where = coordinates(event["longitude"], event["latitude"], spread).replace(" ", NO_BREAK)
+        position = Cell(where, _spread(spread, "km"))
+    renamed_picks = f"{event['num_renamed']:,}" if event["num_renamed"] else MISSING
+    depth = event["depth_km"] if depth_known(event) else np.nan
     return {
-        "#": f"{event['event_index']}",
-        "Class": event["quality"] or MISSING,
-        "Time (UTC)": f"{_event_time(event)} {_spread(event['time_uncertainty_s'], 's')}",
-        "Position": position,
-        "Depth": depth,
-        "Distance": _measure(event["source_distance_km"], event["source_distance_uncertainty_km"], "km"),
-        "Remarks": event["location_quality"].replace(";", "\n") or MISSING,
+        "Class": Cell(event["quality"] or MISSING),
+        "Time (UTC)": Cell(_event_time(event), _spread(event["time_uncertainty_s"], "s")),
         "Magnitude": _magnitude(event),
-        "P / S picks": f"{event['num_p_picks']:,} / {event['num_s_picks']:,}",
-        "Renamed": f"{event['num_renamed']:,}" if event["num_renamed"] else MISSING,
-        "Channels": f"{event['num_channels']:,}",
-        "RMS (s)": number(event["residual_rms_s"], ".3f", MISSING),
-        "Gap (°)": number(event["azimuthal_gap_deg"], ".0f", MISSING),
+        "Position": position,
+        "Depth": _measure(depth, event["depth_uncertainty_km"], "km"),
+        "Distance": _measure(event["source_distance_km"], event["source_distance_uncertainty_km"], "km"),
+        "P / S picks": Cell(f"{event['num_p_picks']:,} / {event['num_s_picks']:,}"),
+        "Renamed": Cell(renamed_picks),
+        "Channels": Cell(f"{event['num_channels']:,}"),
+        "RMS (s)": Cell(number(event["residual_rms_s"], ".3f", MISSING)),
+        "Gap (°)": Cell(number(event["azimuthal_gap_deg"], ".0f", MISSING)),
+        "Remarks": Cell(event["location_quality"].replace(";", ", ") or MISSING),
     }
 
 
-def section_chapter(heading: str, patch: Patch, events: pd.DataFrame, picks: pd.DataFrame) -> Chapter:
-    """Show a record with its picks, the predicted arrivals and their residuals along the cable."""
-    from phasenet_das import plot
-    from phasenet_das.io import get_channel_index, get_station_id, get_times, get_unit
-    from phasenet_das.plot.overlay import picks_inside
-
-    times = get_times(patch)
-    inside = picks_inside(picks, get_station_id(patch), get_channel_index(patch), times)
-    kept = inside[inside["event_index"] >= 0]
-    found = events[events["event_index"].isin(kept["event_index"].unique())]
-    text = [f"{_event_name(event)}: {describe_event(event)}." for event in records(found)]
-    if found.empty:
-        text.append("No event is seen in this record.")
-    alone = inside.loc[grouped(inside), "group_index"] if grouped(inside).any() else pd.Series(dtype="int64")
-    text += [f"Group {index}: {count:,} picks in line that no event takes." for index, count in _count(alone)]
-    plots = [
-        draw(
-            lambda ax: plot.section(patch, inside, ax=ax, moveout=True, title=get_station_id(patch)),
-            (9.0, 5.8),
-            f"{len(get_channel_index(patch)):,} channels (unit: {get_unit(patch)}), each scaled to itself: "
-            "dark is strong, whatever its sign. Filled points are picks that belong to an event, hollow ones "
-            "were rejected. Their colour is the phase as which they were taken. A ring marks a pick that its "
-            "event took for the other phase. A triangle is a pick of a group without a location. The black "
-            "line is the arrival that the located event predicts. Plain grey is missing data.",
-            f"Section {heading} with {len(kept)} kept and {len(inside) - len(kept)} rejected picks",
-        )
+def event_section(event: dict[str, Any], rank: int, patch: Patch, picks: pd.DataFrame) -> Section:
+    """Show the record of an event with its picks, the predicted arrivals and their residuals."""
+    count = event["event_index"] + 1
+    heading = f"Event {count}" + (f", class {event['quality']}" if event["quality"] else "")
+    figure = section_figure(picks, patch, event["time"], "the origin time", f"Section of event {count}")
+    text = [
+        f"{describe_event(event)}.",
+        _counted(figure, patch),
+        *(f"{flag[:1].upper()}{flag[1:]}." for flag in explain_flags(event["location_quality"])),
     ]
-    if len(kept):
-        plots.append(
-            draw(
-                lambda ax: plot.residuals(kept, ax=ax),
-                (9.0, 2.6),
-                "How late (above zero) or early each pick is against the prediction. A slow drift along the "
-                "cable is ground that the velocity model does not know.",
-                "Residuals along the cable",
-            )
-        )
-    return Chapter(heading, text=text, plots=plots)
+    return Section(
+        anchor=f"event-{count}",
+        heading=heading,
+        text=text,
+        figure=figure,
+        number=count,
+        rank=rank,
+        num_picks=event["num_picks"],
+        on_map=on_map(event),
+        event_id=event["event_id"],
+    )
 
 
-def _event_name(event: dict[str, Any]) -> str:
-    quality = f" (class {event['quality']})" if event["quality"] else ""
-    return f"Event {event['event_index']}{quality}"
+def record_section(number: int, heading: str, patch: Patch, picks: pd.DataFrame) -> Section:
+    """Show a record that is of no event in particular."""
+    from phasenet_das.io import get_times
+
+    start = pd.Timestamp(get_times(patch)[0], tz="UTC")
+    figure = section_figure(picks, patch, start, f"{start:%Y-%m-%d %H:%M:%S} UTC", f"Section {heading}")
+    return Section(f"record-{number}", heading, [_counted(figure, patch)], figure)
 
 
-def _count(groups: pd.Series) -> list[tuple[int, int]]:
-    counts = groups.value_counts().sort_index()
-    return [(int(index), int(count)) for index, count in zip(counts.index, counts, strict=True)]
+def _counted(figure: SectionFigure, patch: Patch) -> str:
+    from phasenet_das.io import get_channel_index, get_station_id, get_unit
+
+    channels = f"{len(get_channel_index(patch)):,} channels of {get_station_id(patch)}"
+    counts = f"{figure.num_kept:,} kept and {figure.num_rejected:,} rejected picks"
+    return f"The section has {counts} on {channels} (unit: {get_unit(patch)})."
 
 
 def picks_chapter(picks: pd.DataFrame) -> Chapter:
@@ -203,19 +233,17 @@ def map_chapter(events: pd.DataFrame, channels: pd.DataFrame | None) -> Chapter 
         return None
     plots = [
         draw(
-            lambda ax: plot.map_view(events, channels, ax=ax),
-            (6.4, 6.4),
-            "Receivers and events, in kilometres, with a marker for each class. Class D is not drawn. An "
-            "ellipse is a known uncertainty. An arrow points to a distant event and has its distance. An "
-            "event of unknown direction lies somewhere on the circle, whose band is its uncertainty.",
-            "Map",
+            lambda ax: plot.map_view(events, channels, linked=True, ax=ax),
+            (6.3, 6.5),
+            _MAP_CAPTION,
+            f"Map of the receivers and of {sum(map(on_map, records(events))):,} events",
         )
     ]
     if any(_in_depth_section(event) for event in records(events)):
         plots.append(
             draw(
                 lambda ax: plot.depth_section(events, channels, ax=ax),
-                (9.0, 3.6),
+                (5.7, 2.95),
                 "Depths, seen towards the north.",
                 "Depth section",
             )
@@ -223,7 +251,7 @@ def map_chapter(events: pd.DataFrame, channels: pd.DataFrame | None) -> Chapter 
         plots.append(
             draw(
                 lambda ax: plot.depth_section(events, channels, azimuth_deg=0.0, ax=ax),
-                (9.0, 3.6),
+                (5.7, 2.95),
                 "Depths, seen towards the west: north is to the right.",
                 "Depth section from south to north",
             )
@@ -304,10 +332,12 @@ def _event_time(event: dict[str, Any]) -> str:
     return describe_event(event).split(" UTC")[0].replace(" ", NO_BREAK)
 
 
-def _measure(value: float, uncertainty: float, unit: str) -> str:
+def _measure(value: float, uncertainty: float, unit: str) -> Cell:
     if not np.isfinite(value):
-        return MISSING
-    return f"{value:.{decimals(uncertainty)}f}{NO_BREAK}{_spread(uncertainty, unit) or unit}"
+        return Cell(MISSING)
+    rounded = f"{value:.{decimals(uncertainty)}f}"
+    spread = _spread(uncertainty, unit)
+    return Cell(rounded, spread) if spread else Cell(f"{rounded}{NO_BREAK}{unit}")
 
 
 def _spread(uncertainty: float, unit: str) -> str:

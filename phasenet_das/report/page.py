@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
 from phasenet_das.catalog.quality import count_classes, describe_event
 from phasenet_das.report.catalog_chapters import (
+    event_section,
     events_chapter,
     magnitude_chapter,
     map_chapter,
     picks_chapter,
-    section_chapter,
+    record_section,
     time_chapter,
+    worst_first,
 )
+from phasenet_das.report.elements import Chapter
 from phasenet_das.report.run_chapters import (
     Training,
     measures_chapter,
@@ -25,7 +28,13 @@ from phasenet_das.report.run_chapters import (
     skipped_chapter,
     training_chapter,
 )
-from phasenet_das.report.trust_chapters import count_groups, groups_chapter, rules_chapter
+from phasenet_das.report.section_figure import LEGEND, WIDTH
+from phasenet_das.report.trust_chapters import (
+    about_association,
+    count_groups,
+    groups_chapter,
+    rules_chapter,
+)
 from phasenet_das.tables import (
     CHANNEL_COLUMNS,
     COVERAGE_COLUMNS,
@@ -36,10 +45,12 @@ from phasenet_das.tables import (
     conform,
 )
 from phasenet_das.tables.columns import located
-from phasenet_das.text import records
+from phasenet_das.text import duration, records
 
 if TYPE_CHECKING:
     from dascore import Patch
+
+_OPEN_SECTIONS: Final = 6
 
 
 def write_report(
@@ -51,6 +62,7 @@ def write_report(
     coverage: pd.DataFrame | None = None,
     groups: pd.DataFrame | None = None,
     association: Mapping[str, Any] | None = None,
+    event_records: Iterable[tuple[int, Patch]] = (),
     sections: Sequence[tuple[str, Patch]] = (),
     group_records: Mapping[int, Patch] | None = None,
     trainings: Sequence[Training] = (),
@@ -58,11 +70,13 @@ def write_report(
     measures: Mapping[str, Any] | None = None,
     settings: Mapping[str, Any] | None = None,
     provenance: Mapping[str, Any] | None = None,
-    left_out: Sequence[tuple[str, str]] = (),
+    left_out: Iterable[tuple[str, str]] = (),
+    facts: Sequence[tuple[str, str]] = (),
+    quakeml: str | None = None,
     title: str = "Earthquake catalog",
     created: str | None = None,
 ) -> Path:
-    """Write a self-contained HTML report of a catalog: no scripts, no network.
+    """Write a self-contained HTML report of a catalog: one file that needs no network.
 
     Equal arguments give an equal file.
 
@@ -78,8 +92,10 @@ def write_report(
         Groups of picks without a location, as :func:`phasenet_das.tables.read_groups` returns them.
     association : mapping, optional
         The summary of the association: its velocity and its rules.
+    event_records : iterable of (int, dascore.Patch), optional
+        Records around events, each with its ``event_index``. One record at a time is held in memory.
     sections : sequence of (str, dascore.Patch), optional
-        Records to draw with their picks, each with a heading.
+        Further records to draw with their picks, each with a heading.
     group_records : mapping of int to dascore.Patch, optional
         Records around groups by ``group_index``; of the largest groups without one only the picks are drawn.
     trainings : sequence of Training, optional
@@ -92,8 +108,12 @@ def write_report(
         The effective settings; those inside `provenance` when left out.
     provenance : mapping, optional
         Versions, weights and hashes of the inputs, as in the metadata of a table.
-    left_out : sequence of (str, str), optional
-        What was left out, and why.
+    left_out : iterable of (str, str), optional
+        What was left out, and why. It is read after the records.
+    facts : sequence of (str, str), optional
+        Further facts for the top of the page, each with its name.
+    quakeml : str, optional
+        Address of the QuakeML file, seen from the page.
     title : str, optional
         Heading.
     created : str, optional
@@ -112,26 +132,40 @@ def write_report(
     channels = None if channels is None else conform(channels, CHANNEL_COLUMNS, "channels")
     coverage = None if coverage is None else conform(coverage, COVERAGE_COLUMNS, "coverage")
     groups = None if groups is None else conform(groups, GROUP_COLUMNS, "groups")
-    facts = dict(provenance or {})
-    stored = facts.pop("settings", None)
+    made_with = dict(provenance or {})
+    stored = made_with.pop("settings", None)
     stated = settings if settings is not None else stored
+    ranks = worst_first(events)
     with mpl.rc_context():
         mpl.rcdefaults()  # a user's own style must not change the report
-        chapters = [
-            scores_chapter(evaluation),
-            measures_chapter(measures),
-            events_chapter(events, _no_magnitude(stated, facts)),
-            rules_chapter(association),
-            *(section_chapter(heading, patch, events, picks) for heading, patch in sections),
-            groups_chapter(groups, picks, group_records or {}),
-            picks_chapter(picks),
-            map_chapter(events, channels),
-            time_chapter(events, picks, coverage, groups),
-            magnitude_chapter(events, facts),
-            *(training_chapter(training) for training in trainings),
-            skipped_chapter(coverage, left_out),
-            provenance_chapter(stated, facts),
+        drawn = [
+            event_section(event, ranks[index], patch, picks)
+            for index, patch in event_records
+            for event in records(events[events["event_index"] == index])
         ]
+        others = [
+            record_section(count, heading, patch, picks)
+            for count, (heading, patch) in enumerate(sections, start=1)
+        ]
+        found = [
+            map_chapter(events, channels),
+            events_chapter(
+                events, _no_magnitude(stated, made_with), ranks, {one.number - 1 for one in drawn}
+            ),
+            Chapter("Sections", _about_sections(events, len(drawn)), sections=drawn) if drawn else None,
+            Chapter("Records", sections=others) if others else None,
+            groups_chapter(groups, picks, group_records or {}),
+            time_chapter(events, picks, coverage, groups),
+            measures_chapter(measures),
+            scores_chapter(evaluation),
+            picks_chapter(picks),
+            magnitude_chapter(events, made_with),
+            rules_chapter(association),
+            *(training_chapter(training) for training in trainings),
+            skipped_chapter(coverage, list(left_out)),
+            provenance_chapter(stated, made_with),
+        ]
+    chapters = [chapter for chapter in found if chapter is not None]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("phasenet_das.report"),
         autoescape=True,
@@ -141,15 +175,63 @@ def write_report(
     text = environment.get_template("report.html.j2").render(
         title=title,
         summary=_summary(events, picks, groups),
-        created=created,
         headline=_headline(events, picks, coverage, groups),
-        chapters=[chapter for chapter in chapters if chapter is not None],
-        version=facts.get("version", ""),
+        facts=[
+            *_about_recording(coverage),
+            *about_association(association),
+            *_about_training(measures, trainings),
+            *facts,
+            *([("Made", created)] if created else []),
+        ],
+        chapters=chapters,
+        legend=LEGEND,
+        legend_in=next((chapter.title for chapter in chapters if chapter.sections), ""),
+        open_sections=_OPEN_SECTIONS,
+        quakeml=quakeml,
+        width=WIDTH,
+        version=made_with.get("version", ""),
     )
     path = Path(path)
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return path
+
+
+def _about_sections(events: pd.DataFrame, drawn: int) -> list[str]:
+    """Say which events have a section, and how a section is drawn."""
+    shown = "Every event has" if drawn == len(events) else f"{drawn:,} of {len(events):,} events have"
+    opened = f" {_OPEN_SECTIONS} are open. Click the others." if drawn > _OPEN_SECTIONS else ""
+    meaning = (
+        "Each channel is scaled to itself. Dark is strong, whatever its sign. Plain grey is missing data. "
+        "Below are the residuals, late above zero. A slow drift along the cable is ground that the velocity "
+        "model does not know."
+    )
+    return [f"{shown} a section.{opened} {meaning}"]
+
+
+def _about_recording(coverage: pd.DataFrame | None) -> list[tuple[str, str]]:
+    """Say in plain words what was examined."""
+    if coverage is None:
+        return []
+    seen = coverage[(coverage["status"] == "examined") & coverage["start"].notna()]
+    if seen.empty:
+        return []
+    start, end = seen["start"].min(), seen["end"].max()
+    cables = ", ".join(sorted(seen["station_id"].astype(str).unique()))
+    length = duration((end - start).total_seconds())
+    day = "%H:%M:%S" if start.date() == end.date() else "%Y-%m-%d %H:%M:%S"
+    return [("Recording", f"{cables}, {length}: {start:%Y-%m-%d %H:%M:%S} to {end.strftime(day)} UTC.")]
+
+
+def _about_training(
+    measures: Mapping[str, Any] | None, trainings: Sequence[Training]
+) -> list[tuple[str, str]]:
+    """Judge the training by measures of the catalog, or by its validation without them."""
+    found = [text for text in (measures or {}).get("judgements", []) if "raining" in text]
+    if not found:
+        found = [one.summary.outcome() for one in trainings if one.summary is not None]
+    text = " ".join(filter(None, found)).removeprefix("Training: ")
+    return [("Training", text)] if text else []
 
 
 def _no_magnitude(settings: Mapping[str, Any] | None, facts: Mapping[str, Any]) -> str:

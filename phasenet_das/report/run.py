@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -31,7 +35,7 @@ from phasenet_das.tables import (
     read_picks,
 )
 from phasenet_das.tables.files import read_csv
-from phasenet_das.text import records
+from phasenet_das.text import duration, records
 from phasenet_das.training.summary import SUMMARY, TrainingSummary
 
 if TYPE_CHECKING:
@@ -71,14 +75,18 @@ def write_run_report(config: Config, folder: str | Path, path: str | Path) -> Pa
         coverage=read_coverage(folder / "coverage.csv"),
         groups=groups,
         association=association,
-        sections=list(record_sections.of_events(events, picks)),
+        event_records=record_sections.of_events(events, picks),
+        sections=record_sections.of_the_start() if events.empty else [],
         group_records={} if groups is None else dict(record_sections.of_groups(groups)),
         trainings=list(_trainings(folder, config.rounds)),
         evaluation=read_json(folder / "evaluation.json"),
         measures=read_json(folder / "measures.json"),
         settings=config.model_dump(mode="json"),
         provenance=read_metadata(folder / "events.parquet"),
-        left_out=[*unused_in_association(folder), *_missing_tables(config), *record_sections.not_opened],
+        left_out=chain(unused_in_association(folder), _missing_tables(config), record_sections.not_opened),
+        facts=[*_run_time(folder), *_filter(config)],
+        quakeml=address_of(folder / "catalog.xml", Path(path)),
+        created=_date_of(folder / "events.parquet"),
         title=config.report.title or config.name,
     )
 
@@ -87,6 +95,32 @@ def read_json(path: Path) -> dict[str, Any] | None:
     """Read what `evaluate --json` wrote; None where there is no such file."""
     found: dict[str, Any] | None = json.loads(path.read_text()) if path.exists() else None
     return found
+
+
+def address_of(quakeml: Path, page: Path) -> str | None:
+    """Give the address of a file that exists, seen from a page."""
+    if not quakeml.exists():
+        return None
+    return quote(os.path.relpath(quakeml.resolve(), page.resolve().parent))
+
+
+def _date_of(table: Path) -> str:
+    return f"{datetime.fromtimestamp(table.stat().st_mtime, UTC):%Y-%m-%d %H:%M} UTC."
+
+
+def _run_time(folder: Path) -> list[tuple[str, str]]:
+    """Add up the run times of the jobs; nothing where the workflow kept none."""
+    files = sorted((folder / "benchmarks").rglob("*.tsv"))
+    seconds = sum(float(path.read_text().splitlines()[1].split("\t")[0]) for path in files)
+    return (
+        [("Run time", f"{duration(seconds)} in {len(files):,} jobs, one after the other.")] if files else []
+    )
+
+
+def _filter(config: Config) -> list[tuple[str, str]]:
+    if (band := config.report.bandpass_hz) is None:
+        return []
+    return [("Filter", f"Waveforms are shown from {band[0]:g} to {band[1]:g} Hz. Picks do not change.")]
 
 
 def _trainings(folder: Path, rounds: int) -> Iterator[Training]:
@@ -142,35 +176,38 @@ def _missing_tables(config: Config) -> list[tuple[str, str]]:
 
 
 class _RecordSections:
-    """Record sections of the events with the most picks."""
+    """The waveforms around events and groups."""
 
     def __init__(self, config: Config, folder: Path) -> None:
         self.settings, self.cables, self.folder = config.report, config.cable_settings(), folder
         self.recordings = cache(self._open)
         self.not_opened: list[tuple[str, str]] = []
 
-    def of_events(self, events: pd.DataFrame, picks: pd.DataFrame) -> Iterator[tuple[str, Patch]]:
-        """Load the waveforms around the picks of the events; without events, the first minute."""
-        if events.empty:
-            name = next(iter(self.cables))
-            for one in self.recordings(name)[:1]:
-                samples = slice(0, min(round(_WITHOUT_EVENT_S / one.dt_s), one.num_samples))
-                yield self._section(f"{name}, the first minute", name, one, samples)
-            return
+    def of_the_start(self) -> list[tuple[str, Patch]]:
+        """Load the first minute, for a run without events."""
+        name = next(iter(self.cables))
+        return [
+            (
+                f"{name}, the first minute",
+                self._record(name, one, slice(0, min(round(_WITHOUT_EVENT_S / one.dt_s), one.num_samples))),
+            )
+            for one in self.recordings(name)[:1]
+        ]
+
+    def of_events(self, events: pd.DataFrame, picks: pd.DataFrame) -> Iterator[tuple[int, Patch]]:
+        """Load the waveforms around the picks of each event, one after the other."""
         chosen = events.nlargest(self.settings.max_sections, "num_picks").sort_values("time", kind="stable")
         kept = picks[picks["event_index"] >= 0]
-        drawn: dict[str, pd.Timestamp] = {}
         for number in chosen["event_index"]:
             mine = kept[kept["event_index"] == number]
             cable = self._cable_of(mine)
-            first, last = mine["phase_time"].min(), mine["phase_time"].max()
-            if cable is None or (cable in drawn and last <= drawn[cable]):  # seen in the section before
+            if cable is None:
                 continue
+            first, last = mine["phase_time"].min(), mine["phase_time"].max()
             start, end = first - pd.Timedelta(seconds=_BEFORE_S), last + pd.Timedelta(seconds=_AFTER_S)
-            drawn[cable] = end
             found = self._longest(cable, start, end)
             if found is not None:
-                yield self._section(f"Event {number} on {cable}", cable, *found)
+                yield int(number), self._record(cable, *found)
 
     def of_groups(self, groups: pd.DataFrame) -> Iterator[tuple[int, Patch]]:
         """Load the waveforms around the largest groups of picks without a location."""
@@ -179,7 +216,7 @@ class _RecordSections:
             cable = self._cable_named(group["station_id"])
             found = self._longest(cable, group["start_time"] - margin, group["end_time"] + margin)
             if found is not None:
-                yield group["group_index"], self._section("", cable, *found)[1]
+                yield group["group_index"], self._record(cable, *found)
 
     def _longest(self, cable: str, start: pd.Timestamp, end: pd.Timestamp) -> tuple[Recording, slice] | None:
         """Find the recording with the most values in a range of time."""
@@ -209,14 +246,13 @@ class _RecordSections:
         names = {cable.data.station_id or name: name for name, cable in self.cables.items()}
         return names.get(station_id, next(iter(names.values())))
 
-    def _section(self, heading: str, cable: str, recording: Recording, samples: slice) -> tuple[str, Patch]:
+    def _record(self, cable: str, recording: Recording, samples: slice) -> Patch:
         data = recording.load(samples=samples)
         band = self.settings.bandpass_hz
         if band is not None:
             data, _ = fill_gaps(data)
             data = bandpass(data - data.mean(axis=-1, keepdims=True), recording.dt_s, *band)
-            heading += f", {band[0]:g} to {band[1]:g} Hz"
-        patch = io.make_patch(
+        return io.make_patch(
             data,
             start_time=np.datetime64(recording.sample_ns(samples.start), "ns"),
             dt_s=recording.dt_s,
@@ -225,4 +261,3 @@ class _RecordSections:
             station_id=self.cables[cable].data.station_id or recording.station_id,
             unit=recording.unit,
         )
-        return heading, patch

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pandas as pd
 
-from phasenet_das.report.elements import MISSING, NO_BREAK, Chapter, Picture, Table, draw
+from phasenet_das.report.elements import MISSING, NO_BREAK, Chapter, Section, Table
+from phasenet_das.report.section_figure import section_figure
 from phasenet_das.text import number, records
 
 if TYPE_CHECKING:
@@ -16,7 +17,34 @@ if TYPE_CHECKING:
 MARGIN_S: Final = 10.0  # of a drawing, before the first and after the last pick of its group
 _MAX_DRAWN: Final = 3
 _MAX_ROWS: Final = 50
-_TEXT: Final = frozenset({"Time (UTC)", "Cable", "Phase", "Channels", "Why it is no event"})
+_TEXT: Final = frozenset({"Group", "Time (UTC)", "Cable", "Phase", "Channels", "Why it is no event"})
+
+
+def about_association(association: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """Say in plain words which ground and which volume the association assumed."""
+    found = association or {}
+    facts = []
+    if text := (found.get("velocity") or {}).get("text"):
+        facts.append(("Velocity", f"{text.removeprefix('Velocity: ').capitalize()}{_layers(found)}"))
+    settings = found.get("settings") or {}
+    box = [settings.get(f"search_box_{end}_km") for end in ("lower", "upper")]
+    if all(box):
+        (west, south, top), (east, north, bottom) = box
+        sides = f"{east - west:.0f} km from west to east, {north - south:.0f} km from south to north"
+        facts.append(("Search box", f"{sides}, depths from {top:g} to {bottom:g} km."))
+    if rules := found.get("rules"):
+        facts.append(("Rules", f"An event meets {len(rules)} rules. {rules[0]}"))
+    return facts
+
+
+def _layers(association: Mapping[str, Any]) -> str:
+    """Name the velocities of the layers, from the top."""
+    layers = association["velocity"].get("layers") or []
+    return "".join(
+        f" {'P' if name == 'vp_km_s' else 'S'} {' / '.join(f'{layer[name]:.1f}' for layer in layers)} km/s."
+        for name in ("vp_km_s", "vs_km_s")
+        if layers
+    )
 
 
 def rules_chapter(association: Mapping[str, Any] | None) -> Chapter | None:
@@ -49,7 +77,7 @@ def groups_chapter(
 
     `records_of`: the waveforms around a group by its ``group_index``; without them only its picks are drawn.
     """
-    title = "Groups of picks without a location"
+    title = "Arrivals that no event explains"
     if groups is None:
         return None
     if groups.empty:
@@ -57,20 +85,20 @@ def groups_chapter(
     shown = largest_groups(groups, _MAX_ROWS)
     note = f"The {_MAX_ROWS} largest of {len(groups):,} groups." if len(shown) < len(groups) else ""
     table = Table(
-        ["#", "Time (UTC)", "Cable", "Phase", "Picks", "Channels", "Speed (km/s)", "Why it is no event"],
+        ["Group", "Time (UTC)", "Cable", "Phase", "Picks", "Channels", "Speed (km/s)", "Why it is no event"],
         [_row(group) for group in records(shown)],
         _TEXT,
         note,
     )
     drawn = records(largest_groups(groups))
-    plots = [_draw_group(group, picks, records_of.get(group["group_index"])) for group in drawn]
+    sections = [_draw_group(group, picks, records_of.get(group["group_index"])) for group in drawn]
     counted = f"{count_groups(len(groups))}, with {int(groups['num_picks'].sum()):,} picks."
     meaning = (
         "The picks of a group stand in line along a cable, but no event takes them. A group may be a missed "
         "earthquake, or one of which only one phase was picked. It is not the noise of single channels. The "
         "speed is that of the wave along the cable."
     )
-    return Chapter(title, [counted, meaning], plots, [table])
+    return Chapter(title, [counted, meaning], tables=[table], sections=sections)
 
 
 def largest_groups(groups: pd.DataFrame, most: int = _MAX_DRAWN) -> pd.DataFrame:
@@ -91,23 +119,23 @@ def picks_around(group: Mapping[str, Any], picks: pd.DataFrame) -> pd.DataFrame:
     return picks[within & (picks["station_id"] == group["station_id"]) & (picks["channel_index"] >= 0)]
 
 
-def _draw_group(group: dict[str, Any], picks: pd.DataFrame, patch: Patch | None) -> Picture:
-    from phasenet_das import plot
-
-    around, name = picks_around(group, picks), f"Group {group['group_index']} on {group['station_id']}"
-    caption = (
-        f"{name}: {group['num_picks']:,} picks on channels {group['first_channel']} to "
-        f"{group['last_channel']} (triangles), among the other picks."
+def _draw_group(group: dict[str, Any], picks: pd.DataFrame, patch: Patch | None) -> Section:
+    count = group["group_index"] + 1
+    start = group["start_time"]
+    name = f"Group {count} on {group['station_id']}"
+    since = f"the first pick of group {count}"
+    figure = section_figure(picks_around(group, picks), patch, start, since, name)
+    text = (
+        f"{start:%Y-%m-%d %H:%M:%S} UTC: {group['num_picks']:,} picks on channels "
+        f"{group['first_channel']} to {group['last_channel']}, among the other picks."
     )
-    if patch is None:
-        return draw(lambda ax: plot.pick_section(around, ax=ax, title=name), (9.0, 4.2), caption, name)
-    return draw(lambda ax: plot.section(patch, around, ax=ax, title=name), (9.0, 5.2), caption, name)
+    return Section(f"group-{count}", name, [text], figure)
 
 
 def _row(group: dict[str, Any]) -> list[str]:
     first, last = group["first_channel"], group["last_channel"]
     return [
-        f"{group['group_index']}",
+        f"G{group['group_index'] + 1}",
         f"{group['start_time']:%Y-%m-%d %H:%M:%S}".replace(" ", NO_BREAK),
         group["station_id"],
         group["phase_type"],

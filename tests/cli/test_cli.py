@@ -120,7 +120,9 @@ def test_plot_draws_all_channels_of_the_range(
 ) -> None:
     drawn = []
     monkeypatch.setattr("phasenet_das.plot.section", lambda patch, *_, **__: drawn.append(patch))
-    answer = run("plot", "record.h5", "--channel-range", "3:9", "-o", tmp_path / "s.png", cwd=workplace)
+    answer = run(
+        "plot", "section", "record.h5", "--channel-range", "3:9", "-o", tmp_path / "s.png", cwd=workplace
+    )
     assert answer.returncode == 0, answer.stderr
     assert io.get_channel_index(drawn[0]).tolist() == [3, 4, 5, 6, 7, 8]
 
