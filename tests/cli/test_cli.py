@@ -352,7 +352,7 @@ def test_an_output_that_cannot_be_written_is_an_error_and_leaves_nothing(
     before = sorted(picked.rglob("*"))
     arguments = {
         "pick": [workplace / "record.h5", "--weights", workplace / "weights"],
-        "plot": [workplace / "record.h5"],
+        "plot": ["section", workplace / "record.h5"],
         "associate": ["picks.csv", "--channels", "ch.csv", "--station-id", "C"],
     }[command]
     answer = run(command, *arguments, "-o", output, cwd=picked)
