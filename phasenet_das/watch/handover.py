@@ -117,9 +117,12 @@ class Handover:
 
     def _send(self, life: EventLife, line: Record) -> None:
         for name, send in self._senders.items():
-            resting = name == "webhook" and time.monotonic() < self._rest_until
-            if _lacks(life, name, line) and not resting:
+            if _lacks(life, name, line) and not self._rests(name):
                 self._start(life, name, line, partial(send, event_message(line, self._folder)))
+
+    def _rests(self, receiver: str) -> bool:
+        """Whether a webhook that failed is left alone for a while."""
+        return receiver == "webhook" and time.monotonic() < self._rest_until
 
     def _start(self, life: EventLife, receiver: str, line: Record, job: Callable[[], None]) -> None:
         """Let the thread of a receiver do a job, once for a revision."""
@@ -130,6 +133,9 @@ class Handover:
 
     def _run(self, life: EventLife, receiver: str, line: Record, job: Callable[[], None]) -> None:
         """Do a job and record its end. Whatever it raises is logged."""
+        if self._rests(receiver):
+            self._asked.pop((receiver, line["event_id"]), None)
+            return
         error = ""
         try:
             job()
@@ -142,7 +148,7 @@ class Handover:
         if receiver != "webhook" or not error:
             _record(life, receiver, line, error)
         else:
-            del self._asked[receiver, line["event_id"]]
+            self._asked.pop((receiver, line["event_id"]), None)
         if receiver == "files":
             self._send(life, line)
 

@@ -36,6 +36,7 @@ class Revisions:
         self.path = path
         self.latest: dict[str, Record] = {}
         self._delivered: dict[tuple[str, str], Record] = {}
+        self._outside: set[str] = set()
         self._lock = threading.Lock()
         if path.exists():
             self._take(_read_whole_lines(path))
@@ -65,7 +66,7 @@ class Revisions:
 
     def is_known_outside(self, event_id: str) -> bool:
         """Whether any receiver has got any revision of an event."""
-        return any(own == event_id and not one["error"] for (_, own), one in self._delivered.items())
+        return event_id in self._outside
 
     def copy(self, path: Path, start_ns: int | None, end_ns: int | None) -> None:
         """Write the lines of the events of a range of time to another file."""
@@ -80,6 +81,7 @@ class Revisions:
             self._write(self.path, lambda line: line["event_id"] not in names)
             self.latest = {name: line for name, line in self.latest.items() if name not in names}
             self._delivered = {key: line for key, line in self._delivered.items() if key[1] not in names}
+            self._outside -= names
 
     def _of_times(self, start_ns: int, end_ns: int | None) -> set[str]:
         times = {name: pd.Timestamp(line["event"]["time"]).value for name, line in self.latest.items()}
@@ -99,6 +101,8 @@ class Revisions:
                 self.latest[line["event_id"]] = line
             else:
                 self._delivered[line["receiver"], line["event_id"]] = line
+                if not line["error"]:
+                    self._outside.add(line["event_id"])
 
 
 def _read_whole_lines(path: Path) -> list[Record]:
@@ -155,7 +159,8 @@ def read_revisions(path: str | Path) -> pd.DataFrame:
         rows, columns=list(dict.fromkeys([*names, *EVENT_COLUMNS, *(rows[0] if rows else [])]))
     )
     for name in (*_STAGES, "handed_over_at"):
-        table[name] = pd.to_datetime(table[name].astype("float64"), unit="s", utc=True)
+        times = pd.to_datetime(table[name].astype("float64"), unit="s", utc=True)
+        table[name] = times.dt.as_unit("ns")
     last = table["handed_over_at"].fillna(table["revised_at"])
     table["latency_s"] = (last - table["file_closed_at"]).dt.total_seconds()
     return conform(table, EVENT_COLUMNS, str(path))

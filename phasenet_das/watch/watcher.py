@@ -356,13 +356,17 @@ class Watcher:
             write_merged(self._store, chunks, path, self._provenance, wanted)
         else:
             result = self._find_events(merge_chunks(self._store, chunks, wanted))
-            if self._write_catalog is None:
-                write_table(conform(result.picks, PICK_COLUMNS, "picks"), path, self._provenance)
-                self._write_events(result.events, "events.parquet")
-            else:
-                self._write_catalog(result, self._output, self._provenance)
+            self._write_result(result, self._output)
         self._is_behind = False
         return result
+
+    def _write_result(self, result: AssociationResult, folder: Path) -> None:
+        if self._write_catalog is not None:
+            self._write_catalog(result, folder, self._provenance)
+            return
+        picks, events = conform(result.picks, PICK_COLUMNS, "picks"), result.events
+        write_table(picks, folder / "picks.parquet", self._provenance)
+        write_table(conform(events, EVENT_COLUMNS, "events"), folder / "events.parquet", self._provenance)
 
     def _hand_over(self, result: AssociationResult | None = None) -> None:
         if self._handover is not None:
@@ -379,9 +383,7 @@ class Watcher:
             else:
                 result = self._associate(picks)
                 result.events["event_id"] = self._life.identify(result.events, result.picks)
-                result = catalog_of_day(result, span)
-                if self._write_catalog is not None:
-                    self._write_catalog(result, folder, self._provenance)
+                self._write_result(catalog_of_day(result, span), folder)
             coverage = replace(found, wanted=span).coverage([source.coverage])
             write_table(coverage, folder / "coverage.csv", self._provenance)
             self._life.revisions.copy(folder / "revisions.jsonl", span.start_ns, span.end_ns)

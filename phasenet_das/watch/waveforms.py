@@ -43,8 +43,8 @@ def write_waveforms(
 ) -> dict[str, str]:
     """Write ``PATH.mseed`` and ``stations.xml`` beside it, and return the channel code of each cable."""
     margin = pd.Timedelta(seconds=settings.waveform_margin_s)
-    start = pd.Timestamp(origin_time) - margin
-    end = max(picks["phase_time"].max(), pd.Timestamp(origin_time)) + margin
+    origin = pd.Timestamp(origin_time)
+    start, end = origin - margin, max([origin, *picks["phase_time"]]) + margin
     found = [
         (recording, chosen_rows(recording, channels, settings))
         for recording in archive.recordings

@@ -12,8 +12,8 @@ import pytest
 from gamma import AssociationResult
 from phasenet_das import io
 from phasenet_das.config import ContinuousSettings, DataSettings, WatchSettings
-from phasenet_das.tables import EVENT_COLUMNS, read_coverage, read_events, read_picks
-from phasenet_das.watch import Watcher
+from phasenet_das.tables import EVENT_COLUMNS, read_catalog, read_coverage, read_events, read_picks
+from phasenet_das.watch import Watcher, read_revisions
 from tests.picking.small_pickers import assert_same_picks, small_picker
 
 START = np.datetime64("2024-05-06T23:59:45", "ns")
@@ -21,20 +21,20 @@ SECONDS = 12
 NOISE = np.random.default_rng(9).standard_normal((16, 4 * SECONDS * 100)).astype(np.float32)
 
 
-def _patch(first: int, end: int):
+def _patch(first: int, end: int, days: int = 0):
     return io.make_patch(
         NOISE[:, first * 100 : end * 100],
-        start_time=START + np.timedelta64(first, "s"),
+        start_time=START + np.timedelta64(first, "s") + np.timedelta64(days, "D"),
         dt_s=0.01,
         station_id="CABLE",
         unit="strain / s",
     )
 
 
-def _drop(folder: Path, number: int) -> Path:
+def _drop(folder: Path, number: int, days: int = 0) -> Path:
     folder.mkdir(exist_ok=True)
-    path = folder / f"{number:03d}.h5"
-    io.write_quakeflow(_patch(number * SECONDS, (number + 1) * SECONDS), path)
+    path = folder / (f"{days}-" * (days > 0) + f"{number:03d}.h5")
+    io.write_quakeflow(_patch(number * SECONDS, (number + 1) * SECONDS, days), path)
     return path
 
 
@@ -51,7 +51,7 @@ def _events(picks: pd.DataFrame) -> AssociationResult:
     return AssociationResult(events, picks, pd.DataFrame(), {})
 
 
-def _watcher(folder: Path, output: Path) -> Watcher:
+def _watcher(folder: Path, output: Path, **settings: int) -> Watcher:
     return Watcher(
         small_picker(),
         [str(folder)],
@@ -59,7 +59,7 @@ def _watcher(folder: Path, output: Path) -> Watcher:
         data=DataSettings(station_id="CABLE"),
         continuous=ContinuousSettings(chunk_s=8.0),
         associate=_events,
-        watch=WatchSettings.model_construct(recent_s=20.0, settle_s=5.0),
+        watch=WatchSettings.model_construct(recent_s=20.0, settle_s=5.0, **settings),
     )
 
 
@@ -161,3 +161,28 @@ def test_a_cable_without_a_name_is_called_after_the_folder_from_the_first_file_o
         io.write_quakeflow(patch, folder / f"{number:03d}.h5")
         watcher.step(1e12)
         assert set(read_picks(tmp_path / "live" / "picks.parquet")["station_id"]) == {"well-3"}
+
+
+def test_days_that_are_over_move_to_their_own_folders(tmp_path: Path) -> None:
+    folder, output = tmp_path / "raw", tmp_path / "live"
+    for number in (0, 3):
+        _drop(folder, number)
+    watcher = _watcher(folder, output, keep_days=1)
+    watcher.step(1e12)
+    before = read_revisions(output / "revisions.jsonl")
+    assert not (output / "days").exists(), "both days are kept"
+    _drop(folder, 0, days=2)
+    assert _watcher(folder, output, keep_days=1).step(1e12) is not None
+    assert [path.name for path in (output / "days").iterdir()] == ["2024-05-06"]
+    events, picks = read_catalog(output / "days" / "2024-05-06")
+    midnight = pd.Timestamp("2024-05-07", tz="UTC")
+    pd.testing.assert_frame_equal(picks, read_picks(output / "picks" / "2024-05-06.parquet"))
+    assert set(events["event_id"]) == set(before.loc[before["time"] < midnight, "event_id"])
+    assert len(read_coverage(output / "days" / "2024-05-06" / "coverage.csv"))
+    own = read_revisions(output / "days" / "2024-05-06" / "revisions.jsonl")
+    assert set(own["event_id"]) == set(events["event_id"])
+    _drop(folder, 1, days=2)
+    _watcher(folder, output, keep_days=1).step(1e12)
+    events, picks = read_catalog(output)
+    assert (picks["phase_time"] >= midnight).all()
+    assert events["time"].min() < midnight + pd.Timedelta(days=1), "the day between is kept"
