@@ -22,9 +22,9 @@ class PickSettings(ConfigSection):
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "float32",
-        description="Numbers that the network multiplies. bfloat16 takes less than half the time on "
-        "processors with hardware for it (CPUs with AMX, GPUs since 2020). Scores then differ by up to "
-        "0.015. auto is bfloat16 on such processors, and float32 elsewhere.",
+        description="Numbers that the network multiplies. bfloat16 takes about half the time on "
+        "CPUs with AMX. Scores then differ by up to 0.015. auto is bfloat16 on processors with hardware for "
+        "it (CPUs with AMX, GPUs since 2020), and float32 elsewhere.",
     )
     min_score: float = Field(0.3, gt=0, lt=1, description="Smallest score of a pick.")
     min_score_p: float | None = Field(
