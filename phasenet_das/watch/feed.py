@@ -87,7 +87,6 @@ class Spool:
     def close(self) -> None:
         """Write the packets that wait: a file for each gap-free piece."""
         packets = sorted(self._packets, key=_start_ns)
-        self._packets, self._span = [], (np.iinfo(np.int64).max, np.iinfo(np.int64).min)
         if not packets:
             return
         counts = np.array([spatial_first(packet).shape[1] for packet in packets])
@@ -96,6 +95,7 @@ class Spool:
         for number in range(plan.recording.max() + 1):
             members = np.flatnonzero(plan.recording == number)
             self._write([packets[k] for k in members], plan.skipped[members])
+        self._packets, self._span = [], (np.iinfo(np.int64).max, np.iinfo(np.int64).min)
 
     def _write(self, packets: list[Patch], skipped: np.ndarray) -> None:
         first = packets[0]

@@ -7,10 +7,12 @@ import math
 import resource
 import sys
 import time
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -27,6 +29,7 @@ log = logging.getLogger(__name__)
 _NEVER = math.nan
 _FORGOTTEN_S = 86_400.0  # a cable without data for this long is no alarm
 _RATE_S = 600.0
+_FIRST, _LAST = 20, 5  # files whose medians tell a drift from one slow copy
 _DEAD = ("one value only", "NaN or infinite")
 
 
@@ -47,9 +50,7 @@ class Health:
     files, passes, errors : int
         Counts since the watch began.
     last_file : str
-        The newest file, written at `arrived_s`; its samples end `delay_s` before that.
-    usual_delay_s : float
-        That time of the first file that came while the watch was running.
+        The newest file, written at `arrived_s`.
     speed : float
         Seconds of data in a second of the last pass.
     """
@@ -65,15 +66,17 @@ class Health:
     last_error: str = ""
     last_file: str = ""
     arrived_s: float = _NEVER
-    delay_s: float = _NEVER
-    usual_delay_s: float = _NEVER
     speed: float = _NEVER
     _told: tuple[str, ...] = ()
+    _first_delays_s: list[float] = field(default_factory=list)
+    _last_delays_s: deque[float] = field(default_factory=partial(deque, maxlen=_LAST))
 
     def began(self, num_files: int) -> None:
         """Note that a pass begins."""
         self.waiting = num_files
-        if num_files > 1:
+        if not self.passes:
+            log.info("%d files: what was picked before is not picked again", num_files)
+        elif num_files > 1:
             log.info("%d new files are picked in one pass, none is left out", num_files)
 
     def passed(self, step: WatchStep | None) -> None:
@@ -102,9 +105,15 @@ class Health:
     def _arrived(self, step: WatchStep) -> None:
         self.last_file, self.arrived_s = step.last_file, step.arrived_s
         if step.arrived_s >= self.started_s:  # not one of a backlog, which may have been copied
-            self.delay_s = step.arrived_s - step.picked_to.timestamp()
-            if math.isnan(self.usual_delay_s):
-                self.usual_delay_s = self.delay_s
+            delay_s = step.arrived_s - step.picked_to.timestamp()
+            self._last_delays_s.append(delay_s)
+            if len(self._first_delays_s) < _FIRST:
+                self._first_delays_s.append(delay_s)
+
+    @property
+    def delay_s(self) -> float:
+        """Time from the last sample of a file to its writing, s: median of the last files, NaN without."""
+        return median(self._last_delays_s) if self._last_delays_s else _NEVER
 
     def _tell(self, now: float) -> None:
         """Write alarms that begin or end into the log."""
@@ -139,7 +148,9 @@ class Health:
         return out
 
     def _clock_alarm(self) -> str:
-        limit, change = self.limits.max_clock_s, self.delay_s - self.usual_delay_s
+        if not self._last_delays_s:
+            return ""
+        limit, change = self.limits.max_clock_s, self.delay_s - median(self._first_delays_s)
         if self.delay_s < -limit:
             return (
                 f"The last sample lies {-self.delay_s:.1f} s in the future of this machine (limit {limit:g} "
@@ -188,7 +199,7 @@ class Health:
         """Count the channels of each cable that are dead or not finite in its last minute."""
         table, ends = self.coverage(), self.ends()
         dead = table[(table["status"] == "skipped") & table["reason"].str.startswith(_DEAD)]
-        last = pd.to_datetime(dead["station_id"].map(ends) - 60.0, unit="s", utc=True)
+        last = pd.to_datetime(dead["station_id"].map(ends).astype(float) - 60.0, unit="s", utc=True)
         found = dead[dead["end"] > last].groupby("station_id")["num_channels"].sum()
         return {name: int(found.get(name, 0)) for name in ends}
 

@@ -32,4 +32,5 @@ def log_with_times(as_json: bool) -> None:
     """Write the log lines of this process with their UTC times, and those of the watch at level INFO."""
     logging.getLogger("phasenet_das.watch").setLevel(logging.INFO)
     for handler in logging.getLogger().handlers:
-        handler.setFormatter(_JsonLines() if as_json else _TextLines())
+        if type(handler) is logging.StreamHandler:  # that of the command, no other
+            handler.setFormatter(_JsonLines() if as_json else _TextLines())

@@ -138,9 +138,8 @@ def _running(health: Health) -> str:
     if health.waiting:
         return f"{health.waiting:,} new files are being picked."
     speed = f" The last pass picked {health.speed:.1f} s of data a second." if health.passes else ""
-    return (
-        f"{health.files:,} files since {pd.Timestamp(health.started_s, unit='s'):%Y-%m-%d %H:%M} UTC.{speed}"
-    )
+    began = f"{pd.Timestamp(health.started_s, unit='s'):%Y-%m-%d %H:%M}"
+    return f"Files picked since {began} UTC: {health.files:,}.{speed}"
 
 
 def _headline(health: Health, hour: _Hour, now_s: float) -> list[tuple[str, str]]:

@@ -113,7 +113,7 @@ class _Metrics:
                 health.picks_per_minute(),
             ),
             "last_file_timestamp_seconds": ("When the newest file was written", health.arrived_s),
-            "file_delay_seconds": ("From the last sample of the newest file to its writing", health.delay_s),
+            "file_delay_seconds": ("From the last sample of a file to its writing", health.delay_s),
             "speed_ratio": ("Seconds of data in a second of the last pass", health.speed),
             "memory_bytes": ("Memory of the process", memory_bytes()),
         }

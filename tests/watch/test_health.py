@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -11,10 +13,12 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from phasenet_das.config import HealthSettings
+from phasenet_das.config import FeedSettings, HealthSettings, WatchSettings, load_config
 from phasenet_das.errors import ConfigError
-from phasenet_das.tables import COVERAGE_COLUMNS, conform, write_table
+from phasenet_das.tables import COVERAGE_COLUMNS, conform, read_coverage, write_table
 from phasenet_das.watch.health import Health
+from phasenet_das.watch.log import log_with_times
+from phasenet_das.watch.page import StatusPage
 from phasenet_das.watch.server import serve
 from tests import tables_at_hand
 
@@ -64,6 +68,18 @@ def test_lag_is_of_each_cable_and_grows_when_nothing_comes(output: Path) -> None
     assert health.lags(_after(30).timestamp() + 86400)["CABLE"] == pytest.approx(86430)
 
 
+def test_before_the_first_pass(tmp_path: Path) -> None:
+    report = Health(tmp_path).report(END.timestamp())
+    assert (report["lag_s"], report["dead_channels"], report["picks_per_minute"]) == ({}, {}, 0.0)
+    assert "a cable without data yet" in StatusPage(Health(tmp_path)).html(END.timestamp())
+
+
+def test_nothing_dead(output: Path) -> None:
+    coverage = read_coverage(output / "coverage.csv")
+    write_table(coverage[coverage["status"] == "examined"], output / "coverage.csv", {})
+    assert Health(output).dead_channels() == {"CABLE": 0, "<b>x": 0}
+
+
 def test_dead_channels_are_those_of_now(output: Path) -> None:
     assert Health(output).dead_channels() == {"CABLE": 3, "<b>x": 0}
 
@@ -73,7 +89,7 @@ def test_dead_channels_are_those_of_now(output: Path) -> None:
 )
 def test_clocks_that_drift(output: Path, delays: tuple[float, float], words: str) -> None:
     health = Health(output, HealthSettings(max_clock_s=2.0), started_s=BEGIN.timestamp())
-    for delay in delays:
+    for delay in (*[delays[0]] * 20, 60.0, *[delays[1]] * 4):  # one slow copy is no drift
         health.passed(_step(_after(delay), END))
     assert words in health.alarms(END.timestamp()).get("clock", "")
     assert bool(words) == ("clock" in health.alarms(END.timestamp()))
@@ -93,6 +109,18 @@ def test_an_error_is_an_alarm_until_a_pass_succeeds(output: Path, caplog: pytest
     health.passed(_step(END, END))
     assert health.report(END.timestamp())["status"] == "ok"
     assert "alarm: The last pass failed" in caplog.text
+
+
+def test_the_settings_of_the_units_are_read() -> None:
+    watch = load_config(Path(__file__).parents[2] / "deploy" / "watch.yaml").watch
+    assert watch.feed.keep_hours >= 24 * (watch.keep_days + 2)
+
+
+def test_recordings_outlive_their_tables() -> None:
+    with pytest.raises(ConfigError, match="keep_days"):
+        WatchSettings(feed=FeedSettings(keep_hours=100))
+    with pytest.raises(ConfigError, match="72 or more"):
+        WatchSettings(keep_days=1, feed=FeedSettings(keep_hours=71))
 
 
 def _get(address: str) -> tuple[int, str, str]:
@@ -131,3 +159,13 @@ def test_answers(output: Path) -> None:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def test_a_log_line_is_json(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    log_with_times(True)
+    logging.getLogger("phasenet_das.watch").info('a "word" of %s', "two\nlines")
+    line = json.loads(capsys.readouterr().err)
+    assert (line["level"], line["message"]) == ("info", 'a "word" of two\nlines')
+    assert pd.Timestamp(line["time"]).tz is not None
