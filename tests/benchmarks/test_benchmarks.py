@@ -25,6 +25,7 @@ ALONE = {
     "run": "--quick --out {cache}/benchmarks.md",
     "simulate": "speed --quick",
     "source_size": "",
+    "start_up": "--channels 4 --runs 1",
     "vendor_files": "--kind 6",
     "student_data": "truth --quick --cache {cache} --out {out}",
     "workflow_runs": "--quick --out {out}",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -225,30 +223,3 @@ def test_an_old_flag_names_the_new_one(words: str, now: str) -> None:
     assert answer.exit_code != 0
     assert isinstance(answer.exception, ConfigError)
     assert re.search(f"it is now {now}", str(answer.exception))
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["--help"],
-        ["pick", "--help"],
-        ["pick", "none.h5", "-o", "picks.parquet"],
-        ["pick", "none.h5", "-o", "picks.txt"],
-        ["info", "none.h5"],
-        ["associate", "none.parquet", "-o", "out"],
-        ["export", "none", "-o", "out"],
-        ["train", "--config", "none.yaml"],
-    ],
-    ids=" ".join,
-)
-def test_help_and_early_errors_load_no_network(words: list[str], tmp_path: Path) -> None:
-    code = (
-        f"import sys\nsys.argv = ['phasenet-das', *{words!r}]\nfrom phasenet_das.cli import main\n"
-        "try:\n    main()\nexcept SystemExit:\n    pass\n"
-        "print(sorted({'torch', 'dascore', 'obspy', 'matplotlib'} & set(sys.modules)))\n"
-    )
-    answer = subprocess.run(  # noqa: S603 - our own code
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path
-    )
-    assert answer.stdout.splitlines()[-1] == "[]"
-    assert "Traceback" not in answer.stderr
