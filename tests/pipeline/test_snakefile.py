@@ -1,4 +1,4 @@
-"""The workflow: from recordings to catalog and report, again only what changed, and clean of lint."""
+"""The workflow: with training, with errors, on a real earthquake, and clean of lint."""
 
 from __future__ import annotations
 
@@ -55,65 +55,25 @@ student:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two recordings of noise, small weights and a config."""
+    """A recording of noise, small weights and a config."""
     folder = tmp_path_factory.mktemp("workflow")
-    rng = np.random.default_rng(0)
-    for minute in range(2):
-        patch = io.make_patch(
-            rng.standard_normal((10, 1500)).astype(np.float32),
-            start_time=f"2024-01-01T00:0{minute}:00",
-            dt_s=0.01,
-            distance_m=np.arange(10) * 10.0,
-            station_id="C",
-            unit="strain / s",
-        )
-        (folder / "raw").mkdir(exist_ok=True)
-        io.write_quakeflow(patch, folder / "raw" / f"{minute}.h5")
+    patch = io.make_patch(
+        np.random.default_rng(0).standard_normal((10, 1500)).astype(np.float32),
+        start_time="2024-01-01",
+        dt_s=0.01,
+        distance_m=np.arange(10) * 10.0,
+        station_id="C",
+        unit="strain / s",
+    )
+    io.write_quakeflow(patch, folder / "raw" / "0.h5")
     save_random_phasenet(folder / "weights")
     config = {
         "name": "tiny",
         "data": {"inputs": ["raw"], "station_id": "C"},
         "pick": {"weights": "weights", "min_score": 0.5},
     }
-    (folder / "raw" / "damaged.h5").write_bytes(b"not a recording")
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     return folder
-
-
-def test_runs_through_then_does_nothing_then_only_what_changed(project: Path) -> None:
-    config = project / "config.yaml"
-    first = snakemake(project, config)
-    assert first.returncode == 0, first.stderr[-3000:]
-    results = project / "results" / "tiny"
-    for name in (
-        "config.yaml",
-        "catalog.csv",
-        "catalog.xml",
-        "report.html",
-        "measures.json",
-        "events.parquet",
-        "picks.parquet",
-    ):
-        assert (results / name).stat().st_size > 0, name
-    picks = read_picks(results / "picks.parquet")
-    assert picks["phase_time"].dt.minute.nunique() == 2
-    assert len(read_quakeml(str(results / "catalog.xml"))) == len(read_events(results / "events.parquet"))
-    assert read_metadata(results / "picks.parquet")["weights_id"].startswith("weights@")
-    assert yaml.safe_load((results / "config.yaml").read_text())["pick"]["min_score"] == 0.5
-    assert "damaged.h5" in (results / "report.html").read_text()  # it cost itself, and is named
-
-    again = snakemake(project, config)
-    assert "Nothing to be done" in again.stdout + again.stderr
-
-    changed = project / "changed.yaml"
-    settings = yaml.safe_load(config.read_text())
-    settings["association"] = {"vp_km_s": 5.5}
-    changed.write_text(yaml.safe_dump(settings))
-    plan = snakemake(project, changed, "--dry-run")
-    jobs = plan.stdout + plan.stderr
-    assert "rule associate:" in jobs
-    assert "rule report:" in jobs
-    assert "rule pick:" not in jobs
 
 
 @pytest.mark.slow
