@@ -9,12 +9,12 @@ from phasenet_das._lazy import lazy_names
 if TYPE_CHECKING:
     from phasenet_das.models.calibration import PickCalibration, ScoreCurve
     from phasenet_das.models.eqnet import EQNet
+    from phasenet_das.models.names import list_weights
     from phasenet_das.models.phasenet import PhaseNet
     from phasenet_das.models.phasenet_das import PhaseNetDAS
     from phasenet_das.models.weights import (
         Weights,
         build_model,
-        list_weights,
         load_weights,
         save_weights,
         set_calibration,
@@ -39,8 +39,9 @@ __getattr__ = lazy_names(
     {
         ".calibration": "PickCalibration ScoreCurve",
         ".eqnet": "EQNet",
+        ".names": "list_weights",
         ".phasenet": "PhaseNet",
         ".phasenet_das": "PhaseNetDAS",
-        ".weights": "Weights build_model list_weights load_weights save_weights set_calibration",
+        ".weights": "Weights build_model load_weights save_weights set_calibration",
     },
 )

@@ -25,15 +25,13 @@ from gamma.errors import nearest_name
 from phasenet_das.errors import MissingPackageError, WeightsError
 from phasenet_das.models.calibration import PickCalibration
 from phasenet_das.models.eqnet import EQNet
+from phasenet_das.models.names import BUNDLED, SEISBENCH, list_weights, seisbench_folder
 from phasenet_das.models.phasenet import PhaseNet
 from phasenet_das.models.phasenet_das import PhaseNetDAS
 from phasenet_das.tables import atomic_path
 from phasenet_das.tables.provenance import file_sha256
 
 log = logging.getLogger(__name__)
-
-BUNDLED = Path(__file__).parent / "bundled"
-"""Folder of the models that ship with the package."""
 
 _ARCHITECTURES: dict[str, type[torch.nn.Module]] = {
     "eqnet": EQNet,
@@ -50,7 +48,6 @@ _CONFIG = (
     "window_samples", "provenance", "sha256", "calibration",
 )  # fmt: skip
 _PICKLES = (".pt", ".pth", ".bin", ".ckpt", ".pkl")
-_SEISBENCH = "seisbench:"
 _TRAINING_LENGTH = {"original": 3000}
 _SEISBENCH_LENGTH = 3001
 _EQNET_LENGTH = 3072
@@ -178,7 +175,7 @@ def load_weights(name: str | Path, *, sha256: str | None = None) -> Weights:
         A download is needed and the optional package ``seisbench`` is not installed.
     """
     text = str(name)
-    if text.startswith(_SEISBENCH):
+    if text.startswith(SEISBENCH):
         weights = _load_seisbench(text)
     elif os.sep not in text and (BUNDLED / text / "config.json").is_file():
         weights = _load_folder(BUNDLED / text, text)
@@ -198,19 +195,6 @@ def load_weights(name: str | Path, *, sha256: str | None = None) -> Weights:
         )
     log.info("weights %s (%s, %g Hz)", weights.weights_id, weights.architecture, weights.sampling_rate_hz)
     return weights
-
-
-def list_weights() -> list[str]:
-    """Name the weights at hand: bundled, and PhaseNet's in SeisBench's cache.
-
-    Returns
-    -------
-    list of str
-        Sorted; any ``seisbench:NAME`` may also be downloaded.
-    """
-    bundled = [path.parent.name for path in BUNDLED.glob("*/config.json")]
-    cached = [_SEISBENCH + path.name.split(".pt.v")[0] for path in _seisbench_folder().glob("*.pt.v*")]
-    return sorted({*bundled, *cached})
 
 
 def save_weights(
@@ -368,15 +352,10 @@ def _load_checkpoint(file: Path) -> Weights:
     )
 
 
-def _seisbench_folder() -> Path:
-    root = os.environ.get("SEISBENCH_CACHE_ROOT") or Path.home() / ".seisbench"
-    return Path(root).expanduser() / "models" / "v3" / "phasenet"
-
-
 def _load_seisbench(text: str) -> Weights:
-    name = text.removeprefix(_SEISBENCH)
+    name = text.removeprefix(SEISBENCH)
     if not re.fullmatch(r"[\w.-]+", name):
-        raise WeightsError(f"'{text}': expected a name after {_SEISBENCH}, such as {_SEISBENCH}original.")
+        raise WeightsError(f"'{text}': expected a name after {SEISBENCH}, such as {SEISBENCH}original.")
     file = _find_seisbench(name) or _download_seisbench(name)
     config = _read_json(file.with_name(file.name.replace(".pt.v", ".json.v")))
     args = dict(config.get("model_args", {}))
@@ -411,12 +390,12 @@ def _load_seisbench(text: str) -> Weights:
 
 def _find_seisbench(name: str) -> Path | None:
     """Newest version of a weight file in SeisBench's cache."""
-    files = _seisbench_folder().glob(f"{name}.pt.v*")
+    files = seisbench_folder().glob(f"{name}.pt.v*")
     return max(files, key=lambda path: (len(path.suffix), path.suffix), default=None)
 
 
 def _download_seisbench(name: str) -> Path:
-    where = _seisbench_folder()
+    where = seisbench_folder()
     mend = (
         "Take a bundled network (--weights phasenet-das, or phasenet). Or "
         f"put {name}.pt.v1 and {name}.json.v1 into {where}, point SEISBENCH_CACHE_ROOT at a cache that has "
@@ -426,16 +405,16 @@ def _download_seisbench(name: str) -> Path:
         import seisbench.models
     except ImportError as error:
         raise MissingPackageError(
-            f"'{_SEISBENCH}{name}' is not in the cache and the package seisbench is not installed. {mend}"
+            f"'{SEISBENCH}{name}' is not in the cache and the package seisbench is not installed. {mend}"
         ) from error
-    log.info("downloading %s%s", _SEISBENCH, name)
+    log.info("downloading %s%s", SEISBENCH, name)
     try:
         seisbench.models.PhaseNet.from_pretrained(name)
     except (OSError, ValueError, RuntimeError) as error:
-        raise WeightsError(f"'{_SEISBENCH}{name}' could not be downloaded ({error}). {mend}") from error
+        raise WeightsError(f"'{SEISBENCH}{name}' could not be downloaded ({error}). {mend}") from error
     file = _find_seisbench(name)
     if file is None:
-        raise WeightsError(f"'{_SEISBENCH}{name}': downloaded, but not found in {where}. {mend}")
+        raise WeightsError(f"'{SEISBENCH}{name}': downloaded, but not found in {where}. {mend}")
     return file
 
 

@@ -8,8 +8,8 @@ import torch
 
 from phasenet_das import io
 from phasenet_das.models import load_weights
+from phasenet_das.models.names import BUNDLED
 from phasenet_das.models.precision import multiply_in
-from phasenet_das.models.weights import BUNDLED
 from phasenet_das.picking import load_picker
 
 # Mean probability of noise, P and S on an onset of P-like and S-like size in seeded noise.
