@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from phasenet_das.errors import MissingPackageError, PhaseNetDASError
@@ -9,7 +10,7 @@ from phasenet_das.errors import MissingPackageError, PhaseNetDASError
 if TYPE_CHECKING:
     from phasenet_das.inspect.inspector import PickInspector
 
-MODES: Final = ("look", "add P", "add S", "move", "delete", "reject", "keep")
+MODES: Final = ("look", "add P", "add S", "move", "delete", "reject", "keep", "line", "box", "lasso")
 
 
 def make_controls(inspector: PickInspector, save_to: str) -> Any:  # noqa: ANN401 - a type of an optional package
@@ -31,8 +32,15 @@ def make_controls(inspector: PickInspector, save_to: str) -> Any:  # noqa: ANN40
     )
     mode = ipywidgets.ToggleButtons(options=MODES, value=inspector.mode, style={"button_width": "64px"})
     channel = ipywidgets.BoundedIntText(inspector.channel, min=0, max=2_000_000, description="channel")
-    undo, save = ipywidgets.Button(description="undo"), ipywidgets.Button(description="save labels")
-    path, said = ipywidgets.Text(save_to), ipywidgets.HTML()
+    phase = ipywidgets.ToggleButtons(options=("P", "S"), value="P", style={"button_width": "32px"})
+    within = ipywidgets.BoundedFloatText(
+        inspector.inspection.within_s, min=0.01, max=60.0, step=0.05, description="reach (s)"
+    )
+    save, path, said = (
+        ipywidgets.Button(description="save labels"),
+        ipywidgets.Text(save_to),
+        ipywidgets.HTML(),
+    )
 
     def tell() -> None:
         visible = inspector.editor.visible
@@ -47,9 +55,12 @@ def make_controls(inspector: PickInspector, save_to: str) -> Any:  # noqa: ANN40
         except (PhaseNetDASError, OSError) as error:
             said.value = f"not saved: {error}"
 
-    def on_undo(_: object) -> None:
-        inspector.undo()
+    def on_place(button: Any) -> None:  # noqa: ANN401
+        inspector.open(inspector.inspection.number + (1 if button.description == "next" else -1))
         tell()
+
+    def on_choice(_: object) -> None:
+        inspector.inspection.phase, inspector.inspection.within_s = phase.value, within.value
 
     def on_threshold(change: Any) -> None:  # noqa: ANN401
         inspector.set_min_score(change["new"])
@@ -65,9 +76,37 @@ def make_controls(inspector: PickInspector, save_to: str) -> Any:  # noqa: ANN40
     threshold.observe(on_threshold, "value")
     channel.observe(on_channel, "value")
     mode.observe(on_mode, "value")
-    undo.on_click(on_undo)
+    phase.observe(on_choice, "value")
+    within.observe(on_choice, "value")
+    places = _buttons(ipywidgets, ("previous", "next"), on_place)
     save.on_click(on_save)
     tell()
     return ipywidgets.VBox(
-        [ipywidgets.HBox([threshold, channel, undo]), mode, ipywidgets.HBox([path, save]), said]
+        [
+            ipywidgets.HBox([*places, threshold, channel]),
+            ipywidgets.HBox([mode, phase, within]),
+            _actions(ipywidgets, inspector, said),
+            ipywidgets.HBox([path, save]),
+            said,
+        ]
     )
+
+
+def _actions(ipywidgets: Any, inspector: PickInspector, said: Any) -> Any:  # noqa: ANN401
+    """Make a button for each action, which says what was done."""
+
+    def on_action(button: Any) -> None:  # noqa: ANN401
+        try:
+            said.value = inspector.act(button.description)
+        except PhaseNetDASError as error:
+            said.value = str(error)
+
+    row = ipywidgets.Layout(flex_flow="row wrap")
+    return ipywidgets.HBox(_buttons(ipywidgets, inspector.inspection.actions, on_action), layout=row)
+
+
+def _buttons(ipywidgets: Any, names: Iterable[str], on_click: Callable[[Any], None]) -> list[Any]:  # noqa: ANN401
+    made = [ipywidgets.Button(description=name, layout=ipywidgets.Layout(width="auto")) for name in names]
+    for button in made:
+        button.on_click(on_click)
+    return made

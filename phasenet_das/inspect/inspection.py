@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from phasenet_das.picking import Picker
 
 _NEIGHBOURS: Final = 10  # picks on each side that make the mean waveform
+KEYS: Final = {
+    "m": "to line", "n": "add along line", "o": "snap to onset", "c": "snap to neighbours", "d": "delete",
+    "r": "reject", "k": "keep", "x": "swap P and S", "e": "reject event", "z": "undo", "y": "redo",
+}  # fmt: skip
 _CORRELATED_S: Final = 0.5  # of the waveform on each side of a pick, at least
 
 

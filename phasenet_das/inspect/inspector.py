@@ -8,7 +8,6 @@ backend of matplotlib; in a notebook, say ``%matplotlib widget``.
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,17 +17,9 @@ from matplotlib.image import AxesImage
 
 from phasenet_das.errors import ConfigError
 from phasenet_das.inspect.controls import MODES, make_controls
-from phasenet_das.inspect.editor import PickEditor
-from phasenet_das.io import (
-    get_channel_index,
-    get_channel_status,
-    get_data,
-    get_station_id,
-    get_times,
-    get_unit,
-)
-from phasenet_das.plot.overlay import draw_picks, picks_of_cable
-from phasenet_das.plot.raster import Raster, envelope_trace, rasterise
+from phasenet_das.inspect.inspection import KEYS, Inspection
+from phasenet_das.inspect.shapes import Area, Moveout
+from phasenet_das.plot.overlay import draw_picks
 from phasenet_das.plot.style import (
     EVENT,
     INK,
@@ -45,15 +36,13 @@ from phasenet_das.tables.columns import associated_phase
 
 if TYPE_CHECKING:
     import xarray as xr
-    from dascore import Patch
-    from matplotlib.backend_bases import Event, MouseEvent
+    from matplotlib.backend_bases import Event, KeyEvent, MouseEvent
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
 
 _REACH_POINTS: Final = 8.0  # how near a click must be to a pick
 _PIXELS_PER_INCH: Final = 120
-_KEPT_VIEWS: Final = 8  # of a few MB each: home, back and forward of the toolbar are quick
 _TRACE_POINTS: Final = 4000
 
 
@@ -73,22 +62,29 @@ class PickInspector:
 
     A click on the section shows that channel. What else a click does is the ``mode``: ``look``, ``add P``,
     ``add S``, ``move`` (the nearest pick of the shown channel comes to the click), ``delete``, ``reject`` and
-    ``keep`` (say that the nearest pick belongs to no event, or to one). Clicks while the toolbar pans or
-    zooms do nothing.
+    ``keep`` (say that the nearest pick belongs to no event, or to one). With ``line``, clicks are points of a
+    line, and picks of ``inspection.phase`` near it are chosen. With ``box`` and ``lasso``, a drag chooses
+    picks. :meth:`act` corrects what is chosen. Clicks while the toolbar pans or zooms do nothing.
 
     Parameters
     ----------
+    source : path, dascore.Patch, or a sequence of them
+        Recordings of one cable.
     picks : pandas.DataFrame
-        Pick table; it is not changed.
+        Pick table; it is not changed. With events, each event is a place to look at.
     scores : xarray.DataArray, dims (phase, channel, time), optional
         From :meth:`phasenet_das.Picker.annotate`, drawn under the waveform.
     figure : matplotlib.figure.Figure, optional
         Where to draw; a new pyplot figure otherwise.
     power : float, optional
         Exponent of the amplitude, as in :func:`phasenet_das.plot.section`.
+    **options
+        As for :class:`Inspection`, such as ``save_to`` and ``picker``.
 
     Attributes
     ----------
+    inspection : Inspection
+        The places, and what is chosen.
     editor : PickEditor
         The corrected table.
     mode : str
@@ -104,28 +100,24 @@ class PickInspector:
 
     def __init__(
         self,
-        patch: Patch,
+        source: Any,  # noqa: ANN401 - paths or objects that hold DAS data
         picks: pd.DataFrame,
         scores: xr.DataArray | None = None,
         *,
         figure: Figure | None = None,
         power: float = 0.8,
+        **options: Any,  # noqa: ANN401 - of Inspection
     ) -> None:
-        self._data, self._times = get_data(patch), get_times(patch)
-        self._channels = get_channel_index(patch)
-        self._dead, self._unit = get_channel_status(patch) == "dead", get_unit(patch)
+        self.inspection = Inspection(source, picks, **options)
+        self.editor = self.inspection.editor
         self._scores, self._power, self._mode = scores, power, "look"
-        name = get_station_id(patch)
-        picks_of_cable(picks, name)
-        self.editor = PickEditor(picks, name or None)
-        self.channel = int(self._channels[len(self._channels) // 2])
+        self._points: list[tuple[float, float]] = []
+        self.channel = self._middle_channel()
         self.figure = figure if figure is not None else _new_figure()
         top, middle, bottom = self.figure.subplots(3, 1, height_ratios=(5, 1.6, 1))
         self.section, self.trace, self.score = top, middle, bottom
         self.trace.sharex(self.score)
-        self._views: OrderedDict[tuple[int, ...], Raster] = OrderedDict()
         self._view_changed = False
-        self._seconds: np.ndarray = (self._times - self._times[0]) / np.timedelta64(1, "s")
         self._start()
 
     @property
@@ -137,12 +129,40 @@ class PickInspector:
     def mode(self, value: str) -> None:
         if value not in MODES:
             raise ConfigError(f"mode '{value}': expected {', '.join(MODES)}.")
-        self._mode = value
+        self._mode, self._points = value, []
+        self._box.set_active(value == "box")
+        self._lasso.set_active(value == "lasso")
 
     @property
     def seconds(self) -> np.ndarray:
         """Times of the samples in s after the first, shape (time,)."""
-        return self._seconds
+        return self.inspection.screen.seconds
+
+    def open(self, number: int) -> None:
+        """Show a place by its number; a number beyond the last or the first is that one."""
+        self.inspection.open(number)
+        self._points, self._scores, self.channel = [], None, self._middle_channel()
+        self._show_place()
+        self.refresh()
+
+    def act(self, action: str) -> str:
+        """Correct what is chosen, and say in words what was done: see :meth:`Inspection.act`."""
+        said = self.inspection.act(action)
+        self.refresh()
+        return said
+
+    def choose(self, shape: Moveout | Area | None) -> int:
+        """Choose picks: those of ``inspection.phase`` near a line, or all inside an area."""
+        phase = self.inspection.phase if isinstance(shape, Moveout) else None
+        count = self.inspection.choose(shape, phase)
+        self.refresh()
+        return count
+
+    def show_scores(self) -> None:
+        """Compute the scores of the place with the network, and draw them."""
+        self._scores = self.inspection.compute_scores()
+        self._draw_channel()
+        self.figure.canvas.draw_idle()
 
     def set_min_score(self, value: float) -> None:
         """Hide the picks below a score.
@@ -157,7 +177,7 @@ class PickInspector:
 
     def show_channel(self, channel: float) -> None:
         """Show the channel of the record that is nearest to a number."""
-        self.channel = self._nearest_channel(channel)
+        self.channel = self.inspection.screen.nearest_channel(channel)
         self._draw_channel()
         self.figure.canvas.draw_idle()
 
@@ -186,9 +206,17 @@ class PickInspector:
         if self._mode == "look":
             self.show_channel(channel)
         elif self._mode.startswith("add"):
-            self.channel = self._nearest_channel(channel)
+            self.channel = self.inspection.screen.nearest_channel(channel)
             self.editor.add(self.channel, self._moment(second), self._mode[-1])
-            self.refresh()
+            self._corrected()
+        elif self._mode == "line":
+            self._points.append((channel, second))
+            if len({at for at, _ in self._points}) > 1:
+                channels, seconds = np.array(self._points).T
+                self.choose(Moveout(channels, self.inspection.screen.moments(seconds)))
+            self._draw_line()
+        elif self._mode in ("box", "lasso"):
+            return
         else:
             self._correct(channel, second)
 
@@ -196,7 +224,9 @@ class PickInspector:
         """Draw picks, waveform and scores anew."""
         for artist in [*self.section.collections]:
             artist.remove()
-        draw_picks(self.section, self.editor.visible, self._place, size=9.0)
+        shown = self.inspection.shown()
+        draw_picks(self.section, shown, self._place, size=9.0)
+        self._draw_chosen(shown[shown["pick_id"].isin(self.inspection.chosen)])
         box = legend(self.section, loc="upper right", markerscale=1.6, handletextpad=0.3)
         if box is not None:
             box.set_zorder(8)
@@ -205,8 +235,7 @@ class PickInspector:
 
     def undo(self) -> None:
         """Take the last correction back."""
-        self.editor.undo()
-        self.refresh()
+        self.act("undo")
 
     def widgets(self, save_to: str = "labels.parquet") -> Any:  # noqa: ANN401 - a type of an optional package
         """Make the controls of a notebook: threshold, mode, channel, undo and save.
@@ -231,31 +260,56 @@ class PickInspector:
     def _start(self) -> None:
         from matplotlib.colors import Normalize
 
-        seconds = self.seconds
-        first, last = self._channels.min() - 0.5, self._channels.max() + 0.5
         self._image = _LateImage(self.section, cmap=amplitude_colormap(), norm=Normalize(-1, 1), zorder=1)
         self._image.prepare = self._show_changed_view
         self._image.set_data(np.zeros((2, 2)))
         self._image.set_clip_path(self.section.patch)
         self.section.add_image(self._image)
         self.section.set_facecolor(MISSING)
-        self.section.set(xlim=(first, last), ylim=(seconds[-1], seconds[0]))
-        self.section.set(xlabel="Channel", ylabel=f"Time since {utc_text(self._times[0])} (s)")
         finish(self.section)
         self._shown = self.section.axvline(self.channel, color=EVENT, linewidth=0.8, zorder=6)
+        (self._line,) = self.section.plot([], [], color=EVENT, marker="o", markerfacecolor="white", zorder=7)
+        self._start_choice()
         self._start_channel()
-        self._show_view()
+        self._show_place()
         for name in ("xlim_changed", "ylim_changed"):
             self.section.callbacks.connect(name, self._on_view)
         self.figure.canvas.mpl_connect("button_press_event", self._on_click)
+        self._start_keys()
         self.refresh()
         self.figure.canvas.draw()
         self.figure.set_layout_engine("none")  # laid out once: each click would pay for it again
 
+    def _start_keys(self) -> None:
+        """Let keys be actions; those of matplotlib would save or zoom."""
+        manager = self.figure.canvas.manager
+        if manager is not None and manager.key_press_handler_id is not None:
+            self.figure.canvas.mpl_disconnect(manager.key_press_handler_id)
+        self.figure.canvas.mpl_connect("key_press_event", self._on_key)
+
+    def _start_choice(self) -> None:
+        """Make the box and the lasso, which only their modes let work."""
+        from matplotlib.widgets import LassoSelector, RectangleSelector
+
+        self._box = RectangleSelector(self.section, self._on_box, useblit=False)
+        self._lasso = LassoSelector(self.section, self._on_lasso, useblit=False)
+        self._box.set_active(False)
+        self._lasso.set_active(False)
+
+    def _show_place(self) -> None:
+        """Show the whole record of a place."""
+        screen = self.inspection.screen
+        first, last = screen.channels.min() - 0.5, screen.channels.max() + 0.5
+        self.section.set(xlim=(first, last), ylim=(screen.seconds[-1], screen.seconds[0]))
+        self.section.set(xlabel="Channel", ylabel=f"Time since {utc_text(screen.times[0])} (s)")
+        self.section.set_title(self.inspection.stop.name, loc="left", fontsize=9)
+        self._show_view()
+
     def _start_channel(self) -> None:
         """Make what shows one channel; later only its contents change."""
+        unit = self.inspection.screen.unit
         (self._wave,) = self.trace.plot([], [], color=INK, linewidth=0.6)
-        self.trace.set_ylabel(f"Amplitude\n({self._unit})" if self._unit != "unknown" else "Amplitude")
+        self.trace.set_ylabel(f"Amplitude\n({unit})" if unit != "unknown" else "Amplitude")
         self.trace.tick_params(labelbottom=False)
         self._threshold = self.score.axhline(0.0, color=EVENT, linewidth=0.8, linestyle="--")
         self._score_lines = {
@@ -267,25 +321,16 @@ class PickInspector:
         finish(self.trace)
         finish(self.score)
 
-    def _nearest_channel(self, channel: float) -> int:
-        return int(self._channels[np.abs(self._channels - channel).argmin()])
+    def _middle_channel(self) -> int:
+        channels = self.inspection.screen.channels
+        return int(channels[len(channels) // 2])
 
     def _moment(self, second: float) -> np.datetime64:
-        moment: np.datetime64 = self._times[0].astype("datetime64[ns]") + np.timedelta64(
-            round(second * 1e9), "ns"
-        )
+        moment: np.datetime64 = self.inspection.screen.moments(np.array([second]))[0]
         return moment
 
     def _place(self, channel: Any, moment: np.ndarray) -> tuple[Any, np.ndarray]:  # noqa: ANN401
-        return channel, (moment - self._times[0]) / np.timedelta64(1, "s")
-
-    def _in_view(self) -> tuple[np.ndarray, slice]:
-        """Rows and samples that the section shows."""
-        low, high = sorted(self.section.get_xlim())
-        rows = np.flatnonzero((self._channels >= low) & (self._channels <= high))
-        early, late = sorted(self.section.get_ylim())
-        first, last = np.searchsorted(self.seconds, [early, late])
-        return rows, slice(max(int(first) - 1, 0), int(last) + 1)
+        return channel, self.inspection.screen.seconds_of(moment)
 
     def _show_view(self) -> None:
         self._view_changed = False
@@ -297,36 +342,28 @@ class PickInspector:
             self._show_view()
 
     def _draw_image(self) -> None:
-        rows, span = self._in_view()
-        if not len(rows) or len(self.seconds[span]) < 2:
-            return
-        raster = self._rasterise(rows, span)
-        self._image.set_data((np.sign(raster.image) * np.abs(raster.image) ** self._power).T)
-        seconds, half = self.seconds[span], raster.channel_step / 2
-        self._image.set_extent(
-            (raster.first_channel - half, raster.last_channel + half, seconds[-1], seconds[0])
-        )
-
-    def _rasterise(self, rows: np.ndarray, span: slice) -> Raster:
-        """Reduce what is in view, or take it from the views seen lately."""
         width, height = (max(int(inches * _PIXELS_PER_INCH), 50) for inches in size_inches(self.section))
-        key = (int(rows[0]), int(rows[-1]), len(rows), span.start, span.stop, width, height)
-        if key not in self._views:
-            is_block = rows[-1] - rows[0] == len(rows) - 1  # then nothing is copied
-            data = self._data[slice(rows[0], rows[-1] + 1) if is_block else rows, span]
-            self._views[key] = rasterise(data, self._channels[rows], self._dead[rows], width, height)
-        self._views.move_to_end(key)
-        while len(self._views) > _KEPT_VIEWS:
-            self._views.popitem(last=False)
-        return self._views[key]
+        view = self.inspection.screen.view(self.section.get_xlim(), self.section.get_ylim(), width, height)
+        if view is None:
+            return
+        raster, half = view.raster, view.raster.channel_step / 2
+        self._image.set_data((np.sign(raster.image) * np.abs(raster.image) ** self._power).T)
+        limits = (raster.first_channel - half, raster.last_channel + half, view.last_s, view.first_s)
+        self._image.set_extent(limits)
+
+    def _draw_chosen(self, chosen: pd.DataFrame) -> None:
+        where = self._place(chosen["channel_index"], chosen["phase_time"].dt.tz_localize(None).to_numpy())
+        self.section.scatter(*where, s=22.0, facecolors="none", edgecolors=EVENT, linewidths=0.9, zorder=7)
+
+    def _draw_line(self) -> None:
+        self._line.set_data(*np.array(sorted(self._points)).reshape(-1, 2).T)
+        self.figure.canvas.draw_idle()
 
     def _draw_channel(self) -> None:
-        row = int(np.flatnonzero(self._channels == self.channel)[0])
-        _, span = self._in_view()
-        seconds = self.seconds[span]
+        screen, limits = self.inspection.screen, self.section.get_ylim()
+        seconds = screen.seconds[screen.samples_in(limits)]
         self._shown.set_xdata([self.channel, self.channel])
-        sample, values = envelope_trace(self._data[row : row + 1, span], _TRACE_POINTS)
-        self._wave.set_data(np.interp(sample, np.arange(len(seconds)), seconds), values[0])
+        self._wave.set_data(*screen.trace(self.channel, limits, _TRACE_POINTS))
         self.trace.relim()
         self.trace.autoscale_view(scalex=False)
         self.trace.set_title(f"Channel {self.channel}", loc="left", fontsize=9)
@@ -354,7 +391,7 @@ class PickInspector:
             return
         name = "channel_index" if "channel_index" in self._scores.coords else "channel"
         row = np.flatnonzero(self._scores.coords[name].to_numpy() == self.channel)
-        when = (self._scores.coords["time"].to_numpy() - self._times[0]) / np.timedelta64(1, "s")
+        when = self.inspection.screen.seconds_of(self._scores.coords["time"].to_numpy())
         for phase, line in self._score_lines.items():
             one = self._scores.sel(phase=phase)
             line.set_data((when, one[int(row[0])].to_numpy()) if len(row) else ([], []))
@@ -382,7 +419,28 @@ class PickInspector:
                 self.editor.delete(found)
             else:
                 self.editor.judge(found, keep=self._mode == "keep")
+        self._corrected()
+
+    def _corrected(self) -> None:
+        self.inspection.save()
         self.refresh()
+
+    def _on_box(self, one: Any, other: Any) -> None:  # noqa: ANN401 - mouse events
+        early, late = self.inspection.screen.moments(np.array([one.ydata, other.ydata]))
+        self.choose(Area.box((one.xdata, other.xdata), (early, late)))
+
+    def _on_lasso(self, corners: list[tuple[float, float]]) -> None:
+        if len(corners) > 2:
+            channels, seconds = np.array(corners).T
+            self.choose(Area(channels, self.inspection.screen.moments(seconds)))
+
+    def _on_key(self, event: Event) -> None:
+        pressed: KeyEvent = event  # type: ignore[assignment]
+        if pressed.key in KEYS:
+            try:
+                self.figure.suptitle(self.act(KEYS[pressed.key]), fontsize=9)
+            except ConfigError as error:
+                self.figure.suptitle(str(error), fontsize=9)
 
     def _on_view(self, _: object) -> None:
         self._view_changed = True  # drawn once both axes have their limits

@@ -19,7 +19,7 @@ _BLOCK_CHANNELS: Final = 256
 
 
 class View(NamedTuple):
-    """Pixels (channel bin, time bin) and the seconds of their first and last sample."""
+    """Pixels (channel bin, time bin), and the seconds at the edges of the first and the last."""
 
     raster: Raster
     first_s: float
@@ -97,14 +97,15 @@ class Screen:
         return np.interp(sample, np.arange(len(inside)), inside), values[0]
 
     def _make(self, rows: np.ndarray, span: slice, width: int, height: int) -> View:
-        seconds = self.seconds[span]
-        data = self.data
-        if self._step > 1 and len(seconds) >= height * self._step:
-            data, span = self._overview, slice(span.start // self._step, -(-span.stop // self._step))
+        data, seconds = self.data, self.seconds
+        if self._step > 1 and len(seconds[span]) >= height * self._step:
+            data, seconds = self._overview, seconds[:: self._step]
+            span = slice(span.start // self._step, -(-span.stop // self._step))
         is_block = rows[-1] - rows[0] == len(rows) - 1  # then nothing is copied
         part = data[slice(rows[0], rows[-1] + 1) if is_block else rows, span]
         raster = rasterise(part, self.channels[rows], self.dead[rows], width, height)
-        return View(raster, float(seconds[0]), float(seconds[-1]))
+        inside, half = seconds[span], float(self.seconds[1]) / 2
+        return View(raster, float(inside[0]) - half, float(inside[-1] + seconds[1]) - half)
 
 
 def _reduced(data: np.ndarray, step: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import xarray as xr
-from matplotlib.backend_bases import MouseButton, MouseEvent
+from matplotlib.backend_bases import KeyEvent, MouseButton, MouseEvent
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -16,6 +16,11 @@ from phasenet_das.plot.raster import rasterise
 from tests.inspect.test_editor import START, make_picks
 
 DT_S = 0.01
+DRAG = {
+    "button_press_event": (-0.4, 1.0),
+    "motion_notify_event": (9.4, 3.0),
+    "button_release_event": (9.4, 3.0),
+}
 
 
 @pytest.fixture
@@ -92,7 +97,7 @@ def test_a_zoom_of_the_toolbar_is_drawn_once_and_the_way_home_not_at_all(inspect
         made.append(data.shape)
         return rasterise(data, *arguments)
 
-    monkeypatch.setattr("phasenet_das.inspect.inspector.rasterise", counted)
+    monkeypatch.setattr("phasenet_das.inspect.screen.rasterise", counted)
     inspector.section.set_xlim(1.5, 4.5)  # as the toolbar does: one axis, then the other
     inspector.section.set_ylim(2.5, 2.0)
     assert made == []
@@ -113,9 +118,9 @@ def test_another_channel_leaves_the_section_alone(inspector):
     before = list(inspector.section.collections)
     inspector.show_channel(3)
     assert list(inspector.section.collections) == before
-    (line,) = inspector.section.lines
+    line = inspector.section.lines[0]
     assert set(line.get_xdata()) == {3}
-    np.testing.assert_array_equal(inspector.trace.lines[0].get_ydata(), inspector._data[3])
+    np.testing.assert_array_equal(inspector.trace.lines[0].get_ydata(), inspector.inspection.screen.data[3])
     shown = [line.get_xdata()[0] for line in inspector.trace.lines[1:]]
     inspector.show_channel(4)
     assert len(inspector.trace.lines[1:]) == len(shown) > 0
@@ -138,9 +143,11 @@ def test_an_unknown_mode_is_refused(inspector):
 def test_the_controls_steer_the_inspector(inspector, tmp_path):
     pytest.importorskip("ipywidgets")
     box = inspector.widgets(str(tmp_path / "labels.csv"))
-    (threshold, channel, undo), modes, (path, save), said = (
-        box.children[0].children, box.children[1], box.children[2].children, box.children[3],
-    )  # fmt: skip
+    (first, steering, actions, saving, said) = box.children
+    *_, threshold, channel = first.children
+    modes, phase, within = steering.children
+    undo = next(button for button in actions.children if button.description == "undo")
+    path, save = saving.children
     threshold.value = 0.55
     channel.value = 9
     modes.value = "add P"
@@ -148,8 +155,35 @@ def test_the_controls_steer_the_inspector(inspector, tmp_path):
     inspector.click(9, 4.0)
     undo.click()
     assert inspector.editor.num_edits == 0
+    undo.click()
+    assert "nothing to take back" in said.value
+    phase.value, within.value = "S", 0.5
+    assert (inspector.inspection.phase, inspector.inspection.within_s) == ("S", 0.5)
     save.click()
     assert "10 labels saved" in said.value
     path.value = str(tmp_path / "labels.txt")
     save.click()
     assert "not saved" in said.value
+
+
+def test_a_line_of_clicks_and_a_key_move_picks(inspector):
+    inspector.mode = "line"
+    inspector.inspection.within_s = 0.5
+    for channel in (-0.4, 9.4):
+        press(inspector, inspector.section, channel, 2.2)
+    assert len(inspector.inspection.chosen) == 10
+    canvas = inspector.figure.canvas
+    canvas.callbacks.process("key_press_event", KeyEvent("key_press_event", canvas, "m"))
+    moved = inspector.editor.picks.query("edited == 'moved'")["phase_time"]
+    assert len(moved) == 10
+    assert ((moved - START).dt.total_seconds() - 2.2).abs().max() < 0.05
+
+
+def test_a_drag_chooses_with_the_box_only_in_its_mode(inspector):
+    for mode, chosen in (("look", 0), ("box", 10)):
+        inspector.mode = mode
+        canvas = inspector.figure.canvas
+        for name, at in DRAG.items():
+            place = inspector.section.transData.transform(at)
+            canvas.callbacks.process(name, MouseEvent(name, canvas, *place, button=MouseButton.LEFT))
+        assert len(inspector.inspection.chosen) == chosen

@@ -51,6 +51,7 @@ def test_only_the_token_opens_the_page(inspection):
     async def conversation(server, get, _):
         page = await get(f"?token={server.token}", headers={})
         assert b"<canvas>" in page.body
+        assert all(f'"{action}"'.encode() in page.body for action in Inspection.actions)
         for path in ("", "?token=wrong", "state", f"section?{WHOLE}"):
             with pytest.raises(HTTPClientError, match="403"):
                 await get(path, headers={})
@@ -87,7 +88,7 @@ def test_pictures_show_the_part_that_was_asked_for(inspection):
         answer = await get(f"section?{WHOLE}")
         picture = Image.open(io.BytesIO(answer.body))
         assert picture.size == (10, 80)
-        assert json.loads(answer.headers["X-Limits"]) == pytest.approx([-0.5, 9.5, 0.0, 9.99])
+        assert json.loads(answer.headers["X-Limits"]) == pytest.approx([-0.5, 9.5, -0.005, 9.995])
         scores = await get(f"scores?{WHOLE}")
         pixels = np.asarray(Image.open(io.BytesIO(scores.body)))
         assert pixels.shape == (80, 10, 4)
