@@ -138,8 +138,8 @@ class Inspection:
             self.chosen = self.editor.choose(shape, phase, self.within_s)
         return len(self.chosen)
 
-    def compute_scores(self) -> xr.DataArray:
-        """Compute the scores of the place shown, at the fastest rate that the network uses.
+    def compute_scores(self, stop: Stop | None = None) -> xr.DataArray:
+        """Compute the scores of a place, that shown by default, at the fastest rate that the network uses.
 
         Raises
         ------
@@ -148,7 +148,7 @@ class Inspection:
         """
         if self._picker is None:
             raise ConfigError("scores: no network was given. Give one: picker=, or --weights NAME.")
-        found = self._picker.annotate(load_patch(self.stop.recording))
+        found = self._picker.annotate(load_patch((stop or self.stop).recording))
         return found[0]
 
     def act(self, action: str) -> str:

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Final, TypeVar
 
 import numpy as np
+import xarray as xr
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError, RequestHandler
@@ -43,7 +44,7 @@ class InspectorServer:
 
     def __init__(self, inspection: Inspection, port: int = 0) -> None:
         self.inspection, self.token = inspection, secrets.token_urlsafe(24)
-        self.scores_view: asyncio.Future[Any] | None = None
+        self._scores: dict[int, asyncio.Future[xr.DataArray]] = {}  # of the place asked for last
         try:
             sockets = bind_sockets(port, HOST)
         except OSError as error:
@@ -70,10 +71,12 @@ class InspectorServer:
         return await asyncio.get_running_loop().run_in_executor(self._one, task)
 
     async def find_scores(self) -> None:
-        """Compute the scores of the place shown; corrections go on meanwhile."""
-        one = self.inspection
-        number = one.number
-        found = await asyncio.get_running_loop().run_in_executor(self._network, one.compute_scores)
+        """Compute the scores of the place shown, once; corrections go on meanwhile."""
+        one, number, stop = self.inspection, self.inspection.number, self.inspection.stop
+        if number not in self._scores:
+            loop = asyncio.get_running_loop()
+            self._scores = {number: loop.run_in_executor(self._network, lambda: one.compute_scores(stop))}
+        found = await self._scores[number]
         if number == one.number:
             one.scores = found
 
