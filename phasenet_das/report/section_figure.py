@@ -32,7 +32,7 @@ _ROOM: Final = 1.15  # of the residual panel, above the largest
 GLYPHS: Final[Mapping[str, str]] = {
     "rejected-P": "m-3-3l6 6m0-6l-6 6",
     "rejected-S": "m-3.6 0h7.2m-3.6-3.6v7.2",
-    "kept-P": "h.01",  # round caps make a dot
+    "kept-P": "m0-2.5a2.5 2.5 0 1 1-.01 0z",
     "kept-S": "m0-3l3 3-3 3-3-3z",
     "group": "m0-4.2l4 7.2h-8z",
     "renamed": "m0-5a5 5 0 1 1-.1 0z",

@@ -67,6 +67,7 @@
         this.setTicks(this.svg.querySelector(".ticks.top"), ticks(near / 1000, far / 1000, this.width, 80), at => `translate(${at} 0)`, {y2: -4}, {y: -8});
       }
       for (const name of this.svg.querySelectorAll(".name.top, .name.bottom")) name.setAttribute("x", LEFT + this.width / 2);
+      this.svg.style.touchAction = this.zoomed() ? "none" : "auto";
       this.tools.querySelector("[data-do=reset]").disabled = !this.zoomed();
     }
 
@@ -109,7 +110,8 @@
         this.tools.append(button);
       }
       this.readout = document.createElement("output");
-      this.hint = "Drag a box to zoom. Shift and drag to move. Double-click for the whole.";
+      const mouse = matchMedia("(pointer: fine)").matches;
+      this.hint = !mouse ? "Zoom with + and \u2212, then drag to move." : "Drag a box to zoom. Shift and drag to move. Double-click for the whole.";
       this.readout.textContent = this.hint;
       this.tools.append(this.readout);
       this.svg.parentElement.before(this.tools);
@@ -132,7 +134,7 @@
       svg.addEventListener("dblclick", () => this.act("reset"));
       svg.addEventListener("pointermove", event => this.read(event));
       svg.addEventListener("pointerleave", () => { this.readout.textContent = this.hint; });
-      svg.addEventListener("pointerdown", event => { if (event.pointerType === "mouse" && event.button === 0) this.drag(event); });
+      svg.addEventListener("pointerdown", event => { if (event.button === 0 && (event.pointerType === "mouse" || this.zoomed())) this.drag(event); });
     }
 
     act(action) {
@@ -164,7 +166,7 @@
       const start = this.share(event), before = this.view, panel = this.panels[0];
       if (start.some(s => s < 0 || s > 1)) return;
       event.preventDefault();
-      const pans = event.shiftKey, box = make("rect", {class: "box"});
+      const pans = event.shiftKey || event.pointerType !== "mouse", box = make("rect", {class: "box"});
       if (!pans) panel.frame.append(box);
       const moved = e => {
         const now = this.share(e).map(s => Math.min(1, Math.max(0, s)));
