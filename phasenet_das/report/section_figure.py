@@ -262,12 +262,12 @@ def _predicted(picks: pd.DataFrame, view: _View) -> Iterator[tuple[Tag, str]]:
     """Write the arrivals that each event predicts as lines, and name them at their first channel."""
     known = picks[(picks["event_index"] >= 0) & picks["travel_time_residual_s"].notna()]
     several = known["event_index"].nunique() > 1
-    for (event, phase), group in known.groupby(["event_index", associated_phase(known)], observed=True):
+    for (_, phase), group in known.groupby(["event_index", associated_phase(known)], observed=True):
         one = group.drop_duplicates("channel_index")
         rows = np.unique(np.linspace(0, len(one) - 1, min(len(one), _MAX_LINE_POINTS)).round().astype(int))
         one = one.iloc[rows]
         x, y = view.x(one), view.y(view.seconds(one) - one["travel_time_residual_s"].to_numpy(dtype=float))
-        name = f"{event + 1} {phase}" if several else str(phase)
+        name = f"{int(group['event_index'].iloc[0]) + 1} {phase}" if several else str(phase)
         yield (
             Tag(f"phase-{phase}", round(x[0], 1), round(y[0], 1), name),
             " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, y, strict=True)),

@@ -25,11 +25,12 @@ def about_association(association: Mapping[str, Any] | None) -> list[tuple[str, 
     found = association or {}
     facts = []
     if text := (found.get("velocity") or {}).get("text"):
-        facts.append(("Velocity", f"{text.removeprefix('Velocity: ').capitalize()}{_layers(found)}"))
+        stated = text.removeprefix("Velocity: ")
+        facts.append(("Velocity", f"{stated[:1].upper()}{stated[1:]}{_layers(found)}"))
     settings = found.get("settings") or {}
-    box = [settings.get(f"search_box_{end}_km") for end in ("lower", "upper")]
-    if all(box):
-        (west, south, top), (east, north, bottom) = box
+    lower, upper = (settings.get(f"search_box_{end}_km") for end in ("lower", "upper"))
+    if lower and upper:
+        (west, south, top), (east, north, bottom) = lower, upper
         sides = f"{east - west:.0f} km from west to east, {north - south:.0f} km from south to north"
         facts.append(("Search box", f"{sides}, depths from {top:g} to {bottom:g} km."))
     if rules := found.get("rules"):
