@@ -3,7 +3,8 @@
     python benchmarks/calibration.py phasenet-das --figure docs/figures/reliability.jpg
     python benchmarks/calibration.py results/train_phasenet_das/model --write   # put it into the folder
 
-Picks of all kinds count together, with their errors in samples of the network's time axis.
+Picks of all kinds count together, as the network sees recordings by its own rule. Errors are in samples of
+the rate from which a pick takes its time.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from matplotlib.figure import Figure
 
 from phasenet_das.evaluate import fit_calibration, reliability_table, scored_residuals
 from phasenet_das.evaluate.report import markdown
-from phasenet_das.models import PickCalibration, set_calibration
+from phasenet_das.models import PickCalibration, ScoreCurve, Weights, set_calibration
 from phasenet_das.picking import Picker, load_picker
 from phasenet_das.plot import reliability
 
 RATE_HZ = 100.0
 FAINT_SCORE = 0.05
+_ONE_SAMPLE = ScoreCurve((0.0, 1.0), (0.0, 1.0), (1.0, 1.0))
 
 
 class Picked(NamedTuple):
@@ -51,12 +53,12 @@ def main() -> None:
         "--write", action="store_true", help="put the calibration into the folder of the weights"
     )
     options = parser.parse_args()
-    picker = load_picker(options.weights)
-    calibration = fit(picker, options.cache, "quick" if options.quick else "validation")
+    weights = load_picker(options.weights).weights
+    calibration = fit(weights, options.cache, "quick" if options.quick else "validation")
     if options.write:
         print(f"-> {set_calibration(options.weights, calibration)}")
     table = judge(
-        Picker(replace(picker.weights, calibration=calibration)),
+        Picker(replace(weights, calibration=calibration)),
         options.cache,
         "quick" if options.quick else "test",
     )
@@ -72,27 +74,29 @@ def main() -> None:
     figure.savefig(options.figure, dpi=110)
 
 
-def picked(picker: Picker, split: str, cache: Path, rate: str | None) -> Iterator[Picked]:
+def picked(picker: Picker, split: str, cache: Path) -> Iterator[Picked]:
     """Pick every recording of a split, faint picks too."""
     for case in cases(split, cache):
         kind = KINDS[case.kind]
-        picks = picker.pick(case.patch, kind.pick, station_id=case.station, min_score=FAINT_SCORE, rate=rate)
+        picks = picker.pick(case.patch, kind.pick, station_id=case.station, min_score=FAINT_SCORE)
         yield Picked(picks, case.truth, kind.tolerance_s, kind.sampling_rate_hz / RATE_HZ)
 
 
-def fit(picker: Picker, cache: Path, split: str) -> PickCalibration:
-    """Calibrate on the validation set, seen at one rate, whose samples errors are measured in."""
+def fit(weights: Weights, cache: Path, split: str) -> PickCalibration:
+    """Calibrate on the validation set; a picker whose errors are one sample says how long a sample is."""
+    picker = Picker(replace(weights, calibration=PickCalibration(dict.fromkeys(("P", "S"), _ONE_SAMPLE))))
     tables = []
-    for one in picked(picker, split, cache, "native"):
+    for one in picked(picker, split, cache):
         residuals = scored_residuals(one.picks, one.truth, one.tolerance_s)
-        tables.append(residuals.assign(residual_samples=residuals["residual_s"] * one.slower * RATE_HZ))
+        samples = residuals["residual_s"] / residuals["phase_time_uncertainty_s"]
+        tables.append(residuals.assign(residual_samples=samples))
     return fit_calibration(pd.concat(tables), source=f"bench-v1, {split} set")
 
 
 def judge(picker: Picker, cache: Path, split: str) -> pd.DataFrame:
     """Compare stated and observed reliability on the test set, on the network's time axis."""
     picks, truth = [], []
-    for number, one in enumerate(picked(picker, split, cache, None)):
+    for number, one in enumerate(picked(picker, split, cache)):
         # Each recording is a station, its time stretched to the network's: one tolerance holds for all.
         begin = one.truth["phase_time"].min()
         tables = []

@@ -123,10 +123,21 @@ def repeat_channels(sample: Sample, channels: int) -> Sample:
     have = len(sample.data)
     if have >= FEWEST_ROWS:
         return crop(sample, (0, 0), (channels, sample.data.shape[1]))
-    row = np.arange(channels) * have // channels
+    return _choose(sample, np.arange(channels) * have // channels)
+
+
+def reflect_channels(sample: Sample, first: int, channels: int) -> Sample:
+    """Take `channels` channels from `first` on; beyond its ends, the cable runs back along itself."""
+    have = len(sample.data)
+    place = np.arange(first, first + channels) % (2 * have)
+    return _choose(sample, np.where(place < have, place, 2 * have - 1 - place))
+
+
+def _choose(sample: Sample, row: np.ndarray) -> Sample:
+    """Take the channels `row`, in this order."""
     return replace(
         sample,
-        data=sample.data[row],
+        data=np.ascontiguousarray(sample.data[row]),
         arrivals=sample.arrivals[..., row],
         confidence=sample.confidence[..., row],
         rejected=sample.rejected[:, row],
@@ -166,14 +177,7 @@ def average_channels(sample: Sample, size: int) -> Sample:
 
 def flip_channels(sample: Sample) -> Sample:
     """Reverse the cable."""
-    return replace(
-        sample,
-        data=np.ascontiguousarray(sample.data[::-1]),
-        arrivals=sample.arrivals[..., ::-1],
-        confidence=sample.confidence[..., ::-1],
-        rejected=sample.rejected[:, ::-1],
-        live=sample.live[::-1],
-    )
+    return _choose(sample, np.arange(len(sample.data))[::-1])
 
 
 def add_event(sample: Sample, other: Sample, ratio_db: float) -> Sample:
@@ -266,10 +270,13 @@ def _event_rms(sample: Sample) -> float:
     return float(np.median(np.sqrt((power[row, end] - power[row, begin]) / (end - begin))))
 
 
-def draw_stretch(settings: AugmentSettings, rng: np.random.Generator) -> tuple[float, float, int]:
+def draw_stretch(
+    settings: AugmentSettings, channels: int, rng: np.random.Generator
+) -> tuple[float, float, int]:
     """Draw how a piece of a recording is stretched, and how many of its neighbours are averaged."""
     space, time = rng.uniform(-1, 1, 2)
-    average = int((settings.average_channels + 1) ** rng.random())
+    most = max(1, min(settings.average_channels, channels // FEWEST_ROWS))
+    average = int((most + 1) ** rng.random())
     return settings.stretch_space**space, settings.stretch_time**time, average
 
 

@@ -7,7 +7,6 @@ import itertools
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import lru_cache
 from math import ceil
 from typing import NamedTuple
 
@@ -18,7 +17,6 @@ from torch.utils.data import DataLoader, Dataset
 
 from phasenet_das.config import AugmentSettings, TrainDataSettings, TrainSettings
 from phasenet_das.errors import ConfigError
-from phasenet_das.picking.multirate import FEWEST_ROWS
 from phasenet_das.simulate.noise import SectionNoise, load_noise
 from phasenet_das.simulate.record_sections import RecordSectionConfig, RecordSections, from_records
 from phasenet_das.simulate.records import load_records
@@ -29,13 +27,13 @@ from phasenet_das.training.split import split_groups, split_training_windows
 from phasenet_das.training.targets import make_mask, make_targets
 from phasenet_das.training.windows import TrainingWindow
 
-_LABELS_KEPT = 512
+_LABEL_BYTES = 2**28
 _VEHICLES = 0.2  # share of the noise with vehicles
 _AS_THEY_ARE = AugmentSettings(stretch_time=1.0, stretch_space=1.0, average_channels=1)
 
 
 class WindowSource:
-    """Pieces of training windows, read from disk one by one and never kept.
+    """Pieces of training windows, read from disk one by one and never kept; labels are kept up to 256 MiB.
 
     As those of every source, samples are longer than the settings say by :func:`context_samples` on either
     side, and depend on the epoch, the number and the random stream alone.
@@ -56,6 +54,8 @@ class WindowSource:
         order = np.nonzero(turns)[1]
         self._order = order
         self._count = count if count is not None and len(order) else len(order)
+        self._labels: dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]] = {}
+        self._label_bytes = 0
 
     @property
     def is_quiet(self) -> bool:
@@ -69,13 +69,12 @@ class WindowSource:
     def draw(self, epoch: int, number: int, rng: np.random.Generator, channels: int | None = None) -> Sample:
         """Read a piece of one window, most often around a pick; average, stretch and resample it."""
         wanted = channels or self.data.num_channels
-        turn = (epoch * len(self) + number) % len(self._order)
-        window, data = self.windows[self._order[turn]], self.data
+        chosen = int(self._order[(epoch * len(self) + number) % len(self._order)])
+        window, data = self.windows[chosen], self.data
         dt_s = 1.0 / data.sampling_rate_hz
-        space, time, average = augment.draw_stretch(self.stretch, rng)
-        average = max(1, min(average, window.num_channels // FEWEST_ROWS))
+        space, time, average = augment.draw_stretch(self.stretch, window.num_channels, rng)
         factor = time * window.dt_s / dt_s
-        labels = _labels(window)
+        labels = self._labels_of(chosen)
         # One sample more where a ratio is approximated, so that the piece is never too short.
         num_samples = ceil(data.num_samples / factor) + (factor != 1)
         size = ((ceil((wanted - 1) / space) + 1) * average, num_samples)
@@ -91,11 +90,19 @@ class WindowSource:
             piece = augment.stretch_time(augment.stretch_space(piece, space), factor, dt_s)
         else:
             piece = augment.stretch_space(augment.stretch_time(piece, factor, dt_s), space)
-        start = (
-            round(min(first[0], 0) / average * space),
-            round((first[1] - samples.start) * factor) - self._context,
-        )
-        return augment.crop(piece, start, (wanted, data.num_samples + 2 * self._context))
+        piece = augment.reflect_channels(piece, round(min(first[0], 0) / average * space), wanted)
+        start = round((first[1] - samples.start) * factor) - self._context
+        return augment.crop(piece, (0, start), (wanted, data.num_samples + 2 * self._context))
+
+    def _labels_of(self, number: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Read the labels of a window, or take the kept ones: reading takes longer than all else."""
+        labels = self._labels.get(number)
+        if labels is None:
+            labels = self.windows[number].arrivals()
+            self._label_bytes += sum(part.nbytes for part in labels)
+            if self._label_bytes <= _LABEL_BYTES:
+                self._labels[number] = labels
+        return labels
 
 
 class SectionSource:
@@ -166,12 +173,6 @@ def _samples_of(window: TrainingWindow, data: TrainDataSettings) -> int:
         return data.samples_per_window
     room = window.num_channels * window.num_samples * window.dt_s * data.sampling_rate_hz
     return max(1, round(room / (data.num_channels * data.num_samples)))
-
-
-@lru_cache(maxsize=_LABELS_KEPT)
-def _labels(window: TrainingWindow) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Read the labels of a window; those of the last windows are kept, their data never."""
-    return window.arrivals()
 
 
 def context_samples(data: TrainDataSettings) -> int:

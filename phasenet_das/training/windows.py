@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 QUIET = "_quiet_"
 """In the names of windows of noise, between cable and time."""
 
-_HEADERS_KEPT = 1024
+_HEADERS_KEPT = 8192
 _TABLE_ENDINGS = (".picks.parquet", ".parquet", ".picks.csv", ".csv")
 _HDF5 = (".h5", ".hdf5")
 _NEEDED = ("channel_index", "phase_time", "phase_type")

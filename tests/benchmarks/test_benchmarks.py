@@ -36,6 +36,7 @@ REAL = {
     "association_real": "-o {out} --hours 0.5",
     "brady_event": "--out {out}",
     "forgetting": "--shared {shared} --out {out} --quick",
+    "icequakes": "--shared {shared} --weights phasenet --out {out}",
     "held_out_records": "--shared {shared} --weights phasenet --most 4",
     "noise_picks": "--shared {shared} --weights phasenet",
     "real_records": "--shared {shared} --out {out} --weights phasenet --only eq03 --rule-only",

@@ -296,11 +296,26 @@ def test_nothing_asked_is_nothing_done() -> None:
     np.testing.assert_array_equal(made.data, spiked().data)
     assert made.live.all()
     still = AugmentSettings(stretch_time=1.0, stretch_space=1.0)
-    assert draw_stretch(still, np.random.default_rng(0)) == (1.0, 1.0, 1)
+    assert draw_stretch(still, CHANNELS, np.random.default_rng(0)) == (1.0, 1.0, 1)
 
 
 def test_stretches_stay_in_their_range() -> None:
     settings = AugmentSettings(stretch_time=1.5, stretch_space=3.0, average_channels=16)
-    drawn = np.array([draw_stretch(settings, np.random.default_rng(seed)) for seed in range(200)])
+    drawn = np.array([draw_stretch(settings, 512, np.random.default_rng(seed)) for seed in range(200)])
     assert drawn.min(axis=0) == pytest.approx([1 / 3, 1 / 1.5, 1], rel=0.05)
     assert drawn.max(axis=0) == pytest.approx([3, 1.5, 16], rel=0.05)
+
+
+def test_averaging_leaves_enough_rows() -> None:
+    settings = AugmentSettings(average_channels=16)
+    drawn = [draw_stretch(settings, 64, np.random.default_rng(seed))[2] for seed in range(200)]
+    assert set(drawn) == {1, 2, 3, 4}
+
+
+def test_a_cable_that_is_too_short_runs_back_along_itself() -> None:
+    short = Sample.of(np.arange(3.0)[:, None] * np.ones((1, 8)), np.arange(6.0).reshape(1, 2, 3), DT_S)
+    made = augment.reflect_channels(short, -2, 7)
+    order = [1, 0, 0, 1, 2, 2, 1]
+    np.testing.assert_array_equal(made.data[:, 0], order)
+    np.testing.assert_array_equal(made.arrivals[0, 0], order)
+    assert made.live.shape == (7,)
