@@ -37,7 +37,7 @@ def serve(health: Health, listen: str) -> ThreadingHTTPServer:
 
     try:
         server = ThreadingHTTPServer((host.strip("[]") or "127.0.0.1", int(port)), Handler)
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, ValueError) as error:
         raise ConfigError(f"--listen {listen}: {error}. Expected a free port of this machine.") from error
     threading.Thread(target=server.serve_forever, name="health", daemon=True).start()
     log.info("status page: http://%s:%d", *server.server_address[:2])

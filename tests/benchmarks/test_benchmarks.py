@@ -27,6 +27,7 @@ ALONE = {
     "source_size": "",
     "start_up": "--channels 4 --runs 1",
     "vendor_files": "--kind 6",
+    "watch_hour": "--out {out}/hour --quick",
     "student_data": "truth --quick --cache {cache} --out {out}",
     "workflow_runs": "--quick --out {out}",
 }
@@ -42,7 +43,7 @@ REAL = {
     "real_records": "--shared {shared} --out {out} --weights phasenet --only eq03 --rule-only",
     "short_cables": "--shared {shared} --weights phasenet-das --channels 1 --pieces 1",
 }
-SLOW = {"brady_event", "calibration", "fault_campaign", "run", "workflow_runs"}
+SLOW = {"brady_event", "calibration", "fault_campaign", "run", "watch_hour", "workflow_runs"}
 
 
 def marked(names: Iterable[str]) -> list[Any]:
