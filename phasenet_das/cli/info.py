@@ -43,8 +43,9 @@ def info(
     data = chosen_cable(read_settings(config), cable).data
     data = override(data, start_time=start_time, dt_s=dt_s, dx_m=dx_m, unit=unit, any_quantity=any_quantity)
     sources, failed = chosen_inputs(inputs, data), 0
+    found = find_recordings(sources)
     lacking = stated_facts(data)
-    for source in find_recordings(sources):
+    for source in found:
         try:
             typer.echo(str(io.describe(source, **lacking)))
         except PhaseNetDASError as error:

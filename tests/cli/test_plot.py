@@ -97,6 +97,7 @@ def test_what_cannot_be_drawn_is_said(
 def test_a_window_is_shown_when_asked_for(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import matplotlib.pyplot as plt
 
+    plt.close("all")
     shown: list[int] = []
     monkeypatch.setattr(plt, "show", lambda: shown.extend(plt.get_fignums()))
     assert run(folder, monkeypatch, "timeline", ".", "--show") == 0
