@@ -48,7 +48,8 @@ WriteCatalog = Callable[[Any, Path, dict[str, Any]], object]
 """Writes the result of an association into a folder, with provenance."""
 
 _CHUNK_S = 60.0
-_WHOLE_PICKS = 200_000
+_QUICK_S, _REST = 2.0, 4.0  # all picks are associated where that is quick, else in a fifth of the time
+_S_PER_PICK = 5e-4  # of an association, before the first
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,8 @@ class Watcher:
     `associate` it also writes ``recent_events.parquet`` and ``recent_picks.parquet``, the events so far and
     the picks of the last minutes. ``picks.parquet`` holds all picks. With `write_catalog`, the events and the
     catalog files lie beside it, as after one run over the same files. These whole tables are written after
-    each pass while they hold at most 200,000 picks, and by :meth:`close`. All files are whole at any time. A
-    new watcher of the same output resumes where the last one ended.
+    each pass while that takes 2 s at most, later in a fifth of the time, and by :meth:`close`. All files are
+    whole at any time. A new watcher of the same output resumes where the last one ended.
 
     An event keeps its ``event_id`` while it changes. ``revisions.jsonl`` holds each change
     (:func:`phasenet_das.watch.read_revisions`). With ``keep_days``, an old day moves from the tables to the
@@ -161,6 +162,7 @@ class Watcher:
         self._provenance: dict[str, Any] = {}
         self._archive: Archive | None = None
         self._is_behind = False
+        self._whole_took_s, self._whole_ended_s = 0.0, time.monotonic()
         self._end_ns: int | None = None
 
     def step(self, now_s: float | None = None) -> WatchStep | None:
@@ -217,7 +219,7 @@ class Watcher:
         picks = self._write_days(changed)
         write_table(found.coverage([source.coverage]), self._output / "coverage.csv", self._provenance)
         end_ns = max(chunk.info.end_ns for chunk in found.chunks)
-        if sum(chunk.num_picks for chunk in found.chunks) <= _WHOLE_PICKS:
+        if self._whole_is_due(sum(chunk.num_picks for chunk in found.chunks)):
             result = self._write_whole()
             events = self._recent_of(result, end_ns)
         else:
@@ -350,6 +352,7 @@ class Watcher:
 
     def _write_whole(self) -> AssociationResult | None:
         """Write the tables of all that was picked, as one run over the same files writes them."""
+        start_s = time.monotonic()
         chunks, path, wanted = list(self._chunks.values()), self._output / "picks.parquet", self._run.wanted
         result = None
         if self._associate is None:
@@ -358,6 +361,8 @@ class Watcher:
             result = self._find_events(merge_chunks(self._store, chunks, wanted))
             self._write_result(result, self._output)
         self._is_behind = False
+        self._whole_ended_s = time.monotonic()
+        self._whole_took_s = self._whole_ended_s - start_s
         return result
 
     def _write_result(self, result: AssociationResult, folder: Path) -> None:
@@ -367,6 +372,11 @@ class Watcher:
         picks, events = conform(result.picks, PICK_COLUMNS, "picks"), result.events
         write_table(picks, folder / "picks.parquet", self._provenance)
         write_table(conform(events, EVENT_COLUMNS, "events"), folder / "events.parquet", self._provenance)
+
+    def _whole_is_due(self, num_picks: int) -> bool:
+        """Tell whether to associate all picks again, and not the last minutes alone."""
+        took_s = self._whole_took_s or num_picks * _S_PER_PICK
+        return took_s <= _QUICK_S or time.monotonic() - self._whole_ended_s >= _REST * took_s
 
     def _hand_over(self, result: AssociationResult | None = None) -> None:
         if self._handover is not None:

@@ -135,7 +135,7 @@ def test_tables_that_could_not_be_written_are_written_by_the_next_pass(
 def test_long_watches_write_the_whole_tables_at_their_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("phasenet_das.watch.watcher._WHOLE_PICKS", 0)
+    monkeypatch.setattr(Watcher, "_whole_is_due", lambda *_: False)
     folder, output = tmp_path / "raw", tmp_path / "live"
     for number in range(3):
         _drop(folder, number)
