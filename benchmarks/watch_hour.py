@@ -4,7 +4,7 @@ Files come late, twice, damaged, half written or not at all, the clock of the in
 watch is killed. At the end, its tables are compared with those of one run over the same files, and its
 revisions with them. Prints a Markdown table; exit code 1 when something is wrong.
 
-python benchmarks/watch_hour.py --out /tmp/hour --figure lag.png
+python benchmarks/watch_hour.py --out results/hour --figure lag.png
 """
 
 from __future__ import annotations
