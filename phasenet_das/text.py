@@ -48,7 +48,8 @@ def duration(seconds: float, digits: int = 3) -> str:
     """Write a duration in the largest unit of which there are two or more."""
     for unit, length in _UNITS:
         if seconds >= 2 * length:
-            return f"{seconds / length:.{digits}g} {unit}"
+            count = seconds / length
+            return f"{count:,.0f} {unit}" if count >= 1000 else f"{count:.{digits}g} {unit}"
     return f"{seconds:.{digits}g} s"
 
 

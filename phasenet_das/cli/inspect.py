@@ -97,7 +97,8 @@ def inspect(
     )
 
     def ready(url: str) -> None:
-        typer.echo(f"{len(inspection.stops)} places to inspect: {url}\nCtrl+C ends.")
+        count = len(inspection.stops)
+        typer.echo(f"{count} {'place' if count == 1 else 'places'} to inspect: {url}\nCtrl+C ends.")
         if browser:
             typer.launch(url)
 

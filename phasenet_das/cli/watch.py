@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import shlex
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,6 +23,12 @@ from phasenet_das.cli.options import (
 )
 from phasenet_das.cli.settings import chosen_cable, load_receivers, override, read_settings
 from phasenet_das.errors import ChannelGeometryError, ConfigError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gamma import AssociationConfig
+    from phasenet_das.config import ReportSettings
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +92,6 @@ def watch(
 
     Example: phasenet-das watch incoming/ -o live/ --station-id BRADY --channels channels.csv
     """
-    from phasenet_das import catalog
     from phasenet_das.config import DataSettings
     from phasenet_das.picking.request import check_request
     from phasenet_das.pipeline.lock import hold
@@ -113,18 +119,6 @@ def watch(
     from phasenet_das.picking import load_picker  # torch, after all checks
     from phasenet_das.watch import Handover, Health, Watcher
 
-    def find_events(picks: Any) -> Any:  # noqa: ANN401 - two tables
-        try:
-            found = catalog.associate(picks, receivers, base.association)
-        except ChannelGeometryError as error:  # other cables may have picks in the next minutes
-            log.warning("%s", error)
-            found = catalog.associate(picks.iloc[:0], receivers, base.association)
-        return found
-
-    def write_tables(result: Any, folder: Path, provenance: dict[str, Any]) -> None:  # noqa: ANN401
-        catalog.write_association(result, folder, provenance)
-        catalog.write_catalog(result.events, result.picks, folder, receivers, base.report, provenance)
-
     health = Health(output, following.health)
     watcher = Watcher(
         load_picker(
@@ -135,8 +129,8 @@ def watch(
         data=data,
         settings=settings,
         continuous=base.continuous,
-        associate=find_events,
-        write_catalog=write_tables,
+        associate=partial(_find_events, receivers=receivers, settings=base.association),
+        write_catalog=partial(_write_tables, receivers=receivers, report=base.report),
         watch=following,
         handover=Handover(following.handover, output / "handover", receivers, base.report),
         health=health,
@@ -154,6 +148,31 @@ def watch(
             watcher.follow()
         except KeyboardInterrupt:
             typer.echo("stopped. The same command resumes", err=True)
+
+
+def _find_events(picks: pd.DataFrame, receivers: pd.DataFrame | None, settings: AssociationConfig) -> Any:  # noqa: ANN401 - of gamma
+    """Associate picks; those of cables without a channel table make no event."""
+    from phasenet_das import catalog
+
+    try:
+        return catalog.associate(picks, receivers, settings)
+    except ChannelGeometryError as error:  # other cables may have picks in the next minutes
+        log.warning("%s", error)
+        return catalog.associate(picks.iloc[:0], receivers, settings)
+
+
+def _write_tables(
+    result: Any,  # noqa: ANN401 - of gamma
+    folder: Path,
+    provenance: dict[str, Any],
+    receivers: pd.DataFrame | None,
+    report: ReportSettings,
+) -> None:
+    """Write what one run over the same files writes."""
+    from phasenet_das import catalog
+
+    catalog.write_association(result, folder, provenance)
+    catalog.write_catalog(result.events, result.picks, folder, receivers, report, provenance)
 
 
 def _words(command: str | None) -> tuple[str, ...] | None:

@@ -209,7 +209,7 @@ class Inspection:
             raise ConfigError("reject event: no event is shown here. Choose picks, and reject those.")
         count = int((self.editor.picks["event_index"] == event).sum())
         self.editor.reject_event(event)
-        return f"event {event} rejected, {count:,} picks"
+        return f"event {event + 1} rejected, {count:,} picks"
 
     def _to_onset(self) -> str:
         own, rows, samples = self._place(self._some())

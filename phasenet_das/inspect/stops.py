@@ -60,7 +60,7 @@ def _event(
     first, last = times.min().to_datetime64() - around, times.max().to_datetime64() + around
     for recording in recordings:
         if recording.start_time <= middle < recording.end_time:
-            return Stop(f"Event {event_index}", cut(recording, None, (first, last)), event_index)
+            return Stop(f"Event {event_index + 1}", cut(recording, None, (first, last)), event_index)
     return None
 
 

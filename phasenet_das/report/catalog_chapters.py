@@ -181,7 +181,8 @@ def _counted(figure: SectionFigure, patch: Patch) -> str:
 
     channels = f"{len(get_channel_index(patch)):,} channels of {get_station_id(patch)}"
     counts = f"{figure.num_kept:,} kept and {figure.num_rejected:,} rejected picks"
-    return f"The section has {counts} on {channels} (unit: {get_unit(patch)})."
+    thinned = f" Of many picks, one of {figure.step} is drawn." if figure.step > 1 else ""
+    return f"The section has {counts} on {channels} (unit: {get_unit(patch)}).{thinned}"
 
 
 def picks_chapter(picks: pd.DataFrame) -> Chapter:

@@ -96,6 +96,7 @@ class SectionFigure:
     alternative: str
     num_kept: int
     num_rejected: int
+    step: int  # every n-th mark of the most frequent kind is drawn
 
     @property
     def ticks(self) -> list[Tick]:
@@ -149,7 +150,8 @@ def section_figure(
     )
     kept = int((shown["event_index"] >= 0).sum())
     panels = [record, *_residual_panel(shown, view)]
-    return SectionFigure(panels, view.channels, view.distance, alternative, kept, len(shown) - kept)
+    step = _step(int(pd.Series(_kinds(shown)).value_counts().max())) if len(shown) else 1
+    return SectionFigure(panels, view.channels, view.distance, alternative, kept, len(shown) - kept, step)
 
 
 @dataclass(frozen=True)
@@ -243,11 +245,16 @@ def _marks(picks: pd.DataFrame, x: np.ndarray, y: np.ndarray) -> dict[str, str]:
     """Write the marks of each kind as one path; of very many every n-th."""
     kinds, swapped = _kinds(picks), renamed(picks).to_numpy()
     rows = {name: np.flatnonzero(swapped if name == "renamed" else kinds == name) for name in GLYPHS}
-    thinned = {name: found[:: -(-len(found) // _MAX_MARKS)] for name, found in rows.items() if len(found)}
+    thinned = {name: found[:: _step(len(found))] for name, found in rows.items() if len(found)}
     return {
         name: "".join(f"M{x[row]:.1f} {y[row]:.2f}{GLYPHS[name]}" for row in found)
         for name, found in thinned.items()
     }
+
+
+def _step(count: int) -> int:
+    """Tell how many marks of a kind stand for each one that is drawn."""
+    return -(-count // _MAX_MARKS)
 
 
 def _kinds(picks: pd.DataFrame) -> np.ndarray:

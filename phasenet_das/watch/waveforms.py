@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _INSTRUMENT: Final = "SF"  # strain, along a fibre
+_POSITION: Final = {"latitude": "latitude", "longitude": "longitude", "elevation": "elevation_m"}
 _KEY: Final = ["station_id", "channel_index"]
 
 
@@ -120,7 +121,7 @@ def cut_stream(
 def make_inventory(
     found: Sequence[tuple[Recording, np.ndarray]], codes: pd.DataFrame, channels: pd.DataFrame | None
 ) -> Inventory:
-    """Make the stations of some rows of recordings; those without a position are left out."""
+    """Make the stations of some rows of recordings; those without a whole position are left out."""
     from obspy.core.inventory import Inventory, Network
 
     placed = pd.DataFrame() if channels is None else channels.set_index(_KEY)
@@ -129,7 +130,7 @@ def make_inventory(
         for number in recording.channel_index[rows]:
             key = recording.station_id, number
             place = placed.loc[key] if key in placed.index else None
-            if place is not None and place[["longitude", "latitude"]].notna().all():
+            if place is not None and place[["longitude", "latitude", "elevation_m"]].notna().all():
                 stations[key] = _station(recording, int(number), str(codes.loc[key, "station_code"]), place)
     names = sorted({str(codes.loc[key, "network_code"]) for key in stations})
     networks = [
@@ -144,8 +145,7 @@ def _station(recording: Recording, number: int, code: str, place: pd.Series) -> 
     from obspy.core.inventory import Channel, Equipment, Response, Station
     from obspy.core.inventory.response import InstrumentSensitivity
 
-    height = float(np.nan_to_num(place["elevation_m"]))
-    where = {"latitude": place["latitude"], "longitude": place["longitude"], "elevation": height}
+    where = {name: float(place[of]) for name, of in _POSITION.items()}
     gain = None
     if recording.unit != UNKNOWN_UNIT:
         gain = Response(

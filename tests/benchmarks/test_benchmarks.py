@@ -40,6 +40,7 @@ REAL = {
     "icequakes": "--shared {shared} --weights phasenet --out {out}",
     "held_out_records": "--shared {shared} --weights phasenet --most 4",
     "noise_picks": "--shared {shared} --weights phasenet",
+    "precision": "--shared {shared} --weights phasenet --most 1",
     "real_records": "--shared {shared} --out {out} --weights phasenet --only eq03 --rule-only",
     "short_cables": "--shared {shared} --weights phasenet-das --channels 1 --pieces 1",
 }
