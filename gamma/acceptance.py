@@ -72,7 +72,8 @@ def describe_rules(domain: Domain) -> list[str]:
             rules.append(f"Beyond the search box the share is {RING_SHARE:.0%}.")
         rules.append(f"Its residuals are at most {_rms_limit_s(domain):.2g} s (rms).")
     if stated or domain.mode == "point":
-        rules.append(f"An event has {domain.min_p_picks} P picks and {domain.min_s_picks} S picks or more.")
+        p_picks, s_picks = domain.min_p_picks, domain.min_s_picks
+        rules.append(f"An event has {p_picks} or more P picks and {s_picks} or more S picks.")
     if config.min_picks is not None:
         rules.append(f"An event has {config.min_picks} picks or more.")
     else:

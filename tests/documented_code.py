@@ -33,7 +33,7 @@ NOT_RUN = re.compile(r'title="not run in the tests: (?P<why>[^"]+)"')
 _FENCE = re.compile(
     r"^(?P<indent> *)```(?P<info>[^\n`]*)\n(?P<text>.*?)^(?P=indent)```$", re.DOTALL | re.MULTILINE
 )
-_OF_CONDA_AND_SHELL = {"conda", "cp", "echo", "head", "mkdir", "mv", "source"}
+_OF_CONDA_AND_SHELL = {"conda", "cp", "curl", "echo", "head", "mkdir", "mv", "source"}
 _OF_SYSTEMD = {"journalctl", "systemctl", "useradd"}
 _PROGRAMS_OF_OTHERS = {"hf", "jupyter", "mkdocs"} | _OF_CONDA_AND_SHELL | _OF_SYSTEMD
 _STARTED: dict[str, subprocess.Popen[str]] = {}  # dry runs, side by side; two pages may show the same

@@ -45,6 +45,8 @@ def recorded(tmp_path_factory) -> Path:
     small = yaml.safe_load(settings.text)["simulate"]["settings"] | {"duration_s": 60.0}
     simulate(scenario("easy", **small), folder / "made", seed=5)
     (folder / "made" / "data").rename(folder / "recordings")
+    wave = np.random.default_rng(0).standard_normal(1250) * np.repeat([1, 20, 80], [400, 350, 500])
+    np.repeat(wave, 800).astype("<f4").tofile(folder / "M2p46")  # the download of docs/safod.md
     shutil.copytree(folder / "recordings", folder / "incoming")
     source = min((folder / "recordings").glob("*.h5"))
     patch = pn.read(source, station_id="CABLE")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from phasenet_das.cli.options import Band, ConfigFile, DistanceTolerance, StartTime, StationId, TimeTolerance
+from phasenet_das.cli.options import Band, ConfigFile, DistanceTolerance, TimeTolerance, stating_recordings
 from phasenet_das.cli.settings import override, read_settings, stated_facts
 from phasenet_das.errors import ConfigError
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from phasenet_das.evaluate.report import EvaluationReport
 
 
+@stating_recordings
 def evaluate(
     pick_tables: Annotated[
         list[str] | None,
@@ -58,8 +59,7 @@ def evaluate(
     common_mode: Annotated[
         bool, typer.Option("--common-mode", help="Subtract the median over the channels.")
     ] = False,
-    start_time: StartTime = None,
-    station_id: StationId = None,
+    stated: dict[str, Any],
     json_: Annotated[Path | None, typer.Option("--json", help="JSON file for all numbers.")] = None,
     figures: Annotated[Path | None, typer.Option(help="Folder for figures.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random numbers.", min=0)] = 0,
@@ -83,7 +83,7 @@ def evaluate(
         excess = [name for name, value in compared.items() if value is not None]
         if excess or not tables:
             raise ConfigError(f"--label-free: expected PICKS without {excess[0] if excess else '--truth'}.")
-        stages = _stages(tables, config, waveforms or [], start_time=start_time, station_id=station_id)
+        stages = _stages(tables, config, waveforms or [], stated)
         found = [report.evaluate_without_truth(stages, cut, seed=seed)]
         _write(found, [file for path in tables.values() for file in _pick_files(path)], json_, None)
         return
@@ -118,8 +118,8 @@ def evaluate(
         )
     if picks is not None and waveforms:
         sources = find_recordings(waveforms)
-        stated = stated_facts(override(base.data, start_time=start_time, station_id=station_id))
-        found.append(report.evaluate_pick_waveforms(picks, sources, cut, **stated))
+        facts = stated_facts(override(base.data, **stated))
+        found.append(report.evaluate_pick_waveforms(picks, sources, cut, **facts))
     if events is not None and reference is not None:
         found.append(
             report.evaluate_event_file(
@@ -157,7 +157,7 @@ def _pick_files(path: Path) -> list[Path]:
 
 
 def _stages(
-    tables: dict[str, Path], config: Path | None, waveforms: list[str], **stated: str | None
+    tables: dict[str, Path], config: Path | None, waveforms: list[str], stated: dict[str, Any]
 ) -> Iterator[MeasuredStage]:
     """Read the stages of results folders, and folders and tables of one stage, one by one."""
     from phasenet_das.evaluate.measures import read_stage

@@ -82,7 +82,7 @@ def export(
         return
     facts = read_metadata(folder / "events.parquet")
     done = export_catalog(events, picks, output, format_, placed, metadata=facts, **chosen)
-    typer.echo(f"{done.num_events} events -> {output}")
+    typer.echo(f"{done.num_events:,} event{'' if done.num_events == 1 else 's'} -> {output}")
     if done.left_out:
         typer.echo(
             f"{len(done.left_out)} events have no position, which {format_} needs, and were left out: "

@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
-from phasenet_das.cli.options import (
-    AnyQuantity,
-    Cable,
-    ConfigFile,
-    Interval,
-    OptionalInputs,
-    Spacing,
-    StartTime,
-    Unit,
-)
+from phasenet_das.cli.options import Cable, ConfigFile, OptionalInputs, stating_recordings
 from phasenet_das.cli.settings import chosen_cable, chosen_inputs, override, read_settings, stated_facts
 from phasenet_das.errors import PhaseNetDASError
 
 
+@stating_recordings
 def info(
     inputs: OptionalInputs = None,
     *,
     config: ConfigFile = None,
     cable: Cable = None,
-    start_time: StartTime = None,
-    dt_s: Interval = None,
-    dx_m: Spacing = None,
-    unit: Unit = None,
-    any_quantity: AnyQuantity = None,
+    stated: dict[str, Any],
 ) -> None:
     """Describe recordings: format, time span, gaps, channels, unit.
 
@@ -40,8 +29,7 @@ def info(
     from phasenet_das import io
     from phasenet_das.io.files import find_recordings
 
-    data = chosen_cable(read_settings(config), cable).data
-    data = override(data, start_time=start_time, dt_s=dt_s, dx_m=dx_m, unit=unit, any_quantity=any_quantity)
+    data = override(chosen_cable(read_settings(config), cable).data, **stated)
     sources, failed = chosen_inputs(inputs, data), 0
     found = find_recordings(sources)
     lacking = stated_facts(data)

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from phasenet_das.cli.options import (
-    AnyQuantity,
     Band,
     Cable,
     ChannelRange,
     ConfigFile,
     Device,
     Inputs,
-    Interval,
     MinScore,
-    Spacing,
-    StartTime,
-    StationId,
-    Unit,
     parse_range,
+    stating_recordings,
 )
 from phasenet_das.cli.settings import chosen_cable, override, read_settings
 
 
+@stating_recordings
 def inspect(
     recordings: Inputs,
     picks: Annotated[Path, typer.Argument(help="Pick table, after association or before.")],
@@ -48,12 +44,7 @@ def inspect(
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
     config: ConfigFile = None,
     cable: Cable = None,
-    station_id: StationId = None,
-    start_time: StartTime = None,
-    dt_s: Interval = None,
-    dx_m: Spacing = None,
-    unit: Unit = None,
-    any_quantity: AnyQuantity = None,
+    stated: dict[str, Any],
     channel_range: ChannelRange = None,
 ) -> None:
     """Look at picks on their recordings in a browser, and correct them.
@@ -62,16 +53,8 @@ def inspect(
 
     Example: phasenet-das inspect recordings/ catalog/picks.parquet --weights phasenet-das
     """
-    data = override(
-        chosen_cable(read_settings(config), cable).data,
-        station_id=station_id,
-        start_time=start_time,
-        dt_s=dt_s,
-        dx_m=dx_m,
-        unit=unit,
-        any_quantity=any_quantity,
-        channel_range=parse_range(channel_range),
-    )
+    own = chosen_cable(read_settings(config), cable).data
+    data = override(own, **stated, channel_range=parse_range(channel_range))
     from phasenet_das.inspect import Inspection
     from phasenet_das.inspect.server import serve
     from phasenet_das.tables import check_table_name, read_picks

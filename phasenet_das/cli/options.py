@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,14 +27,19 @@ Headers = Annotated[
 ]
 Cable = Annotated[str | None, typer.Option("--cable", help="The cable of --config to use.")]
 StationId = Annotated[str | None, typer.Option(help="Name of the cable.")]
-StartTime = Annotated[str | None, typer.Option(help="Time of the first sample, for files that lack it.")]
-Unit = Annotated[str | None, typer.Option(help="Unit of the samples, for files that lack it.")]
-Interval = Annotated[float | None, typer.Option(help="Sampling interval in s, for files that lack it.")]
-Spacing = Annotated[float | None, typer.Option(help="Channel spacing in m, for files that lack it.")]
-AnyQuantity = Annotated[
-    bool | None,
-    typer.Option("--any-quantity", help="Also read temperatures, powers and records below 1 Hz."),
-]
+_OF_RECORDINGS = {
+    "station_id": StationId,
+    "start_time": Annotated[
+        str | None, typer.Option(help="Time of the first sample, for files that lack it.")
+    ],
+    "dt_s": Annotated[float | None, typer.Option(help="Sampling interval in s, for files that lack it.")],
+    "dx_m": Annotated[float | None, typer.Option(help="Channel spacing in m, for files that lack it.")],
+    "unit": Annotated[str | None, typer.Option(help="Unit of the samples, for files that lack it.")],
+    "any_quantity": Annotated[
+        bool | None,
+        typer.Option("--any-quantity", help="Also read temperatures, powers and records below 1 Hz."),
+    ],
+}
 Start = Annotated[str | None, typer.Option(help="Start of the time range, UTC.")]
 End = Annotated[str | None, typer.Option(help="End of the time range, UTC, not included.")]
 ChannelRange = Annotated[
@@ -106,6 +114,24 @@ class Command(TyperCommand):
                     "100:500 for channels 100 to 499."
                 )
         return super().parse_args(ctx, args)
+
+
+def stating_recordings(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace the parameter `stated` of a command by the flags that describe recordings."""
+
+    @wraps(command)
+    def run(**values: Any) -> None:  # noqa: ANN401 - of any option
+        command(stated={name: values.pop(name) for name in _OF_RECORDINGS}, **values)
+
+    signature = inspect.signature(command, eval_str=True)
+    flags = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind)
+        for name, kind in _OF_RECORDINGS.items()
+    ]
+    own = list(signature.parameters.values())
+    place = list(signature.parameters).index("stated")
+    run.__signature__ = signature.replace(parameters=[*own[:place], *flags, *own[place + 1 :]])  # type: ignore[attr-defined]
+    return run
 
 
 def parse_range(text: str | None) -> tuple[int, int] | None:

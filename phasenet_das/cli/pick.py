@@ -4,37 +4,33 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from phasenet_das.cli.options import (
-    AnyQuantity,
     Cable,
     ChannelRange,
     ConfigFile,
     Device,
     End,
     Headers,
-    Interval,
     MinScore,
     MinScoreP,
     MinScoreS,
     OptionalInputs,
     Precision,
-    Spacing,
     Start,
-    StartTime,
-    StationId,
-    Unit,
     Weights,
     Workers,
     parse_range,
     parse_rate,
+    stating_recordings,
 )
 from phasenet_das.cli.settings import chosen_cable, chosen_inputs, override, read_settings, training_data
 
 
+@stating_recordings
 def pick(
     inputs: OptionalInputs = None,
     *,
@@ -48,7 +44,6 @@ def pick(
         bool, typer.Option("--training", help="Pick the recordings of the section `student` of --config.")
     ] = False,
     weights: Weights = None,
-    station_id: StationId = None,
     min_score: MinScore = None,
     min_score_p: MinScoreP = None,
     min_score_s: MinScoreS = None,
@@ -68,11 +63,7 @@ def pick(
     to_strain_rate: Annotated[
         bool | None, typer.Option("--to-strain-rate", help="Differentiate strain in time.")
     ] = None,
-    start_time: StartTime = None,
-    dt_s: Interval = None,
-    dx_m: Spacing = None,
-    unit: Unit = None,
-    any_quantity: AnyQuantity = None,
+    stated: dict[str, Any],
     start: Start = None,
     end: End = None,
     channel_range: ChannelRange = None,
@@ -100,16 +91,7 @@ def pick(
     base = read_settings(config)
     section = base.teacher if teacher else base.pick
     own = training_data(base, cable) if training else chosen_cable(base, cable).data
-    data = partial(
-        override,
-        own,
-        station_id=station_id,
-        start_time=start_time,
-        dt_s=dt_s,
-        dx_m=dx_m,
-        unit=unit,
-        any_quantity=any_quantity,
-    )
+    data = partial(override, own, **stated)
     settings = partial(
         override,
         section,

@@ -8,20 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from phasenet_das.cli.options import (
-    AnyQuantity,
     Cable,
     ChannelRange,
     ChannelTable,
     Command,
     ConfigFile,
     End,
-    Interval,
-    Spacing,
     Start,
-    StartTime,
     StationId,
-    Unit,
     parse_range,
+    stating_recordings,
 )
 from phasenet_das.cli.settings import chosen_cable, load_receivers, override, read_settings, stated_facts
 from phasenet_das.errors import ConfigError, TableError
@@ -52,6 +48,7 @@ _BEFORE_S, _AFTER_S = 5.0, 10.0  # of a record section, around the picks of its 
 
 
 @plot_app.command(cls=Command)
+@stating_recordings
 def section(
     recording: RecordingFile,
     output: Output = None,
@@ -60,12 +57,7 @@ def section(
     picks: Annotated[Path | None, typer.Option(help="Pick table.")] = None,
     config: ConfigFile = None,
     cable: Cable = None,
-    station_id: StationId = None,
-    start_time: StartTime = None,
-    dt_s: Interval = None,
-    dx_m: Spacing = None,
-    unit: Unit = None,
-    any_quantity: AnyQuantity = None,
+    stated: dict[str, Any],
     start: Start = None,
     end: End = None,
     channel_range: ChannelRange = None,
@@ -78,16 +70,8 @@ def section(
     from phasenet_das.tables import read_picks
 
     _check_target(output, show=show)
-    data = override(
-        chosen_cable(read_settings(config), cable).data,
-        station_id=station_id,
-        start_time=start_time,
-        dt_s=dt_s,
-        dx_m=dx_m,
-        unit=unit,
-        any_quantity=any_quantity,
-        channel_range=parse_range(channel_range),
-    )
+    own = chosen_cable(read_settings(config), cable).data
+    data = override(own, **stated, channel_range=parse_range(channel_range))
     patch = _read(recording, data, None if start is None and end is None else (start, end))
     table = None if picks is None else read_picks(picks)
     _finish(lambda ax: plot.section(patch, table, moveout=True, ax=ax), (8.0, 5.0), output, show=show)

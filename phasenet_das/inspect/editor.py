@@ -14,6 +14,7 @@ import pandas as pd
 from phasenet_das.errors import TableError
 from phasenet_das.inspect.shapes import Area, Moveout
 from phasenet_das.tables import PICK_COLUMNS, conform, make_pick_ids, write_table
+from phasenet_das.tables.columns import plain_times
 from phasenet_das.tables.files import fill_text
 
 EDIT_COLUMNS = {"edited": "str", "edited_by": "str", "edited_at": "datetime64[ns, UTC]"}
@@ -97,7 +98,7 @@ class PickEditor:
         table = self.visible
         if phase is not None:
             table = table[table["phase_type"] == phase]
-        inside = shape.holds(table["channel_index"].to_numpy(), _moments(table), within_s)
+        inside = shape.holds(table["channel_index"].to_numpy(), plain_times(table["phase_time"]), within_s)
         return table["pick_id"].to_numpy()[inside]
 
     def nearest(
@@ -129,7 +130,7 @@ class PickEditor:
         if phase is not None:
             table = table[table["phase_type"] == phase]
         along = (table["channel_index"] - channel).abs().to_numpy(np.float64) / max_channels
-        late = (_moments(table) - time.astype("datetime64[ns]")) / np.timedelta64(1, "s")
+        late = (plain_times(table["phase_time"]) - time.astype("datetime64[ns]")) / np.timedelta64(1, "s")
         distance = np.maximum(along, np.abs(late) / max_s)
         if not len(distance) or distance.min() > 1:
             return None
@@ -421,11 +422,6 @@ def _with_edits(picks: pd.DataFrame) -> pd.DataFrame:
     if "edited_at" not in picks.columns:
         table["edited_at"] = pd.NaT
     return conform(table, PICK_COLUMNS | EDIT_COLUMNS, "picks").reset_index(drop=True)
-
-
-def _moments(table: pd.DataFrame) -> np.ndarray:
-    moments: np.ndarray = table["phase_time"].dt.tz_localize(None).to_numpy().astype("datetime64[ns]")
-    return moments
 
 
 def _utc(time: Any, count: int) -> pd.DatetimeIndex:  # noqa: ANN401 - one time or an array of them

@@ -17,6 +17,7 @@ from phasenet_das.inspect.snap import neighbour_lags, onset_lags
 from phasenet_das.inspect.stops import AROUND_S, Stop, make_stops
 from phasenet_das.io.read import load_patch
 from phasenet_das.plot.overlay import picks_inside, picks_of_cable
+from phasenet_das.tables.columns import plain_times
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -251,7 +252,7 @@ class Inspection:
         shown = self.shown()
         own = shown[shown["pick_id"].isin(pick_ids) & shown["channel_index"].isin(self.screen.channels)]
         own = own.sort_values(["channel_index", "phase_time"], ignore_index=True)
-        seconds = self.screen.seconds_of(own["phase_time"].dt.tz_localize(None).to_numpy())
+        seconds = self.screen.seconds_of(plain_times(own["phase_time"]))
         samples = np.rint(seconds / self.screen.seconds[1]).astype(np.int64)
         return own, self.screen.rows_of(own["channel_index"].to_numpy()), samples
 

@@ -32,7 +32,7 @@ from phasenet_das.plot.style import (
     size_inches,
     utc_text,
 )
-from phasenet_das.tables.columns import associated_phase
+from phasenet_das.tables.columns import associated_phase, plain_times
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -352,7 +352,7 @@ class PickInspector:
         self._image.set_extent(limits)
 
     def _draw_chosen(self, chosen: pd.DataFrame) -> None:
-        where = self._place(chosen["channel_index"], chosen["phase_time"].dt.tz_localize(None).to_numpy())
+        where = self._place(chosen["channel_index"], plain_times(chosen["phase_time"]))
         self.section.scatter(*where, s=22.0, facecolors="none", edgecolors=EVENT, linewidths=0.9, zorder=7)
 
     def _draw_line(self) -> None:
@@ -378,7 +378,7 @@ class PickInspector:
         for line in self._arrivals:
             line.remove()
         own = self.editor.visible[self.editor.visible["channel_index"] == self.channel]
-        _, when = self._place(own, own["phase_time"].dt.tz_localize(None).to_numpy())
+        _, when = self._place(own, plain_times(own["phase_time"]))
         kept = own["event_index"].to_numpy() >= 0
         self._arrivals = [
             ax.axvline(second, color=phase_color(str(phase)), linestyle="-" if solid else ":", linewidth=1.2)

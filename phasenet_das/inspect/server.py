@@ -22,6 +22,7 @@ from phasenet_das.errors import ConfigError, PhaseNetDASError
 from phasenet_das.inspect.inspection import Inspection
 from phasenet_das.inspect.pictures import scores_png, section_png
 from phasenet_das.inspect.shapes import Area, Moveout
+from phasenet_das.tables.columns import plain_times
 
 HOST: Final = "127.0.0.1"
 _PAGE: Final = Path(__file__).with_name("page.html")
@@ -185,7 +186,7 @@ class _Change(_Handler):
 def state_of(one: Inspection) -> dict[str, Any]:
     """Tell the page what it shows: the place, its picks, and which of them are chosen."""
     shown, screen = one.shown(), one.screen
-    seconds = screen.seconds_of(shown["phase_time"].dt.tz_localize(None).to_numpy())
+    seconds = screen.seconds_of(plain_times(shown["phase_time"]))
     return {
         "number": one.number,
         "count": len(one.stops),

@@ -43,8 +43,8 @@ _KILOHERTZ = 250.0  # Hz; above, a recording is meant for events nearby
 
 _TEXT = """\
 # Settings of the cable in {inputs}, written by 'phasenet-das init' after a look at its files.
-# Every other setting and its default: configs/default.yaml. What would be done:
-#   snakemake --cores 2 --configfile {path} --dry-run
+# Every other setting and its default: configs/default.yaml. To list the jobs:
+#   phasenet-das run {path} --dry-run
 {found}
 name: {name} # results go to results/{name}
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from phasenet_das.errors import TableError
 from phasenet_das.plot.style import GROUP, INK, TICK_SIZE, phase_color
-from phasenet_das.tables.columns import associated_phase, grouped, renamed
+from phasenet_das.tables.columns import associated_phase, grouped, plain_times, renamed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -122,5 +122,4 @@ def picks_inside(
 
 
 def _where(picks: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    times = picks["phase_time"].dt.tz_localize(None).to_numpy().astype("datetime64[ns]")
-    return picks["channel_index"].to_numpy(), times
+    return picks["channel_index"].to_numpy(), plain_times(picks["phase_time"])

@@ -21,6 +21,7 @@ from phasenet_das.plot.style import (
     new_axes,
     phase_color,
 )
+from phasenet_das.tables.columns import plain_times
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,9 +63,9 @@ def timeline(
     width_s = _bin_width_s((moments.max() - moments.min()).total_seconds())
     highest = _draw_counts(ax, picks, moments.min(), moments.max(), width_s)
     if len(events):
-        _draw_events(ax, date_numbers(events["time"].dt.tz_localize(None).to_numpy()))
+        _draw_events(ax, date_numbers(plain_times(events["time"])))
     if groups is not None and len(groups):
-        _draw_groups(ax, date_numbers(groups["start_time"].dt.tz_localize(None).to_numpy()))
+        _draw_groups(ax, date_numbers(plain_times(groups["start_time"])))
     rows = [] if coverage is None else sorted(coverage["station_id"].unique())
     if coverage is not None:
         _draw_coverage(ax, coverage, rows)
@@ -99,8 +100,8 @@ def _draw_counts(
     edges = pd.date_range(first.floor(width), last.ceil(width) + width, freq=width).tz_localize(None)
     below = np.zeros(len(edges) - 1)
     for phase, group in picks.groupby("phase_type", observed=True):
-        moments = group["phase_time"].dt.tz_localize(None).to_numpy().astype("datetime64[ns]")
-        index = np.searchsorted(edges.to_numpy().astype("datetime64[ns]"), moments, side="right") - 1
+        when = plain_times(group["phase_time"])
+        index = np.searchsorted(edges.to_numpy().astype("datetime64[ns]"), when, side="right") - 1
         count = np.bincount(index, minlength=len(below))[: len(below)]
         ax.stairs(
             below + count,
@@ -136,8 +137,8 @@ def _draw_coverage(ax: Axes, coverage: pd.DataFrame, rows: list[str]) -> None:
             chosen = coverage[
                 (coverage["station_id"] == station) & ((coverage["status"] == "examined") == examined)
             ]
-            start = date_numbers(chosen["start"].dt.tz_localize(None).to_numpy())
-            length = date_numbers(chosen["end"].dt.tz_localize(None).to_numpy()) - start
+            start = date_numbers(plain_times(chosen["start"]))
+            length = date_numbers(plain_times(chosen["end"])) - start
             bars = list(zip(start, length, strict=True))
             ax.broken_barh(
                 bars,

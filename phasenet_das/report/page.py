@@ -261,13 +261,11 @@ def _found(events: pd.DataFrame, picks: pd.DataFrame) -> str:
     if events.empty:
         return f"No event was found: none of the {len(picks):,} picks fit together."
     if len(events) == 1:
-        found = f"One event was found: {describe_event(records(events)[0])}."
+        found, explain = f"One event was found: {describe_event(records(events)[0])}.", "It explains"
     else:
         first, last = (f"{time:%Y-%m-%d %H:%M:%S}" for time in (events["time"].min(), events["time"].max()))
-        found = f"{len(events):,} events were found between {first} and {last} UTC."
-    return f"{found} They explain {kept:,} of {len(picks):,} picks.".replace(
-        "They explain", "It explains" if len(events) == 1 else "They explain"
-    )
+        found, explain = f"{len(events):,} events were found between {first} and {last} UTC.", "They explain"
+    return f"{found} {explain} {kept:,} of {len(picks):,} picks."
 
 
 def _headline(

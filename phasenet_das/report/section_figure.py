@@ -13,7 +13,7 @@ import pandas as pd
 
 from phasenet_das.plot.overlay import picks_inside
 from phasenet_das.plot.raster import rasterise
-from phasenet_das.tables.columns import associated_phase, grouped, renamed
+from phasenet_das.tables.columns import associated_phase, grouped, plain_times, renamed
 
 if TYPE_CHECKING:
     from dascore import Patch
@@ -176,13 +176,13 @@ class _View:
 
     @classmethod
     def of_picks(cls, picks: pd.DataFrame, reference: pd.Timestamp) -> _View:
-        numbers, times = picks["channel_index"].to_numpy(), _moments(picks)
+        numbers, times = picks["channel_index"].to_numpy(), plain_times(picks["phase_time"])
         seconds = (times - _plain(reference)) / np.timedelta64(1, "s")
         limits = (float(seconds.min()) - 1, float(seconds.max()) + 1)
         return cls(_edges(numbers), limits, numbers, times, _plain(reference))
 
     def seconds(self, picks: pd.DataFrame) -> np.ndarray:
-        since: np.ndarray = (_moments(picks) - self.reference) / np.timedelta64(1, "s")
+        since: np.ndarray = (plain_times(picks["phase_time"]) - self.reference) / np.timedelta64(1, "s")
         return since
 
     def x(self, picks: pd.DataFrame) -> np.ndarray:
@@ -201,11 +201,6 @@ def _between(values: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
 
 def _plain(time: pd.Timestamp) -> np.datetime64:
     return time.tz_convert(None).to_datetime64().astype("datetime64[ns]")
-
-
-def _moments(picks: pd.DataFrame) -> np.ndarray:
-    moments: np.ndarray = picks["phase_time"].dt.tz_localize(None).to_numpy().astype("datetime64[ns]")
-    return moments
 
 
 def _edges(numbers: np.ndarray) -> tuple[float, float]:

@@ -247,6 +247,12 @@ def _where(column: pd.Series, wrong: pd.Series | np.ndarray) -> str:
     return f"{column.name} is {column.iloc[row]} in row {row + 1}"
 
 
+def plain_times(times: pd.Series) -> np.ndarray:
+    """Take the zone off a column of UTC times: (row,) datetime64[ns]."""
+    plain: np.ndarray = times.dt.tz_localize(None).to_numpy("datetime64[ns]")
+    return plain
+
+
 def depth_known(event: Mapping[str, Any]) -> bool:
     """Whether an event has a depth that the receivers constrain."""
     return math.isfinite(event["depth_km"]) and "depth-unconstrained" not in event["location_quality"]
