@@ -21,6 +21,7 @@ I64 = npt.NDArray[np.int64]
 _MOST_KM = 200.0
 _WELL_SEEN = 0.8
 _ENOUGH = 6
+_STEP_SHARE, _STEP_KM = 0.1, 0.1  # to which times (in pick uncertainties) and places to start from are rounded
 
 
 def estimate_ground(receivers: Receivers, config: AssociationConfig, looks: list[Look]) -> VelocityEstimate:
@@ -29,7 +30,7 @@ def estimate_ground(receivers: Receivers, config: AssociationConfig, looks: list
     lower = np.append(receivers.xyz_km[:, :2].min(axis=0) - _MOST_KM, config.depth_range_km[0])
     upper = np.append(receivers.xyz_km[:, :2].max(axis=0) + _MOST_KM, config.depth_range_km[1])
     return estimate_velocity(
-        _joined(found, receivers.xyz_km),
+        _rounded(_joined(found, receivers.xyz_km), _STEP_SHARE * config.pick_uncertainty_s),
         depth_range_km=config.depth_range_km,
         lower_km=lower,
         upper_km=upper,
@@ -104,6 +105,19 @@ def _joined(parts: list[Arrivals], receiver_km: F64) -> Arrivals:
         time_s=np.concatenate([np.empty(0), *(part.time_s for part in parts)]),
         weight=np.concatenate([np.empty(0), *(part.weight for part in parts)]),
         hypocentre=np.concatenate([np.empty((0, 4)), *(part.hypocentre for part in parts)]),
+    )
+
+
+def _rounded(arrivals: Arrivals, step_s: float) -> Arrivals:
+    """Round arrivals, so that microseconds do not show.
+
+    The search for the ground ends in a flat valley, where the last digits would decide.
+    """
+    steps = np.array([step_s, *[_STEP_KM] * 3])
+    return replace(
+        arrivals,
+        time_s=np.round(arrivals.time_s / step_s) * step_s,
+        hypocentre=np.round(arrivals.hypocentre / steps) * steps,
     )
 
 

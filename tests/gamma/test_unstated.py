@@ -73,14 +73,17 @@ def test_order_workers_and_blocks_do_not_show(slow):
         assert other.summary["velocity"] == result.summary["velocity"]
 
 
-def test_batches_hardly_show(slow, monkeypatch):
-    """All events of a batch take as many steps as the slowest, so that the last digits depend on batches."""
+def test_batches_and_microseconds_hardly_show(slow, monkeypatch):
+    """Events of a batch take as many steps as the slowest; chunks move the peak of a score by a microsecond."""
     picks, result = slow
     monkeypatch.setattr("gamma.fit._MAX_BATCH", 4)
-    small = associate(picks, STATIONS, AssociationConfig(**UNSTATED))
+    off_ns = np.random.default_rng(3).integers(-2000, 2001, len(picks))
+    moved = picks.assign(phase_time=picks["phase_time"] + pd.to_timedelta(off_ns, unit="ns"))
+    small = associate(moved, STATIONS, AssociationConfig(**UNSTATED))
+    assert small.summary["velocity"] == result.summary["velocity"]
     same = ["event_index", "associated_phase", "group_index", "reason"]
     pd.testing.assert_frame_equal(small.picks[same], result.picks[same])
-    pd.testing.assert_frame_equal(small.groups, result.groups)
+    assert len(small.groups) == len(result.groups)
     numbers = ["x_km", "y_km", "depth_km", "horizontal_uncertainty_km", "source_distance_uncertainty_km"]
     pd.testing.assert_frame_equal(small.events[numbers], result.events[numbers], atol=0.01)
     assert (small.events["time"] - result.events["time"]).abs().max() < pd.Timedelta("1ms")
