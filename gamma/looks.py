@@ -21,7 +21,7 @@ I64 = npt.NDArray[np.int64]
 _MOST_KM = 200.0
 _WELL_SEEN = 0.8
 _ENOUGH = 6
-_STEP_SHARE, _STEP_KM = 0.1, 0.1  # to which times (in pick uncertainties) and places to start from are rounded
+_STEP_SHARE, _STEP_KM = 0.1, 0.1  # to which arrivals are rounded: of the pick uncertainty; first places
 
 
 def estimate_ground(receivers: Receivers, config: AssociationConfig, looks: list[Look]) -> VelocityEstimate:

@@ -39,7 +39,7 @@ def write_event_files(
     for name in formats:
         ending, kind = _FORMATS[name]
         with atomic_path(path.with_name(f"{path.name}.{ending}")) as temporary:
-            made.write(str(temporary), format=kind, validate=kind == "QUAKEML")
+            made.write(str(temporary), format=kind, validate=True)  # by the schema
 
 
 def event_catalog(

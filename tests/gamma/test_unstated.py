@@ -74,7 +74,7 @@ def test_order_workers_and_blocks_do_not_show(slow):
 
 
 def test_batches_and_microseconds_hardly_show(slow, monkeypatch):
-    """Events of a batch take as many steps as the slowest; chunks move the peak of a score by a microsecond."""
+    """Events of a batch take as many steps as the slowest. Chunks move the peak of a score slightly."""
     picks, result = slow
     monkeypatch.setattr("gamma.fit._MAX_BATCH", 4)
     off_ns = np.random.default_rng(3).integers(-2000, 2001, len(picks))

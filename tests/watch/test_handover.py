@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import json
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ import numpy as np
 import obspy
 import pandas as pd
 import pytest
+from obspy.io.quakeml.core import _validate as quakeml_schema
+from obspy.io.seiscomp.core import validate as scml_schema
+from obspy.io.stationxml.core import validate_stationxml
 
 from gamma import AssociationResult
 from phasenet_das import io
@@ -73,12 +77,16 @@ def server() -> Iterator[tuple[str, list[dict[str, object]], list[int]]]:
     running.server_close()
 
 
-def test_obspy_reads_the_files_of_the_events_that_are_good_enough(tmp_path: Path) -> None:
+SCHEMAS = {".xml": quakeml_schema, ".scml": scml_schema}
+
+
+def test_files_of_the_good_events_follow_the_schemas_and_are_read(tmp_path: Path) -> None:
     life, result = _taken(tmp_path)
     _hand_over(tmp_path, life, result, min_quality="A", formats=("quakeml", "scml"))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["ev0-abc.scml", "ev0-abc.xml"]
     origin = result.events.iloc[0]
     for path in (tmp_path / "out").iterdir():
+        assert SCHEMAS[path.suffix](str(path))
         (event,) = obspy.read_events(path)
         assert str(event.resource_id).endswith("event/ev0-abc")
         assert event.creation_info.version == "1"
@@ -90,6 +98,7 @@ def test_obspy_reads_the_files_of_the_events_that_are_good_enough(tmp_path: Path
     life.take(Pass(result.events, result.picks.assign(event_index=-1), np.array([[0, 2**62]]), STAGES))
     _hand_over(tmp_path, life, result, min_quality="A", formats=("quakeml", "scml"))
     for path in (tmp_path / "out").iterdir():
+        assert SCHEMAS[path.suffix](str(path))
         (event,) = obspy.read_events(path)
         assert (event.event_type, event.creation_info.version) == ("not existing", "2")
 
@@ -183,6 +192,9 @@ def test_waveforms_and_stations_have_the_codes_of_the_picks(tmp_path: Path) -> N
     assert abs(stream[0].stats.starttime.timestamp - (result.events["time"][0].timestamp() - 2)) <= 0.01
     first = round((stream[0].stats.starttime - obspy.UTCDateTime(2019, 12, 31, 23, 59, 55)) * 100)
     np.testing.assert_array_equal(stream[0].data, data[0, first : first + len(stream[0])])
+    for trace in stream:
+        assert re.fullmatch(r"[A-Z0-9]{2}\.[A-Z0-9]{1,5}\.\.[A-Z]{3}", trace.id), "a code of SEED"
+    assert validate_stationxml(str(tmp_path / "out" / "stations.xml")) == (True, ())
     inventory = obspy.read_inventory(tmp_path / "out" / "stations.xml")
     (event,) = obspy.read_events(tmp_path / "out" / "ev0-abc.xml")
     places = {trace.id: inventory.get_coordinates(trace.id) for trace in stream}
