@@ -205,7 +205,7 @@ def _refuse_failed(slowness: F64, velocities: F64) -> None:
         low, high = 0.9 / velocities[:, phase].max(), 1.1 / velocities[:, phase].min()
         if not ((slowness[phase] > low) & (slowness[phase] < high)).all():
             raise ConfigError(
-                "layers: the eikonal solver failed (travel times outside what the velocities allow). "
+                "layers: the eikonal solver failed (travel times do not fit the velocities). "
                 "Change a layer depth or the search box slightly."
             )
 

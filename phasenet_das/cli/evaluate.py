@@ -106,7 +106,7 @@ def evaluate(
     if picks is not None and truth is None and not waveforms:
         raise ConfigError("PICKS: expected --truth or --waveforms to compare them with, or --label-free.")
     if events is not None and reference is None:
-        raise ConfigError("--events: name what they are compared with: --reference.")
+        raise ConfigError("--events: found no --reference. Name the catalog to compare with.")
     found = []
     if picks is not None and truth is not None:
         limits = {"P": settings.tolerance_p_s, "S": settings.tolerance_s_s}

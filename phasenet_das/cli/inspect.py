@@ -40,7 +40,7 @@ def inspect(
     edited_by: Annotated[
         str | None, typer.Option(help="Who corrects. Default: the name of your account.")
     ] = None,
-    port: Annotated[int, typer.Option(help="Port of the page; 0 takes a free one.", min=0, max=65535)] = 0,
+    port: Annotated[int, typer.Option(help="Port of the page. 0 takes a free one.", min=0, max=65535)] = 0,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
     config: ConfigFile = None,
     cable: Cable = None,

@@ -55,4 +55,4 @@ def receive(
     try:
         write_packets(open_feed(address, feed.streams, feed.wait_s), spool)
     except KeyboardInterrupt:
-        typer.echo("stopped; the same command goes on with the next packet", err=True)
+        typer.echo("Stopped. Repeat the command, and it resumes with the next packet.", err=True)

@@ -33,7 +33,7 @@ class Config(ConfigSection):
         "channels": "'geometry'",
         "scatter": "'jobs', where block_s is length_s and overlap_s is no longer needed",
         "self_training": "'rounds' (0 for no training), 'teacher' (how round 1 is picked) and 'student' (how "
-        "it is trained, on student.recordings); the student picks by 'pick'",
+        "it is trained, on student.recordings). 'pick' sets how the student picks",
         "train": "'student'",
     }
 

@@ -221,7 +221,7 @@ def _classes(events: pd.DataFrame) -> dict[str, int] | None:
 
 def _associated(picks: pd.DataFrame, phase: str) -> dict[str, Any]:
     """Count the picks of a phase, or "all", that have an event."""
-    mine = picks if phase == "all" else picks[picks["phase_type"] == phase]
+    mine = picks if phase == "all" else picks[associated_phase(picks) == phase]
     number = int((mine["event_index"] >= 0).sum())
     return {"phase": phase, "num_picks": len(mine), "num_associated": number, **_share(number, len(mine))}
 
@@ -247,12 +247,11 @@ def _share(number: int, total: int) -> dict[str, float | None]:
 
 
 def _differential_times(stage: MeasuredStage, window: CorrelationWindow | None, seed: int) -> dict[str, Any]:
-    """Sum up differential times by the phase as which picks were associated; else say what was amiss."""
-    picks = stage.picks.assign(phase_type=associated_phase(stage.picks))
+    """Sum up differential times, or say why there are none."""
     if not stage.recordings:
         return {"differential_times": [], "not_compared": "no recordings were given"}
     try:
-        pairs = sample_differential_times(stage.recordings, picks, window, seed=seed)
+        pairs = sample_differential_times(stage.recordings, stage.picks, window, seed=seed)
     except (DataFormatError, SamplingError, TableError) as error:
         log.warning("%s: no differential times: %s", stage.title, error)
         return {"differential_times": [], "not_compared": str(error)}

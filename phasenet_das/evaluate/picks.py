@@ -13,6 +13,7 @@ import pandas as pd
 from phasenet_das.errors import TableError
 from phasenet_das.evaluate.intervals import bootstrap_ratios, interval
 from phasenet_das.matching import match_picks, nearest_item, time_ns
+from phasenet_das.tables.columns import with_event_phase
 
 TOLERANCE_S: Mapping[str, float] = {"P": 0.1, "S": 0.2}
 """Largest time error of a right pick, s, unless said otherwise."""
@@ -90,6 +91,7 @@ def evaluate_picks(
     _check_cables(picks, truth, "picks")
     if coverage is not None:
         _check_cables(coverage[coverage["status"] == "examined"], truth, "coverage")
+    picks, truth = with_event_phase(picks), with_event_phase(truth)
     pairs = match_picks(picks, truth, tolerance_s)
     counted = np.ones(len(truth), bool) if coverage is None else covered(truth, coverage)
     pick_counted = np.ones(len(picks), bool)

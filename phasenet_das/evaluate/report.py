@@ -180,7 +180,7 @@ def evaluate_event_file(
         coverage=spans,
     )
     limits = (
-        f"events within {time_tolerance_s:g} s and {distance_tolerance_km:g} km; intervals: 95 % (Wilson)"
+        f"events within {time_tolerance_s:g} s and {distance_tolerance_km:g} km. Intervals: 95 % (Wilson)"
     )
     text = f"{limits}\n\n{events_markdown(result.table, result.errors, result.by_magnitude)}"
     facts = {
@@ -233,7 +233,7 @@ def evaluate_pick_waveforms(
     summary = summary[["between", *(name for name in summary.columns if name != "between")]]
     low, high = window.band_hz
     measured = (
-        f"differential times, picks less waveforms; {low:g}-{high:g} Hz, {window.before_s:g} s before to "
+        f"differential times, picks less waveforms. {low:g}-{high:g} Hz, {window.before_s:g} s before to "
         f"{window.after_s:g} s after, moved by up to {window.max_lag_s:g} s"
     )
     text = f"{measured}\n\n{differential_times_markdown(summary)}"

@@ -20,6 +20,7 @@ from phasenet_das.errors import ConfigError, TableError
 from phasenet_das.io.recording import Recording
 from phasenet_das.matching import candidate_pairs, nearest_first, time_ns
 from phasenet_das.picking.filters import bandpass, bandpass_reach
+from phasenet_das.tables.columns import with_event_phase
 from phasenet_das.text import records
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def compare_differential_times(
         A setting makes no sense, or the recordings differ in sampling rate.
     """
     window = window or CorrelationWindow()
+    picks = with_event_phase(picks)
     picks = picks.sort_values(["phase_time", "station_id", "channel_index", "phase_type"], ignore_index=True)
     rows, samples, begin_ns, dt_s = _cut(sources, picks, window)
     picks = picks.iloc[rows].reset_index(drop=True)

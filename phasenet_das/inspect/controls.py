@@ -45,7 +45,7 @@ def make_controls(inspector: PickInspector, save_to: str) -> Any:  # noqa: ANN40
     def tell() -> None:
         visible = inspector.editor.visible
         kept = int((visible["event_index"] >= 0).sum())
-        said.value = f"{len(visible)} picks, {kept} of an event; {inspector.editor.num_edits} corrections"
+        said.value = f"{len(visible)} picks, {kept} of an event, {inspector.editor.num_edits} corrections"
 
     def on_save(_: object) -> None:
         try:

@@ -14,7 +14,7 @@ import pandas as pd
 from phasenet_das.errors import TableError
 from phasenet_das.inspect.shapes import Area, Moveout
 from phasenet_das.tables import PICK_COLUMNS, conform, make_pick_ids, write_table
-from phasenet_das.tables.columns import plain_times
+from phasenet_das.tables.columns import associated_phase, plain_times
 from phasenet_das.tables.files import fill_text
 
 EDIT_COLUMNS = {"edited": "str", "edited_by": "str", "edited_at": "datetime64[ns, UTC]"}
@@ -97,7 +97,7 @@ class PickEditor:
         """
         table = self.visible
         if phase is not None:
-            table = table[table["phase_type"] == phase]
+            table = table[associated_phase(table) == phase]
         inside = shape.holds(table["channel_index"].to_numpy(), plain_times(table["phase_time"]), within_s)
         return table["pick_id"].to_numpy()[inside]
 
@@ -128,7 +128,7 @@ class PickEditor:
         """
         table = self.visible
         if phase is not None:
-            table = table[table["phase_type"] == phase]
+            table = table[associated_phase(table) == phase]
         along = (table["channel_index"] - channel).abs().to_numpy(np.float64) / max_channels
         late = (plain_times(table["phase_time"]) - time.astype("datetime64[ns]")) / np.timedelta64(1, "s")
         distance = np.maximum(along, np.abs(late) / max_s)

@@ -17,7 +17,7 @@ from phasenet_das.inspect.snap import neighbour_lags, onset_lags
 from phasenet_das.inspect.stops import AROUND_S, Stop, make_stops
 from phasenet_das.io.read import load_patch
 from phasenet_das.plot.overlay import picks_inside, picks_of_cable
-from phasenet_das.tables.columns import plain_times
+from phasenet_das.tables.columns import associated_phase, plain_times
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -222,7 +222,7 @@ class Inspection:
         lags = np.zeros(len(own))
         reach = max(self._samples(self.within_s), 1)
         half = max(self._samples(_CORRELATED_S), 2 * reach)
-        for group in own.groupby(["event_index", "phase_type"]).indices.values():
+        for group in own.groupby([own["event_index"], associated_phase(own)]).indices.values():
             lags[group] = neighbour_lags(
                 self.screen.data, rows[group], samples[group], half=half, reach=reach, neighbours=_NEIGHBOURS
             )

@@ -22,7 +22,7 @@ from phasenet_das.errors import ConfigError, PhaseNetDASError
 from phasenet_das.inspect.inspection import Inspection
 from phasenet_das.inspect.pictures import scores_png, section_png
 from phasenet_das.inspect.shapes import Area, Moveout
-from phasenet_das.tables.columns import plain_times
+from phasenet_das.tables.columns import associated_phase, plain_times
 
 HOST: Final = "127.0.0.1"
 _PAGE: Final = Path(__file__).with_name("page.html")
@@ -206,7 +206,7 @@ def state_of(one: Inspection) -> dict[str, Any]:
             "id": [str(name) for name in shown["pick_id"]],
             "channel": shown["channel_index"].tolist(),
             "second": np.round(seconds, 4).tolist(),
-            "phase": "".join(shown["phase_type"].str[0]),
+            "phase": "".join(associated_phase(shown).str[0]),
             "kept": (shown["event_index"] >= 0).astype(int).tolist(),
             "chosen": shown["pick_id"].isin(one.chosen).astype(int).tolist(),
         },

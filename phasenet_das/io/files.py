@@ -110,11 +110,15 @@ def _expand(pattern: str) -> Iterator[FileEntry]:
             if match.is_dir():
                 yield from _walk(str(match))
             else:
-                yield _listed(str(match), match.stat())
+                yield _entry(str(match))
 
 
 def _walk(folder: str) -> Iterator[FileEntry]:
     """Walk a folder tree; links to folders are not followed, since they may lead in a circle."""
+    if folder.rstrip("/").endswith(".zarr"):
+        reason = f"{folder}: a Zarr store is not read. Open it with xarray, and pick the DataArray."
+        yield FileEntry(folder, 0, 0, reason)
+        return
     try:
         entries = list(os.scandir(folder))
     except OSError as error:
@@ -125,18 +129,18 @@ def _walk(folder: str) -> Iterator[FileEntry]:
     for entry in entries:
         if entry.is_dir(follow_symlinks=False) and not entry.name.startswith("."):
             yield from _walk(entry.path)
-        elif entry.is_dir():
+        elif os.path.isdir(entry.path):  # noqa: PTH112 - false for a link to itself, where entry.is_dir() raises
             kind = "hidden folder" if entry.name.startswith(".") else "link to a folder"
             yield FileEntry(entry.path, 0, 0, f"{kind}, not entered")
         else:
-            yield _entry(entry)
+            yield _entry(entry.path)
 
 
-def _entry(entry: os.DirEntry[str]) -> FileEntry:
+def _entry(path: str) -> FileEntry:
     try:
-        return _listed(entry.path, entry.stat())
+        return _listed(path, os.stat(path))  # noqa: PTH116 - of many thousand files
     except OSError as error:  # a dangling link, or gone since
-        return FileEntry(entry.path, 0, 0, f"{entry.path}: cannot be opened ({error.strerror}).")
+        return FileEntry(path, 0, 0, f"{path}: cannot be opened ({error.strerror}).")
 
 
 def _listed(path: str, stat: os.stat_result) -> FileEntry:

@@ -153,9 +153,9 @@ class MemberReader:
             return
         edge = block[:: max(1, block.shape[0] // 8), -1]
         if (edge == 0).all() and not block.any():
-            self._note(path, "nothing but zeros in what was read of it.")
+            self._note(path, "found only zeros in the samples that were read.")
         elif not np.isfinite(edge).any() and not np.isfinite(block).any():
-            self._note(path, "nothing finite in what was read of it.")
+            self._note(path, "found nothing finite in the samples that were read.")
 
     def _note(self, path: str, text: str) -> None:
         self.notes[path] = f"{path}: {text}"

@@ -129,6 +129,13 @@ class Recording:
     failures: dict[str, str] = field(default_factory=dict, repr=False)
     notes: dict[str, str] = field(default_factory=dict, repr=False)
 
+    def __post_init__(self) -> None:
+        if len(self.distance_m) != len(self.channel_index):
+            raise ChannelGeometryError(
+                f"{self.label}: found {len(self.channel_index)} channels and {len(self.distance_m)} "
+                "distances. Expected a number and a distance for each channel. Correct the file."
+            )
+
     @property
     def num_channels(self) -> int:
         """Number of channels."""
@@ -260,8 +267,24 @@ def recording_of_header(
 ) -> Recording:
     """Make a recording of what a source says about itself; None is what it does not say.
 
-    A start in 1970 counts as unknown: software writes it for "not set".
+    A start in 1970 counts as unknown: software writes it for "not set". Channels with numbers below 0 are
+    numbered anew, because -1 is a seismometer's. Distances that are all equal are unknown.
     """
+    notes = known.pop("warnings", ())
+    if channel_index is not None and len(channel_index) and np.min(channel_index) < 0:
+        notes = (
+            *notes,
+            f"{label}: channel numbers begin at {np.min(channel_index)}. They are counted from 0.",
+        )
+        channel_index = None
+    if distance_m is not None and len(distance_m) > 1 and np.ptp(distance_m) == 0:
+        notes = (*notes, f"{label}: all channels are at {distance_m[0]:g} m. Their distances are not used.")
+        distance_m = np.full(len(distance_m), _NAN)
+    if channel_index is not None and len(channel_index) != shape[0]:
+        raise ChannelGeometryError(
+            f"{label}: found {len(channel_index)} channel numbers for {shape[0]} channels. Expected one for "
+            "each. Correct the file."
+        )
     return Recording(
         label,
         read_block,
@@ -274,6 +297,7 @@ def recording_of_header(
         dx_m=_NAN if dx_m is None else dx_m,
         attrs=attrs or {},
         gauge_length_m=gauge_length_of(attrs or {}),
+        warnings=notes,
         **known,
     )
 

@@ -233,7 +233,7 @@ def _describe(look: FirstLook) -> str:
         look.archive.summary(),
         f"{first.num_channels} channels, {first.channel_index.min()} to {first.channel_index.max()}, "
         + ("of unknown spacing" if spacing is None else f"{spacing:g} m apart")
-        + f"; {1 / first.dt_s:g} Hz; unit {first.unit}",
+        + f", {1 / first.dt_s:g} Hz, unit {first.unit}",
     ]
     if look.picks is not None:
         lines.append(look.picks.summary())
@@ -252,7 +252,7 @@ def _data_lines(look: FirstLook) -> list[str]:
     if look.archive is None or look.first is None:
         return [
             "  station_id: CABLE",
-            "  # The files do not say all that must be known; STATE what is missing:",
+            "  # The files lack facts that are needed. STATE them:",
             '  # start_time: "2024-01-01T00:00:00"',
             "  # dt_s: 0.01",
             "  # dx_m: 10.0",
@@ -268,7 +268,7 @@ def _data_lines(look: FirstLook) -> list[str]:
     if _spacing(first) is None:
         lines.append("  # dx_m: 10.0 # STATE the channel spacing: the files do not say")
     if first.unit == "unknown":
-        lines.append("  # unit: strain rate # the files do not say; needed for amplitudes only")
+        lines.append("  # unit: strain rate # not in the files, needed for amplitudes only")
     return lines
 
 
@@ -325,7 +325,7 @@ def _pick_lines(look: FirstLook) -> list[str]:
         lines.append("  # average_channels: 4 # channels within the gauge length measure nearly the same")
     words = look.first.unit.lower()
     if "strain" in words and not any(sign in words for sign in ("rate", "/s", "/ s")):
-        lines.append("  to_strain_rate: true # the files hold strain; networks know strain rate")
+        lines.append("  to_strain_rate: true # the files hold strain, networks need strain rate")
     return lines
 
 
@@ -339,7 +339,7 @@ def _association_lines(look: FirstLook, site: Site, path: Path) -> list[str]:
     return lines
 
 
-_UNCERTAINTY = "  # velocity_uncertainty: 0.05 # relative; carried into distances, depths and positions"
+_UNCERTAINTY = "  # velocity_uncertainty: 0.05 # relative, carried into distances, depths and positions"
 _LAYERS = "# depth_km,vp_km_s,vs_km_s: a row for each layer, top first"
 
 
@@ -347,7 +347,7 @@ def _velocity_lines(site: Site, path: Path) -> list[str]:
     if site.layers is not None:
         return [f"  layers: {_in_yaml(_seen_from(site.layers, path))} {_LAYERS}", _UNCERTAINTY]
     if site.vp_km_s is not None:
-        stated = [f"  vp_km_s: {site.vp_km_s:g} # one velocity for the whole ground; `layers` are better"]
+        stated = [f"  vp_km_s: {site.vp_km_s:g} # one velocity for the whole ground. `layers` are better"]
         stated += [] if site.vs_km_s is None else [f"  vs_km_s: {site.vs_km_s:g}"]
         return [*stated, _UNCERTAINTY]
     return [
@@ -381,14 +381,17 @@ def _box_lines(look: FirstLook, site: Site) -> list[str]:
     top_km = 0.0
     if look.table is not None and len(look.table):
         top_km = max(0.0, math.ceil(look.table["elevation_m"].max() / 100) / 10)
-    above = f"; the cable reaches {top_km:g} km above it" if top_km else ""
+    above = f", the cable reaches {top_km:g} km above it" if top_km else ""
     lines = [f"  depth_range_km: [{0.0 - top_km:g}, {_DEPTH_KM:g}] # below sea level{above}"]
     distance = None if look.picks is None else look.picks.distance_range_km(site.ground())
     lines += _distance_lines(look, site, distance)
     if site.max_distance_km is not None:
         return [*lines, f"  max_distance_km: {site.max_distance_km:g} # of events from the cable"]
     example = 60.0 if distance is None else 5 * math.ceil(1.2 * distance[1] / 5)
-    return [*lines, f"  # max_distance_km: {example:g} # of events from the cable; else from the S-P times"]
+    return [
+        *lines,
+        f"  # max_distance_km: {example:g} # of events from the cable. Default: from the S-P times",
+    ]
 
 
 def _distance_lines(look: FirstLook, site: Site, distance: tuple[float, float] | None) -> list[str]:

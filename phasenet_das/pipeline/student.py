@@ -65,7 +65,7 @@ def _run(command: Sequence[str], marker: Path) -> None:
     marker.unlink(missing_ok=True)
     if code:
         raise PhaseNetDASError(
-            f"training ended with exit code {code}. What it said stands above. The same command "
+            f"training ended with exit code {code}. Its messages are above. The same command "
             "resumes from the last checkpoint."
         )
 

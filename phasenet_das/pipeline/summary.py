@@ -30,7 +30,7 @@ def summarise_scores(scores: Mapping[str, Any]) -> list[str]:
         if scores.get("events_above"):
             above = scores["events_above"]
             line += (
-                f"; of magnitude {above['min_magnitude']:g} or more {above['found']} of {above['reference']}"
+                f", of magnitude {above['min_magnitude']:g} or more {above['found']} of {above['reference']}"
             )
         lines.append(line)
     for picker, found in scores.get("picks", {}).items():

@@ -121,7 +121,7 @@ def score_histogram(picks: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = new_axes(ax, (4.6, 2.6))
     edges = np.linspace(0, 1, 41)
     kept = picks["event_index"] >= 0
-    for number, (phase, group) in enumerate(picks.groupby("phase_type", observed=True)):
+    for number, (phase, group) in enumerate(picks.groupby(associated_phase(picks), observed=True)):
         color = phase_color(str(phase))
         for chosen, sign in ((kept[group.index], 1), (~kept[group.index], -1)):
             count = np.histogram(group["phase_score"][chosen].astype(float), edges)[0]

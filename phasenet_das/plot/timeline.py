@@ -21,7 +21,7 @@ from phasenet_das.plot.style import (
     new_axes,
     phase_color,
 )
-from phasenet_das.tables.columns import plain_times
+from phasenet_das.tables.columns import associated_phase, plain_times
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -99,7 +99,7 @@ def _draw_counts(
     width = pd.Timedelta(width_s, unit="s")
     edges = pd.date_range(first.floor(width), last.ceil(width) + width, freq=width).tz_localize(None)
     below = np.zeros(len(edges) - 1)
-    for phase, group in picks.groupby("phase_type", observed=True):
+    for phase, group in picks.groupby(associated_phase(picks), observed=True):
         when = plain_times(group["phase_time"])
         index = np.searchsorted(edges.to_numpy().astype("datetime64[ns]"), when, side="right") - 1
         count = np.bincount(index, minlength=len(below))[: len(below)]

@@ -23,7 +23,7 @@ from phasenet_das.report.elements import (
     draw,
 )
 from phasenet_das.report.section_figure import SectionFigure, section_figure
-from phasenet_das.tables.columns import depth_known, grouped, located, renamed
+from phasenet_das.tables.columns import associated_phase, depth_known, grouped, located, renamed
 from phasenet_das.text import coordinates, decimals, duration, number, plus_minus, records
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def events_chapter(
     note = ""
     if len(events) > _MAX_EVENT_ROWS:
         shown = events.nlargest(_MAX_EVENT_ROWS, "num_picks").sort_values("time")
-        note = f"The {_MAX_EVENT_ROWS} events with most picks of {len(events):,}; the catalog files hold all."
+        note = f"The {_MAX_EVENT_ROWS} events with most picks of {len(events):,}. The catalog files hold all."
     rows = [_event_cells(event) for event in records(shown)]
     names = [name for name in rows[0] if name in _ALWAYS or any(row[name].value != MISSING for row in rows)]
     made = [
@@ -199,12 +199,12 @@ def picks_chapter(picks: pd.DataFrame) -> Chapter:
         grouped(picks), "in a group without location"
     )
     fate = fate.mask(kept, "kept")
-    counts = pd.crosstab(fate, picks["phase_type"])
+    counts = pd.crosstab(fate, associated_phase(picks))
     counts["all"] = counts.sum(axis=1)
     counts = counts.sort_values("all", ascending=False, kind="stable")
     counts = counts.loc[sorted(counts.index, key=lambda name: name != "kept")]
     median = picks["phase_score"].astype(float).groupby(fate).median()
-    header = ["What became of the picks", *(str(name) for name in counts.columns), "share", "median score"]
+    header = ["Fate of the picks", *(str(name) for name in counts.columns), "share", "median score"]
     rows = [
         [
             str(name) if name == "kept" else f"rejected: {name}",
@@ -275,7 +275,7 @@ def time_chapter(
 
     caption = "Picks over time, with the origin times of the events and the groups without a location."
     if coverage is not None:
-        caption += " Below, what was examined (green) and what was not (grey)."
+        caption += " Below, the examined times (green) and the rest (grey)."
     drawn = draw(
         lambda ax: plot.timeline(events, picks, coverage, groups, ax=ax), (9.0, 3.0), caption, "Timeline"
     )

@@ -44,7 +44,7 @@ from phasenet_das.tables import (
     atomic_path,
     conform,
 )
-from phasenet_das.tables.columns import located
+from phasenet_das.tables.columns import associated_phase, located
 from phasenet_das.text import duration, records
 
 if TYPE_CHECKING:
@@ -284,7 +284,7 @@ def _headline(
         numbers.append((f"{len(groups):,}", count_groups(len(groups)).split(" ", 1)[1]))
     numbers.append((f"{int(kept.sum()):,}", f"of {len(picks):,} picks kept"))
     for phase in ("P", "S"):
-        of_phase = picks["phase_type"] == phase
+        of_phase = associated_phase(picks) == phase
         numbers.append((f"{int((kept & of_phase).sum()):,}", f"{phase} kept of {int(of_phase.sum()):,}"))
     if coverage is not None:
         examined = coverage[coverage["status"] == "examined"]

@@ -47,8 +47,7 @@ def training_chapter(training: Training) -> Chapter:
     drawn = draw(
         lambda ax: plot.training_curves(training.log, training.validation, ax=ax),
         (9.0, 3.6),
-        "Loss over the steps; and, where there were enough events to spare some, loss and F1 "
-        "of the picks on those.",
+        "Loss over the steps. If events could be spared for validation, loss and F1 of the picks on those.",
         training.title,
     )
     text = [training.text]
@@ -67,8 +66,8 @@ def scores_chapter(evaluation: Mapping[str, Any] | None) -> Chapter | None:
         text.append(
             "Picks against all true first arrivals, however weak: right within "
             + ", ".join(f"{value:g} s ({phase})" for phase, value in limits.items())
-            + ". Precision: share of picks that are right; recall: share of arrivals that were picked; F1: "
-            "their harmonic mean."
+            + ". Precision is the share of picks that are right. Recall is the share of arrivals that were "
+            "picked. F1 is their harmonic mean."
         )
         tables.append(_pick_scores(evaluation["picks"]))
     if "events" in evaluation:
@@ -76,9 +75,9 @@ def scores_chapter(evaluation: Mapping[str, Any] | None) -> Chapter | None:
         row = found["scores"]
         text.append(
             f"{row['num_matched']:,} of {row['num_reference']:,} events of the reference were found (within "
-            f"{found['time_tolerance_s']:g} s and {found['distance_tolerance_km']:g} km); of the "
-            f"{row['num_events']:,} events of the catalog {row['num_events'] - row['num_matched']:,} are not "
-            f"in the reference.{_above(evaluation)}"
+            f"{found['time_tolerance_s']:g} s and {found['distance_tolerance_km']:g} km). Of "
+            f"{row['num_events']:,} events of the catalog, {row['num_events'] - row['num_matched']:,} are "
+            f"not in the reference.{_above(evaluation)}"
         )
         tables += [_event_errors(found["errors"]), *_by_magnitude(found["by_magnitude"])]
     return Chapter("Against what is known", text, tables=tables)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         PICK_COLUMNS,
         conform,
         empty_picks,
+        with_event_phase,
     )
     from phasenet_das.tables.files import (
         PickWriter,
@@ -82,6 +83,7 @@ __all__ = [
     "to_pyocto",
     "to_quakeflow",
     "to_seisbench",
+    "with_event_phase",
     "write_channels",
     "write_sidecar",
     "write_table",
@@ -93,7 +95,8 @@ __getattr__ = lazy_names(
         ".channels": "read_channels write_channels",
         ".codes": "station_codes",
         ".columns": (
-            "CHANNEL_COLUMNS COVERAGE_COLUMNS EVENT_COLUMNS GROUP_COLUMNS PICK_COLUMNS conform empty_picks"
+            "CHANNEL_COLUMNS COVERAGE_COLUMNS EVENT_COLUMNS GROUP_COLUMNS PICK_COLUMNS conform empty_picks "
+            "with_event_phase"
         ),
         ".files": (
             "PickWriter atomic_path read_catalog read_coverage read_events "

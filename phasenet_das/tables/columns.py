@@ -186,7 +186,7 @@ def to_times(column: pd.Series) -> pd.Series:
     number = known & _are_numbers(column)
     if number.any():
         raise ValueError(
-            f"{_where(column, number)}, {_WANTED_TIME} A number does not say what it counts: make "
+            f"{_where(column, number)}, {_WANTED_TIME} A number has no unit: make "
             f"seconds since 1970 times with pandas.to_datetime(table['{column.name}'], unit='s', utc=True). "
             "To read picks of PyOcto, use phasenet_das.tables.from_pyocto."
         )
@@ -265,6 +265,25 @@ def associated_phase(picks: pd.DataFrame) -> pd.Series:
         return phase
     taken = picks["associated_phase"].astype("str")
     return taken.where(taken.isin(["P", "S"]), phase)
+
+
+def with_event_phase(picks: pd.DataFrame) -> pd.DataFrame:
+    """Give each pick the phase as which its event took it: the phase of everything that shows arrivals.
+
+    Scores, their limits and their calibration are of the picker's phase.
+
+    Parameters
+    ----------
+    picks : pandas.DataFrame
+        Pick table.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The table with that phase in ``phase_type``, and the picker's in ``picked_phase``. A pick without an
+        event keeps the picker's.
+    """
+    return picks.assign(picked_phase=picks["phase_type"], phase_type=associated_phase(picks))
 
 
 def renamed(picks: pd.DataFrame) -> pd.Series:

@@ -378,7 +378,7 @@ def _repeated_reason(path: str, skipped: int, samples: int, owner: str, same: bo
         return f"{path}: {how} {owner}, which comes first and is used"
     owner = "a part of the same file" if owner == path else owner
     if skipped == samples:
-        return f"{path}: lies within what {owner} and others before it hold, which begin earlier"
+        return f"{path}: lies within {owner} and others before it, which begin earlier"
     return f"{path}: its first {skipped} of {samples} samples overlap with {owner}, which begins earlier"
 
 
@@ -436,8 +436,8 @@ def _split_reason(
 ) -> str:
     if before["config"] == later["config"] and later["cause"] == "step":
         return (
-            f"{later['path']}: the clock was set back inside the file. A new recording begins where the time "
-            "is past what was recorded before"
+            f"{later['path']}: the clock was set back inside the file. A new recording begins after the "
+            "times that were recorded before"
         )
     if before["config"] == later["config"] and later["cause"] != "drift":
         return (

@@ -18,7 +18,13 @@ import pandas as pd
 from gamma.errors import nearest_name
 from phasenet_das.errors import ChannelGeometryError, TableError
 from phasenet_das.tables.codes import place_stations, station_codes
-from phasenet_das.tables.columns import PICK_COLUMNS, associated_phase, conform, require_columns
+from phasenet_das.tables.columns import (
+    PICK_COLUMNS,
+    associated_phase,
+    conform,
+    require_columns,
+    with_event_phase,
+)
 from phasenet_das.tables.files import complete_picks, read_table
 
 _QUAKEFLOW_TIME = "%Y-%m-%dT%H:%M:%S.%f"
@@ -210,7 +216,7 @@ def to_pyocto(picks: pd.DataFrame, channels: pd.DataFrame | None = None, network
         ``station, phase, time`` (seconds since 1970), ``probability, event_idx, residual``.
     """
     coded = _coded(picks, channels, network)
-    out = pd.DataFrame({"station": coded["station_id"], "phase": associated_phase(coded)})
+    out = pd.DataFrame({"station": coded["station_id"], "phase": coded["phase_type"]})
     out["time"] = _stamps(coded) / 1e9
     return out.join(coded[list(_PYOCTO)].rename(columns=_PYOCTO))
 
@@ -316,8 +322,8 @@ def _names(codes: pd.DataFrame) -> pd.Series:
 
 
 def _coded(picks: pd.DataFrame, channels: pd.DataFrame | None, network: str) -> pd.DataFrame:
-    """Put the code of each receiver in place of its cable; rows and index stay."""
-    table = conform(picks, PICK_COLUMNS, "picks").set_axis(picks.index)
+    """Put the code of each receiver in place of its cable, and the phase of events; rows and index stay."""
+    table = with_event_phase(conform(picks, PICK_COLUMNS, "picks").set_axis(picks.index))
     receiver = ["station_id", "channel_index"]
     known = table[receiver] if channels is None else pd.concat([channels[receiver], table[receiver]])
     codes = station_codes(known, network)

@@ -32,9 +32,9 @@ def run(config: str | Path, *, overfit: bool = False) -> int:
         return 0
     result = train(settings, progress=True)
     if find_world(settings.device).is_first:
-        end = "finished" if result.finished else "stopped by a signal, saved; the same command resumes"
+        end = "finished" if result.finished else "stopped by a signal and saved (the same command resumes)"
         scores = {name: round(value, 3) for name, value in result.metrics.items() if name.endswith("f1")}
-        _say(f"{end} at step {result.step}; validation {scores} -> {result.folder}")
+        _say(f"{end} at step {result.step}, validation {scores} -> {result.folder}")
     return 0 if result.finished else 128 + result.signal_number
 
 

@@ -185,7 +185,7 @@ def add_event(sample: Sample, other: Sample, ratio_db: float) -> Sample:
     if sample.data.shape != other.data.shape or sample.dt_s != other.dt_s:
         raise ConfigError(
             f"samples of shape {sample.data.shape} at {sample.dt_s} s and {other.data.shape} at "
-            f"{other.dt_s} s cannot be added; expected equal ones."
+            f"{other.dt_s} s cannot be added. Expected equal ones."
         )
     gain = _rms(sample) / max(_rms(other), 1e-30) * 10 ** (ratio_db / 20)
     return replace(

@@ -29,13 +29,13 @@ tags: [seismology, das, phase-picking]
 # {architecture}
 
 {size:,} parameters. Input: fibre channels, (batch, 1, channel, time) at {data.sampling_rate_hz:g} Hz,
-normalisation {data.normalization}; output: noise, P, S.
+normalisation {data.normalization}. Output: noise, P, S.
 
 ## Data
 
 {description}
 
-Samples of {data.num_channels} channels x {data.num_samples} samples; labels of {data.label_sigma_s:g} s
+Samples of {data.num_channels} channels x {data.num_samples} samples. Labels have {data.label_sigma_s:g} s
 standard deviation. Events of the validation set were not trained on.
 
 ## Training
@@ -44,7 +44,7 @@ standard deviation. Events of the validation set were not trained on.
 
 ## Validation
 
-Fixed set of up to {settings.validation_samples} samples, threshold {settings.min_score:g}; loss {loss:.4g}
+Fixed set of up to {settings.validation_samples} samples, threshold {settings.min_score:g}. Loss {loss:.4g}
 nats per pixel.
 
 | phase | tolerance (s) | precision | recall | F1 | bias (s) | std (s) |

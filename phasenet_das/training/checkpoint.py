@@ -104,8 +104,8 @@ def initial_model(settings: TrainSettings) -> nn.Module:
         return weights.model
     if others != ["depths"] or not isinstance(weights.model, PhaseNetDAS):
         raise ConfigError(
-            f"model_args: {', '.join(others)} differ from the shape of {settings.weights}. Leave them out; "
-            "only depths of phasenet-das may grow."
+            f"model_args: {', '.join(others)} differ from the shape of {settings.weights}. Leave them out. "
+            "Only depths of phasenet-das may grow."
         )
     depths = settings.model_args["depths"]
     with torch.random.fork_rng(devices=[]):

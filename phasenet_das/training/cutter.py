@@ -153,7 +153,8 @@ def cut_windows(
     chosen = np.unique(np.linspace(0, len(quiet) - 1, min(most, len(quiet))).round().astype(int))
     written += [_write_quiet(quiet[number], Path(folder), settings or PickSettings()) for number in chosen]
     log.info(
-        "%d events: %d training windows, and %d of noise; %d on too few channels, %d without P and S labels",
+        "%d events: %d training windows, and %d of noise. Left out: %d on too few channels, %d without P and "
+        "S labels",
         *(len(fields), events_cut, len(written) - events_cut, skipped, len(set(fields) - taught)),
     )
     _warn_of_others(Path(folder), {recording.station_id or "DAS" for recording in recordings}, written)

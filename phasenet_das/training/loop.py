@@ -227,8 +227,8 @@ class Trainer:
             self.summary = TrainingSummary(counts, count_labels(_windows(self.validation)), advice)
             self.summary.write(path)
         log.info(
-            "%d steps of %d samples, which are %.3g epochs; warm-up %d steps; the average remembers %.3g "
-            "steps; validation every %d steps; precision %s",
+            "%d steps of %d samples, which are %.3g epochs. Warm-up %d steps, the average remembers %.3g "
+            "steps, validation every %d steps, precision %s",
             schedule.steps, samples, schedule.steps * samples / len(self.samples), schedule.warmup_steps,
             1 / (1 - schedule.ema_decay), schedule.validate_every, self.settings.amp,
         )  # fmt: skip

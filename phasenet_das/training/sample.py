@@ -55,7 +55,7 @@ class Sample:
         if self.data.ndim != 2 or shapes != ((2, n), self.arrivals.shape, (n,), (n,)):
             raise DataFormatError(
                 f"sample: data {self.data.shape}, arrivals {self.arrivals.shape}, confidence "
-                f"{self.confidence.shape}, rejected {self.rejected.shape}, live {self.live.shape}; expected "
+                f"{self.confidence.shape}, rejected {self.rejected.shape}, live {self.live.shape}. Expected "
                 "(channel, time), twice (event, 2, channel), (layer, channel), (channel,)."
             )
 

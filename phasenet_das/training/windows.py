@@ -234,7 +234,9 @@ def _open(path: Path, mtime_ns: int) -> Recording:  # noqa: ARG001 - a file that
 
     with h5py.File(path, "r") as file:
         if not is_quakeflow(file, marked=False):
-            raise DataFormatError(f"{path}: no dataset 'data' (channel, time); found {', '.join(file)}.")
+            raise DataFormatError(
+                f"{path}: found {', '.join(file)}. Expected a dataset 'data' (channel, time)."
+            )
         return open_quakeflow(path, file)[0]
 
 
@@ -246,7 +248,7 @@ def _find_labels(path: Path, labels: Path | None) -> Path:
     found = next((candidate for candidate in candidates if candidate.exists()), None)
     if found is None:
         raise TableError(
-            f"{path}: no labels; expected a pick table {path.stem}.picks.parquet or {path.stem}.csv in "
+            f"{path}: found no labels. Expected a pick table {path.stem}.picks.parquet or {path.stem}.csv in "
             f"{folder}."
         )
     return found
@@ -259,7 +261,7 @@ def read_labels(path: Path, station_id: str) -> pd.DataFrame:
     table = read_csv(path)
     missing = [name for name in _NEEDED if name not in table.columns]
     if missing:
-        raise TableError(f"{path}: missing column(s) {', '.join(missing)}; expected {', '.join(_NEEDED)}.")
+        raise TableError(f"{path}: missing column(s) {', '.join(missing)}. Expected {', '.join(_NEEDED)}.")
     defaults: dict[str, Any] = {"station_id": station_id, "event_index": 0, "phase_score": 1.0, "pick_id": -1}
     defaults |= dict.fromkeys(set(PICK_COLUMNS) - set(defaults) - set(_NEEDED), np.nan)
     for name, value in defaults.items():

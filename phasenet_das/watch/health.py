@@ -75,7 +75,7 @@ class Health:
         """Note that a pass begins."""
         self.waiting = num_files
         if not self.passes:
-            log.info("%d files: what was picked before is not picked again", num_files)
+            log.info("%d files. Files that were picked before are not picked again", num_files)
         elif num_files > 1:
             log.info("%d new files are picked in one pass, none is left out", num_files)
 

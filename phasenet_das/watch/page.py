@@ -18,6 +18,7 @@ from phasenet_das.plot import PHASE_COLORS, timeline
 from phasenet_das.plot.style import date_numbers, date_ticks, finish, legend
 from phasenet_das.report.elements import MISSING
 from phasenet_das.tables import EVENT_COLUMNS, conform, read_events, read_picks
+from phasenet_das.tables.columns import associated_phase
 from phasenet_das.text import duration, number, records
 from phasenet_das.watch.health import Health
 
@@ -185,7 +186,7 @@ def _section(ax: Axes, *, cable: str, hour: _Hour) -> None:
     for start, end in zip(_dates(seen["start"]), _dates(seen["end"]), strict=True):
         ax.axvspan(start, end, color="white", linewidth=0)
     picks = hour.picks[hour.picks["station_id"] == cable]
-    for phase, of_phase in picks.groupby("phase_type", observed=True):
+    for phase, of_phase in picks.groupby(associated_phase(picks), observed=True):
         for kept, group in of_phase.groupby(of_phase["event_index"] >= 0):
             color, label = PHASE_COLORS.get(str(phase), "#444444"), f"{phase} of events" if kept else None
             ax.scatter(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tests.io import vendor_files as made
-from tests.io.vendor_files import RATE_HZ, SAMPLES, START, regular
+from tests.io.vendor_files import CHANNELS, RATE_HZ, SAMPLES, START, regular
 
 KINDS = {
     1: "a gap or clock step inside one file",
@@ -21,6 +22,7 @@ KINDS = {
     6: "end times and rates that disagree",
     7: "SEG-Y",
     8: "fields too narrow for the value",
+    9: "several kinds of traces in one file",
 }
 
 
@@ -145,6 +147,102 @@ def _of_blocks() -> Iterator[Situation]:
     yield case(1, "Sintela: the clock steps back", back, made.sintela, _blocks(0.2, 12, -0.5), file="a.raw")
 
 
+_STAMPS = {  # where each format has them
+    "GDR": "DasRawData/DasTimeArray",
+    "H5Simple": "timestamps",
+    "Uptech": "Acquisition/Time",
+    "quakeflow_das": "timestamps",
+}
+_DATA = {"GDR": "DasRawData/RawData", "H5Simple": "data", "Uptech": "Acquisition/StrainRate"}
+_DATA |= {"quakeflow_das": "data", "PRODML": "Acquisition/Raw[0]/RawData", "Silixa": "Acoustic"}
+
+
+def changed(path: Path, write: Callable[[Path], Path], name: str, change: made.Change, **attrs: Any) -> Path:
+    """Write a file and change one of its datasets, and its attributes."""
+    return made.change(write(path), name, change, **attrs)
+
+
+def _of_units() -> Iterator[Situation]:
+    """Stamps in other units, with holes, or without a date."""
+    ns = regular().astype(np.int64)
+    holes = np.where(np.isin(np.arange(SAMPLES), (7, 300, 301)), np.nan, ns * 1e-9)
+    dates = {"ms": ns // 10**6, "µs": ns // 1000, "ns": ns, "s": ns * 1e-9, "s with NaN": holes}
+    dates |= {"ns, big-endian": ns.astype(">i8")}
+    for name, place in _STAMPS.items():
+        write = partial(_STAMPED[name], stamps=regular())
+        for words, stamps in dates.items():
+            yield case(
+                1, f"{name}: stamps in {words}", Right(), changed, write, place, lambda _, to=stamps: to
+            )
+        yield case(
+            1, f"{name}: a stamp too few", _SHORT[name], changed, write, place, lambda stamps: stamps[:-1]
+        )
+    start = {"start_time": str(START)}
+    for words, stamps in {
+        "counts of samples": np.arange(SAMPLES),
+        "seconds of a run": ns * 1e-9 - ns[0] * 1e-9,
+    }.items():
+        for name in ("GDR", "Uptech"):
+            write = partial(_STAMPED[name], stamps=regular())
+            yield case(
+                1,
+                f"{name}: stamps are {words}",
+                Right(),
+                changed,
+                write,
+                _STAMPS[name],
+                lambda _, to=stamps: to,
+                stated=start,
+            )
+    raw = "Acquisition/Raw[0]/RawDataTime"
+    counted = partial(made.prodml, stamps=regular())
+    yield case(1, "PRODML: stamps are counts", Right(), changed, counted, raw, lambda _: np.arange(SAMPLES))
+    zeros = partial(made.febus, starts=_blocks())
+    half = Right(((0.0, 600),), 0.01, warned="left out")
+    unfilled = lambda stamps: np.append(stamps[:6], [0, 0])  # noqa: E731
+    yield case(1, "Febus: blocks without stamps", half, changed, zeros, "fa1-1/Source1/time", unfilled)
+    back = Right(refused="increasing stamps")
+    yield case(1, "Febus: stamps run back", back, made.febus, _blocks()[::-1].copy())
+
+
+_SHORT = dict.fromkeys(_STAMPS, Right(refused="599 usable times"))
+_SHORT |= {"quakeflow_das": Right(warned="599 usable times"), "H5Simple": Right(refused="interval")}
+
+
+def _of_axes() -> Iterator[Situation]:
+    """Data of the other order of axes than the layout or an attribute says."""
+    turned = Right(warned="The number is used")
+    for name in ("GDR", "H5Simple", "PRODML", "Uptech", "quakeflow_das"):
+        write = partial(_STAMPED[name], stamps=regular())
+        right = Right() if name == "H5Simple" else turned
+        yield case(2, f"{name}: axes reversed", right, changed, write, _DATA[name], np.transpose)
+    refused = Right(refused="fits the reverse")
+    yield case(2, "Silixa: axes reversed", refused, changed, made.silixa, "Acoustic", np.transpose)
+    iso = {"GPSTimeStamp": "2023-04-05T06:07:08.000"}
+    yield case(2, "Silixa: start in ISO 8601", Right(), made.silixa, **iso)
+    rate = {"SamplingFrequency[Hz]": 0.0}
+    yield case(2, "Silixa: no rate", Right(refused="Silixa_H5"), made.silixa, **rate)
+    yield case(2, "TDMS: no rate", Right(refused="TDMS"), made.tdms, file="a.tdms", **rate)
+
+
+def _of_channels() -> Iterator[Situation]:
+    """Numbers and distances of channels that cannot be."""
+    write = partial(made.quakeflow, stamps=regular())
+
+    def numbered(name: str, right: Right, dataset: str, values: Any) -> Situation:
+        return case(3, f"quakeflow_das: {name}", right, changed, write, dataset, lambda _: np.asarray(values))
+
+    yield numbered("a number too few", Right(refused="6 channel numbers"), "channel_index", range(6))
+    yield numbered("a distance too few", Right(refused="6 distances"), "distance_m", np.arange(6.0))
+    yield numbered("numbers below 0", Right(warned="counted from 0"), "channel_index", range(-3, 4))
+    yield numbered("all at one place", Right(warned="at 5 m"), "distance_m", np.full(CHANNELS, 5.0))
+    yield numbered("counted backwards", Right(), "channel_index", range(6, -1, -1))
+    few = Right(refused="6 channels")
+    yield case(3, "OptoDAS: a number too few", few, made.optodas, channels=np.arange(10, 16))
+    feet = {"SpatialSamplingInterval": "100", "SpatialSamplingIntervalUnit": "ft"}
+    yield case(3, "GDR: spacing in feet", Right(distance_m=(0, 182.88)), made.gdr, regular(), **feet)
+
+
 def _of_headers() -> Iterator[Situation]:
     """Headers that a reader takes for others, and distances."""
     sentek, silixa = Right(distance_m=(0.0, 11.4)), Right(distance_m=(12.5, 24.74))
@@ -237,6 +335,21 @@ def _of_segy() -> Iterator[Situation]:
     yield segy("the interval in one header only", Right(), {"us": 0})
     yield segy("times are local", Right(warned="local time"), {"base": 1})
     yield segy("16-bit integers", Right(), {}, code=3)
+    yield segy("a format that is not read", Right(refused="sample format 4"), {}, code=4)
+    yield segy("a day that is none", Right(refused="day 400"), {"day": 400})
+    delayed = Right(((0.5, SAMPLES),))
+    yield case(7, "SEG-Y: another ending", delayed, made.segy, [{"delay": 500}], file="a.dat")
+    yield segy("one trace starts later", Right(refused="one start"), {"odd": 3})
+
+
+def _of_streams() -> Iterator[Situation]:
+    """MiniSEED of several encodings and texts."""
+
+    def miniseed(name: str, right: Right, **traces: Any) -> Situation:
+        return case(9, f"miniSEED: {name}", right, made.miniseed, file="a.mseed", **traces)
+
+    yield miniseed("with a log", Right(), log=True)
+    yield miniseed("numbers of two kinds", Right(), floats=True)
 
 
 SITUATIONS = (
@@ -246,4 +359,8 @@ SITUATIONS = (
     *_of_contents(),
     *_of_ends(),
     *_of_segy(),
+    *_of_units(),
+    *_of_axes(),
+    *_of_channels(),
+    *_of_streams(),
 )

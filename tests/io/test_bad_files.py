@@ -13,7 +13,7 @@ from phasenet_das.io.archive import archive_of_source
 from phasenet_das.io.formats import open_source, read_headers
 from phasenet_das.io.metadata import UserMetadata
 from tests.io.bad_files import SITUATIONS, Situation
-from tests.io.vendor_files import START, prodml, regular
+from tests.io.vendor_files import CHANNELS, START, change, miniseed, prodml, quakeflow, regular, waves
 
 pytestmark = pytest.mark.filterwarnings("ignore:Failed to scan:UserWarning")
 
@@ -76,3 +76,49 @@ def test_each_sample_keeps_its_time_and_gaps_are_in_the_coverage(bad: tuple[Situ
     for item, block in zip(archive.recordings, loaded, strict=True):
         middle = slice(item.num_samples // 3, 2 * item.num_samples // 3)
         np.testing.assert_array_equal(item.load(slice(1, 4), middle), block[1:4, middle])
+
+
+def test_networks_that_number_their_channels_alike_are_two_cables(tmp_path: Path):
+    found = open_source(miniseed(tmp_path / "a.mseed", networks=("XX", "YY")))
+    assert [item.station_id for item in found] == ["XX", "YY"]
+    for item in found:
+        np.testing.assert_array_equal(item.channel_index, range(CHANNELS))
+        np.testing.assert_array_equal(item.load(), waves().T)
+
+
+def test_packed_numbers_are_unpacked_and_other_scales_are_named(tmp_path: Path):
+    path = quakeflow(tmp_path / "a.h5", regular())
+    packed = change(path, "data", lambda values: values, scale_factor=0.5, add_offset=3.0, _FillValue=7)
+    (found,) = open_source(packed)
+    expected = np.where(waves().T == 7, np.nan, waves().T * 0.5 + 3.0)
+    np.testing.assert_array_equal(found.load(), expected)
+    assert found.dtype == np.float32
+    assert not found.warnings
+    (found,) = open_source(change(path, "data", lambda values: values, gain=4.0))
+    assert "gain = 4.0" in " ".join(found.warnings)
+
+
+def test_links_in_a_circle_are_skipped_by_name(tmp_path: Path):
+    (tmp_path / "loop.h5").symlink_to(tmp_path / "loop.h5")
+    prodml(tmp_path / "good.h5", regular())
+    for inputs in ([tmp_path], [f"{tmp_path}/*.h5"]):
+        archive = open_archive(inputs)
+        assert len(archive.recordings) == 1
+        assert archive.coverage["reason"].str.contains("loop.h5: cannot be opened", regex=False).sum() == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+        (b"\x1f\x8b\x08", "gzip"),
+        (b"<?xml version='1.0'?>", "XML"),
+        (b"station,time\n", "found text"),
+        (b"\x00\x01\x02", "unknown binary"),
+    ],
+)
+def test_a_file_that_is_no_recording_is_named_by_its_content(content: bytes, named: str, tmp_path: Path):
+    path = tmp_path / "a.h5"
+    path.write_bytes(content)
+    with pytest.raises(PhaseNetDASError, match=named):
+        open_source(path)

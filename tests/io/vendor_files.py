@@ -9,6 +9,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from obspy import Stream, Trace, UTCDateTime
 
 START = np.datetime64("2023-04-05T06:07:08", "ns")
 RATE_HZ = 250.0
@@ -16,6 +17,18 @@ CHANNELS, SAMPLES = 7, 600
 ACQUISITION = "DasMetadata/Interrogator/Acquisition"
 
 Stamped = Callable[[Path, np.ndarray], Path]  # writes a file whose samples have these stamps
+Change = Callable[[Any], np.ndarray]  # of the values of a dataset, None where there is none
+
+
+def change(path: Path, name: str, new: Change, **attrs: Any) -> Path:
+    """Change the values of a dataset, which keeps its attributes and gets more, or add one."""
+    with h5py.File(path, "a") as file:
+        old = file.get(name)
+        known, values = ({}, None) if old is None else (dict(old.attrs), old[()])
+        file.pop(name, None)
+        file[name] = new(values)
+        file[name].attrs.update({**known, **attrs})
+    return path
 
 
 def waves(samples: int = SAMPLES, channels: int = CHANNELS) -> np.ndarray:
@@ -305,7 +318,26 @@ def segy(
         file.write(b" " * 3200 + binary.tobytes())
         for number, changes in enumerate(records or [{}], start=1):
             for channel in range(CHANNELS):
-                file.write(_trace_head(number, channel, changes) + data[channel].tobytes())
+                later = {"second": 9} if channel == changes.get("odd") else {}
+                file.write(_trace_head(number, channel, changes | later) + data[channel].tobytes())
+    return path
+
+
+def miniseed(
+    path: Path, *, networks: tuple[str, ...] = ("XX",), log: bool = False, floats: bool = False
+) -> Path:
+    """MiniSEED of a cable in each network, a trace a channel; half as floats, or beside a text."""
+    stream = Stream()
+    for network in networks:
+        for channel, values in enumerate(waves().T):
+            kind = np.float32 if floats and channel % 2 else np.int32
+            stats = {"network": network, "station": f"{channel:05d}", "sampling_rate": RATE_HZ}
+            stats |= {"starttime": UTCDateTime(str(START))}
+            stream.append(Trace(values.astype(kind), stats))
+    if log:
+        text = np.frombuffer(b"the clock is locked", "S1")
+        stream.append(Trace(text, {**stats, "station": "LOG", "channel": "LOG"}))
+    stream.write(str(path), format="MSEED")
     return path
 
 
@@ -325,5 +357,7 @@ def _trace_head(number: int, channel: int, changes: dict[str, int]) -> bytes:
     places |= {"scalar": (215, "h")}
     head = bytearray(240)
     for name, value in known.items():
+        if name == "odd":
+            continue
         struct.pack_into(f">{places[name][1]}", head, places[name][0] - 1, value)
     return bytes(head)

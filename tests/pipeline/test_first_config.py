@@ -72,7 +72,7 @@ def test_what_they_do_not_say_is_asked_for(tmp_path: Path) -> None:
     assert "cannot be used as they are" in found
     assert load_config(tmp_path / "new.yaml").name == "new-cable"
     text = (tmp_path / "new.yaml").read_text()
-    assert "STATE what is missing" in text
+    assert "STATE them" in text
     assert "# start_time:" in text
 
 

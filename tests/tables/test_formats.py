@@ -31,15 +31,6 @@ def test_quakeflow_there_and_back(picks):
     np.testing.assert_array_equal(found["event_index"], picks["event_index"])
 
 
-@pytest.mark.parametrize(
-    ("write", "phase"), [(tables.to_quakeflow, "phase_type"), (tables.to_pyocto, "phase")]
-)
-def test_tables_with_events_name_the_phase_as_which_the_event_took_the_pick(write, phase, picks):
-    other = picks["phase_type"].map({"P": "S", "S": "P"}).where(picks["event_index"] >= 0, "")
-    taken = other.where(other != "", picks["phase_type"])
-    assert write(picks.assign(associated_phase=other))[phase].tolist() == taken.tolist()
-
-
 def test_phasenet_das_picks_of_one_cable_are_named_by_the_caller(picks):
     bare = tables.to_quakeflow(picks)[["channel_index", "phase_time", "phase_score", "phase_type"]]
     with pytest.raises(TableError, match="station_id="):

@@ -118,7 +118,7 @@ def test_a_missing_begin_time_is_an_error(tmp_path: Path, value: str | None) -> 
 def test_other_flaws_are_named(tmp_path: Path) -> None:
     path = written(tmp_path)
     (tmp_path / "a.picks.parquet").unlink()
-    with pytest.raises(TableError, match=r"no labels; expected a pick table a\.picks\.parquet"):
+    with pytest.raises(TableError, match=r"no labels. Expected a pick table a\.picks\.parquet"):
         open_window(path)
     with h5py.File(path, "r+") as file:
         del file["data"].attrs["dt_s"]
@@ -126,7 +126,7 @@ def test_other_flaws_are_named(tmp_path: Path) -> None:
         open_window(path)
     with h5py.File(tmp_path / "b.h5", "w") as file:
         file["other"] = 1
-    with pytest.raises(DataFormatError, match="no dataset 'data'"):
+    with pytest.raises(DataFormatError, match="Expected a dataset 'data'"):
         open_window(tmp_path / "b.h5")
     (tmp_path / "c.h5").write_bytes(b"nothing")
     with pytest.raises(DataFormatError, match="cannot be read as HDF5"):

@@ -16,7 +16,7 @@ from phasenet_das.catalog.export.thinning import thin_picks
 from phasenet_das.errors import TableError
 from phasenet_das.tables import CHANNEL_COLUMNS, EVENT_COLUMNS, PICK_COLUMNS, atomic_path, conform
 from phasenet_das.tables.codes import station_codes
-from phasenet_das.tables.columns import associated_phase
+from phasenet_das.tables.columns import with_event_phase
 from phasenet_das.text import records
 
 RECEIVER: Final = ["station_id", "channel_index"]
@@ -40,8 +40,7 @@ class PreparedCatalog:
 
         ``phase_type`` is the phase as which the event took the pick, ``picked_phase`` that of the picker.
         """
-        picks = conform(self.all_picks, PICK_COLUMNS, "picks")
-        picks["picked_phase"], picks["phase_type"] = picks["phase_type"], associated_phase(picks)
+        picks = with_event_phase(conform(self.all_picks, PICK_COLUMNS, "picks"))
         picks["time_error_s"] = _time_errors_s(picks)
         picks = _in_order(picks, self.misfits)
         kept = thin_picks(picks, self.max_picks_per_phase)

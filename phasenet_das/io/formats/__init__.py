@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from phasenet_das.io.recording import Recording
 
 DASPY_EXAMPLE = "daspy:example"
+_NAMED, _HEAD_BYTES = 5, 64
 _HDF5_MARK = b"\x89HDF\r\n\x1a\n"
 
 
@@ -111,11 +112,36 @@ def _open_checked(path: Path, headers_only: bool) -> list[Recording]:
         found = _open_plain_hdf5(path)
     if found is None:
         raise NoRecordingError(
-            f"{path}: not a format of DAS data that can be read. Expected HDF5 with a dataset 'data' "
-            "(channel, time), a format of dascore, miniSEED, or xdas netCDF. Check that it is the data file "
-            "and not a table or a log."
+            f"{path}: found {_content(path, hdf5)}, which is not a format of DAS data that is read. Expected "
+            "HDF5 with a dataset 'data' (channel, time), a format of dascore, miniSEED, SEG-Y or netCDF. For "
+            "SAC, pass what obspy.read() returns. For an array, use make_patch()."
         )
     return found
+
+
+_CONTENTS = {
+    b"version https://git-lfs": "a pointer of Git LFS (run 'git lfs pull')",
+    b"\x1f\x8b": "a gzip archive (unpack it)",
+    b"PK": "a zip or npz archive (unpack it)",
+    b"\x93NUMPY": "a NumPy array",
+    b"PAR1": "a Parquet table",
+    b"<": "XML or HTML",
+}
+
+
+def _content(path: Path, hdf5: bool) -> str:
+    """Name what a file holds that is no recording."""
+    import h5py
+
+    if hdf5:
+        with h5py.File(path, "r") as file:
+            names: list[str] = []
+            file.visit(names.append)
+        return f"HDF5 with {', '.join(names[:_NAMED]) or 'nothing in it'}"
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    known = next((words for mark, words in _CONTENTS.items() if head.startswith(mark)), "")
+    return known or ("text" if head.isascii() and b"\0" not in head else "an unknown binary format")
 
 
 def _begins_as_hdf5(path: Path) -> bool:
@@ -127,7 +153,7 @@ def _open_own_hdf5(path: Path) -> list[Recording] | None:
     """Open the HDF5 layouts that dascore does not read, or does not read right."""
     import h5py
 
-    from phasenet_das.io.formats.arrays import open_xdas
+    from phasenet_das.io.formats.arrays import open_netcdf
     from phasenet_das.io.formats.febus import open_febus
     from phasenet_das.io.formats.prodml import open_prodml
     from phasenet_das.io.formats.quakeflow import is_quakeflow, open_quakeflow
@@ -146,7 +172,7 @@ def _open_own_hdf5(path: Path) -> list[Recording] | None:
         raise DataFormatError(
             f"{path}: damaged HDF5 file ({error}). It was probably cut short: copy it again."
         ) from error
-    return open_xdas(path) if is_netcdf else None
+    return open_netcdf(path) if is_netcdf else None
 
 
 def _open_plain_hdf5(path: Path) -> list[Recording] | None:

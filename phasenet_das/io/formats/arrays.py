@@ -85,17 +85,29 @@ def _read_dataarray(array: Any, time_first: bool, channels: slice, samples: slic
     return values.T if time_first else values
 
 
-def open_xdas(path: Path) -> list[Recording]:
-    """Describe a netCDF file as xdas or xarray write it, through xdas."""
+def open_netcdf(path: Path) -> list[Recording]:
+    """Describe a netCDF file as xdas or xarray write it."""
+    array, name = _netcdf_array(path)
+    return from_dataarray(array, str(path), name)
+
+
+def _netcdf_array(path: Path) -> tuple[Any, str]:
+    """Open the array of a netCDF file without loading it, and name the package that could."""
     xdas = _import("xdas", "xdas", f"{path}: netCDF")
+    import xarray
+
     try:
-        array = xdas.open_dataarray(str(path))
+        return xdas.open_dataarray(str(path)), "xdas netCDF"
+    except BROKEN_FILE:
+        pass  # the error lists the readers of all vendors
+    try:
+        return xarray.open_dataarray(path), "xarray netCDF"
     except BROKEN_FILE as error:
+        text = str(error).strip().partition("\n")[0]
         raise DataFormatError(
-            f"{path}: cannot be read as an xdas DataArray ({error}). Expected one array with dims time and "
-            "distance. Write it with DataArray.to_netcdf() of xdas."
+            f"{path}: cannot be read as a DataArray ({text}). Expected one array with dims time and "
+            "distance. Write it with DataArray.to_netcdf() of xdas or xarray."
         ) from error
-    return from_dataarray(array, str(path), "xdas netCDF")
 
 
 def daspy_example() -> list[Recording]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from phasenet_das.io.time import Span, parse_time, usable_start
 # What readers let through when a file is cut short or is something else than its first bytes say.
 BROKEN_FILE = (
     *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, AssertionError),
-    *(struct.error, OverflowError),
+    *(struct.error, ArithmeticError),
 )
 _EPOCH = np.datetime64(0, "ns")
 _LAST_NS = 2.0**63
@@ -45,16 +44,6 @@ def recordings_of_spans(
     ]
 
 
-def read_dataset(path: Path, name: str, time_first: bool, channels: slice, samples: slice) -> np.ndarray:
-    """Read a block of a dataset of an HDF5 file, channels first."""
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        dataset = file[name]
-        block: np.ndarray = dataset[samples, channels].T if time_first else dataset[channels, samples]
-    return block
-
-
 def times_of(values: np.ndarray, unit: Any, label: str) -> np.ndarray:  # noqa: ANN401 - text or a pint Quantity
     """Return times of any coordinate; what counts from nowhere begins in 1970, which is not believed."""
     if values.dtype.kind in "iuf":
@@ -66,7 +55,7 @@ def _counted_times(numbers: np.ndarray, unit: str, label: str) -> np.ndarray:
     """Turn numbers into times by the text of their unit, such as ``ms`` or ``seconds since 2024-05-01``."""
     if not unit:
         raise MissingMetadataError(
-            f"{label}: time is bare numbers and no unit says what they count. Convert them: "
+            f"{label}: time is bare numbers without a unit. Convert them: "
             "pandas.to_datetime(numbers, unit='s') for seconds since 1970. Or, in xarray, state "
             "array['time'].attrs['units'] = 's' (ms, us, ns, 'seconds since 2024-05-01')."
         )

@@ -36,8 +36,8 @@ def check_segments(path: Path) -> None:
         _, _, _, next_segment, _ = struct.unpack("<4siiQQ", file.read(_LEAD_IN))
     if next_segment + _LEAD_IN < path.stat().st_size:
         raise DataFormatError(
-            f"{path}: found a second segment after {next_segment + _LEAD_IN} bytes. Expected one, which is "
-            "what the reader knows. Defragment the file, or write a file for each segment."
+            f"{path}: found a second segment after {next_segment + _LEAD_IN} bytes. Expected one. "
+            "Defragment the file, or write a file for each segment."
         )
 
 

@@ -11,7 +11,15 @@ import h5py
 import numpy as np
 
 from phasenet_das.errors import DataFormatError, SamplingError
-from phasenet_das.io.formats.stated import Stated, compare, interval_of_rate, number_of, stamps_of, text_of
+from phasenet_das.io.formats.stated import (
+    Stated,
+    compare,
+    interval_of_rate,
+    number_of,
+    stamps_of,
+    text_of,
+    written,
+)
 from phasenet_das.io.patch import UNKNOWN_UNIT, parse_unit, unit_text
 from phasenet_das.io.quantity import no_waves, refuse_no_waves
 from phasenet_das.io.recording import Recording, recording_of_header
@@ -58,10 +66,20 @@ def _datasets(file: h5py.File) -> Iterator[tuple[h5py.Group, h5py.Dataset]]:
 
 def _zone(path: Path, zone: h5py.Group, data: h5py.Dataset, notes: tuple[str, ...]) -> list[Recording]:
     label, attrs = str(path), zone.attrs
-    blocks, in_block, channels = data.shape
-    stamps = stamps_of(zone.parent["time"][()])[:blocks]
-    if len(stamps) != blocks or not blocks:
-        raise SamplingError(f"{label}: found {len(stamps)} time stamps for {blocks} blocks of {data.name}.")
+    expected, in_block, channels = data.shape
+    stamps = stamps_of(zone.parent["time"][()])[:expected]
+    stamps = stamps[: written(stamps)]
+    blocks, found = len(stamps), zone.parent["time"].size
+    if not blocks or found < expected:
+        raise SamplingError(
+            f"{label}: found {blocks} usable time stamps for {expected} blocks of {data.name}. Expected one "
+            "for each block. If the file was cut short, copy it again."
+        )
+    if blocks < expected:
+        notes = (
+            *notes,
+            f"{label}: the last {expected - blocks} of {expected} blocks have no time. They are left out.",
+        )
     origin, spacing, extent = (
         np.ravel(attrs[name]).astype(float) for name in ("Origin", "Spacing", "Extent")
     )
@@ -124,6 +142,11 @@ def _kept(
     if np.isnan(apart_s):
         return by_overlap, ()
     own = apart_s / dt_s
+    if round(own) < 1:
+        raise SamplingError(
+            f"{label}: blocks are {apart_s:.4g} s apart by their time stamps. Expected increasing stamps. "
+            "Sort the blocks, or correct the stamps."
+        )
     if abs(own - by_overlap) <= max(1, _BLOCK_JITTER * by_overlap):
         return (round(own) if trimmed and round(own) <= in_block else by_overlap), ()
     if own < in_block * (1 - _BLOCK_JITTER):

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from phasenet_das.errors import ChannelGeometryError, DataFormatError
-from phasenet_das.io.formats.axes import read_dataset
+from phasenet_das.io.formats.datasets import axes_order, check_dataset, read_dataset, scale_notes, stored_type
 from phasenet_das.io.formats.stated import (
     Stated,
     compare,
@@ -21,12 +21,11 @@ from phasenet_das.io.formats.stated import (
     text_of,
     unit_of_text,
 )
-from phasenet_das.io.patch import check_array, metres
+from phasenet_das.io.patch import metres
 from phasenet_das.io.recording import Recording, recording_of_header
 from phasenet_das.io.time import believable, parse_time
 
 _MARKS = {"PulseRate", "NumberOfLoci", "schemaVersion", "SpatialSamplingInterval"}
-_TICKS_PER_S = 10**6  # of the array of stamps, where they are no dates
 _SPACING_UNITS = (
     "SpatialSamplingIntervalUnit",
     "SpatialSamplingIntervalUnits",
@@ -81,26 +80,29 @@ def _record(
     path: Path, acquisition: h5py.Group, node: h5py.Group, data: h5py.Dataset, notes: tuple[str, ...]
 ) -> list[Recording]:
     attrs, label = acquisition.attrs, str(path)
+    check_dataset(data, label)
+    times = [node[name] for name in node if name.lower().endswith("datatime")]
+    loci, num_stamps = number_of(attrs["NumberOfLoci"]), times[0].size if len(times) == 1 else 0
     time_first = _time_first(data.attrs if "Dimensions" in data.attrs else node.attrs, label)
+    time_first, turned = axes_order(time_first, data.shape, num_stamps, loci, label)
+    notes = (*notes, *turned, *scale_notes(data.attrs, label))
     shape = data.shape[::-1] if time_first else data.shape
-    check_array(np.empty((0 if 0 in data.shape else 1, *(1 for _ in data.shape[1:])), data.dtype), label)
     first = int(number_of(attrs.get("StartLocusIndex", node.attrs.get("StartLocusIndex", 0))))
     step_m = float(attrs["SpatialSamplingInterval"])
     if not step_m > 0:
         raise ChannelGeometryError(f"{label}: found SpatialSamplingInterval {step_m}, expected more than 0.")
-    stated, start = _stated(node, data, shape[1])
-    loci = int(number_of(attrs["NumberOfLoci"]))
+    stated, start = _stated(node, data, times, shape[1])
     if loci != shape[0]:
-        notes = (*notes, f"{label}: NumberOfLoci is {loci}, but {data.name} has {shape[0]} channels.")
+        notes = (*notes, f"{label}: NumberOfLoci is {loci:g}, but {data.name} has {shape[0]} channels.")
     recording = recording_of_header(
         label,
         shape,
         partial(read_dataset, path, data.name, time_first),
-        dtype=data.dtype,
+        dtype=stored_type(data),
         format=f"PRODML {text_of(attrs['schemaVersion'])}",
         start_time=start,
         dt_s=next(iter(stated.intervals_s.values()), None),
-        channel_index=first + np.arange(shape[0]) if first >= 0 else None,  # -1 is a seismometer's
+        channel_index=first + np.arange(shape[0]),
         distance_m=metres((first + np.arange(shape[0])) * step_m, _first_text(attrs, _SPACING_UNITS), label),
         unit=unit_of_text(text_of(node.attrs.get("RawDataUnit", ""))),
         attrs=_gauge(attrs),
@@ -109,15 +111,17 @@ def _record(
     return compare(recording, stated)
 
 
-def _stated(node: h5py.Group, data: h5py.Dataset, num_samples: int) -> tuple[Stated, np.datetime64 | None]:
+def _stated(
+    node: h5py.Group, data: h5py.Dataset, times: list[h5py.Dataset], num_samples: int
+) -> tuple[Stated, np.datetime64 | None]:
     """Read stamps, rate and end of a raw record, and its start: a stamp, or text where that is no date."""
-    times = [node[name] for name in node if name.lower().endswith("datatime")]
-    stamps = stamps_of(times[0][()], _TICKS_PER_S) if len(times) == 1 else np.empty(0, "datetime64[ns]")
     texts: dict[str, Any] = {}
     for item in (node, *times, data):
         texts |= {name: parse_time(text_of(item.attrs[name])) for name in _TEXTS if name in item.attrs}
     start, end = texts.get("PartStartTime"), texts.get("PartEndTime")
-    intervals_s = {"OutputDataRate": interval_of_rate(number_of(node.attrs.get("OutputDataRate", "")))}
+    dt_s = interval_of_rate(number_of(node.attrs.get("OutputDataRate", "")))
+    intervals_s = {"OutputDataRate": dt_s}
+    stamps = stamps_of(times[0][()], dt_s) if len(times) == 1 else np.empty(0, "datetime64[ns]")
     whole = len(stamps) == num_samples
     if not whole and start is not None and end is not None and num_samples > 1:
         intervals_s["PartEndTime"] = float((end - start) / np.timedelta64(1, "ns")) * 1e-9 / (num_samples - 1)

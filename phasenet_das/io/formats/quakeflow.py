@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from phasenet_das.errors import ChannelGeometryError, DataFormatError, SamplingError
-from phasenet_das.io.formats.axes import read_dataset
-from phasenet_das.io.formats.stated import Stated, compare, find_stamps
+from phasenet_das.io.formats.datasets import check_dataset, read_dataset, scale_notes, stored_type, time_axis
+from phasenet_das.io.formats.stated import STAMP_NAMES, Stated, compare
 from phasenet_das.io.patch import (
-    check_array,
     get_channel_index,
     get_distance_m,
     get_dt_s,
@@ -55,9 +54,15 @@ _NOT_ATTRS = {"coords", "history", "data_units"}  # dascore keeps these for itse
 def is_quakeflow(file: h5py.File, *, marked: bool = True) -> bool:
     """Say whether an open HDF5 file is of this layout."""
     dataset = file.get("data")
-    if dataset is None or getattr(dataset, "ndim", 0) != 2:
+    if not getattr(dataset, "ndim", 0):
         return False
-    return not marked or any(name in dataset.attrs or name in file.attrs for name in _MARKS)
+    if _is_marked(file) or not marked:
+        return True
+    return any(STAMP_NAMES.search(name) and getattr(file[name], "ndim", 0) for name in file)
+
+
+def _is_marked(file: h5py.File) -> bool:
+    return any(name in file["data"].attrs or name in file.attrs for name in _MARKS)
 
 
 def open_quakeflow(path: Path, file: h5py.File) -> list[Recording]:
@@ -69,30 +74,36 @@ def open_quakeflow(path: Path, file: h5py.File) -> list[Recording]:
     found = attrs.get("begin_time", attrs.get("start_time"))
     start_time = parse_time(found)
     usable_dt_s = dt_s if dt_s is not None and np.isfinite(dt_s) and dt_s > 0 else None
+    check_dataset(dataset, label)
+    near_s = usable_dt_s or float("nan")
     time_first = _time_is_first(dataset.shape, attrs, usable_dt_s, label)
+    channels = dataset.shape[time_first] if "dims" in attrs else float("nan")
+    time_first, stamps, notes = time_axis(dataset, time_first, near_s, channels, label)
+    if stamps is not None and not _is_marked(file):
+        notes = ()  # no layout stated an order
     shape = dataset.shape[::-1] if time_first else dataset.shape
-    check_array(np.empty((0 if 0 in shape else 1, 1), dataset.dtype), label)
     recording = recording_of_header(
         label,
         shape,
         partial(read_dataset, path, "data", time_first),
-        dtype=dataset.dtype,
-        format=_LAYOUT,
+        dtype=stored_type(dataset),
+        format=_LAYOUT if _is_marked(file) else "plain HDF5",
         start_time=start_time,
-        start_found="" if found is None else repr(str(found)),
+        start_found=" ".join(notes) if found is None else repr(str(found)),
         dt_s=dt_s,
         channel_index=_channel_index(file, attrs, shape[0]),
-        distance_m=file["distance_m"][:] if "distance_m" in file else None,
+        distance_m=_along(file, ("distance_m", "distance")),
         dx_m=_spacing(attrs, label),
         unit=str(attrs.get("unit") or "unknown"),
         station_id=str(attrs.get("station_id") or ""),
         attrs=_other_attrs(attrs),
         warnings=(
+            *notes,
+            *scale_notes(attrs, label),
             *_end_mismatch(attrs, start_time, usable_dt_s, shape[1], label),
-            *_order_in_doubt(file, attrs, usable_dt_s, shape, label),
+            *(() if stamps is not None else _order_in_doubt(file, attrs, usable_dt_s, shape, label)),
         ),
     )
-    stamps = find_stamps(file, shape[1]) if len(file) > 1 else None
     if stamps is None:
         return [recording]
     return compare(recording, Stated(stamps=stamps, intervals_s={"dt_s": usable_dt_s} if usable_dt_s else {}))
@@ -143,11 +154,17 @@ def _spacing(attrs: Mapping[str, Any], label: str) -> float | None:
 
 
 def _channel_index(file: h5py.File, attrs: Mapping[str, Any], num_channels: int) -> np.ndarray | None:
-    if "channel_index" in file:
-        numbers: np.ndarray = file["channel_index"][:]
+    numbers = _along(file, ("channel_index", "channels", "channel"))
+    if numbers is not None:
         return numbers
-    first = attrs.get("first_channel")
+    first = _number(attrs, "first_channel", str(file.filename))
     return None if first is None else np.arange(num_channels) + int(first)
+
+
+def _along(file: h5py.File, names: tuple[str, ...]) -> np.ndarray | None:
+    """Return the first dataset of these names that has a value for each channel."""
+    found = next((file[name] for name in names if getattr(file.get(name), "ndim", 0)), None)
+    return None if found is None else np.ravel(found[()])
 
 
 def _time_is_first(shape: tuple[int, int], attrs: Mapping[str, Any], dt_s: float | None, label: str) -> bool:

@@ -29,6 +29,7 @@ _TYPES = {
     16: "u1",
 }
 _LOCAL_TIME, _GPS_TIME = 1, 5
+_MOST = {"day": 366, "hour": 24, "minute": 59, "second": 60}
 _FIELDS = {  # first byte of a field of the trace header, from 0, and its type
     "record": (8, "i4"),
     "number": (12, "i4"),
@@ -46,10 +47,11 @@ _FIELDS = {  # first byte of a field of the trace header, from 0, and its type
 
 
 def is_segy(path: Path) -> bool:
-    """Say whether a file has the ending and a plausible binary header of SEG-Y."""
-    if path.suffix.lower() not in _ENDINGS or path.stat().st_size < _TEXT + _BINARY + _TRACE:
+    """Say whether a file has the ending and the length of SEG-Y, and is no HDF5."""
+    if path.suffix.lower() not in _ENDINGS or path.stat().st_size < _TEXT + _BINARY:
         return False
-    return _order(_binary(path)) is not None
+    with path.open("rb") as file:
+        return not file.read(8).startswith(b"\x89HDF")
 
 
 def _binary(path: Path) -> bytes:
@@ -73,13 +75,23 @@ def open_segy(path: Path) -> list[Recording]:
     label, binary = str(path), _binary(path)
     order = _order(binary)
     if order is None:
-        raise DataFormatError(f"{label}: found no sample format of SEG-Y that is read ({sorted(_TYPES)}).")
+        code, samples = (int(item) for item in np.frombuffer(binary, ">i2", 3, 20)[[2, 0]])
+        raise DataFormatError(
+            f"{label}: found sample format {code}, {samples} samples a trace and revision {binary[300]} in "
+            f"the header of SEG-Y. Expected a format of {sorted(_TYPES)}, 1 sample or more and revision 0 to "
+            "2. Write the file anew in one of these."
+        )
     code, count = (
         int(np.frombuffer(binary, f"{order}{kind}", 1, at)[0]) for kind, at in (("i2", 24), ("u2", 20))
     )
     revision = binary[300 if order == ">" else 301]
     extended = int(np.frombuffer(binary, f"{order}i2", 1, 304)[0])
-    begin = _TEXT + _BINARY + _TEXT * max(extended, 0)
+    if revision and extended < 0:
+        raise DataFormatError(
+            f"{label}: the number of extended text headers is not stated ({extended}). Expected 0 or more. "
+            "Write the file anew with their number."
+        )
+    begin = _TEXT + _BINARY + (_TEXT * extended if revision else 0)
     if revision >= 2:
         count = int(np.frombuffer(binary, f"{order}u4", 1, 68)[0]) or count
     traces = _traces(path, begin, count, np.dtype(f"{order}{_TYPES[code]}"))
@@ -101,7 +113,7 @@ def open_segy(path: Path) -> list[Recording]:
                 partial(_read_block, path, begin, count, traces.dtype["data"].base, code, rows),
                 dtype=np.dtype("f4") if code == _IBM else traces.dtype["data"].base.newbyteorder("="),
                 start_time=start,
-                start_found=str(start) if not np.isnat(start) else f"year {heads['year'][rows[0]]}",
+                start_found=str(start) if not np.isnat(start) else _date_found(heads, rows[0]),
                 channel_index=np.arange(len(rows)),
                 format=f"SEG-Y {revision}",
                 dt_s=dt_s or None,
@@ -154,6 +166,8 @@ def _interval(in_traces: np.ndarray, binary: bytes, order: str, revision: int, l
 def _starts(heads: dict[str, np.ndarray], label: str) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return the time of the first sample of each trace (trace,) datetime64[ns], with its recording delay."""
     known = (heads["year"] > 1970) & (heads["day"] > 0)
+    for name, most in _MOST.items():
+        known &= (heads[name] >= 0) & (heads[name] <= most)
     years = np.where(known, heads["year"], 1970).astype("i8") - 1970
     scalar = np.where(heads["scalar"] == 0, 1, heads["scalar"]).astype(float)
     delay_ms = heads["delay_ms"] * np.where(scalar > 0, scalar, -1 / scalar)
@@ -171,6 +185,10 @@ def _starts(heads: dict[str, np.ndarray], label: str) -> tuple[np.ndarray, tuple
     return starts, tuple(notes)
 
 
+def _date_found(heads: dict[str, np.ndarray], trace: int) -> str:
+    return ", ".join(f"{name} {heads[name][trace]}" for name in ("year", *_MOST))
+
+
 def _records(heads: dict[str, np.ndarray], starts: np.ndarray, label: str) -> list[np.ndarray]:
     """Sort traces into records: of one start, and of one field record where that tells more."""
     numbers = heads["record"]
@@ -180,6 +198,14 @@ def _records(heads: dict[str, np.ndarray], starts: np.ndarray, label: str) -> li
     _, first, which = np.unique(keys, axis=0, return_index=True, return_inverse=True)
     groups = [np.flatnonzero(which.ravel() == k) for k in np.argsort(first, kind="stable")]
     begun = [starts[rows[0]] for rows in groups]
+    longest = heads["number"][max(groups, key=len)]
+    for rows in groups:
+        if not np.array_equal(heads["number"][rows], longest[: len(rows)]):
+            raise SamplingError(
+                f"{label}: {len(rows)} of {len(longest)} traces of a record, such as trace {rows[0] + 1}, "
+                f"start at another time ({starts[rows[0]]}). Expected one start for each record. Correct "
+                "their headers."
+            )
     repeated = any(_repeats(heads["number"][rows]) for rows in groups)
     if repeated or len({str(item) for item in begun}) < len(groups):
         raise SamplingError(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from phasenet_das.errors import DataFormatError
-from phasenet_das.io.formats.stated import Stated, compare, stamps_of
+from phasenet_das.io.formats.stated import Stated, compare
 from phasenet_das.io.patch import UNKNOWN_UNIT
 from phasenet_das.io.recording import Recording, recording_of_header
 from phasenet_das.io.time import parse_time
@@ -48,7 +48,7 @@ def open_sentek(path: Path) -> list[Recording]:
         f"{label}: the start is that in the name of the file. Times inside count from {stamps_s[0]:.6g} s "
         "after an origin that nothing tells."
     )
-    stamps = stamps_of(stamps_s, ticks_per_s=1)
+    stamps = np.rint(stamps_s * 1e9).astype("datetime64[ns]")
     recording = recording_of_header(
         label,
         (channels, samples),

@@ -16,16 +16,18 @@ from typing import Any
 import h5py
 import numpy as np
 
-from phasenet_das.errors import SamplingError
+from phasenet_das.errors import ChannelGeometryError, DataFormatError, SamplingError
 from phasenet_das.io.patch import UNKNOWN_UNIT, parse_unit, unit_text
 from phasenet_das.io.recording import Recording
-from phasenet_das.io.time import Span, believable, stamped_spans, usable_start
+from phasenet_das.io.time import FIRST_BELIEVABLE, Span, believable, parse_time, stamped_spans, usable_start
 
 _SAME_INTERVAL = 1e-6
 _SPACINGS_BESIDE = 1.5  # of the last channel, by two statements
 _EARLIEST_S, _LATEST_S = 31_536_000.0, 4_102_444_800.0  # 1971 and 2100, in s since 1970
-_TICKS_PER_S = (1, 10**3, 10**6, 10**9)
-_STAMP_NAMES = re.compile(r"^t$|time|stamp", re.IGNORECASE)
+_TICKS_NS = (10**9, 10**6, 10**3, 1)
+_FEW, _ALIKE = 1001, 0.01  # stamps whose step is looked at, relative
+_NO_STAMPS = np.empty(0, "datetime64[ns]")
+STAMP_NAMES = re.compile(r"^t$|time|stamp", re.IGNORECASE)
 _BEST_STAMPS = (
     "gps",
     "utc",
@@ -74,7 +76,7 @@ class Stated:
 def compare(recording: Recording, stated: Stated) -> list[Recording]:
     """Take from a file's own statements whatever is better than what a reader made of them."""
     notes = list(stated.notes)
-    if stated.distance_m is not None:
+    if stated.distance_m is not None and (np.ptp(stated.distance_m) > 0 or recording.num_channels == 1):
         recording = replace(recording, distance_m=stated.distance_m)
         notes += _last_channel(recording, stated)
     if stated.unit:
@@ -102,7 +104,7 @@ def compare(recording: Recording, stated: Stated) -> list[Recording]:
         replace(
             recording.narrow(every, slice(span.first, span.last)),
             start_time=usable_start(span.start_time),
-            start_found=str(span.start_time),
+            start_found=recording.start_found if np.isnat(span.start_time) else str(span.start_time),
             dt_s=span.dt_s,
             set_back=earlier is not None and bool(span.start_time < earlier.start_time + _length(earlier)),
             warnings=(*recording.warnings, *notes),
@@ -177,8 +179,17 @@ def _ends(recording: Recording, stated: Stated, last: Span) -> list[str]:
 
 
 def _last_channel(recording: Recording, stated: Stated) -> list[str]:
+    """Warn of a last channel elsewhere; refuse one that fits if samples were channels."""
     found_m = recording.distance_m
-    limit_m = _SPACINGS_BESIDE * abs(float(found_m[-1] - found_m[0])) / max(len(found_m) - 1, 1)
+    step_m = float(found_m[-1] - found_m[0]) / max(len(found_m) - 1, 1)
+    limit_m = _SPACINGS_BESIDE * abs(step_m)
+    other_m = found_m[0] + (recording.num_samples - 1) * step_m
+    for name, last_m in stated.last_m.items():
+        if abs(last_m - other_m) <= limit_m < abs(last_m - found_m[-1]):
+            raise DataFormatError(
+                f"{recording.label}: found {recording.num_channels} channels of {recording.num_samples} "
+                f"samples, but {name} fits the reverse. Expected time as the first axis. Transpose the data."
+            )
     return [
         f"{recording.label}: {name} puts the last channel at {last_m:.6g} m, but first channel and spacing "
         f"put it at {found_m[-1]:.6g} m. The spacing is used."
@@ -187,47 +198,63 @@ def _last_channel(recording: Recording, stated: Stated) -> list[str]:
     ]
 
 
-def stamps_of(values: np.ndarray, ticks_per_s: int | None = None) -> np.ndarray:
-    """Turn stored stamps into times: of the unit in which they are dates, else of the one that is given.
+def stamps_of(values: np.ndarray, near_s: float = float("nan")) -> np.ndarray:
+    """Turn stored stamps into times: in the unit that makes them dates, else in the one of steps of `near_s`.
 
-    `values` (stamp,) numbers. Returns (stamp,) datetime64[ns]; stamps that count from nowhere begin in 1970.
+    `values` (stamp,) numbers, of which some may be NaN. Returns (stamp,) datetime64[ns], empty if no unit
+    fits. Stamps that count from nowhere begin in 1970. A count of samples is a unit too.
     """
     values = np.ravel(values)
     if values.dtype.kind == "M":
         return values.astype("datetime64[ns]")
-    if values.dtype.kind == "u":
-        values = values.astype(np.int64)
+    if values.dtype.kind not in "iuf":
+        return _NO_STAMPS
+    values = _filled(values.astype(np.float64)) if values.dtype.kind == "f" else values.astype(np.int64)
     few = values[:: max(1, len(values) // 8)]
     usual = float(np.median(few)) if len(few) else 0.0
-    ticks = next((item for item in _TICKS_PER_S if _EARLIEST_S < usual / item < _LATEST_S), ticks_per_s)
-    if ticks is None or values.dtype.kind not in "if" or not np.isfinite(values).all():
-        return np.empty(0, "datetime64[ns]")
-    if values.dtype.kind == "i":
-        return (values.astype(np.int64) * (10**9 // ticks)).astype("datetime64[ns]")
-    whole = np.floor(values)
-    ns = whole.astype(np.int64) * (10**9 // ticks) + np.rint((values - whole) * (1e9 / ticks)).astype(
-        np.int64
-    )
-    return ns.astype("datetime64[ns]")
+    tick_ns = next((item for item in _TICKS_NS if _EARLIEST_S < usual * item * 1e-9 < _LATEST_S), 0)
+    if not tick_ns:
+        step = float(np.median(np.diff(values[:_FEW]))) if len(values) > 1 else float("nan")
+        units_ns = (item for item in _TICKS_NS if abs(step * item * 1e-9 / near_s - 1) < _ALIKE)
+        tick_ns = next(units_ns, 0)
+        if not tick_ns and step == 1 and near_s > 0:
+            return np.rint(values * (near_s * 1e9)).astype(np.int64).astype("datetime64[ns]")
+    whole = np.floor(values).astype(np.int64) if values.dtype.kind == "f" else values
+    parts = np.rint((values - whole) * tick_ns).astype(np.int64)
+    return (whole * tick_ns + parts).astype("datetime64[ns]") if tick_ns else _NO_STAMPS
 
 
-def find_stamps(file: h5py.File, num_samples: int) -> np.ndarray | None:
-    """Find the dataset of an HDF5 file that stamps each sample, whatever its layout."""
+def _filled(values: np.ndarray) -> np.ndarray:
+    """Fill NaN between stamps, and cut it after the last; empty where most stamps are NaN."""
+    known = np.flatnonzero(np.isfinite(values))
+    if 2 * len(known) < len(values) or len(known) in (0, len(values)):
+        return values[: len(known)] if len(known) == len(values) else values[:0]
+    return np.interp(np.arange(known[-1] + 1), known, values[known])
+
+
+def find_stamps(
+    file: h5py.File, num_samples: int, near_s: float = float("nan")
+) -> tuple[np.ndarray | None, tuple[str, ...]]:
+    """Find the dataset of an HDF5 file that stamps each sample; else name those that nearly do."""
     found: dict[str, h5py.Dataset] = {}
 
     def look(name: str, item: Any) -> None:  # noqa: ANN401 - a group or a dataset
-        if isinstance(item, h5py.Dataset) and item.size >= num_samples and name.count("/") < _DEEPEST:
-            flat = item.dtype.kind in "iuf" and max(item.shape) == item.size
-            if flat and _STAMP_NAMES.search(name.rsplit("/", 1)[-1]):
-                found[name] = item
+        flat = isinstance(item, h5py.Dataset) and item.ndim and max(item.shape) == item.size > 0
+        if flat and name.count("/") < _DEEPEST and STAMP_NAMES.search(name.rsplit("/", 1)[-1]):
+            found[name] = item
 
     file.visititems(look)
+    notes = []
     for name in sorted(found, key=_preference):
-        stamps = stamps_of(found[name][()])
-        stamps = stamps[: _written(stamps)]
+        stamps = stamps_of(found[name][()], near_s)
+        stamps = stamps[: written(stamps)]
         if len(stamps) == num_samples:
-            return stamps
-    return None
+            return stamps, ()
+        notes.append(
+            f"{file.filename}: {name} holds {len(stamps)} usable times. Expected one for each of "
+            f"{num_samples} samples. They are not used."
+        )
+    return None, tuple(notes)
 
 
 def _preference(name: str) -> tuple[int, str]:
@@ -235,10 +262,10 @@ def _preference(name: str) -> tuple[int, str]:
     return next((k for k, word in enumerate(_BEST_STAMPS) if word in last), len(_BEST_STAMPS)), name
 
 
-def _written(stamps: np.ndarray) -> int:
+def written(stamps: np.ndarray) -> int:
     """Count stamps up to the last that is a date: recorders leave zeros in a block that is not full."""
-    dates = np.flatnonzero(stamps > np.datetime64("1971-01-01", "ns"))
-    return int(dates[-1]) + 1 if len(dates) else 0
+    dates = np.flatnonzero(stamps > FIRST_BELIEVABLE)
+    return int(dates[-1]) + 1 if len(dates) else len(stamps)
 
 
 def text_of(value: Any) -> str:  # noqa: ANN401 - an HDF5 attribute or a scalar dataset
@@ -296,7 +323,10 @@ def silixa(attrs: Mapping[str, Any], num_channels: int) -> Stated:
 
 
 def _silixa_hdf5(file: h5py.File, recording: Recording) -> Stated:
-    return silixa(file["Acoustic"].attrs, recording.num_channels)
+    """Read the header, and a start in ISO 8601, of which dascore swaps day and month."""
+    attrs = file["Acoustic"].attrs
+    start = parse_time(text_of(attrs.get("GPSTimeStamp", "")))
+    return replace(silixa(attrs, recording.num_channels), start_time=start)
 
 
 def _ap_sensing(file: h5py.File, recording: Recording) -> Stated:
@@ -321,7 +351,12 @@ def _ap_sensing(file: h5py.File, recording: Recording) -> Stated:
 
 
 def _optodas(file: h5py.File, recording: Recording) -> Stated:
-    header = file["header"]
+    header, shape = file["header"], file["data"].shape
+    if recording.num_channels not in shape:
+        raise ChannelGeometryError(
+            f"{recording.label}: header/channels names {recording.num_channels} channels, but the data has "
+            f"the shape {shape}. Expected a number for each channel. Correct the header."
+        )
     axis = [text_of(name) for name in header["dimensionNames"][:]].index("time")
     fields = {"header/dt": "dt", f"header/dimensionRanges/dimension{axis}/unitScale": None}
     intervals_s = {name: number_of(file[name]) for name in fields if name in file}
@@ -338,9 +373,14 @@ def _optodas(file: h5py.File, recording: Recording) -> Stated:
 
 def _terra15(file: h5py.File, recording: Recording) -> Stated:
     unit = text_of(file.attrs.get("data_product_units", ""))
-    return Stated(
-        stamps=find_stamps(file, recording.num_samples), unit=unit if parse_unit(unit) is None else ""
-    )
+    rows = len(file["data_product/data"])
+    if recording.num_samples < min(rows, 2):
+        raise SamplingError(
+            f"{recording.label}: data_product/gps_time holds no times for {rows} samples. Expected seconds "
+            "since 1970. If posix_time holds them, copy it to gps_time."
+        )
+    stamps, _ = find_stamps(file, recording.num_samples)
+    return Stated(stamps=stamps, unit=unit if parse_unit(unit) is None else "")
 
 
 def _neubrex(file: h5py.File, _recording: Recording) -> Stated:
@@ -351,7 +391,7 @@ def _neubrex(file: h5py.File, _recording: Recording) -> Stated:
 
 def of_any_hdf5(file: h5py.File, recording: Recording) -> Stated:
     """Read what can be told from the layout alone: a stamp for each sample."""
-    return Stated(stamps=find_stamps(file, recording.num_samples))
+    return Stated(stamps=find_stamps(file, recording.num_samples)[0])
 
 
 OF_HDF5 = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial, reduce
 from pathlib import Path
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _RECORD_START = re.compile(rb"^\d{6}[DRQM][ \x00]|^MS\x03")
 _STATION_NUMBER = re.compile(r"^(\D*)(\d{1,9})$")
+_FLOATS = {"FLOAT32": np.float32, "FLOAT64": np.float64}
 _BESIDE = 0.1  # intervals by which the samples of two traces may lie beside each other
 _RAGGED_ENDS = 0.05  # share of the span that traces may start later or end earlier than others
 
@@ -62,9 +63,18 @@ def open_miniseed(path: Path) -> list[Recording]:
             raise
         raise DataFormatError(f"{path}: damaged miniSEED file ({error}). Copy it again.") from error
 
-    encoding = headers[0].stats.mseed.encoding
-    dtype = {"FLOAT32": np.float32, "FLOAT64": np.float64}.get(encoding, np.int32)
-    return _open(headers, partial(_read_traces, path), np.dtype(dtype), str(path), "miniSEED")
+    found: set[str] = {trace.stats.mseed.encoding for trace in headers}
+    samples = [trace for trace in headers if trace.stats.mseed.encoding != "ASCII"]
+    if not samples:
+        raise DataFormatError(f"{path}: holds text records only. Expected one trace for each channel.")
+    kinds = [_FLOATS.get(encoding, np.int32) for encoding in found - {"ASCII"}]
+    dtype = np.result_type(*kinds)
+    cables = _cables(samples)
+    return [
+        recording
+        for traces in cables
+        for recording in _open(traces, partial(_read_traces, path), dtype, str(path), "miniSEED")
+    ]
 
 
 def from_stream(stream: Stream, label: str = "Stream") -> list[Recording]:
@@ -75,7 +85,21 @@ def from_stream(stream: Stream, label: str = "Stream") -> list[Recording]:
     if not filled:
         raise DataFormatError(f"{label}: holds no samples. Expected one trace for each channel.")
     dtype = np.result_type(*{trace.data.dtype for trace in filled})
-    return _open(filled, partial(_traces_held, filled), dtype, label, "ObsPy Stream")
+    cables = _cables(filled)
+    parts = [_open(traces, partial(_traces_held, traces), dtype, label, "ObsPy Stream") for traces in cables]
+    return [recording for part in parts for recording in part]
+
+
+def _cables(traces: Sequence[Trace]) -> list[list[Trace]]:
+    """Sort traces into cables: by network, where several networks number channels alike."""
+    by_network: dict[str, dict[str, list[Trace]]] = defaultdict(lambda: defaultdict(list))
+    for trace in traces:
+        by_network[trace.stats.network][trace.id].append(trace)
+    numbers = [_numbers(by_id) for by_id in by_network.values()]
+    known = [set(found.values()) for found in numbers if found is not None]
+    if len(known) < len(numbers) or len(set().union(*known)) == sum(map(len, known)):
+        return [list(traces)]
+    return [[trace for group in by_id.values() for trace in group] for by_id in by_network.values()]
 
 
 def _open(traces: Iterable[Trace], get: _Get, dtype: np.dtype[Any], label: str, name: str) -> list[Recording]:

@@ -13,6 +13,7 @@ from phasenet_das.errors import DataFormatError, PhaseNetDASError
 from phasenet_das.io.formats.axes import BROKEN_FILE
 from phasenet_das.io.formats.binary import check_segments, sintela, tdms
 from phasenet_das.io.formats.patches import from_patch, patch_attrs
+from phasenet_das.io.formats.segy import open_segy
 from phasenet_das.io.formats.stated import OF_HDF5, compare, of_any_hdf5, text_of
 from phasenet_das.io.patch import is_marked, metres, unit_text
 from phasenet_das.io.quantity import refuse_no_waves
@@ -60,17 +61,24 @@ def open_vendor(path: Path, *, headers_only: bool = False) -> list[Recording] | 
 def _unreadable(path: Path, name: str, version: str, error: Exception) -> DataFormatError:
     from dascore.io import FiberIO
 
-    known = ", ".join(item.version for item in FiberIO.manager.yield_fiberio(format=name)) if name else "none"
+    found = FiberIO.manager.yield_fiberio(format=name) if name else ()
+    known = ", ".join(sorted(item.version for item in found)) or "none"
+    said = getattr(error, "errors", None)  # pydantic's text has several lines and links
+    text = said()[0]["msg"] if said else str(error).strip().partition("\n")[0]
+    if "CoordRange" in str(error):
+        text = "the header has no whole axis of time or distance"
     return DataFormatError(
         f"{path}: cannot be read as {f'{name} {version}' if name else 'any known format'}. The reader says: "
-        f"{type(error).__name__}: {error}. Expected a whole file of a version that it knows ({known}). If "
-        "this one was cut short, copy it again."
+        f"{type(error).__name__}: {text.rstrip('.')}. Expected a whole file of a version that it knows "
+        f"({known}). If this one was cut short, copy it again."
     )
 
 
 def _open_known(path: Path, name: str, version: str, headers_only: bool) -> list[Recording]:
     import dascore
 
+    if name == "segy":
+        return open_segy(path)
     if name == "TDMS":
         check_segments(path)
     summaries = dascore.scan(path, file_format=name, file_version=version)
