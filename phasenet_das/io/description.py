@@ -187,7 +187,7 @@ def _missing(recording: Recording) -> list[str]:
         found = f" (the file says {recording.start_found})" if recording.start_found else ""
         notes.append(f"no usable start time{found}: state it with start_time= (--start-time).")
     if np.isnan(recording.dt_s):
-        notes.append("no sampling interval: state it with dt_s=.")
+        notes.append("no sampling interval: state it with dt_s= (--dt-s).")
     return notes
 
 

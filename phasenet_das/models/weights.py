@@ -320,8 +320,8 @@ def _load_checkpoint(file: Path) -> Weights:
         content = torch.load(file, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError, SafetensorError) as error:
         raise WeightsError(
-            f"{file}: not a checkpoint of PyTorch that holds tensors only ({str(error)[:200]}). Networks "
-            "trained here are given by their folder."
+            f"{file}: not a checkpoint of PyTorch that holds tensors only ({type(error).__name__}). Other "
+            "objects can run code and are not loaded. For a network that was trained here, name its folder."
         ) from error
     state = next((content[key] for key in _STATES if isinstance(content, dict) and key in content), content)
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
