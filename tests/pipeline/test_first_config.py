@@ -52,7 +52,7 @@ def test_what_the_files_say_is_in_the_settings(tmp_path: Path) -> None:
     write_minutes(tmp_path / "north" / "raw", [0, 1], "NORTH")
     channel_table(6, "NORTH").to_csv(tmp_path / "north" / "channels.csv", index=False)
     found = write_first_config([str(tmp_path / "north" / "raw")], tmp_path / "north.yaml", picks=False)
-    assert "6 channels, 0 to 5, 10 m apart; 20 Hz" in found
+    assert "6 channels, 0 to 5, 10 m apart, 20 Hz" in found
     config = load_config(tmp_path / "north.yaml")
     assert config.data.station_id == "NORTH"
     assert config.data.inputs == (str(tmp_path / "north" / "raw"),)

@@ -47,6 +47,7 @@ _READ = {
         "distance_m",
     ),
 }
+_NUMBERS, _DISTANCES = ("channel_index", "channels", "channel"), ("distance_m", "distance")  # datasets
 _MANY_CHANNELS = 10  # times the samples
 _NOT_ATTRS = {"coords", "history", "data_units"}  # dascore keeps these for itself
 
@@ -58,7 +59,10 @@ def is_quakeflow(file: h5py.File, *, marked: bool = True) -> bool:
         return False
     if _is_marked(file) or not marked:
         return True
-    return any(STAMP_NAMES.search(name) and getattr(file[name], "ndim", 0) for name in file)
+    others = set(file) - {"data", *_NUMBERS, *_DISTANCES}
+    return bool(others) and all(
+        STAMP_NAMES.search(name) and getattr(file[name], "ndim", 0) for name in others
+    )
 
 
 def _is_marked(file: h5py.File) -> bool:
@@ -77,7 +81,9 @@ def open_quakeflow(path: Path, file: h5py.File) -> list[Recording]:
     check_dataset(dataset, label)
     near_s = usable_dt_s or float("nan")
     time_first = _time_is_first(dataset.shape, attrs, usable_dt_s, label)
-    channels = dataset.shape[time_first] if "dims" in attrs else float("nan")
+    numbers = _along(file, _NUMBERS)
+    channels = float("nan") if numbers is None else len(numbers)
+    channels = dataset.shape[time_first] if "dims" in attrs else channels
     time_first, stamps, notes = time_axis(dataset, time_first, near_s, channels, label)
     if stamps is not None and not _is_marked(file):
         notes = ()  # no layout stated an order
@@ -92,7 +98,7 @@ def open_quakeflow(path: Path, file: h5py.File) -> list[Recording]:
         start_found=" ".join(notes) if found is None else repr(str(found)),
         dt_s=dt_s,
         channel_index=_channel_index(file, attrs, shape[0]),
-        distance_m=_along(file, ("distance_m", "distance")),
+        distance_m=_along(file, _DISTANCES),
         dx_m=_spacing(attrs, label),
         unit=str(attrs.get("unit") or "unknown"),
         station_id=str(attrs.get("station_id") or ""),
@@ -154,7 +160,7 @@ def _spacing(attrs: Mapping[str, Any], label: str) -> float | None:
 
 
 def _channel_index(file: h5py.File, attrs: Mapping[str, Any], num_channels: int) -> np.ndarray | None:
-    numbers = _along(file, ("channel_index", "channels", "channel"))
+    numbers = _along(file, _NUMBERS)
     if numbers is not None:
         return numbers
     first = _number(attrs, "first_channel", str(file.filename))
