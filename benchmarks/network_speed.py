@@ -17,12 +17,14 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import nn
 
 from phasenet_das.models import build_model
+from phasenet_das.models.strips import StripNetwork
 
 TILE = (640, 13056)
 LEVELS = [(2, 4), (2, 4), (2, 4), (2, 4)]
@@ -58,15 +60,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "eqnet": {},
 }
 WAYS = {
-    "fused, channels last, decoder on the core": {},
-    "decoder on the whole tile": {"whole": True},
-    "batch norm not folded": {"unfused": True},
-    "not channels last": {"contiguous": True},
-    "bfloat16 autocast": {"bfloat16": True},
-    "torch.compile": {"compile": True},
+    "strips of 64 rows": {},
+    "strips of 16 rows": {"rows": 16},
+    "one strip": {"rows": TILE[0]},
+    "bfloat16": {"bfloat16": True},
+    "bfloat16, one strip": {"bfloat16": True, "rows": TILE[0]},
+    "layer by layer, as in training": {"layers": True},
     "memory kept by the allocator (MALLOC_... settings)": {"keep_memory": True},
-    "tile 768 x 6144": {"tile": (768, 6144)},
-    "tile 512 x 16384, all channels of a short array": {"tile": (512, 16384), "all_channels": True},
+    "all channels of a short array": {"tile": (512, 16384), "all_channels": True},
 }
 QUICK = {"tile": (512, 8192), "repeats": 1}
 KEEP_MEMORY = {
@@ -122,17 +123,22 @@ def measure(case: dict[str, Any]) -> dict[str, Any]:
     tile = tuple(case.get("tile", (1024, 4096) if eqnet else TILE))
     sides = (0 if case.get("all_channels") else halo[0], halo[1])
     core = tuple((side, size - side) for side, size in zip(sides, tile, strict=True))
-    network = model if case.get("unfused") else model.fused()
-    network = network.to(
-        memory_format=torch.contiguous_format if case.get("contiguous") else torch.channels_last
-    )
-    if case.get("compile"):
-        network = torch.compile(network)
-    data = torch.randn(1, 1, *tile)
-    arguments = (data,) if eqnet or case.get("whole") else (data, core)
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=bool(case.get("bfloat16"))):
-        network(*arguments)
-        seconds = min(cpu_seconds(network, arguments) for _ in range(case.get("repeats", 5)))
+    data = torch.randn(tile)
+    if eqnet or case.get("layers"):
+        network, dtype = model.fused(), torch.bfloat16
+
+        def score() -> None:
+            with torch.inference_mode(), torch.autocast("cpu", dtype, enabled=bool(case.get("bfloat16"))):
+                torch.softmax(network(data[None, None]), dim=1)
+    else:
+        strips = StripNetwork(model, torch.device("cpu"), bfloat16=bool(case.get("bfloat16")))
+
+        def score() -> None:
+            for _ in strips(data.split(case.get("rows", 64)), tile, core):
+                pass
+
+    score()
+    seconds = min(cpu_seconds(score) for _ in range(case.get("repeats", 5)))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     samples = (core[0][1] - core[0][0]) * (core[1][1] - core[1][0])
     return {
@@ -146,10 +152,10 @@ def measure(case: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def cpu_seconds(network: nn.Module, arguments: tuple[Any, ...]) -> float:
-    """Time one forward pass."""
+def cpu_seconds(score: Callable[[], None]) -> float:
+    """Time one pass."""
     start = time.process_time()
-    network(*arguments)
+    score()
     return time.process_time() - start
 
 

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from phasenet_das.errors import ConfigError, DataFormatError
-from phasenet_das.models.precision import InFloat32
 
 Pair = tuple[int, int]
 
@@ -84,11 +83,11 @@ class PhaseNetDAS(nn.Module):
             "separable": separable,
             "compress": compress,
         }
-        self._compress = compress
-        self._cell = _cumulative(step)
-        self.stride = self._cell[-1]
+        self.compresses = compress
+        self.cell = _cumulative(step)
+        self.stride = self.cell[-1]
         self.halo = _halo(step, size, depths)
-        self._margin = _decoder_margins(self._cell, size)
+        self.margins = _decoder_margins(self.cell, size)
         inputs = [1, *widths[:-1]]
         self.down = nn.ModuleList(
             _ConvNorm(inputs[i], widths[i], step[i], _overlap(step[i], i)) for i in range(len(widths))
@@ -106,21 +105,18 @@ class PhaseNetDAS(nn.Module):
         )
         self.head = nn.ConvTranspose2d(widths[0], _CLASSES, step[0], step[0])
 
-    def forward(self, data: Tensor, core: tuple[Pair, Pair] | None = None) -> Tensor:
+    def forward(self, data: Tensor) -> Tensor:
         """Compute the logits of noise, P and S.
 
         Parameters
         ----------
         data : torch.Tensor, shape (batch, 1, channel, time), float32
             Normalised amplitudes; both lengths are multiples of `stride`.
-        core : ((int, int), (int, int)), optional
-            First channel and the one behind the last, first sample and the one behind the last of the
-            outputs wanted, multiples of `stride`. The decoder then leaves out what they do not need.
 
         Returns
         -------
         torch.Tensor, shape (batch, 3, channel, time), float32
-            Softmax over the second axis gives probabilities. With `core`, of the core only.
+            Softmax over the second axis gives probabilities.
 
         Raises
         ------
@@ -132,20 +128,14 @@ class PhaseNetDAS(nn.Module):
             raise DataFormatError(
                 f"a tile of {shape[0]} channels x {shape[1]} samples: expected multiples of {self.stride}."
             )
-        skips, x = [], _compress(data) if self._compress else data
+        skips, x = [], compress(data) if self.compresses else data
         for down, blocks in zip(self.down, self.encoder, strict=True):
             x = blocks(down(x))
             skips.append(x)
-        region = ((0, shape[0]), (0, shape[1]))
-        core = core or region
         x = skips.pop()
-        for level in reversed(range(len(skips))):
-            wanted = _grow(core, self._margin[level], shape)
-            x = self.up[level](_cut(x, wanted, region, self._cell[level + 1]))
-            skip = _cut(skips.pop(), wanted, ((0, 0), (0, 0)), self._cell[level])
-            x = self.decoder[level](_add(x, skip))
-            region = wanted
-        logits: Tensor = self.head(_cut(x, core, region, self._cell[0]))
+        for up, block in zip(reversed(self.up), reversed(self.decoder), strict=True):
+            x = block(_add(up(x), skips.pop()))
+        logits: Tensor = self.head(x)
         return logits
 
     def deepened(self, depths: Sequence[int]) -> PhaseNetDAS:
@@ -193,7 +183,6 @@ class PhaseNetDAS(nn.Module):
         for module in model.modules():
             if isinstance(module, _ConvNorm | _UpNorm):
                 module.fold()
-        model.head = InFloat32(model.head)  # type: ignore[assignment]
         return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
@@ -239,7 +228,7 @@ class _Block(nn.Module):
         return _add(y, x)
 
 
-def _compress(data: Tensor) -> Tensor:
+def compress(data: Tensor) -> Tensor:
     """Give the inverse hyperbolic sine; torch's own takes a tenth of a step of training on a CPU."""
     if data.requires_grad:
         return torch.asinh(data)
@@ -305,20 +294,3 @@ def _decoder_margins(cells: list[Pair], kernels: list[Pair]) -> list[Pair]:
 
 def _round_up(value: int, step: int) -> int:
     return -(-value // step) * step
-
-
-def _grow(core: tuple[Pair, Pair], margin: Pair, shape: Pair) -> tuple[Pair, Pair]:
-    first, second = (
-        (max(0, core[axis][0] - margin[axis]), min(shape[axis], core[axis][1] + margin[axis]))
-        for axis in range(2)
-    )
-    return first, second
-
-
-def _cut(x: Tensor, wanted: tuple[Pair, Pair], region: tuple[Pair, Pair], cell: Pair) -> Tensor:
-    """Cut the cells of `wanted` out of a map that begins where `region` does."""
-    channel, time = (
-        slice((first - start) // size, (end - start) // size)
-        for (first, end), (start, _), size in zip(wanted, region, cell, strict=True)
-    )
-    return x[:, :, channel, time]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
+from sys import maxsize
 from typing import Protocol, overload
 
 import numpy as np
@@ -15,17 +16,19 @@ from phasenet_das.models.eqnet import EQNet
 from phasenet_das.models.phasenet import PhaseNet
 from phasenet_das.models.phasenet_das import PhaseNetDAS
 from phasenet_das.models.precision import multiply_in
+from phasenet_das.models.strips import StripNetwork
 from phasenet_das.models.weights import Weights
 from phasenet_das.picking.chunks import Chunk, ReceptiveField
 from phasenet_das.picking.multirate import FEWEST_ROWS
 from phasenet_das.picking.normalization import Per, moving_scale, normalization_block, normalization_halo
 from phasenet_das.picking.peaks import Scores
-from phasenet_das.picking.tiles import ChannelRun, Tile, cut_tiles, score_tiles, split_channels
+from phasenet_das.picking.tiles import ChannelRun, Tile, cut_tiles, split_channels
 from phasenet_das.picking.windows import WindowRange, picture_scores, window_scores
 
 PHASES = ("N", "P", "S")
 _BLOCK_SAMPLES = 4_000_000
-_TILE_AREA = 32_000_000
+_LONGEST = 2**18  # samples of a tile
+_STRIP = (1_500_000, 32_000_000)  # samples of a strip that fit a CPU's and a GPU's cache and memory
 _PICTURE_CHANNELS, _PICTURE_WINDOWS = 1024, 8
 
 
@@ -117,23 +120,20 @@ class ChannelScorer:
 
 
 class TileScorer:
-    """PhaseNet-DAS: tiles whose cores equal the whole.
+    """PhaseNet-DAS: strips of channels, over tiles of time whose cores equal the whole.
 
     Attributes
     ----------
-    tile : tuple of int
-        Channels and samples of a tile. It grows in time where the cable is shorter than its channels.
-    batch_size : int
-        Tiles a forward pass; changes speed and memory only.
+    strip : int
+        Samples that the network takes at a time, all channels together; changes speed and memory only.
     """
 
     def __init__(self, weights: Weights, model: PhaseNetDAS, device: torch.device) -> None:
-        self._weights, self.device = weights, device
+        self._weights, self._model, self.device = weights, model, device
         self._stride, self._halo = model.stride, model.halo
-        self._fused = model.fused().to(device)
         self._order = _class_order(weights)
-        self.tile = _best_tile(self._halo, self._stride)
-        self.batch_size = 1
+        self.strip = _STRIP[device.type == "cuda"]
+        self._network = cache(partial(StripNetwork, model, device))
 
     @property
     def field(self) -> ReceptiveField:
@@ -168,55 +168,74 @@ class TileScorer:
         )
 
     def scores(self, chunk: Chunk, *, context: int) -> Iterator[Scores]:
-        """Score a tile at a time; see :class:`Scorer`."""
+        """Score a strip at a time; see :class:`Scorer`."""
         for run in split_channels(chunk.plan.cable, self._halo[0], chunk.context.rows):
-            yield from self._run(chunk, run, context)
+            copies = -(-2 * FEWEST_ROWS // run.extent[1]) if run.extent[1] < FEWEST_ROWS else 1
+            seen = run.repeated(copies) if copies > 1 else run
+            wanted = seen.inside(*chunk.core_rows)
+            if len(wanted):
+                count = int(wanted[-1] - wanted[0]) + 1
+                (channels,) = self._tiles(0, (int(wanted[0]), count), seen.extent)
+                for time in self._times(chunk, context):
+                    yield from self._tile(chunk, seen, channels, time, copies)
 
-    def _run(self, chunk: Chunk, run: ChannelRun, context: int) -> Iterator[Scores]:
-        grid = chunk.plan.grid
-        samples, origin, (low, high) = grid.num_samples, grid.first_index, chunk.scored
-        copies = -(-2 * FEWEST_ROWS // run.extent[1]) if run.extent[1] < FEWEST_ROWS else 1
-        if copies > 1:
-            run = run.repeated(copies)
-        wanted = run.inside(*chunk.core_rows)
-        if len(wanted) == 0:
-            return
-        count = int(wanted[-1] - wanted[0]) + 1
-        channels = self._tiles(0, (int(wanted[0]), count), run.extent, self.tile[0], 0)
-        tallest = max(span.end - span.start for span in channels)
-        longest = self.tile[1] * max(1, self.tile[0] // tallest)
-        times = self._tiles(1, (origin + low, high - low), (origin, samples), longest, context)
+    def _times(self, chunk: Chunk, context: int) -> list[Tile]:
+        grid, (low, high), context = (
+            chunk.plan.grid,
+            chunk.scored,
+            -(-context // self._stride[1]) * self._stride[1],
+        )
+        wanted, recording = (grid.first_index + low, high - low), (grid.first_index, grid.num_samples)
+        return self._tiles(1, wanted, recording, self._longest(context), context)
 
-        def read(channel: Tile, time: Tile) -> np.ndarray:
-            return _tile(chunk, run, channel, time)
+    def _longest(self, context: int) -> int:
+        """Give the length of a tile; at least half of it is core."""
+        return max(_LONGEST, 4 * (self._halo[1] + context))
 
-        network = _logits(self._fused, chunk.plan.settings, self.device)
-        tiles = score_tiles(read, network, channels, times, device=self.device, batch_size=self.batch_size)
-        for channel, time, scores in tiles:
-            part = run.between(channel.core_start, channel.core_end)
+    def _tile(
+        self, chunk: Chunk, run: ChannelRun, channels: Tile, time: Tile, copies: int
+    ) -> Iterator[Scores]:
+        """Score all channels of a tile."""
+        grid, position = chunk.plan.grid, channels.scored_start
+        first = max(time.scored_start, grid.first_index)
+        end = min(time.scored_end, grid.first_index + grid.num_samples)
+        kept_time = slice(first - time.scored_start, end - time.scored_start)
+        core = (time.core_start - first, time.core_end - first)
+        for scores in self._strips(chunk, run, channels, time, whole=copies > 1):
+            low, position = position, position + scores.shape[1]
+            part = run.between(max(low, channels.core_start), min(position, channels.core_end))
             if part.start == part.stop:
                 continue
-            first = max(time.scored_start, origin)
-            kept_time = slice(
-                first - time.scored_start, min(time.scored_end, origin + samples) - time.scored_start
-            )
-            kept = _take(scores, self._order, run.positions[part] - channel.scored_start)[..., kept_time]
-            rows = run.rows[part]
+            kept = _take(scores.cpu().numpy(), self._order, run.positions[part] - low)[..., kept_time]
             if copies > 1:
                 kept = kept.reshape(len(kept), -1, copies, kept.shape[-1]).mean(axis=2)
-            core = (time.core_start - first, time.core_end - first)
-            yield _scores(chunk, kept, (int(rows[0]), int(rows[-1]) + 1), first - origin, core)
+            rows = int(run.rows[part][0]), int(run.rows[part][-1]) + 1
+            yield _scores(chunk, kept, rows, first - grid.first_index, core)
+
+    def _strips(
+        self, chunk: Chunk, run: ChannelRun, channels: Tile, time: Tile, *, whole: bool
+    ) -> Iterator[Tensor]:
+        """Feed a tile to the network; `whole` puts its scores together."""
+        step = self._stride[0]
+        high = step * max(1, self.strip // (step * time.length))
+        strips = (
+            torch.from_numpy(_strip(chunk, run, (low, min(low + high, channels.end)), time)).to(self.device)
+            for low in range(channels.start, channels.end, high)
+        )
+        network = self._network(bfloat16=chunk.plan.settings.precision == "bfloat16")
+        scores = network(strips, (channels.length, time.length), (channels.local, time.local))
+        return iter([torch.cat(list(scores), dim=1)]) if whole else scores
 
     def _tiles(
-        self, axis: int, wanted: tuple[int, int], recording: tuple[int, int], tile: int, context: int
+        self,
+        axis: int,
+        wanted: tuple[int, int],
+        recording: tuple[int, int],
+        tile: int = maxsize,
+        context: int = 0,
     ) -> list[Tile]:
         stride, halo = self._stride[axis], self._halo[axis]
-        tile = max(tile, self._smallest(axis, context))
         return cut_tiles(*wanted, tile=tile, halo=halo, stride=stride, context=context, recording=recording)
-
-    def _smallest(self, axis: int, context: int) -> int:
-        """Give the length of a tile whose core is half of it."""
-        return 4 * (self._halo[axis] + -(-context // self._stride[axis]) * self._stride[axis])
 
 
 class WindowScorer:
@@ -303,13 +322,6 @@ def _take(scores: np.ndarray, classes: list[int], positions: np.ndarray) -> np.n
     return scores[np.asarray(classes)[:, None], positions]
 
 
-def _best_tile(halo: tuple[int, int], stride: tuple[int, int]) -> tuple[int, int]:
-    """Give the tile of the largest core for its area: as long in halos one way as the other."""
-    margin = halo[0] + stride[0], halo[1] + stride[1]
-    samples = int((_TILE_AREA * margin[1] / margin[0]) ** 0.5) // stride[1] * stride[1]
-    return _TILE_AREA // samples // stride[0] * stride[0], samples
-
-
 def _class_order(weights: Weights) -> list[int]:
     return [weights.phases.index(phase) for phase in PHASES]
 
@@ -319,11 +331,11 @@ def _rows(chunk: Chunk) -> np.ndarray:
     return chunk.data
 
 
-def _tile(chunk: Chunk, run: ChannelRun, channel: Tile, time: Tile) -> np.ndarray:
-    """Normalise the samples of a tile, shape (channel, time), float32."""
+def _strip(chunk: Chunk, run: ChannelRun, channels: tuple[int, int], time: Tile) -> np.ndarray:
+    """Normalise the samples of some channels of a tile, shape (channel, time), float32."""
     assert chunk.scale is not None  # noqa: S101 - measured before
-    tile = np.zeros((channel.end - channel.start, time.end - time.start), np.float32)
-    part = run.between(channel.start, channel.end)
+    tile = np.zeros((channels[1] - channels[0], time.length), np.float32)
+    part = run.between(*channels)
     rows, start, data = run.rows[part], chunk.first_index, _rows(chunk)
     if len(rows) == 0:
         return tile
@@ -335,7 +347,7 @@ def _tile(chunk: Chunk, run: ChannelRun, channel: Tile, time: Tile) -> np.ndarra
     if len(values) < len(rows):
         values = values[rows - rows[0]]
     lead = first - time.start
-    tile[run.positions[part] - channel.start, lead : lead + values.shape[1]] = values
+    tile[run.positions[part] - channels[0], lead : lead + values.shape[1]] = values
     return tile
 
 

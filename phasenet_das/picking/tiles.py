@@ -8,18 +8,11 @@ takes over, as it would for the whole. So the scores of the cores are those of t
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from phasenet_das.errors import ConfigError
-
-_SOFTMAX_CHANNELS = 16
-
-Network = Callable[[Tensor, tuple[tuple[int, int], tuple[int, int]]], Tensor]
 
 
 @dataclass(frozen=True)
@@ -90,6 +83,11 @@ class Tile:
     core_end: int
 
     @property
+    def length(self) -> int:
+        """How much the network sees."""
+        return self.end - self.start
+
+    @property
     def local(self) -> tuple[int, int]:
         """The scored part, counted from the start of the tile."""
         return self.scored_start - self.start, self.scored_end - self.start
@@ -134,50 +132,3 @@ def cut_tiles(
         )
         for low, high in itertools.pairwise(bounds)
     ]
-
-
-def score_tiles(
-    read: Callable[[Tile, Tile], np.ndarray],
-    network: Network,
-    channels: Sequence[Tile],
-    times: Sequence[Tile],
-    *,
-    device: torch.device,
-    batch_size: int = 1,
-) -> Iterator[tuple[Tile, Tile, np.ndarray]]:
-    """Score all tiles, a batch at a time.
-
-    Returns `scores` (3, channel, time) float32.
-    """
-    tiles = list(itertools.product(channels, times))
-    for _, alike in itertools.groupby(tiles, key=_shape):
-        for batch in _batches(list(alike), batch_size):
-            scores = _score_batch([read(*tile) for tile in batch], network, batch[0], device)
-            for (channel, time), values in zip(batch, scores, strict=True):
-                yield channel, time, values
-            del scores, values  # else they would stay in memory beside the next batch
-
-
-def _score_batch(
-    data: list[np.ndarray], network: Network, tile: tuple[Tile, Tile], device: torch.device
-) -> np.ndarray:
-    stacked = data[0][None] if len(data) == 1 else np.stack(data)
-    with torch.inference_mode():
-        logits = network(torch.from_numpy(stacked[:, None]).to(device), (tile[0].local, tile[1].local))
-        scores: np.ndarray = _softmax(logits).cpu().numpy()
-    return scores
-
-
-def _softmax(logits: Tensor) -> Tensor:
-    """Softmax over the classes, in place, some channels at a time: the scores of a large tile are large."""
-    for part in logits.split(_SOFTMAX_CHANNELS, dim=2):
-        part.copy_(torch.softmax(part, dim=1))
-    return logits
-
-
-def _shape(tile: tuple[Tile, Tile]) -> tuple[int, ...]:
-    return tuple(number for span in tile for number in (span.end - span.start, *span.local))
-
-
-def _batches(tiles: list[tuple[Tile, Tile]], size: int) -> list[list[tuple[Tile, Tile]]]:
-    return [tiles[first : first + size] for first in range(0, len(tiles), size)]

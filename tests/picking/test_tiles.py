@@ -17,8 +17,9 @@ from numpy.testing import assert_allclose
 from phasenet_das import io
 from phasenet_das.errors import ConfigError
 from phasenet_das.models import EQNet, PhaseNetDAS, Weights, save_weights
+from phasenet_das.models.strips import StripNetwork
 from phasenet_das.picking import Picker, load_picker
-from phasenet_das.picking.tiles import cut_tiles, score_tiles, split_channels
+from phasenet_das.picking.tiles import cut_tiles, split_channels
 from phasenet_das.tables import PICK_COLUMNS
 
 START = "2024-05-06T07:08:09.123456"
@@ -108,7 +109,7 @@ def test_a_tile_without_room_is_refused() -> None:
         cut_tiles(0, 100, tile=41, halo=20, stride=2)
 
 
-def _tiled(model: PhaseNetDAS, data: np.ndarray, origin: tuple, tiles: tuple, batch: int) -> np.ndarray:
+def _tiled(model: PhaseNetDAS, data: np.ndarray, origin: tuple, tiles: tuple, strip: int) -> np.ndarray:
     """Scores of all cores put together."""
     spans = [
         cut_tiles(origin[i], data.shape[i], tile=tiles[i], halo=model.halo[i], stride=model.stride[i])
@@ -116,21 +117,22 @@ def _tiled(model: PhaseNetDAS, data: np.ndarray, origin: tuple, tiles: tuple, ba
     ]
     begin = [axis[0].start for axis in spans]
     whole = np.zeros([axis[-1].end - axis[0].start for axis in spans], np.float32)
-    rows, columns = (slice(origin[i] - begin[i], origin[i] - begin[i] + data.shape[i]) for i in range(2))
-    whole[rows, columns] = data
+    inside = tuple(slice(origin[i] - begin[i], origin[i] - begin[i] + data.shape[i]) for i in range(2))
+    whole[inside] = data
     out = np.full((3, *whole.shape), np.nan, np.float32)
 
-    def read(channel, time):
-        return whole[
-            channel.start - begin[0] : channel.end - begin[0], time.start - begin[1] : time.end - begin[1]
-        ]
-
-    for channel, time, scores in score_tiles(
-        read, model, *spans, device=torch.device("cpu"), batch_size=batch
-    ):
+    network = StripNetwork(model, torch.device("cpu"))
+    for channel, time in itertools.product(*spans):
+        (c0, c1), (t0, t1) = (
+            (one.start - begin[i], one.end - begin[i]) for i, one in enumerate((channel, time))
+        )
+        strips = torch.from_numpy(whole[c0:c1, t0:t1]).split(strip)
+        scores = torch.cat(
+            list(network(strips, (channel.length, time.length), (channel.local, time.local))), 1
+        )
         a, b = channel.scored_start - begin[0], time.scored_start - begin[1]
         out[:, a : a + scores.shape[1], b : b + scores.shape[2]] = scores
-    return out[:, rows, columns]
+    return out[:, *inside]
 
 
 @settings(max_examples=30, deadline=None)
@@ -138,51 +140,46 @@ def _tiled(model: PhaseNetDAS, data: np.ndarray, origin: tuple, tiles: tuple, ba
     origin=st.tuples(st.integers(0, 10**6), st.integers(0, 10**12)),
     shape=st.tuples(st.integers(1, 90), st.integers(1, 700)),
     core=st.tuples(st.integers(1, 10), st.integers(1, 20)),
-    batch=st.integers(1, 5),
+    strip=st.integers(1, 40),
 )
-def test_scores_of_any_tiling_equal_the_whole(origin: tuple, shape: tuple, core: tuple, batch: int) -> None:
-    model = _das_model(**SMALL).fused()
+def test_scores_of_any_tiling_equal_the_whole(origin: tuple, shape: tuple, core: tuple, strip: int) -> None:
+    model = _das_model(**SMALL)
     data = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
     tiles = tuple(2 * model.halo[i] + core[i] * model.stride[i] for i in range(2))
-    found = _tiled(model, data, origin, tiles, batch)
-    whole = _tiled(model, data, origin, (10_000, 10_000), 1)
+    found = _tiled(model, data, origin, tiles, strip)
+    whole = _tiled(model, data, origin, (10_000, 10_000), 10_000)
     assert np.isfinite(found).all()
     assert np.abs(found - whole).max() < 1e-5
 
 
 @pytest.mark.parametrize("tile", [(208, 4096), (272, 5120)])
 def test_the_default_network_tiles_without_a_trace(tile: tuple[int, int]) -> None:
-    model = _das_model().fused()
+    model = _das_model()
     data = np.random.default_rng(2).standard_normal((250, 6000)).astype(np.float32)
     origin = (37, 10**11 + 77)
-    found, whole = (_tiled(model, data, origin, size, 1) for size in (tile, (10_000, 10_000)))
+    found, whole = (_tiled(model, data, origin, size, 64) for size in (tile, (10_000, 10_000)))
     assert whole[1:].std() > 0.05
     assert np.abs(found - whole).max() < 1e-5
 
 
 @settings(max_examples=8, deadline=None)
 @given(
-    core=st.tuples(st.integers(1, 6), st.integers(1, 40)),
-    batch=st.integers(1, 4),
+    core=st.integers(1, 40),
+    strip=st.sampled_from([1, 20_000, 60_000]),
     normalization=st.sampled_from(["moving", "moving-array"]),
 )
-def test_picks_of_any_tiling_equal_the_whole(core: tuple, batch: int, normalization: str) -> None:
+def test_picks_of_any_tiling_equal_the_whole(core: int, strip: int, normalization: str) -> None:
     picker, patch = _picker(normalization=normalization), _record()
     whole = picker.pick(patch)
-    _assert_same(whole, _retiled(picker, core, batch).pick(patch))
+    _assert_same(whole, _retiled(picker, core, strip).pick(patch))
 
 
-def _retiled(picker: Picker, core: tuple[int, int], batch: int) -> Picker:
+def _retiled(picker: Picker, core: int, strip: int) -> Picker:
     """The same picker with tiles of nearly no core."""
     other = Picker(picker.weights)
     scorer = other._scorer
-    context = 64
-    scorer.tile = tuple(
-        2 * (halo + extra) + n * stride
-        for halo, extra, n, stride in zip(scorer._halo, (0, context), core, scorer._stride, strict=True)
-    )
-    scorer._smallest = lambda axis, context: 0  # noqa: ARG005
-    scorer.batch_size = batch
+    scorer.strip = strip
+    scorer._longest = lambda context: 2 * (scorer._halo[1] + context) + core * scorer._stride[1]
     return other
 
 

@@ -1,0 +1,283 @@
+"""Run PhaseNet-DAS over strips of channels: nothing is computed twice, in little memory.
+
+Each layer keeps the last rows of its input until the next strip comes, so that the scores equal those of one
+pass over all rows. The decoder computes the core and its margin only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from phasenet_das.models.phasenet_das import Pair, PhaseNetDAS, compress
+
+Region = tuple[Pair, Pair]
+"""First channel and the one behind the last, first sample and the one behind the last."""
+
+
+class StripNetwork:
+    """PhaseNet-DAS as it scores recordings, in float32 or bfloat16.
+
+    A transposed convolution without overlap is a product of matrices, which is several times as fast.
+    """
+
+    def __init__(self, model: PhaseNetDAS, device: torch.device, *, bfloat16: bool = False) -> None:
+        self.model = model.fused().to(device)
+        self._head = _Spread(self.model.head)  # float32, for a score near 1 has a small difference to it
+        self._dtype = torch.bfloat16 if bfloat16 else torch.float32
+        self.model.to(self._dtype)
+        self._up = [_Spread(up.conv) for up in self.model.up]
+
+    def __call__(self, strips: Iterable[Tensor], shape: Pair, core: Region) -> Iterator[Tensor]:
+        """Score the core of a tile, strip by strip.
+
+        `strips` (channel, time) float32, together all rows of the tile; `shape` is the tile's, `core` within
+        it, all in multiples of the stride. Yields the probabilities of the core's next channels, (3, channel,
+        time) float32.
+        """
+        scores: list[Tensor] = []
+        first = self._layers(shape, core, scores.append)
+        for strip in strips:
+            with torch.inference_mode():
+                x = compress(strip) if self.model.compresses else strip
+                first.push(x[None, None].to(self._dtype))
+            yield from scores
+            scores.clear()
+        with torch.inference_mode():
+            first.end()
+        yield from scores
+
+    def _layers(self, shape: Pair, core: Region, give: Callable[[Tensor], None]) -> _Layer:
+        """Connect the layers, from the last to the first."""
+        model, cell, levels = self.model, self.model.cell, len(self.model.encoder)
+        regions = [*(_grow(core, margin, shape) for margin in model.margins), ((0, shape[0]), (0, shape[1]))]
+        then: _Sink = _Cut(core, regions[0], cell[0], _Head(self._head, give))
+        skips = []
+        for level in range(levels - 1):
+            skips.append(_Rows(0))
+            block = _Layer.of_block(model.decoder[level], [then])
+            up = _Up(self._up[level], skips[level], block)
+            then = _Cut(regions[level], regions[level + 1], cell[level + 1], up)
+        outputs = [then]
+        for level in reversed(range(levels)):
+            for block in reversed(model.encoder[level]):
+                outputs = [_Layer.of_block(block, outputs)]
+            down = _Layer(model.down[level].conv, outputs)
+            if level:
+                outputs = [_Cut(regions[level - 1], regions[-1], cell[level - 1], skips[level - 1]), down]
+        return down
+
+
+class _Sink(Protocol):
+    """Takes rows, a strip at a time."""
+
+    def push(self, new: Tensor, old: Tensor | None = None) -> None:
+        """Take `new`, or the sum of both, shape (1, feature, row, time)."""
+        ...
+
+    def end(self) -> None:
+        """Learn that these were all."""
+        ...
+
+
+class _Rows:
+    """Rows that wait, in one array whose space is used again."""
+
+    def __init__(self, zeros: int) -> None:
+        self._array: Tensor | None = None
+        self._first, self._end = 0, zeros
+
+    def __len__(self) -> int:
+        return self._end - self._first
+
+    def push(self, new: Tensor, old: Tensor | None = None) -> None:
+        target = self.space(new.shape[2], new)
+        if old is None:
+            target.copy_(new)
+        else:
+            torch.add(new, old, out=target)
+
+    def end(self) -> None:
+        """Do nothing: whoever takes the rows knows."""
+
+    def space(self, count: int, like: Tensor, columns: int | None = None) -> Tensor:
+        """Make room for some more rows, and count them as there."""
+        if self._array is None or self._end + count > self._array.shape[2]:
+            self._move(count, like, columns or like.shape[3])
+        assert self._array is not None  # noqa: S101 - just made
+        self._end += count
+        return self._array[:, :, self._end - count : self._end]
+
+    def head(self, count: int) -> Tensor:
+        """Return the first rows."""
+        assert self._array is not None  # noqa: S101 - there are some
+        return self._array[:, :, self._first : self._first + count]
+
+    def drop(self, count: int) -> None:
+        """Forget the first rows."""
+        self._first += count
+
+    def _move(self, count: int, like: Tensor, columns: int) -> None:
+        kept = len(self)
+        if self._array is None:
+            waiting = like.new_zeros((1, like.shape[1], kept, columns))
+        else:
+            waiting = self.head(kept).clone()
+        if self._array is None or 2 * (kept + count) > self._array.shape[2]:
+            shape = (1, like.shape[1], 2 * (kept + count), columns)
+            self._array = torch.empty(
+                shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last
+            )
+        self._array[:, :, :kept] = waiting
+        self._first, self._end = 0, kept
+
+
+class _Layer:
+    """A convolution and a ReLU over rows that come in strips; a block adds its input."""
+
+    def __init__(
+        self,
+        convolution: nn.Conv2d,
+        then: Sequence[_Sink],
+        *,
+        pointwise: nn.Conv2d | None = None,
+        residual: bool = False,
+    ) -> None:
+        self._convolution, self._pointwise, self._residual, self._then = (
+            convolution,
+            pointwise,
+            residual,
+            then,
+        )
+        self._kernel, self._stride = convolution.kernel_size[0], convolution.stride[0]
+        self._reach = int(convolution.padding[0])
+        self.rows = _Rows(self._reach)
+
+    @classmethod
+    def of_block(cls, block: nn.Module, then: Sequence[_Sink]) -> _Layer:
+        """Make the layer of a residual block."""
+        dense: nn.Conv2d = block.dense.conv
+        if block.depthwise is None:
+            return cls(dense, then, residual=True)
+        return cls(block.depthwise, then, pointwise=dense, residual=True)
+
+    def push(self, new: Tensor, old: Tensor | None = None) -> None:
+        self.rows.push(new, old)
+        self.compute()
+
+    def end(self) -> None:
+        if self._reach:
+            last = self.rows.head(1)
+            self.rows.space(self._reach, last).zero_()
+        self.compute()
+        for sink in self._then:
+            sink.end()
+
+    def compute(self) -> None:
+        """Pass on the rows whose inputs are there."""
+        count = (len(self.rows) - self._kernel) // self._stride + 1
+        if count < 1:
+            return
+        x = self.rows.head((count - 1) * self._stride + self._kernel)
+        y = self._apply(self._convolution, x)
+        y = (y if self._pointwise is None else self._apply(self._pointwise, y)).relu_()
+        old = x[:, :, self._reach : self._reach + count] if self._residual else None
+        for sink in self._then:
+            sink.push(y, old)
+        self.rows.drop(count * self._stride)
+
+    @staticmethod
+    def _apply(layer: nn.Conv2d, x: Tensor) -> Tensor:
+        padding = (0, int(layer.padding[1]))
+        return nn.functional.conv2d(
+            x, layer.weight, layer.bias, layer.stride, padding, layer.dilation, layer.groups
+        )
+
+
+class _Spread:
+    """A transposed convolution whose kernel is its stride: each cell gives the values of its own places."""
+
+    def __init__(self, layer: nn.ConvTranspose2d) -> None:
+        self.outputs, (self.high, self.wide) = (
+            layer.out_channels,
+            (layer.kernel_size[0], layer.kernel_size[1]),
+        )
+        assert layer.bias is not None  # noqa: S101 - folded
+        self._weight = layer.weight.permute(0, 2, 3, 1).flatten(1).contiguous()
+        self._bias = layer.bias.repeat(self.high * self.wide)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return the values of cells, (row, time, high, wide, output); `x` is (1, feature, row, time)."""
+        cells = x[0].permute(1, 2, 0)
+        y = torch.addmm(self._bias, cells.reshape(-1, cells.shape[-1]), self._weight)
+        return y.view(*cells.shape[:2], self.high, self.wide, self.outputs)
+
+
+class _Up:
+    """A finer map of the decoder: what a coarser map spreads, and the encoder's map of that level."""
+
+    def __init__(self, spread: _Spread, skip: _Rows, block: _Layer) -> None:
+        self._spread, self._skip, self._block = spread, skip, block
+
+    def push(self, new: Tensor, old: Tensor | None = None) -> None:
+        y = self._spread(new if old is None else new + old).relu_()
+        rows, columns, high, wide, _ = y.shape
+        skip = self._skip.head(rows * high)
+        target = self._block.rows.space(rows * high, skip)
+        old_cells, out = (
+            map_[0].permute(1, 2, 0).view(rows, high, columns, wide, -1).transpose(1, 2)
+            for map_ in (skip, target)
+        )
+        torch.add(y, old_cells, out=out)
+        self._skip.drop(rows * high)
+        self._block.compute()
+
+    def end(self) -> None:
+        self._block.end()
+
+
+class _Head:
+    """The last layer: probabilities of the classes at each channel and sample."""
+
+    def __init__(self, spread: _Spread, give: Callable[[Tensor], None]) -> None:
+        self._spread, self._give = spread, give
+
+    def push(self, new: Tensor, old: Tensor | None = None) -> None:
+        logits = self._spread((new if old is None else new + old).float())
+        rows, columns, high, wide, classes = logits.shape
+        whole = logits.permute(4, 0, 2, 1, 3).reshape(classes, rows * high, columns * wide)
+        self._give(torch.softmax(whole, dim=0))
+
+    def end(self) -> None:
+        """Do nothing: all has been given."""
+
+
+class _Cut:
+    """Pass on a part of a map: the cells of `wanted`, where the map begins as `region` does."""
+
+    def __init__(self, wanted: Region, region: Region, cell: Pair, then: _Sink) -> None:
+        (self._first, self._end), (first, end) = (
+            ((low - start) // size, (high - start) // size)
+            for (low, high), (start, _), size in zip(wanted, region, cell, strict=True)
+        )
+        self._columns, self._then = slice(first, end), then
+
+    def push(self, new: Tensor, old: Tensor | None = None) -> None:
+        part = (..., slice(max(0, self._first), max(0, self._end)), self._columns)
+        self._first, self._end = self._first - new.shape[2], self._end - new.shape[2]
+        if part[1].start < min(part[1].stop, new.shape[2]):
+            self._then.push(new[part], None if old is None else old[part])
+
+    def end(self) -> None:
+        self._then.end()
+
+
+def _grow(core: Region, margin: Pair, shape: Pair) -> Region:
+    first, second = (
+        (max(0, core[axis][0] - margin[axis]), min(shape[axis], core[axis][1] + margin[axis]))
+        for axis in range(2)
+    )
+    return first, second
