@@ -29,7 +29,7 @@ class StripNetwork:
         self._head = _Spread(self.model.head)  # float32, for a score near 1 has a small difference to it
         self._dtype = torch.bfloat16 if bfloat16 else torch.float32
         self.model.to(self._dtype)
-        self._up = [_Spread(up.conv) for up in self.model.up]
+        self._up = [_Spread(up.get_submodule("conv")) for up in self.model.up]
 
     def __call__(self, strips: Iterable[Tensor], shape: Pair, core: Region) -> Iterator[Tensor]:
         """Score the core of a tile, strip by strip.
@@ -63,9 +63,9 @@ class StripNetwork:
             then = _Cut(regions[level], regions[level + 1], cell[level + 1], up)
         outputs = [then]
         for level in reversed(range(levels)):
-            for block in reversed(model.encoder[level]):
+            for block in reversed(list(model.encoder[level].children())):
                 outputs = [_Layer.of_block(block, outputs)]
-            down = _Layer(model.down[level].conv, outputs)
+            down = _Layer([model.down[level].get_submodule("conv")], outputs)
             if level:
                 outputs = [_Cut(regions[level - 1], regions[-1], cell[level - 1], skips[level - 1]), down]
         return down
@@ -136,33 +136,19 @@ class _Rows:
 
 
 class _Layer:
-    """A convolution and a ReLU over rows that come in strips; a block adds its input."""
+    """Convolutions and a ReLU over strips; the first sees neighbours, a block adds its input."""
 
-    def __init__(
-        self,
-        convolution: nn.Conv2d,
-        then: Sequence[_Sink],
-        *,
-        pointwise: nn.Conv2d | None = None,
-        residual: bool = False,
-    ) -> None:
-        self._convolution, self._pointwise, self._residual, self._then = (
-            convolution,
-            pointwise,
-            residual,
-            then,
-        )
-        self._kernel, self._stride = convolution.kernel_size[0], convolution.stride[0]
-        self._reach = int(convolution.padding[0])
+    def __init__(self, layers: Sequence[nn.Module], then: Sequence[_Sink], *, residual: bool = False) -> None:
+        self._convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
+        self._then, self._residual, first = then, residual, self._convolutions[0]
+        self._kernel, self._stride, self._reach = first.kernel_size[0], first.stride[0], int(first.padding[0])
         self.rows = _Rows(self._reach)
 
     @classmethod
     def of_block(cls, block: nn.Module, then: Sequence[_Sink]) -> _Layer:
         """Make the layer of a residual block."""
-        dense: nn.Conv2d = block.dense.conv
-        if block.depthwise is None:
-            return cls(dense, then, residual=True)
-        return cls(block.depthwise, then, pointwise=dense, residual=True)
+        names = ("depthwise", "dense.conv") if isinstance(block.depthwise, nn.Module) else ("dense.conv",)
+        return cls([block.get_submodule(name) for name in names], then, residual=True)
 
     def push(self, new: Tensor, old: Tensor | None = None) -> None:
         self.rows.push(new, old)
@@ -182,29 +168,23 @@ class _Layer:
         if count < 1:
             return
         x = self.rows.head((count - 1) * self._stride + self._kernel)
-        y = self._apply(self._convolution, x)
-        y = (y if self._pointwise is None else self._apply(self._pointwise, y)).relu_()
+        y = x
+        for one in self._convolutions:
+            padding = (0, int(one.padding[1]))
+            y = nn.functional.conv2d(y, one.weight, one.bias, one.stride, padding, groups=one.groups)
+        y = y.relu_()
         old = x[:, :, self._reach : self._reach + count] if self._residual else None
         for sink in self._then:
             sink.push(y, old)
         self.rows.drop(count * self._stride)
 
-    @staticmethod
-    def _apply(layer: nn.Conv2d, x: Tensor) -> Tensor:
-        padding = (0, int(layer.padding[1]))
-        return nn.functional.conv2d(
-            x, layer.weight, layer.bias, layer.stride, padding, layer.dilation, layer.groups
-        )
-
 
 class _Spread:
     """A transposed convolution whose kernel is its stride: each cell gives the values of its own places."""
 
-    def __init__(self, layer: nn.ConvTranspose2d) -> None:
-        self.outputs, (self.high, self.wide) = (
-            layer.out_channels,
-            (layer.kernel_size[0], layer.kernel_size[1]),
-        )
+    def __init__(self, layer: nn.Module) -> None:
+        assert isinstance(layer, nn.ConvTranspose2d)  # noqa: S101 - the only one
+        self.outputs, self.high, self.wide = layer.out_channels, layer.kernel_size[0], layer.kernel_size[1]
         assert layer.bias is not None  # noqa: S101 - folded
         self._weight = layer.weight.permute(0, 2, 3, 1).flatten(1).contiguous()
         self._bias = layer.bias.repeat(self.high * self.wide)
