@@ -22,8 +22,9 @@ from phasenet_das.config import PickSettings
 from phasenet_das.errors import ConfigError
 from phasenet_das.io.recording import Recording
 from phasenet_das.models.weights import Weights
-from phasenet_das.picking.chunks import Chunk, ChunkPlan, ChunkSize
+from phasenet_das.picking.chunks import Chunk
 from phasenet_das.picking.networks import make_scorer
+from phasenet_das.picking.plan import ChunkPlan, ChunkSize
 from phasenet_das.picking.progress import StageTimes
 from phasenet_das.picking.request import Range
 from phasenet_das.picking.run import ChunkPicker, PickRun

@@ -18,10 +18,11 @@ from phasenet_das.models.phasenet_das import PhaseNetDAS
 from phasenet_das.models.precision import multiply_in
 from phasenet_das.models.strips import StripNetwork
 from phasenet_das.models.weights import Weights
-from phasenet_das.picking.chunks import Chunk, ReceptiveField
+from phasenet_das.picking.chunks import Chunk
 from phasenet_das.picking.multirate import FEWEST_ROWS
 from phasenet_das.picking.normalization import Per, moving_scale, normalization_block, normalization_halo
 from phasenet_das.picking.peaks import Scores
+from phasenet_das.picking.plan import ReceptiveField
 from phasenet_das.picking.tiles import ChannelRun, Tile, cut_tiles, split_channels
 from phasenet_das.picking.windows import WindowRange, picture_scores, window_scores
 

@@ -16,10 +16,12 @@ from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
 from phasenet_das.errors import ConfigError, DeviceError
 from phasenet_das.models.precision import multiplies_bfloat16
 from phasenet_das.models.weights import Weights, load_weights
-from phasenet_das.picking.chunks import Chunk, ChunkPlan, ChunkSize
+from phasenet_das.picking.archive import open_recordings, select_range
+from phasenet_das.picking.chunks import Chunk
 from phasenet_das.picking.networks import PHASES, make_scorer
 from phasenet_das.picking.peaks import channel_scores
-from phasenet_das.picking.run import ChunkPicker, PickRun, open_recordings, pick_chunks, select_range
+from phasenet_das.picking.plan import ChunkPlan, ChunkSize
+from phasenet_das.picking.run import ChunkPicker, PickRun, pick_chunks
 from phasenet_das.picking.store import MemoryStore, merge_chunks
 from phasenet_das.tables.coverage import dead_throughout
 

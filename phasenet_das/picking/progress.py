@@ -10,7 +10,7 @@ from typing import Self, TypeVar
 import pandas as pd
 from tqdm import tqdm
 
-from phasenet_das.picking.chunks import ChunkPlan
+from phasenet_das.picking.plan import ChunkPlan
 from phasenet_das.picking.store import StoredChunk
 
 STAGES = ("read", "prepare", "network", "picks")

@@ -25,9 +25,10 @@ import pyarrow.parquet as pq
 
 from phasenet_das.errors import PhaseNetDASError
 from phasenet_das.models.weights import Weights
-from phasenet_das.picking.chunks import Chunk, ChunkPlan
+from phasenet_das.picking.chunks import Chunk
 from phasenet_das.picking.multirate import join_rate_passes, joining_reach_s
 from phasenet_das.picking.peaks import SORTED_BY, join_picks
+from phasenet_das.picking.plan import ChunkPlan
 from phasenet_das.picking.request import Range
 from phasenet_das.tables import PickWriter, atomic_path, to_arrow, write_sidecar
 from phasenet_das.tables.coverage import ChunkInfo

@@ -23,9 +23,10 @@ from phasenet_das.io.archive import Archive, archive_of_index
 from phasenet_das.io.files import cable_name, find_recordings
 from phasenet_das.io.index import update_index
 from phasenet_das.io.metadata import UserMetadata
+from phasenet_das.picking.archive import select_range
 from phasenet_das.picking.picker import Picker
 from phasenet_das.picking.request import Range
-from phasenet_das.picking.run import PickedChunks, PickRun, pick_chunks, select_range
+from phasenet_das.picking.run import PickedChunks, PickRun, pick_chunks
 from phasenet_das.picking.store import ChunkStore, StoredChunk, merge_chunks, merging_reach_s, write_merged
 from phasenet_das.tables import EVENT_COLUMNS, PICK_COLUMNS, conform, read_events, write_table
 from phasenet_das.tables.provenance import provenance

@@ -87,7 +87,7 @@ def test_a_full_disk_is_told_with_what_to_do(
 
     arguments = ("pick", "record.h5", "-o", tmp_path / "picks.parquet", "--weights", "weights")
     with monkeypatch.context() as broken:
-        broken.setattr("phasenet_das.picking.run.write_merged", full)
+        broken.setattr("phasenet_das.picking.archive.write_merged", full)
         answer = run(*arguments, cwd=workplace)
     assert answer.returncode == 1
     assert "error: no room left to write" in answer.stderr

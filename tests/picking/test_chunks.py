@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from phasenet_das.config import PickSettings
 from phasenet_das.errors import SamplingError
 from phasenet_das.io.recording import Recording, recording_of_array
-from phasenet_das.picking.chunks import ChunkPlan, ChunkSize, ReceptiveField
+from phasenet_das.picking.chunks import Chunk
 from phasenet_das.picking.multirate import RatePass
+from phasenet_das.picking.plan import ChunkPlan, ChunkSize, ReceptiveField
 from phasenet_das.picking.run import ChunkPicker, PickRun, pick_chunks
 from phasenet_das.picking.store import ChunkKeys, MemoryStore, merge_chunks
 from tests.picking.small_pickers import assert_same_picks, small_picker
@@ -93,7 +94,7 @@ def test_cores_are_the_record_each_sample_once(
     )
     seen = np.zeros((len(plan.cable), plan.grid.num_samples), int)
     source = np.zeros((len(numbers), samples), int)
-    for chunk in plan.chunks():
+    for chunk in (Chunk(plan, *core) for core in plan.cores()):
         seen[slice(*chunk.rows), slice(*chunk.core)] += 1
         window = chunk.context
         source[plan.core_channels(chunk.rows), slice(*plan.core_source(chunk.core))] += 1
@@ -196,7 +197,7 @@ def test_a_month_is_planned_without_listing_it() -> None:
     ]
     assert len(plans) == 6
     for plan, room in plans:
-        chunks = list(plan.chunks())
+        chunks = [Chunk(plan, *core) for core in plan.cores()]
         windows = [chunk.context for chunk in chunks[:: len(chunks) // 50]]
         loaded = [(w.source[1] - w.source[0]) * len(w.positions) for w in windows]
         assert max(loaded) <= 1.1 * room * ChunkSize().samples
