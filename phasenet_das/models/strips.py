@@ -63,8 +63,8 @@ class StripNetwork:
             then = _Cut(regions[level], regions[level + 1], cell[level + 1], up)
         outputs = [then]
         for level in reversed(range(levels)):
-            for block in reversed(list(model.encoder[level].children())):
-                outputs = [_Layer.of_block(block, outputs)]
+            for part in reversed(list(model.encoder[level].children())):
+                outputs = [_Layer.of_block(part, outputs)]
             down = _Layer([model.down[level].get_submodule("conv")], outputs)
             if level:
                 outputs = [_Cut(regions[level - 1], regions[-1], cell[level - 1], skips[level - 1]), down]
