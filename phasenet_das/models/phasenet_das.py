@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from phasenet_das.errors import ConfigError, DataFormatError
+from phasenet_das.models.precision import InFloat32
 
 Pair = tuple[int, int]
 
@@ -183,6 +184,7 @@ class PhaseNetDAS(nn.Module):
         for module in model.modules():
             if isinstance(module, _ConvNorm | _UpNorm):
                 module.fold()
+        model.head = InFloat32(model.head)  # type: ignore[assignment]
         return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
