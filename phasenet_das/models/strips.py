@@ -26,9 +26,8 @@ class StripNetwork:
 
     def __init__(self, model: PhaseNetDAS, device: torch.device, *, bfloat16: bool = False) -> None:
         self.model = model.fused().to(device)
-        self._head = _Spread(
-            self.model.head.get_submodule("layer")
-        )  # float32, for a score near 1 has a small difference to it
+        # In float32: a score near 1 lies close to it.
+        self._head = _Spread(self.model.head.get_submodule("layer"))
         self._dtype = torch.bfloat16 if bfloat16 else torch.float32
         self.model.to(self._dtype)
         self._up = [_Spread(up.get_submodule("conv")) for up in self.model.up]
