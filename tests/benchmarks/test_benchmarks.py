@@ -15,7 +15,7 @@ ALONE = {
     "calibration": "phasenet --quick --cache {cache} --figure {out}/reliability.png",
     "catalog_trust": "--quick --cache {out} --stated nothing",
     "self_training": "--quick --seed 1 --cache {out} --json {out}/scores.json",
-    "continuous_speed": "student --channels 64 --minutes 0.5",
+    "continuous_speed": "--quick",
     "fault_campaign": "truncated",
     "index_speed": "--files 20 --minutes 2000 --picks 10000",
     "inspect_speed": "--channels 60 --samples 3000",
