@@ -185,7 +185,7 @@ class Recording:
     def load(self, channels: slice = EVERYTHING, samples: slice = EVERYTHING) -> np.ndarray:
         """Load a block: slices of positions among channels and samples.
 
-        Returns (channel, time) float32, C-contiguous, a copy.
+        Returns (channel, time) float32, C-contiguous, no view of the source.
         """
         channels, samples = slice(*channels.indices(self.num_channels)), self._inside(samples)
         values = self.read_block(channels, samples)
@@ -193,7 +193,8 @@ class Recording:
         if hidden.any() and not self.notes:
             self.notes[self.label] = f"{self.label}: {say_hidden(self.channel_index[channels][hidden])}"
             log.warning("%s", self.notes[self.label])
-        return np.array(values, dtype=np.float32, order="C")
+        copy = True if values.base is not None else None  # what was just read needs no second copy
+        return np.array(values, dtype=np.float32, order="C", copy=copy)
 
     def inputs(self, samples: slice = EVERYTHING) -> Inputs:
         """Name the files behind samples: path, and a key of the content."""
@@ -338,7 +339,7 @@ def recording_of_function(
     label: str = "function",
     **known: Any,  # noqa: ANN401 - further fields of Recording
 ) -> Recording:
-    """Make a recording whose blocks a function makes: ``generate(channels, samples)`` (channel, time)."""
+    """Make a recording of a function: ``generate(channels, samples)`` makes a block (channel, time) anew."""
     numbers = check_channel_index(channel_index, len(channel_index))
     distance = np.full(len(numbers), _NAN) if distance_m is None else np.asarray(distance_m, np.float64)
     if distance.shape != numbers.shape:

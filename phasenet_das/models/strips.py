@@ -17,6 +17,8 @@ from phasenet_das.models.phasenet_das import Pair, PhaseNetDAS, compress
 Region = tuple[Pair, Pair]
 """First channel and the one behind the last, first sample and the one behind the last."""
 
+_CACHED_ROWS = 4  # rows of the input that stay in a processor's cache while they are compressed
+
 
 class StripNetwork:
     """PhaseNet-DAS as it scores recordings, in float32 or bfloat16.
@@ -43,8 +45,10 @@ class StripNetwork:
         first = self._layers(shape, core, scores.append)
         for strip in strips:
             with torch.inference_mode():
-                x = compress(strip) if self.model.compresses else strip
-                first.push(x[None, None].to(self._dtype))
+                for part in strip.split(_CACHED_ROWS):
+                    x = compress(part) if self.model.compresses else part
+                    first.rows.push(x[None, None], dtype=self._dtype)
+                first.compute()
             yield from scores
             scores.clear()
         with torch.inference_mode():
@@ -94,8 +98,8 @@ class _Rows:
     def __len__(self) -> int:
         return self._end - self._first
 
-    def push(self, new: Tensor, old: Tensor | None = None) -> None:
-        target = self.space(new.shape[2], new)
+    def push(self, new: Tensor, old: Tensor | None = None, dtype: torch.dtype | None = None) -> None:
+        target = self.space(new.shape[2], new, dtype=dtype)
         if old is None:
             target.copy_(new)
         else:
@@ -104,10 +108,10 @@ class _Rows:
     def end(self) -> None:
         """Do nothing: whoever takes the rows knows."""
 
-    def space(self, count: int, like: Tensor, columns: int | None = None) -> Tensor:
+    def space(self, count: int, like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         """Make room for some more rows, and count them as there."""
         if self._array is None or self._end + count > self._array.shape[2]:
-            self._move(count, like, columns or like.shape[3])
+            self._move(count, like, dtype or like.dtype)
         assert self._array is not None  # noqa: S101 - just made
         self._end += count
         return self._array[:, :, self._end - count : self._end]
@@ -121,16 +125,16 @@ class _Rows:
         """Forget the first rows."""
         self._first += count
 
-    def _move(self, count: int, like: Tensor, columns: int) -> None:
+    def _move(self, count: int, like: Tensor, dtype: torch.dtype) -> None:
         kept = len(self)
+        shape = (1, like.shape[1], 2 * (kept + count), like.shape[3])
         if self._array is None:
-            waiting = like.new_zeros((1, like.shape[1], kept, columns))
+            waiting = like.new_zeros((1, like.shape[1], kept, like.shape[3]))
         else:
             waiting = self.head(kept).clone()
-        if self._array is None or 2 * (kept + count) > self._array.shape[2]:
-            shape = (1, like.shape[1], 2 * (kept + count), columns)
+        if self._array is None or shape[2] > self._array.shape[2]:
             self._array = torch.empty(
-                shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last
+                shape, dtype=dtype, device=like.device, memory_format=torch.channels_last
             )
         self._array[:, :, :kept] = waiting
         self._first, self._end = 0, kept
