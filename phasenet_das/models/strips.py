@@ -174,14 +174,29 @@ class _Layer:
             return
         x = self.rows.head((count - 1) * self._stride + self._kernel)
         y = x
-        for one in self._convolutions:
-            padding = (0, int(one.padding[1]))
-            y = nn.functional.conv2d(y, one.weight, one.bias, one.stride, padding, groups=one.groups)
-        y = y.relu_()
+        for one in self._convolutions[:-1]:
+            y = nn.functional.conv2d(y, one.weight, one.bias, one.stride, _padding(one), groups=one.groups)
+        y = _conv_relu(y, self._convolutions[-1])
         old = x[:, :, self._reach : self._reach + count] if self._residual else None
         for sink in self._then:
             sink.push(y, old)
         self.rows.drop(count * self._stride)
+
+
+def _padding(layer: nn.Conv2d) -> Pair:
+    """Give the padding in time; the rows beyond are there."""
+    return 0, int(layer.padding[1])
+
+
+def _conv_relu(x: Tensor, layer: nn.Conv2d) -> Tensor:
+    """Convolve, and take the positive part: in one pass over memory where oneDNN can."""
+    padding, weight, bias = _padding(layer), layer.weight, layer.bias
+    if x.device.type == "cpu" and torch.backends.mkldnn.is_available():
+        out: Tensor = torch.ops.mkldnn._convolution_pointwise(  # noqa: SLF001 - as torch's compiler calls it
+            x, weight, bias, padding, layer.stride, (1, 1), layer.groups, "relu", [], ""
+        )
+        return out
+    return nn.functional.conv2d(x, weight, bias, layer.stride, padding, groups=layer.groups).relu_()
 
 
 class _Spread:
