@@ -40,12 +40,15 @@ class AssociationResult:
     summary : dict
         Settings used, and what became of how many picks. ``events_on_second_look`` counts the events that
         only a later look found.
+    ground : VelocityEstimate or None
+        Estimated layers, for :func:`associate`; None where the settings state the velocity.
     """
 
     events: pd.DataFrame
     picks: pd.DataFrame
     groups: pd.DataFrame
     summary: dict[str, Any]
+    ground: VelocityEstimate | None = None
 
 
 def associate(
@@ -55,6 +58,7 @@ def associate(
     *,
     explain: bool = False,
     workers: int = 1,
+    ground: VelocityEstimate | None = None,
 ) -> AssociationResult:
     """Associate picks with events, and locate the events.
 
@@ -74,6 +78,8 @@ def associate(
         Add the history of every fit of the first look to the summary.
     workers : int
         Processes; does not change the result.
+    ground : VelocityEstimate, optional
+        ``ground`` of an earlier result, so that the velocity is not estimated again.
 
     Raises
     ------
@@ -92,8 +98,9 @@ def associate(
 
     receivers = load_receivers(stations)
     observations = load_picks(picks, receivers, config)
-    ground = None
-    if not config.velocity_stated:
+    if config.velocity_stated:
+        ground = None
+    elif ground is None:
         ground = _estimated_ground(receivers, config, observations, workers)
     domain = make_domain(receivers, config, ground)
     logger.info(velocity_text(domain))
@@ -103,7 +110,7 @@ def associate(
     table = picks_table(picks, observations, assignment, member)
     summary = summarise(domain, looks, table, events, groups, explain=explain)
     summary["velocity"] = describe_velocity(domain)
-    return AssociationResult(events, table, groups, summary)
+    return AssociationResult(events, table, groups, summary, ground)
 
 
 def _estimated_ground(

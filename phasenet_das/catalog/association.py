@@ -21,6 +21,7 @@ from phasenet_das.text import runs
 
 if TYPE_CHECKING:
     from gamma import AssociationConfig, AssociationResult
+    from gamma.velocity import VelocityEstimate
 
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,7 @@ def associate(
     settings: AssociationConfig | None = None,
     *,
     workers: int = 1,
+    ground: VelocityEstimate | None = None,
 ) -> AssociationResult:
     """Group picks into events and locate them.
 
@@ -48,6 +50,8 @@ def associate(
         The defaults when left out.
     workers : int
         Processes; the result does not depend on it.
+    ground : gamma.velocity.VelocityEstimate, optional
+        ``ground`` of an earlier result, so that the velocity is not estimated again.
 
     Returns
     -------
@@ -72,7 +76,9 @@ def associate(
         receivers = receivers_of(
             pd.DataFrame({"station_id": ["none"], "channel_index": 0, "distance_m": 0.0})
         )
-    result = gamma.associate(picks, receivers, settings or AssociationConfig(), explain=True, workers=workers)
+    result = gamma.associate(
+        picks, receivers, settings or AssociationConfig(), explain=True, workers=workers, ground=ground
+    )
     kept = int((result.picks["event_index"] >= 0).sum())
     log.info("%d events from %d of %d picks", len(result.events), kept, len(picks))
     return result

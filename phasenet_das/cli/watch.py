@@ -27,7 +27,8 @@ from phasenet_das.errors import ChannelGeometryError, ConfigError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from gamma import AssociationConfig
+    from gamma import AssociationConfig, AssociationResult
+    from gamma.velocity import VelocityEstimate
     from phasenet_das.config import ReportSettings
 
 log = logging.getLogger(__name__)
@@ -150,19 +151,24 @@ def watch(
             typer.echo("stopped. The same command resumes", err=True)
 
 
-def _find_events(picks: pd.DataFrame, receivers: pd.DataFrame | None, settings: AssociationConfig) -> Any:  # noqa: ANN401 - of gamma
+def _find_events(
+    picks: pd.DataFrame,
+    ground: VelocityEstimate | None,
+    receivers: pd.DataFrame | None,
+    settings: AssociationConfig,
+) -> AssociationResult:
     """Associate picks; those of cables without a channel table make no event."""
     from phasenet_das import catalog
 
     try:
-        return catalog.associate(picks, receivers, settings)
+        return catalog.associate(picks, receivers, settings, ground=ground)
     except ChannelGeometryError as error:  # other cables may have picks in the next minutes
         log.warning("%s", error)
-        return catalog.associate(picks.iloc[:0], receivers, settings)
+        return catalog.associate(picks.iloc[:0], receivers, settings, ground=ground)
 
 
 def _write_tables(
-    result: Any,  # noqa: ANN401 - of gamma
+    result: AssociationResult,
     folder: Path,
     provenance: dict[str, Any],
     receivers: pd.DataFrame | None,

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,33 +25,46 @@ from phasenet_das.io.files import cable_name, find_recordings
 from phasenet_das.io.index import update_index
 from phasenet_das.io.metadata import UserMetadata
 from phasenet_das.picking.archive import select_range
+from phasenet_das.picking.peaks import join_picks
 from phasenet_das.picking.picker import Picker
 from phasenet_das.picking.request import Range
 from phasenet_das.picking.run import PickedChunks, PickRun, pick_chunks
-from phasenet_das.picking.store import ChunkStore, StoredChunk, merge_chunks, merging_reach_s, write_merged
+from phasenet_das.picking.store import (
+    ChunkStore,
+    StoredChunk,
+    merge_chunks,
+    merged,
+    merging_reach_s,
+    write_merged,
+)
 from phasenet_das.tables import EVENT_COLUMNS, PICK_COLUMNS, conform, read_events, write_table
 from phasenet_das.tables.provenance import provenance
 from phasenet_das.watch.days import DAY_NS, DayFolders, catalog_of_day
 from phasenet_das.watch.events import EventLife, Pass
 from phasenet_das.watch.handover import Handover
 from phasenet_das.watch.health import Health
+from phasenet_das.watch.pace import Pace
 from phasenet_das.watch.revisions import Revisions
 
 if TYPE_CHECKING:
     from gamma import AssociationResult
+    from gamma.velocity import VelocityEstimate
 
 log = logging.getLogger(__name__)
 
 
-Associate = Callable[[pd.DataFrame], "AssociationResult"]
-"""From picks to events, and to the picks with the event of each."""
+Associate = Callable[[pd.DataFrame, "VelocityEstimate | None"], "AssociationResult"]
+"""From picks, and the ground of an earlier result, to events and to the picks with the event of each."""
 
 WriteCatalog = Callable[[Any, Path, dict[str, Any]], object]
 """Writes the result of an association into a folder, with provenance."""
 
 _CHUNK_S = 60.0
-_QUICK_S, _REST = 2.0, 4.0  # all picks are associated where that is quick, else in a fifth of the time
-_S_PER_PICK = 5e-4  # of an association, before the first
+_CHUNKS_IN_MEMORY = 32
+_WHOLE_SHARE, _DAYS_SHARE = 1 / 30, 1 / 10  # of the time, to write the tables of all picks, and of their days
+_S_PER_PICK, _S_PER_CHUNK = 3e-4, 5e-3  # that this takes, before the first time
+_SHORT_SHARE, _SHORT_S = 0.3, 120.0  # of the last minutes, associated by most passes
+_LONG_EVERY = 0.1  # of their length: then all of them are associated
 
 
 @dataclass(frozen=True)
@@ -95,12 +109,12 @@ class WatchStep:
 class Watcher:
     """Follows folders to which files are added.
 
-    Each pass writes ``picks/YYYY-MM-DD.parquet``, a table for each day, and ``coverage.csv``. With
-    `associate` it also writes ``recent_events.parquet`` and ``recent_picks.parquet``, the events so far and
-    the picks of the last minutes. ``picks.parquet`` holds all picks. With `write_catalog`, the events and the
-    catalog files lie beside it, as after one run over the same files. These whole tables are written after
-    each pass while that takes 2 s at most, later in a fifth of the time, and by :meth:`close`. All files are
-    whole at any time. A new watcher of the same output resumes where the last one ended.
+    Each pass writes ``recent_picks.parquet``, the picks of the last minutes, ``coverage.csv`` and, with
+    `associate`, ``recent_events.parquet``, the events so far. ``picks/YYYY-MM-DD.parquet`` are tables of the
+    days, and ``picks.parquet`` holds all picks. With `write_catalog`, the events and the catalog files lie
+    beside it, as after one run over the same files. These longer tables are written after each pass while
+    that takes 1 s at most, later in a tenth (days) and a thirtieth of the time, and by :meth:`close`. All
+    files are whole at any time. A new watcher of the same output resumes where the last one ended.
 
     An event keeps its ``event_id`` while it changes. ``revisions.jsonl`` holds each change
     (:func:`phasenet_das.watch.read_revisions`). With ``keep_days``, an old day moves from the tables to the
@@ -117,7 +131,8 @@ class Watcher:
     data, settings, continuous : DataSettings, PickSettings, ContinuousSettings, optional
         See :func:`phasenet_das.picking.pick_archive`; chunks are 60 s long unless set.
     associate : callable, optional
-        Finds the events of a pick table: returns an object with ``events`` and ``picks``.
+        ``associate(picks, ground)`` finds the events of a pick table: returns an object with ``events``,
+        ``picks`` and ``ground``. The last minutes are associated with the ground of all picks.
     write_catalog : callable, optional
         ``write_catalog(result, folder, provenance)`` writes the result of `associate`.
     watch : WatchSettings, optional
@@ -154,17 +169,22 @@ class Watcher:
         self._watch, self._handover = watch or WatchSettings(), handover
         self._health = health or Health(output, self._watch.health)
         self._recent_ns = round(self._watch.recent_s * 1e9)
+        self._recent_events = output / "recent_events.parquet"
         self._days = DayFolders(output / "days", self._watch.keep_days)
         self._life = EventLife(Revisions(output / "revisions.jsonl"), self._watch.final_after_s)
         self._stages: dict[str, float] = {}
         self._store = ChunkStore(output / "chunks")
+        self._read = lru_cache(_CHUNKS_IN_MEMORY)(self._store.picks)
         self._files: dict[str, tuple[int, int]] = {}
         self._chunks: dict[str, StoredChunk] = {}
         self._provenance: dict[str, Any] = {}
         self._archive: Archive | None = None
-        self._is_behind = False
-        self._whole_took_s, self._whole_ended_s = 0.0, time.monotonic()
+        self._is_behind, self._days_behind = False, set[int]()
+        self._whole_pace, self._days_pace = Pace(_WHOLE_SHARE), Pace(_DAYS_SHARE)
         self._end_ns: int | None = None
+        self._event_of = pd.Series(dtype=object)  # id of the event of each of the last picks, by pick id
+        self._long_ns = 0  # end of the data when all of the last minutes were associated
+        self._ground: VelocityEstimate | None = None
 
     def step(self, now_s: float | None = None) -> WatchStep | None:
         """Pick what has come since the last pass.
@@ -200,8 +220,9 @@ class Watcher:
             raise
 
     def close(self) -> None:
-        """Write the whole tables, if they lack anything, and end the handing over."""
+        """Write the tables that lack anything, and end the handing over."""
         if self._is_behind:
+            self._write_days()
             result = self._write_whole()
             self._hand_over(result)
         if self._handover is not None:
@@ -214,18 +235,18 @@ class Watcher:
         found = pick_chunks(self._run, source.recordings, self._store)
         self._stages["picked_at"] = time.time()
         self._files, self._archive = files, source
-        changed = self._take(found)
+        came = self._take(found)
         self._provenance = self._describe(found)
         self._is_behind = True
-        picks = self._write_days(changed)
         write_table(found.coverage([source.coverage]), self._output / "coverage.csv", self._provenance)
         end_ns = max(chunk.info.end_ns for chunk in found.chunks)
-        if self._whole_is_due(sum(chunk.num_picks for chunk in found.chunks)):
-            result = self._write_whole()
-            events = self._recent_of(result, end_ns)
+        if self._days_pace.is_due(len(found.chunks) * _S_PER_CHUNK):
+            self._write_days()
+        if self._whole_pace.is_due(sum(chunk.num_picks for chunk in found.chunks) * _S_PER_PICK):
+            result, settled_ns = self._write_whole(), 0
         else:
-            result = self._recent_association(end_ns)
-            events = self._join_recent(result, end_ns)
+            result, settled_ns = self._recent_association(end_ns)
+        events = self._write_recent(result, end_ns, settled_ns)
         self._hand_over(result)
         start_ns = min(chunk.info.start_ns for chunk in found.chunks)
         for day in self._days.over(start_ns, end_ns):
@@ -234,7 +255,7 @@ class Watcher:
         self._end_ns = end_ns
         return WatchStep(
             len(fresh),
-            picks,
+            len(self._picks_of(*came)),
             events,
             pd.Timestamp(end_ns, tz="UTC"),
             now - end_ns * 1e-9,
@@ -280,14 +301,20 @@ class Watcher:
             name_of=lambda path: cable_name(path, self._inputs),
         )
 
-    def _take(self, found: PickedChunks) -> list[StoredChunk]:
-        """Make these the chunks, and return those that came or went."""
+    def _take(self, found: PickedChunks) -> tuple[int, int]:
+        """Make these the chunks, note the days that change, and return the span of the chunks that came."""
         chunks = {chunk.key: chunk for chunk in found.chunks}
-        changed = [chunk for key, chunk in chunks.items() if key not in self._chunks]
-        changed += [chunk for key, chunk in self._chunks.items() if key not in chunks]
+        came = [chunk.info for key, chunk in chunks.items() if key not in self._chunks]
+        went = [chunk.info for key, chunk in self._chunks.items() if key not in chunks]
         self._chunks = chunks
         self._store.remove_others(set(chunks))
-        return changed
+        margin, first = self._margin_ns(), self._days.first_ns() or 0
+        for info in (*came, *went):  # the picks of neighbours compete with theirs
+            days = range((info.start_ns - margin) // DAY_NS, (info.end_ns - 1 + margin) // DAY_NS + 1)
+            self._days_behind.update(day for day in days if day * DAY_NS >= first)
+        return min((info.start_ns for info in came), default=0), max(
+            (info.end_ns for info in came), default=0
+        )
 
     def _describe(self, found: PickedChunks) -> dict[str, Any]:
         return provenance(
@@ -296,43 +323,27 @@ class Watcher:
             weights_id=self._picker.weights.weights_id,
         )
 
-    def _write_days(self, changed: Sequence[StoredChunk]) -> int:
-        """Write the tables of the days that some chunks touch, or whose picks compete with theirs.
-
-        Returns the number of picks in the span of the chunks that came.
-        """
-        margin = self._margin_ns()
-        days = {
-            day
-            for chunk in changed
-            for day in range(
-                (chunk.info.start_ns - margin) // DAY_NS, (chunk.info.end_ns - 1 + margin) // DAY_NS + 1
-            )
-            if day * DAY_NS >= (self._days.first_ns() or 0)
-        }
-        came = [chunk.info for chunk in changed if chunk.key in self._chunks]
-        first = pd.Timestamp(min((info.start_ns for info in came), default=0), tz="UTC")
-        end = pd.Timestamp(max((info.end_ns for info in came), default=0), tz="UTC")
-        count = 0
-        for day in sorted(days):
-            start = day * DAY_NS
-            picks = self._picks_of(start, start + DAY_NS)
-            name = f"{pd.Timestamp(start):%Y-%m-%d}.parquet"
-            write_table(picks, self._output / "picks" / name, self._provenance)
-            count += int(((picks["phase_time"] >= first) & (picks["phase_time"] < end)).sum())
-        return count
+    def _write_days(self) -> None:
+        """Write the tables of the days that have changed."""
+        with self._days_pace.measured():
+            for day in sorted(self._days_behind):
+                picks = self._picks_of(day * DAY_NS, (day + 1) * DAY_NS, is_long=True)
+                path = self._output / "picks" / f"{pd.Timestamp(day * DAY_NS):%Y-%m-%d}.parquet"
+                write_table(picks, path, self._provenance)
+            self._days_behind.clear()
 
     def _margin_ns(self) -> int:
         return round(merging_reach_s(self._chunks.values()) * 1e9)
 
-    def _picks_of(self, start_ns: int, end_ns: int) -> pd.DataFrame:
-        margin = self._margin_ns()
+    def _picks_of(self, start_ns: int, end_ns: int, *, is_long: bool = False) -> pd.DataFrame:
+        """Return the picks of a span; the chunks of a short one stay in memory."""
+        margin, span = self._margin_ns(), Range(start_ns, end_ns)
         chunks = [
             chunk
             for chunk in self._chunks.values()
             if chunk.info.start_ns < end_ns + margin and chunk.info.end_ns > start_ns - margin
         ]
-        return merge_chunks(self._store, chunks, Range(start_ns, end_ns))
+        return join_picks(merged(chunks, self._store.picks if is_long else self._read, span))
 
     def _spans_ns(self, start_ns: int | None = None) -> np.ndarray:
         """Return the spans of the chunks after a time; shape (chunk, 2), int64."""
@@ -342,7 +353,7 @@ class Watcher:
     def _find_events(self, picks: pd.DataFrame, start_ns: int | None = None) -> AssociationResult:
         """Associate picks, and give the events from a time on the ids that they had before."""
         assert self._associate is not None  # noqa: S101 - asked for by the caller
-        result = self._associate(picks)
+        result = self._associate(picks, self._ground if start_ns else None)
         stages = {**self._stages, "associated_at": time.time()}
         events = result.events
         if start_ns is not None:
@@ -353,17 +364,16 @@ class Watcher:
 
     def _write_whole(self) -> AssociationResult | None:
         """Write the tables of all that was picked, as one run over the same files writes them."""
-        start_s = time.monotonic()
         chunks, path, wanted = list(self._chunks.values()), self._output / "picks.parquet", self._run.wanted
         result = None
-        if self._associate is None:
-            write_merged(self._store, chunks, path, self._provenance, wanted)
-        else:
-            result = self._find_events(merge_chunks(self._store, chunks, wanted))
-            self._write_result(result, self._output)
+        with self._whole_pace.measured():
+            if self._associate is None:
+                write_merged(self._store, chunks, path, self._provenance, wanted)
+            else:
+                result = self._find_events(merge_chunks(self._store, chunks, wanted))
+                self._ground = result.ground
+                self._write_result(result, self._output)
         self._is_behind = False
-        self._whole_ended_s = time.monotonic()
-        self._whole_took_s = self._whole_ended_s - start_s
         return result
 
     def _write_result(self, result: AssociationResult, folder: Path) -> None:
@@ -374,11 +384,6 @@ class Watcher:
         write_table(picks, folder / "picks.parquet", self._provenance)
         write_table(conform(events, EVENT_COLUMNS, "events"), folder / "events.parquet", self._provenance)
 
-    def _whole_is_due(self, num_picks: int) -> bool:
-        """Tell whether to associate all picks again, and not the last minutes alone."""
-        took_s = self._whole_took_s or num_picks * _S_PER_PICK
-        return took_s <= _QUICK_S or time.monotonic() - self._whole_ended_s >= _REST * took_s
-
     def _hand_over(self, result: AssociationResult | None = None) -> None:
         if self._handover is not None:
             self._handover.offer(self._life, result, self._archive)
@@ -388,11 +393,11 @@ class Watcher:
         span = Range(day * DAY_NS, (day + 1) * DAY_NS)
         margin = DayFolders.MARGIN_NS
         with self._days.folder(day) as folder:
-            picks = self._picks_of(day * DAY_NS - margin, (day + 1) * DAY_NS + margin)
+            picks = self._picks_of(day * DAY_NS - margin, (day + 1) * DAY_NS + margin, is_long=True)
             if self._associate is None:
                 write_table(span.select(picks), folder / "picks.parquet", self._provenance)
             else:
-                result = self._associate(picks)
+                result = self._associate(picks, None)
                 result.events["event_id"] = self._life.identify(result.events, result.picks)
                 self._write_result(catalog_of_day(result, span), folder)
             coverage = replace(found, wanted=span).coverage([source.coverage])
@@ -400,45 +405,49 @@ class Watcher:
             self._life.revisions.copy(folder / "revisions.jsonl", span.start_ns, span.end_ns)
         self._life.revisions.forget((day + 1) * DAY_NS - margin)
 
-    def _recent_of(self, result: AssociationResult | None, end_ns: int) -> int:
-        """Write what is recent of a whole association, and count its events."""
-        if result is None:
-            return 0
-        start = pd.Timestamp(end_ns - self._recent_ns, tz="UTC")
-        recent = result.picks[result.picks["phase_time"] >= start].reset_index(drop=True)
-        self._write_events(result.events, "recent_events.parquet")
-        write_table(recent, self._output / "recent_picks.parquet", self._provenance)
-        return int((result.events["time"] >= start).sum())
-
-    def _settled_ns(self, end_ns: int) -> int:
-        """Return the time before which events are left as they were: the first fifth of the last minutes."""
-        return end_ns - 4 * self._recent_ns // 5
-
-    def _recent_association(self, end_ns: int) -> AssociationResult | None:
-        """Associate the last minutes."""
+    def _recent_association(self, end_ns: int) -> tuple[AssociationResult | None, int]:
+        """Associate the last minutes, mostly a part; also tell before when events are left as they were."""
         if self._associate is None:
-            return None
-        return self._find_events(self._picks_of(end_ns - self._recent_ns, end_ns), self._settled_ns(end_ns))
+            return None, 0
+        length_ns = self._recent_ns
+        if end_ns - self._long_ns < _LONG_EVERY * length_ns:
+            length_ns = min(length_ns, max(round(_SHORT_SHARE * length_ns), round(_SHORT_S * 1e9)))
+        else:
+            self._long_ns = end_ns
+        settled_ns = end_ns - 4 * length_ns // 5
+        return self._find_events(self._picks_of(end_ns - length_ns, end_ns), settled_ns), settled_ns
 
-    def _join_recent(self, result: AssociationResult | None, end_ns: int) -> int:
-        """Write the recent tables of an association of the last minutes, and count its events."""
-        if result is None:
-            return 0
-        path = self._output / "recent_events.parquet"
-        settled = pd.Timestamp(self._settled_ns(end_ns), tz="UTC")
-        recent = result.events[result.events["time"] >= settled]
+    def _write_recent(self, result: AssociationResult | None, end_ns: int, settled_ns: int) -> int:
+        """Write the picks of the last minutes, and all events so far; count the recent ones."""
+        start, settled = (pd.Timestamp(n, tz="UTC") for n in (end_ns - self._recent_ns, settled_ns))
+        picks, recent = self._picks_of(start.value, end_ns).assign(event_index=-1), 0
+        if result is not None:
+            events = self._joined_events(result.events, settled)
+            write_table(conform(events, EVENT_COLUMNS, "events"), self._recent_events, self._provenance)
+            event_of, is_old = event_of_picks(result), events["time"] < settled
+            kept = self._event_of[self._event_of.isin(events.loc[is_old, "event_id"])]
+            event_of = pd.concat([event_of[event_of.isin(events.loc[~is_old, "event_id"])], kept])
+            self._event_of = event_of[~event_of.index.duplicated() & event_of.index.isin(picks["pick_id"])]
+            number = pd.Series(events.index, index=events["event_id"])
+            found = picks["pick_id"].map(self._event_of).map(number)
+            picks["event_index"] = found.fillna(-1).astype("int64")
+            recent = int((events["time"] >= start).sum())
+        write_table(picks, self._output / "recent_picks.parquet", self._provenance)
+        return recent
+
+    def _joined_events(self, found: pd.DataFrame, settled: pd.Timestamp) -> pd.DataFrame:
+        """Put events after those that were settled before them."""
+        path, recent = self._recent_events, found[found["time"] >= settled]
         before = read_events(path) if path.exists() else recent.iloc[:0]
         before = before[(before["time"] < settled) & ~before["event_id"].isin(recent["event_id"])]
         full = [table for table in (before, recent) if len(table)]
-        joined = pd.concat(full, ignore_index=True) if full else recent
+        joined = pd.concat(full) if full else recent
         joined = joined.sort_values("time", kind="stable", ignore_index=True)
-        joined["event_index"] = range(len(joined))
-        self._write_events(joined, path.name)
-        names = result.picks["event_index"].map(result.events.set_index("event_index")["event_id"])
-        number = names.map(joined.set_index("event_id")["event_index"]).fillna(-1).astype("int64")
-        picks = result.picks.assign(event_index=number)
-        write_table(picks, self._output / "recent_picks.parquet", self._provenance)
-        return len(recent)
+        return joined.assign(event_index=joined.index)
 
-    def _write_events(self, events: pd.DataFrame, name: str) -> None:
-        write_table(conform(events, EVENT_COLUMNS, "events"), self._output / name, self._provenance)
+
+def event_of_picks(result: AssociationResult) -> pd.Series:
+    """Return the id of the event of each pick that has one, by pick id."""
+    own = result.picks.loc[result.picks["event_index"] >= 0].set_index("pick_id")["event_index"]
+    ids: pd.Series = own.map(result.events.set_index("event_index")["event_id"])
+    return ids
