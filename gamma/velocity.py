@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 
 from gamma.config import Layer
 from gamma.errors import PickError
-from gamma.ground import NUM_PARAMETERS, ground
+from gamma.ground import NUM_PARAMETERS, ground, travel_time_table
 from gamma.joint import (
     Observed,
     Precision,
@@ -27,6 +28,7 @@ from gamma.joint import (
     weigh,
     with_pick_error,
 )
+from gamma.travel_time import LayeredModel
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -46,6 +48,7 @@ _SAMPLES = 40
 _WIDENING = 2.0  # of the posterior, because the true ground is no member of the family
 _SAMPLE_SEED = 20
 _UPPER_KM = 10.0
+_TABLES = 2 * _SAMPLES  # kept for associations with the same ground
 
 
 @dataclass(frozen=True)
@@ -355,16 +358,29 @@ def spread_of_models(
     box = _box(depth_range_km, lower_km, upper_km)
     observed = _observe(arrivals, np.arange(len(arrivals.hypocentre)), box, sigma_s)
     parameters, delay = np.zeros(NUM_PARAMETERS), np.zeros(len(observed.phase))
-    table = observed.table(estimate.layers)
+    levels, depths = tuple(observed.levels_km.tolist()), (float(box[0][2]), float(box[1][2]))
+    range_km = 2.0 ** (np.ceil(4.0 * np.log2(observed.max_range_km)) / 4.0)
+    table = _kept_table(estimate.layers, levels, depths, range_km)
     start = evaluate(observed, parameters, table, observed.start, delay)
     observed = with_pick_error(observed, start)
     precision = weigh(observed, start)
     start = locate(observed, start, precision, steps=10)
     places = []
     for layers in estimate.models:
-        table = observed.table(layers)
+        table = _kept_table(layers, levels, depths, range_km)
         moved = evaluate(observed, parameters, table, start.hypocentre, delay)
         places.append(locate(observed, moved, precision, steps=10).hypocentre)
     offset = np.array(places) - start.hypocentre
     covariance: F64 = np.einsum("m,mei,mej->eij", estimate.weight, offset, offset)
     return covariance
+
+
+@lru_cache(_TABLES)
+def _kept_table(
+    layers: tuple[Layer, ...],
+    levels_km: tuple[float, ...],
+    depth_range_km: tuple[float, float],
+    range_km: float,
+) -> LayeredModel:
+    """Tabulate travel times, or take the tables of an earlier association with the same ground."""
+    return travel_time_table(layers, np.array(levels_km), depth_range_km, range_km)

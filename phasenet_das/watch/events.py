@@ -11,16 +11,18 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
 from phasenet_das.matching import geodesic_km, match_events, nearest_first, time_ns
-from phasenet_das.tables import EVENT_COLUMNS, conform
+from phasenet_das.tables import EVENT_COLUMNS, conform, read_events
 from phasenet_das.text import records
 from phasenet_das.watch.revisions import Record, Revisions
 
+RECENT_EVENTS: Final = "recent_events.parquet"
 _SAMPLE = 128
 """Picks of an event that are remembered: those of the smallest ids, which are hashes."""
 _LEAST_SHARE = 0.2
@@ -107,6 +109,10 @@ class EventLife:
     def passes(self, event_id: str) -> int:
         """Count the passes in a row that found an event in the same place."""
         return self._passes.get(event_id, 0)
+
+    def alive(self) -> list[str]:
+        """Return the ids of the events that are not cancelled."""
+        return [name for name, line in self.revisions.latest.items() if line["status"] != "cancelled"]
 
     def _known(self) -> pd.DataFrame:
         """Return the last revision of each event, with ``status``, ``revision`` and ``sample``."""
@@ -214,6 +220,12 @@ class EventLife:
     def _count(self, ids: np.ndarray, lines: Sequence[Record]) -> None:
         moved = {line["event_id"] for line in lines if "location" in line["change"].split(";")}
         self._passes = {name: 1 if name in moved else self._passes.get(name, 0) + 1 for name in ids}
+
+
+def read_recent_events(output: Path) -> pd.DataFrame:
+    """Read the events so far of a watch; none before its first pass."""
+    path, none = output / RECENT_EVENTS, pd.DataFrame(columns=list(EVENT_COLUMNS))
+    return read_events(path) if path.exists() else conform(none, EVENT_COLUMNS, "events")
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - a cell of a table

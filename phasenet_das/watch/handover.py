@@ -90,7 +90,8 @@ class Handover:
             elif result is not None:
                 index = result.events.loc[result.events["event_id"] == line["event_id"], "event_index"]
                 own = result.picks[result.picks["event_index"].isin(index)]
-                self._start(life, "files", line, partial(self._write_files, line, own, archive))
+                if len(own) or line["status"] == "cancelled":  # else a pass of more minutes has its picks
+                    self._start(life, "files", line, partial(self._write_files, line, own, archive))
 
     def close(self) -> None:
         """Wait for what was asked for. Every step has its time limit."""

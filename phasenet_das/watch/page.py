@@ -17,9 +17,10 @@ from phasenet_das.catalog.quality import describe_event
 from phasenet_das.plot import PHASE_COLORS, timeline
 from phasenet_das.plot.style import date_numbers, date_ticks, finish, legend
 from phasenet_das.report.elements import MISSING
-from phasenet_das.tables import EVENT_COLUMNS, conform, read_events, read_picks
+from phasenet_das.tables import read_picks
 from phasenet_das.tables.columns import associated_phase
 from phasenet_das.text import duration, number, records
+from phasenet_das.watch.events import read_recent_events
 from phasenet_das.watch.health import Health
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _last_hour(health: Health, now_s: float) -> _Hour:
     newest = max(health.ends().values(), default=now_s)
     end = pd.Timestamp(now_s if now_s - newest < _SPAN.total_seconds() else newest, unit="s", tz="UTC")
     start = end - _SPAN
-    events, coverage = _events(health), health.coverage()
+    events, coverage = read_recent_events(health.output), health.coverage()
     known = coverage[coverage["start"].notna() & (coverage["end"] > start) & (coverage["start"] < end)]
     return _Hour(
         start,
@@ -114,15 +115,6 @@ def _last_hour(health: Health, now_s: float) -> _Hour:
             start=known["start"].where(known["start"] > start, start),
             end=known["end"].where(known["end"] < end, end),
         ),
-    )
-
-
-def _events(health: Health) -> pd.DataFrame:
-    path = health.output / "recent_events.parquet"
-    return (
-        read_events(path)
-        if path.exists()
-        else conform(pd.DataFrame(columns=list(EVENT_COLUMNS)), EVENT_COLUMNS, "events")
     )
 
 

@@ -37,10 +37,10 @@ from phasenet_das.picking.store import (
     merging_reach_s,
     write_merged,
 )
-from phasenet_das.tables import EVENT_COLUMNS, PICK_COLUMNS, conform, read_events, write_table
+from phasenet_das.tables import EVENT_COLUMNS, PICK_COLUMNS, conform, write_table
 from phasenet_das.tables.provenance import provenance
 from phasenet_das.watch.days import DAY_NS, DayFolders, catalog_of_day
-from phasenet_das.watch.events import EventLife, Pass
+from phasenet_das.watch.events import RECENT_EVENTS, EventLife, Pass, read_recent_events
 from phasenet_das.watch.handover import Handover
 from phasenet_das.watch.health import Health
 from phasenet_das.watch.pace import Pace
@@ -65,6 +65,7 @@ _WHOLE_SHARE, _DAYS_SHARE = 1 / 30, 1 / 10  # of the time, to write the tables o
 _S_PER_PICK, _S_PER_CHUNK = 3e-4, 5e-3  # that this takes, before the first time
 _SHORT_SHARE, _SHORT_S = 0.3, 120.0  # of the last minutes, associated by most passes
 _LONG_EVERY = 0.1  # of their length: then all of them are associated
+_EDGE_NS = 5_000_000_000
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class WatchStep:
     num_files : int
         New or changed files.
     num_picks : int
-        Rows of the tables in the span of the data that came.
+        Rows of the tables in the span of the data that came, of the last minutes at most.
     num_events : int
         Events of the last minutes.
     picked_to : pandas.Timestamp
@@ -169,7 +170,6 @@ class Watcher:
         self._watch, self._handover = watch or WatchSettings(), handover
         self._health = health or Health(output, self._watch.health)
         self._recent_ns = round(self._watch.recent_s * 1e9)
-        self._recent_events = output / "recent_events.parquet"
         self._days = DayFolders(output / "days", self._watch.keep_days)
         self._life = EventLife(Revisions(output / "revisions.jsonl"), self._watch.final_after_s)
         self._stages: dict[str, float] = {}
@@ -182,6 +182,7 @@ class Watcher:
         self._is_behind, self._days_behind = False, set[int]()
         self._whole_pace, self._days_pace = Pace(_WHOLE_SHARE), Pace(_DAYS_SHARE)
         self._end_ns: int | None = None
+        self._events = read_recent_events(output)
         self._event_of = pd.Series(dtype=object)  # id of the event of each of the last picks, by pick id
         self._long_ns = 0  # end of the data when all of the last minutes were associated
         self._ground: VelocityEstimate | None = None
@@ -243,10 +244,10 @@ class Watcher:
         if self._days_pace.is_due(len(found.chunks) * _S_PER_CHUNK):
             self._write_days()
         if self._whole_pace.is_due(sum(chunk.num_picks for chunk in found.chunks) * _S_PER_PICK):
-            result, settled_ns = self._write_whole(), 0
+            result = self._write_whole()
         else:
-            result, settled_ns = self._recent_association(end_ns)
-        events = self._write_recent(result, end_ns, settled_ns)
+            result = self._recent_association(end_ns)
+        events = self._write_recent(result, end_ns)
         self._hand_over(result)
         start_ns = min(chunk.info.start_ns for chunk in found.chunks)
         for day in self._days.over(start_ns, end_ns):
@@ -255,7 +256,7 @@ class Watcher:
         self._end_ns = end_ns
         return WatchStep(
             len(fresh),
-            len(self._picks_of(*came)),
+            len(self._picks_of(max(came[0], end_ns - self._recent_ns), came[1])),
             events,
             pd.Timestamp(end_ns, tz="UTC"),
             now - end_ns * 1e-9,
@@ -354,13 +355,11 @@ class Watcher:
         """Associate picks, and give the events from a time on the ids that they had before."""
         assert self._associate is not None  # noqa: S101 - asked for by the caller
         result = self._associate(picks, self._ground if start_ns else None)
-        stages = {**self._stages, "associated_at": time.time()}
-        events = result.events
-        if start_ns is not None:
-            events = events[events["time"] >= pd.Timestamp(start_ns, tz="UTC")]
+        stages, events = {**self._stages, "associated_at": time.time()}, result.events
+        if start_ns is not None:  # an event that moves over the limit is not taken for gone
+            events = events[events["time"] >= pd.Timestamp(start_ns - _EDGE_NS, tz="UTC")]
         ids = self._life.take(Pass(events, result.picks, self._spans_ns(start_ns), stages))
-        result.events.loc[ids.index, "event_id"] = ids
-        return result
+        return replace(result, events=events.assign(event_id=ids))
 
     def _write_whole(self) -> AssociationResult | None:
         """Write the tables of all that was picked, as one run over the same files writes them."""
@@ -405,28 +404,33 @@ class Watcher:
             self._life.revisions.copy(folder / "revisions.jsonl", span.start_ns, span.end_ns)
         self._life.revisions.forget((day + 1) * DAY_NS - margin)
 
-    def _recent_association(self, end_ns: int) -> tuple[AssociationResult | None, int]:
-        """Associate the last minutes, mostly a part; also tell before when events are left as they were."""
+    def _recent_association(self, end_ns: int) -> AssociationResult | None:
+        """Associate the last minutes, mostly a part. Events of the first fifth stay, and keep their picks."""
         if self._associate is None:
-            return None, 0
+            return None
         length_ns = self._recent_ns
         if end_ns - self._long_ns < _LONG_EVERY * length_ns:
             length_ns = min(length_ns, max(round(_SHORT_SHARE * length_ns), round(_SHORT_S * 1e9)))
         else:
             self._long_ns = end_ns
-        settled_ns = end_ns - 4 * length_ns // 5
-        return self._find_events(self._picks_of(end_ns - length_ns, end_ns), settled_ns), settled_ns
+        start_ns = end_ns - 4 * length_ns // 5
+        events, picks = self._events, self._picks_of(end_ns - length_ns, end_ns)
+        settled = events.loc[events["time"] < pd.Timestamp(start_ns - _EDGE_NS, tz="UTC"), "event_id"]
+        taken = self._event_of.index[self._event_of.isin(settled)]
+        result = self._find_events(picks[~picks["pick_id"].isin(taken)], start_ns)
+        if self._ground is None and result.ground is not None and result.ground.status == "estimated":
+            self._ground = result.ground  # until all picks have been associated
+        return result
 
-    def _write_recent(self, result: AssociationResult | None, end_ns: int, settled_ns: int) -> int:
+    def _write_recent(self, result: AssociationResult | None, end_ns: int) -> int:
         """Write the picks of the last minutes, and all events so far; count the recent ones."""
-        start, settled = (pd.Timestamp(n, tz="UTC") for n in (end_ns - self._recent_ns, settled_ns))
+        start = pd.Timestamp(end_ns - self._recent_ns, tz="UTC")
         picks, recent = self._picks_of(start.value, end_ns).assign(event_index=-1), 0
         if result is not None:
-            events = self._joined_events(result.events, settled)
-            write_table(conform(events, EVENT_COLUMNS, "events"), self._recent_events, self._provenance)
-            event_of, is_old = event_of_picks(result), events["time"] < settled
-            kept = self._event_of[self._event_of.isin(events.loc[is_old, "event_id"])]
-            event_of = pd.concat([event_of[event_of.isin(events.loc[~is_old, "event_id"])], kept])
+            events = self._events = self._joined_events(result.events)
+            write_table(events, self._output / RECENT_EVENTS, self._provenance)
+            settled = self._event_of[~self._event_of.isin(result.events["event_id"])]
+            event_of = pd.concat([event_of_picks(result), settled])
             self._event_of = event_of[~event_of.index.duplicated() & event_of.index.isin(picks["pick_id"])]
             number = pd.Series(events.index, index=events["event_id"])
             found = picks["pick_id"].map(self._event_of).map(number)
@@ -435,19 +439,18 @@ class Watcher:
         write_table(picks, self._output / "recent_picks.parquet", self._provenance)
         return recent
 
-    def _joined_events(self, found: pd.DataFrame, settled: pd.Timestamp) -> pd.DataFrame:
-        """Put events after those that were settled before them."""
-        path, recent = self._recent_events, found[found["time"] >= settled]
-        before = read_events(path) if path.exists() else recent.iloc[:0]
-        before = before[(before["time"] < settled) & ~before["event_id"].isin(recent["event_id"])]
-        full = [table for table in (before, recent) if len(table)]
-        joined = pd.concat(full) if full else recent
+    def _joined_events(self, found: pd.DataFrame) -> pd.DataFrame:
+        """Put events beside those before them that were neither found anew nor cancelled."""
+        before, found = self._events, conform(found, EVENT_COLUMNS, "events")
+        others = before["event_id"].isin(self._life.alive()) & ~before["event_id"].isin(found["event_id"])
+        full = [table for table in (before[others], found) if len(table)]
+        joined = pd.concat(full) if full else found
         joined = joined.sort_values("time", kind="stable", ignore_index=True)
         return joined.assign(event_index=joined.index)
 
 
 def event_of_picks(result: AssociationResult) -> pd.Series:
     """Return the id of the event of each pick that has one, by pick id."""
-    own = result.picks.loc[result.picks["event_index"] >= 0].set_index("pick_id")["event_index"]
-    ids: pd.Series = own.map(result.events.set_index("event_index")["event_id"])
+    event = result.picks.set_index("pick_id")["event_index"]
+    ids: pd.Series = event.map(result.events.set_index("event_index")["event_id"]).dropna()
     return ids
