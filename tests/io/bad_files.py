@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tests.io import vendor_files as made
-from tests.io.vendor_files import CHANNELS, RATE_HZ, SAMPLES, START, regular
+from tests.io.vendor_files import CHANNELS, RATE_HZ, SAMPLES, START, regular, waves
 
 KINDS = {
     1: "a gap or clock step inside one file",
@@ -217,6 +217,13 @@ def _of_axes() -> Iterator[Situation]:
         right = Right() if name == "H5Simple" else turned
         yield case(2, f"{name}: axes reversed", right, changed, write, _DATA[name], np.transpose)
     refused = Right(refused="fits the reverse")
+    square = {"begin_time": str(START), "end_time": str(regular()[-1]), "dt_s": 1 / RATE_HZ}
+    for name, channels in (("as the layout", SAMPLES - 1), ("time first", SAMPLES + 1)):
+        data = np.zeros((channels, SAMPLES), np.int16)
+        write = partial(made.plain, data=data if name == "as the layout" else data.T, **square)
+        yield case(2, f"quakeflow_das: nearly square, {name}", Right(), write)
+    samples = Right(warned="nt is not used")
+    yield case(2, "quakeflow_das: another nt", samples, made.plain, waves().T, **square, nt=500)
     yield case(2, "Silixa: axes reversed", refused, changed, made.silixa, "Acoustic", np.transpose)
     iso = {"GPSTimeStamp": "2023-04-05T06:07:08.000"}
     yield case(2, "Silixa: start in ISO 8601", Right(), made.silixa, **iso)

@@ -59,6 +59,14 @@ def quakeflow(path: Path, stamps: np.ndarray) -> Path:
     return path
 
 
+def plain(path: Path, data: np.ndarray, **attrs: Any) -> Path:
+    """Our own layout, with nothing but the attributes that are given."""
+    with h5py.File(path, "w") as file:
+        file["data"] = data
+        file["data"].attrs.update(attrs)
+    return path
+
+
 def gdr(path: Path, stamps: np.ndarray, **acquisition: Any) -> Path:
     with h5py.File(path, "w") as file:
         meta = file.create_group("DasMetadata")

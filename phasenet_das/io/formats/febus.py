@@ -83,6 +83,9 @@ def _zone(path: Path, zone: h5py.Group, data: h5py.Dataset, notes: tuple[str, ..
     origin, spacing, extent = (
         np.ravel(attrs[name]).astype(float) for name in ("Origin", "Spacing", "Extent")
     )
+    promised = int(extent[1] - extent[0]) + 1
+    if promised != channels:
+        notes = (*notes, f"{label}: Extent has {promised} channels, {data.name} has {channels}.")
     dt_s, more = _interval(attrs, spacing[1] * 1e-3, label)
     kept, said = _kept(attrs, stamps, in_block, dt_s, extent[2] != 0, label)
     first = (in_block - kept) // 2

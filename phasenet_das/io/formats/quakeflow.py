@@ -184,11 +184,13 @@ def _time_is_first(shape: tuple[int, int], attrs: Mapping[str, Any], dt_s: float
                 "Correct the attribute that is wrong."
             )
         return time_first
-    expected = _promised_samples(attrs, dt_s) if expected is None else expected
-    if expected is None:
+    if expected is not None:
+        return shape[0] == expected != shape[1]
+    promised = _promised_samples(attrs, dt_s)
+    if promised is None:
         return False
-    misfit = [abs(count - expected) for count in shape]
-    return misfit[0] < misfit[1] and misfit[0] <= 1.5
+    first, second = (promised - 0.5 <= count <= promised + 1.5 for count in shape)  # as _end_mismatch
+    return first and not second
 
 
 def _promised_samples(attrs: Mapping[str, Any], dt_s: float | None) -> float | None:
@@ -225,7 +227,10 @@ def _time_first_in(dims: Any, label: str) -> bool:  # noqa: ANN401 - an HDF5 att
 def _end_mismatch(
     attrs: Mapping[str, Any], start: np.datetime64 | None, dt_s: float | None, num_samples: int, label: str
 ) -> tuple[str, ...]:
-    """Compare ``end_time`` with start and samples: it may be that of the last sample or of the next."""
+    """Compare ``nt`` and ``end_time`` with the samples; the end may be that of the last or of the next."""
+    promised = attrs.get("nt")
+    if isinstance(promised, int | float) and promised != num_samples:
+        return (f"{label}: nt is {promised:g}, but the data has {num_samples} samples. nt is not used.",)
     end = parse_time(attrs.get("end_time"))
     if end is None or start is None or not dt_s:
         return ()
