@@ -71,7 +71,7 @@ def main() -> None:
                 shutil.copytree(options.data, folder, dirs_exist_ok=True)
             with contextlib.chdir(folder):
                 page.write_text(run_page(content))
-            for figure in filter(lambda figure: (Path(folder) / figure).exists(), _FIGURE.findall(content)):
+            for figure in _FIGURE.findall(content):
                 shutil.copy(Path(folder) / figure, DOCS / "images" / figure)
 
 
