@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from phasenet_das.errors import MissingPackageError, PhaseNetDASError
@@ -36,11 +37,8 @@ def make_controls(inspector: PickInspector, save_to: str) -> Any:  # noqa: ANN40
     within = ipywidgets.BoundedFloatText(
         inspector.inspection.within_s, min=0.01, max=60.0, step=0.05, description="reach (s)"
     )
-    save, path, said = (
-        ipywidgets.Button(description="save labels"),
-        ipywidgets.Text(save_to),
-        ipywidgets.HTML(),
-    )
+    save, path = ipywidgets.Button(description="save labels"), ipywidgets.Text(save_to)
+    said = ipywidgets.HTML()
 
     def tell() -> None:
         visible = inspector.editor.visible
@@ -59,25 +57,14 @@ def make_controls(inspector: PickInspector, save_to: str) -> Any:  # noqa: ANN40
         inspector.open(inspector.inspection.number + (1 if button.description == "next" else -1))
         tell()
 
-    def on_choice(_: object) -> None:
-        inspector.inspection.phase, inspector.inspection.within_s = phase.value, within.value
-
-    def on_threshold(change: Any) -> None:  # noqa: ANN401
-        inspector.set_min_score(change["new"])
-        tell()
-
-    def on_channel(change: Any) -> None:  # noqa: ANN401
-        inspector.show_channel(change["new"])
-
-    def on_mode(change: Any) -> None:  # noqa: ANN401
-        inspector.mode = change["new"]
-        tell()
-
-    threshold.observe(on_threshold, "value")
-    channel.observe(on_channel, "value")
-    mode.observe(on_mode, "value")
-    phase.observe(on_choice, "value")
-    within.observe(on_choice, "value")
+    for widget, change in (
+        (threshold, inspector.set_min_score),
+        (channel, inspector.show_channel),
+        (mode, partial(setattr, inspector, "mode")),
+        (phase, partial(setattr, inspector.inspection, "phase")),
+        (within, partial(setattr, inspector.inspection, "within_s")),
+    ):
+        widget.observe(partial(_pass_on, change, tell), "value")
     places = _buttons(ipywidgets, ("previous", "next"), on_place)
     save.on_click(on_save)
     tell()
@@ -90,6 +77,12 @@ def make_controls(inspector: PickInspector, save_to: str) -> Any:  # noqa: ANN40
             said,
         ]
     )
+
+
+def _pass_on(change: Callable[[Any], object], tell: Callable[[], None], event: Any) -> None:  # noqa: ANN401
+    """Hand the new value of a field to the inspector."""
+    change(event["new"])
+    tell()
 
 
 def _actions(ipywidgets: Any, inspector: PickInspector, said: Any) -> Any:  # noqa: ANN401

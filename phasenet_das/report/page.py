@@ -124,7 +124,6 @@ def write_report(
     TableError
         A table lacks a column or holds a value that does not fit.
     """
-    import jinja2
     import matplotlib as mpl
 
     events = conform(events, EVENT_COLUMNS, "events").sort_values("time", kind="stable", ignore_index=True)
@@ -166,35 +165,39 @@ def write_report(
             provenance_chapter(stated, made_with),
         ]
     chapters = [chapter for chapter in found if chapter is not None]
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("phasenet_das.report"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    text = environment.get_template("report.html.j2").render(
-        title=title,
-        summary=_summary(events, picks, groups),
-        headline=_headline(events, picks, coverage, groups),
-        facts=[
+    words = {
+        "title": title,
+        "summary": _summary(events, picks, groups),
+        "headline": _headline(events, picks, coverage, groups),
+        "facts": [
             *_about_recording(coverage),
             *about_association(association),
             *_about_training(measures, trainings),
             *facts,
             *([("Made", created)] if created else []),
         ],
+        "quakeml": quakeml,
+        "version": made_with.get("version", ""),
+    }
+    with atomic_path(path) as temporary:
+        temporary.write_text(_render(chapters, **words), encoding="utf-8")
+    return Path(path)
+
+
+def _render(chapters: Sequence[Chapter], **words: object) -> str:
+    """Fill the template."""
+    import jinja2
+
+    loader = jinja2.PackageLoader("phasenet_das.report")
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template("report.html.j2").render(
         chapters=chapters,
         legend=LEGEND,
         legend_in=next((chapter.title for chapter in chapters if chapter.sections), ""),
         open_sections=_OPEN_SECTIONS,
-        quakeml=quakeml,
         width=WIDTH,
-        version=made_with.get("version", ""),
+        **words,
     )
-    path = Path(path)
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    return path
 
 
 def _about_sections(events: pd.DataFrame, drawn: int) -> list[str]:
