@@ -176,6 +176,14 @@ def test_the_page_of_the_commands_is_up_to_date():
     assert PAGE.read_text() == commands_page(), "run: make generated"
 
 
+def test_a_tutorial_shows_the_output_of_its_steps(tmp_path, monkeypatch):
+    import make_tutorials
+
+    monkeypatch.chdir(tmp_path)
+    page = "```python\nprint(2)\n```\n\n```text\nold\n```\n\n```bash\necho 3\n```\n\n```text\n```\n"
+    assert make_tutorials.run_page(page) == page.replace("old", "2").replace("text\n```", "text\n3\n```")
+
+
 def test_the_site_builds_without_a_broken_link(tmp_path):
     pytest.importorskip("mkdocs")
     environment = os.environ | {"NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT)}
