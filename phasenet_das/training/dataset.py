@@ -214,7 +214,7 @@ class Key(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Tensors of one batch: (batch, 1 or 4, channel, time) and the mask (batch, channel, time)."""
+    """Tensors of one batch: (batch, 1 or 3, channel, time) and the mask (batch, channel, time)."""
 
     data: Tensor
     targets: Tensor
@@ -319,7 +319,7 @@ class TrainingSamples(Dataset[tuple[Key, Tensor, Tensor, Tensor]]):
         return self.noise.draw(rng, vehicles=bool(rng.random() < _VEHICLES))[:channels]
 
     def __getitem__(self, key: Key) -> tuple[Key, Tensor, Tensor, Tensor]:
-        """Make the tensors of one sample: key, data (1, channel, time), targets (4, ...), mask."""
+        """Make the tensors of one sample: key, data (1, channel, time), targets (3, ...), mask."""
         sample, data = self.sample(key), self.settings.data
         targets = make_targets(sample, data.label_sigma_s)
         mask = make_mask(sample, data.label_sigma_s, data.mask_guard_s)

@@ -17,23 +17,13 @@ from phasenet_das.models.precision import multiplies_bfloat16
 def masked_loss_sum(logits: Tensor, targets: Tensor, mask: Tensor, weights: Sequence[float]) -> Tensor:
     """Sum the cross-entropy over the pixels, each as much as its mask says.
 
-    Arrivals of either name, the fourth target, have no mask: there P and S count as one class.
-
-    `logits` (batch, 3, channel, time), `targets` (batch, 3 or 4, channel, time), `mask` (batch, channel,
-    time) in [0, 1]. Returns ().
+    `logits` and `targets` (batch, 3, channel, time), `mask` (batch, channel, time) in [0, 1]. Returns ().
     """
-    counted = targets[:, :3] * mask.unsqueeze(1)  # what needs no gradient first: the loss is then one product
+    counted = targets * mask.unsqueeze(1)  # what needs no gradient first: the loss is then one product
     if any(weight != 1 for weight in weights):
         counted *= torch.tensor(weights, device=targets.device).view(1, -1, 1, 1)
     planes = logits.to(torch.float32, memory_format=torch.contiguous_format)
-    found = torch.log_softmax(planes, dim=1)
-    loss = -torch.linalg.vecdot(found, counted).sum()
-    item, row, sample = targets[:, 3:].sum(dim=1).nonzero(as_tuple=True)
-    if len(item):
-        arrival = targets[item, 3, row, sample]
-        noise, p, s = found[item, :, row, sample].unbind(dim=1)
-        loss = loss - (arrival * torch.logaddexp(p, s) + (1 - arrival) * noise).sum()
-    return loss
+    return -torch.linalg.vecdot(torch.log_softmax(planes, dim=1), counted).sum()
 
 
 def half_precision(amp: str, device: str) -> Literal["off", "bf16", "fp16"]:

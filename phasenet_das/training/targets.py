@@ -14,26 +14,22 @@ def make_targets(sample: Sample, sigma_s: float) -> np.ndarray:
     """Make the probabilities to be learned.
 
     A label is a Gaussian in time with a peak of one. Of close labels of one phase the larger counts, and
-    where P and S overlap both shrink to a sum of one. An S whose P came before the sample has no name: a
-    first arrival is a P to whoever sees nothing before it.
+    where P and S overlap both shrink to a sum of one.
 
-    Returns (4, channel, time) float32: noise, P, S, and arrivals of either name.
+    Returns (3, channel, time) float32: noise, P, S.
     """
     sigma = sigma_s / sample.dt_s
-    targets = np.zeros((2 + len(PHASES), *sample.data.shape), np.float32)
+    targets = np.zeros((1 + len(PHASES), *sample.data.shape), np.float32)
     event, phase, row = np.nonzero(np.isfinite(sample.arrivals))
     times = sample.arrivals[event, phase, row]
-    phase = np.where((phase == 1) & (sample.arrivals[event, 0, row] < 0), len(PHASES), phase)
     reach = int(np.ceil(_REACH * sigma))
     near = np.rint(times[:, None]).astype(np.int64) + np.arange(-reach, reach + 1)
     value = np.exp(-0.5 * np.square((near - times[:, None]) / sigma)).astype(np.float32)
     inside = (near >= 0) & (near < sample.data.shape[1])
     rows, phases = (np.broadcast_to(part[:, None], near.shape)[inside] for part in (row, phase))
     np.maximum.at(targets, (1 + phases, rows, near[inside]), value[inside])
-    named = targets[1:-1]
-    named /= np.maximum(named.sum(axis=0), 1)
-    targets[0] = np.maximum(1 - named.sum(axis=0), 0)
-    targets[-1, ~sample.live] = 0
+    targets[1:] /= np.maximum(targets[1:].sum(axis=0), 1)
+    targets[0] = np.maximum(1 - targets[1:].sum(axis=0), 0)
     return targets
 
 
@@ -42,8 +38,8 @@ def make_mask(sample: Sample, sigma_s: float, guard_s: float) -> np.ndarray:
 
     Out of the loss are: dead channels; spans around rejected picks, unless a kept pick is there; on channels
     where an event lacks P or S or both, the span in which the rest of the cable tells that its arrivals may
-    lie; and the surroundings of an S whose P came before the sample, which has no name. Around a label of
-    low confidence the weight is that confidence.
+    lie; and the surroundings of an S whose P came before the sample, because a first arrival without a past
+    looks like P. Around a label of low confidence the weight is that confidence.
 
     Returns (channel, time) float32.
     """

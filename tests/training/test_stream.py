@@ -139,7 +139,7 @@ def test_simulated_sections_come_new_each_epoch(tmp_path: Path) -> None:
     assert noise.shape == (12, 256 + 2 * context)
     samples = TrainingSamples([training], settings, make_noise(settings.data, 0))
     _, tensor, targets, mask = samples[Key(0, 2)]
-    assert (tensor.shape, targets.shape, mask.shape) == ((1, 12, 256), (4, 12, 256), (12, 256))
+    assert (tensor.shape, targets.shape, mask.shape) == ((1, 12, 256), (3, 12, 256), (12, 256))
 
 
 class Oracle(torch.nn.Module):
