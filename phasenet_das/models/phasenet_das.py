@@ -25,7 +25,6 @@ Pair = tuple[int, int]
 
 _STEM_OVERLAP = (1, 4)
 _CLASSES = 3
-_NEW_BLOCK = 0.01  # what a new block adds, in standard deviations; of nothing a ReLU has no gradient
 
 
 class PhaseNetDAS(nn.Module):
@@ -138,39 +137,6 @@ class PhaseNetDAS(nn.Module):
             x = block(_add(up(x), skips.pop()))
         logits: Tensor = self.head(x)
         return logits
-
-    def deepened(self, depths: Sequence[int]) -> PhaseNetDAS:
-        """Add residual blocks to the encoder, which change next to nothing until they are trained.
-
-        Parameters
-        ----------
-        depths : sequence of int
-            Blocks of the encoder at each level, as many as now or more.
-
-        Returns
-        -------
-        PhaseNetDAS
-            Nearly the same function, with more weights. Those of new blocks are random.
-
-        Raises
-        ------
-        ConfigError
-            A level would lose blocks.
-        """
-        if len(depths) != len(self.encoder) or any(
-            depth < now for depth, now in zip(depths, self.model_args["depths"], strict=False)
-        ):
-            raise ConfigError(
-                f"depths: found {list(depths)}, expected at least {self.model_args['depths']}, the blocks "
-                "that the weights have."
-            )
-        deep = PhaseNetDAS(**{**self.model_args, "depths": list(depths)})
-        state = self.state_dict()
-        deep.load_state_dict(state, strict=False)
-        for name, parameter in deep.named_parameters():
-            if name not in state and name.endswith("norm.weight"):
-                nn.init.constant_(parameter, _NEW_BLOCK)
-        return deep.train(self.training)
 
     def fused(self) -> PhaseNetDAS:
         """Copy the network for inference: batch norms folded, weights laid out channels last.

@@ -80,12 +80,7 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def initial_model(settings: TrainSettings) -> nn.Module:
-    """Build the network by name, with random weights by the seed or with given ones.
-
-    A shape of more blocks than the given weights have begins as nearly the same function. No other argument
-    of the shape may differ from that of the weights.
-    """
-    from phasenet_das.models.phasenet_das import PhaseNetDAS
+    """Build the network by name, with random weights by the seed or with given ones, which have a shape."""
     from phasenet_das.models.weights import build_model, load_weights
 
     if settings.weights is None:
@@ -100,14 +95,8 @@ def initial_model(settings: TrainSettings) -> nn.Module:
         )
     own = getattr(weights.model, "model_args", {})
     others = [name for name, value in settings.model_args.items() if value != own.get(name)]
-    if not others:
-        return weights.model
-    if others != ["depths"] or not isinstance(weights.model, PhaseNetDAS):
+    if others:
         raise ConfigError(
-            f"model_args: {', '.join(others)} differ from the shape of {settings.weights}. Leave them out. "
-            "Only depths of phasenet-das may grow."
+            f"model_args: {', '.join(others)} differ from the shape of {settings.weights}. Leave them out."
         )
-    depths = settings.model_args["depths"]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        return weights.model.deepened(depths)
+    return weights.model

@@ -54,19 +54,6 @@ def test_an_input_reaches_as_far_as_the_halo_says(model_args: dict[str, object])
             assert torch.isnan(model(near)[0, :, middle[0], middle[1]]).any(), "the halo is too wide"
 
 
-def test_more_blocks_begin_as_the_same_function_and_can_learn() -> None:
-    model = _model()
-    deep = model.deepened((2, 1, 3))
-    assert deep.model_args["depths"] == [2, 1, 3]
-    data = torch.randn(1, 1, 32, 128, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(deep(data), model(data), atol=0.3, rtol=0.1)
-    deep.train()(data).square().sum().backward()
-    new = set(deep.state_dict()) - set(model.state_dict())
-    assert all(value.grad.any() for name, value in deep.named_parameters() if name in new)
-    with pytest.raises(ConfigError, match="at least"):
-        model.deepened((0, 0, 2))
-
-
 @settings(max_examples=25, deadline=None)
 @given(
     first=st.tuples(st.integers(0, 6), st.integers(0, 12)),
