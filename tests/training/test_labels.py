@@ -169,7 +169,7 @@ def test_a_renamed_pick_teaches_the_phase_as_which_its_event_took_it() -> None:
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
-    with pytest.raises(DataFormatError, match="expected \\(channel, time\\)"):
+    with pytest.raises(DataFormatError, match="Expected \\(channel, time\\)"):
         Sample.of(np.ones((3, 10)), np.ones((1, 2, 4)), DT_S)
 
 
