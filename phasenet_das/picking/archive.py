@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -157,16 +158,13 @@ def pick_archive(
     )
     run = PickRun.of(picker.chunk_picker(choice, station_id), continuous, wanted=wanted, strict=how.strict)
     submit = _submit(run, recordings, picker, store, how)
-    found = pick_chunks(run, recordings, store, resume=how.resume, submit=submit, progress=progress)
+    pick_all = partial(pick_chunks, run, recordings, store, submit=submit, progress=progress)
+    found = pick_all(resume=how.resume)
     made_by = _provenance(found, recordings, picker, choice)
     try:
         summary = write_merged(store, found.chunks, output, made_by, wanted)
     except DamagedChunkError as error:
-        log.warning("%s", error)
-        store.remove_damaged(chunk.key for chunk in found.chunks)
-        anew = len(found.chunks) - found.reused
-        found = pick_chunks(run, recordings, store, submit=submit, progress=progress)
-        found.reused -= anew  # this run's own
+        found = _pick_damaged(found, store, error, pick_all)
         summary = write_merged(store, found.chunks, output, made_by, wanted)
     table = found.coverage(left_out)
     write_table(table, Path(coverage or output.with_suffix(".coverage.csv")), made_by)
@@ -175,6 +173,17 @@ def pick_archive(
     else:
         shutil.rmtree(folder)
     return PickReport(output, summary, table, len(found.chunks), found.reused, found.times)
+
+
+def _pick_damaged(
+    found: PickedChunks, store: ChunkStore, error: DamagedChunkError, pick_all: Callable[[], PickedChunks]
+) -> PickedChunks:
+    """Pick the chunks again whose files are damaged."""
+    log.warning("%s", error)
+    store.remove_damaged(chunk.key for chunk in found.chunks)
+    again = pick_all()
+    again.reused -= len(found.chunks) - found.reused  # this run's own
+    return again
 
 
 def select_range(
