@@ -20,9 +20,9 @@ class ContinuousSettings(ConfigSection):
     }
 
     chunk_samples: int = Field(
-        50_000_000,
+        80_000_000,
         ge=100_000,
-        description="Samples of a chunk. A sample takes 4 bytes. The memory in use is about 7 times that of "
+        description="Samples of a chunk. A sample takes 4 bytes. The memory in use is about 5 times that of "
         "a chunk.",
     )
     chunk_channels: int = Field(

@@ -41,7 +41,7 @@ _CONTEXTS = 5  # length of a chunk in those of its context, where ranges of chan
 _MIN_SAMPLES = 3
 _MOST_UPSAMPLED = 20
 _LIGHT = 4  # samples loaded for one that the network sees: from here on, memory is the recording's alone
-_LIGHT_ROOM = 2.25  # and so many times as many samples fit (benchmarks/continuous_speed.py)
+_LIGHT_ROOM = 1.4  # and so many times as many samples fit (benchmarks/continuous_speed.py)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class ReceptiveField:
 class ChunkSize:
     """How much is picked at a time."""
 
-    samples: int = 50_000_000  # samples loaded at a time, with the context
+    samples: int = 80_000_000  # samples loaded at a time, with the context
     channels: int = 4096  # largest number of channels, where the network does not need all
     # length of a core; None for as long as `samples` leaves room for, ``inf`` for the whole recording
     seconds: float | None = None

@@ -191,7 +191,7 @@ def test_a_month_is_planned_without_listing_it() -> None:
     picker = small_picker()
     own = PickSettings(rate="native", average_channels=1)
     plans = [
-        (plan, 1.0 if settings is own else 2.25)  # more is loaded where the network sees little of it
+        (plan, 1.0 if settings is own else 1.4)  # more is loaded where the network sees little of it
         for settings in (own, PickSettings())
         for plan in ChunkPicker(picker.weights, picker._scorer, settings).plans(month, ChunkSize())
     ]
