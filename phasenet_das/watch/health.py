@@ -178,15 +178,15 @@ class Health:
 
     def coverage(self) -> pd.DataFrame:
         """Return the coverage table of the watch; empty before the first pass."""
-        return _coverage_of(*_version(self.output / "coverage.csv"))
+        return _coverage_of(*version_of(self.output / "coverage.csv"))
 
     def picks(self, start_s: float, end_s: float) -> pd.DataFrame:
         """Return the picks of a span of at most some days; those of the last minutes with their events."""
         start, end = (pd.Timestamp(moment, unit="s", tz="UTC") for moment in (start_s, end_s))
         days = pd.date_range(start.floor("D"), end, freq="D")
         paths = [self.output / "picks" / f"{day:%Y-%m-%d}.parquet" for day in days]
-        tables = [_picks_of(*_version(path)) for path in paths]
-        recent = _picks_of(*_version(self.output / "recent_picks.parquet"))
+        tables = [_picks_of(*version_of(path)) for path in paths]
+        recent = _picks_of(*version_of(self.output / "recent_picks.parquet"))
         begin = recent["phase_time"].min() if len(recent) else end
         picks = pd.concat([*(table[table["phase_time"] < begin] for table in tables), recent])
         return picks[(picks["phase_time"] >= start) & (picks["phase_time"] < end)]
@@ -238,7 +238,7 @@ def memory_bytes() -> float:
         return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
 
 
-def _version(path: Path) -> tuple[Path, int]:
+def version_of(path: Path) -> tuple[Path, int]:
     """Return a path, and when its file was written; 0 where there is none."""
     return path, path.stat().st_mtime_ns if path.exists() else 0
 

@@ -7,7 +7,8 @@ import io
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -17,11 +18,11 @@ from phasenet_das.catalog.quality import describe_event
 from phasenet_das.plot import PHASE_COLORS, timeline
 from phasenet_das.plot.style import date_numbers, date_ticks, finish, legend
 from phasenet_das.report.elements import MISSING
-from phasenet_das.tables import read_picks
+from phasenet_das.tables import empty_picks, read_picks
 from phasenet_das.tables.columns import associated_phase
 from phasenet_das.text import duration, number, records
 from phasenet_das.watch.events import read_recent_events
-from phasenet_das.watch.health import Health
+from phasenet_das.watch.health import Health, version_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -121,10 +122,16 @@ def _last_hour(health: Health, now_s: float) -> _Hour:
 def _with_events(health: Health, picks: pd.DataFrame) -> pd.DataFrame:
     """Mark the picks of events: the tables of the days know none."""
     paths = [health.output / name for name in ("picks.parquet", "recent_picks.parquet")]
-    tables = [read_picks(path) for path in paths if path.exists()]
-    taken = [table.loc[table["event_index"] >= 0, "pick_id"] for table in tables]
-    kept = picks["pick_id"].isin(pd.concat(taken)) if taken else pd.Series(False, picks.index)
-    return picks.assign(event_index=np.where(kept, 0, -1))
+    taken = np.concatenate([_ids_of_events(*version_of(path)) for path in paths])
+    return picks.assign(event_index=np.where(picks["pick_id"].isin(taken), 0, -1))
+
+
+@lru_cache(maxsize=2)
+def _ids_of_events(path: Path, mtime_ns: int) -> np.ndarray:
+    """Return the ids of the picks of a table that have an event: (pick,) int64."""
+    picks = read_picks(path) if mtime_ns else empty_picks()
+    ids: np.ndarray = picks.loc[picks["event_index"] >= 0, "pick_id"].to_numpy(np.int64)
+    return ids
 
 
 def _running(health: Health) -> str:
