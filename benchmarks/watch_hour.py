@@ -70,7 +70,7 @@ class Fed:
         ends = FILE_S * (np.array(self.number) + 1.0)
         row = np.searchsorted(np.maximum.accumulate(self.picked_s), ends - 0.5)
         in_order = np.maximum.accumulate(ends) <= ends
-        kept = in_order & (row < len(self.times_s))
+        kept = in_order & (row < len(self.times_s)) & (ends > FILE_S)  # the first one waited for the start
         return np.array(self.times_s)[row[kept]] - np.array(self.given_s)[kept]
 
 
@@ -188,6 +188,12 @@ def feed(out: Path, files: list[Path], channels: Path, kills: int, speed: float)
     (first,) = open_archive(str(files[0])).recordings
     zero = pd.Timestamp(first.start_ns, tz="UTC")
     watch, start = Watch(out, channels), time.monotonic()
+
+    def wait_until(picked_s: float) -> None:
+        give_up = time.monotonic() + _PATIENCE_S
+        while fed.look(watch, zero) < picked_s - 0.5 and time.monotonic() < give_up:
+            time.sleep(_LOOK_S)
+
     for place, (number, name, content) in enumerate(todo):
         due = start + place * FILE_S / speed
         while time.monotonic() < due:
@@ -198,13 +204,14 @@ def feed(out: Path, files: list[Path], channels: Path, kills: int, speed: float)
         temporary.replace(out / "incoming" / name)
         fed.number.append(number)
         fed.given_s.append(time.monotonic())
+        if place == 0:
+            wait_until(FILE_S)
+            start = time.monotonic()  # the watch has started
         if place in killed_at:
             time.sleep(float(rng.uniform(0.0, FILE_S / speed)))
             watch.kill()
             fed.kills += 1
-    end, give_up = FILE_S * len(files) - 0.5, time.monotonic() + _PATIENCE_S
-    while fed.look(watch, zero) < end and time.monotonic() < give_up:
-        time.sleep(_LOOK_S)
+    wait_until(FILE_S * len(files))
     watch.stop()
     return fed
 

@@ -9,6 +9,7 @@ import typer
 
 from phasenet_das.cli.options import ConfigFile, StationId
 from phasenet_das.cli.settings import override, read_settings
+from phasenet_das.cli.watch import end_on_signals
 
 
 def receive(
@@ -52,6 +53,7 @@ def receive(
         file_s=feed.file_s,
         keep_hours=feed.keep_hours,
     )
+    end_on_signals()
     try:
         write_packets(open_feed(address, feed.streams, feed.wait_s), spool)
     except KeyboardInterrupt:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import shlex
+import signal
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -120,23 +121,23 @@ def watch(
     from phasenet_das.picking import load_picker  # torch, after all checks
     from phasenet_das.watch import Handover, Health, Watcher
 
-    health = Health(output, following.health)
-    watcher = Watcher(
-        load_picker(
-            settings.weights, device=settings.device, sha256=None if weights else settings.weights_sha256
-        ),
-        inputs,
-        output,
-        data=data,
-        settings=settings,
-        continuous=base.continuous,
-        associate=partial(_find_events, receivers=receivers, settings=base.association),
-        write_catalog=partial(_write_tables, receivers=receivers, report=base.report),
-        watch=following,
-        handover=Handover(following.handover, output / "handover", receivers, base.report),
-        health=health,
-    )
-    with hold(output / "watch.lock", f"watch -o {output}"):
+    with hold(output / "watch.lock", f"watch -o {output}"):  # before anything of the folder is touched
+        health = Health(output, following.health)
+        watcher = Watcher(
+            load_picker(
+                settings.weights, device=settings.device, sha256=None if weights else settings.weights_sha256
+            ),
+            inputs,
+            output,
+            data=data,
+            settings=settings,
+            continuous=base.continuous,
+            associate=partial(_find_events, receivers=receivers, settings=base.association),
+            write_catalog=partial(_write_tables, receivers=receivers, report=base.report),
+            watch=following,
+            handover=Handover(following.handover, output / "handover", receivers, base.report),
+            health=health,
+        )
         if once:
             typer.echo(watcher.step() or "nothing new")
             watcher.close()
@@ -145,10 +146,17 @@ def watch(
             from phasenet_das.watch.server import serve
 
             serve(health, following.health.listen)
+        end_on_signals()
         try:
             watcher.follow()
         except KeyboardInterrupt:
             typer.echo("stopped. The same command resumes", err=True)
+
+
+def end_on_signals() -> None:
+    """End in order at SIGTERM, and at SIGINT also where a shell in the background ignores it."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
 
 
 def _find_events(

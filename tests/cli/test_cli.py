@@ -19,6 +19,7 @@ from typer.main import get_command
 
 from phasenet_das import io
 from phasenet_das.cli import app, main
+from phasenet_das.pipeline.lock import hold
 from phasenet_das.tables import read_coverage, read_events, read_metadata, read_picks
 from tests.models_on_disk import save_random_phasenet
 from tests.pipeline.cables import channel_table, event_picks
@@ -371,6 +372,16 @@ def test_watch_goes_on_while_no_pick_has_a_place(
     assert answer.returncode == 0, answer.stderr
     assert "The channel table holds OTHER" in caplog.text
     assert read_events(tmp_path / "live" / "events.parquet").empty
+
+
+def test_a_second_watch_is_refused_and_touches_nothing(run: Run, workplace: Path, tmp_path: Path) -> None:
+    torn = tmp_path / "revisions.jsonl"
+    torn.write_text('{"record": ')  # the other watch is writing this line
+    with hold(tmp_path / "watch.lock", "watch"):
+        answer = run("watch", "record.h5", "-o", tmp_path, "--weights", "weights", "--once", cwd=workplace)
+    assert answer.returncode == 1
+    assert "does this already" in answer.stderr
+    assert torn.read_text() == '{"record": '
 
 
 @pytest.mark.parametrize(("flag", "level"), [((), "WARNING"), (("-v",), "INFO")])
