@@ -131,7 +131,7 @@ class _Rows:
         if self._array is None:
             waiting = like.new_zeros((1, like.shape[1], kept, like.shape[3]))
         else:
-            waiting = self.head(kept).clone()
+            waiting = self.head(kept) if self._first >= kept else self.head(kept).clone()
         if self._array is None or shape[2] > self._array.shape[2]:
             self._array = torch.empty(
                 shape, dtype=dtype, device=like.device, memory_format=torch.channels_last
@@ -246,10 +246,17 @@ class _Head:
         self._spread, self._give = spread, give
 
     def push(self, new: Tensor, old: Tensor | None = None) -> None:
-        logits = self._spread((new if old is None else new + old).float())
-        rows, columns, high, wide, classes = logits.shape
-        whole = logits.permute(4, 0, 2, 1, 3).reshape(classes, rows * high, columns * wide)
-        self._give(torch.softmax(whole, dim=0))
+        x, high = new if old is None else new + old, self._spread.high
+        rows, columns = x.shape[2], x.shape[3]
+        shape = (self._spread.outputs, rows * high, columns * self._spread.wide)
+        scores = torch.empty(shape, device=x.device)
+        step = 1 if x.device.type == "cpu" else rows  # a row stays in a processor's cache
+        for first in range(0, rows, step):
+            logits = self._spread(x[:, :, first : first + step].float())
+            part = scores[:, first * high : (first + step) * high]
+            part.view(len(scores), -1, high, columns, self._spread.wide).copy_(logits.permute(4, 0, 2, 1, 3))
+            part.sub_(part.amax(dim=0)).exp_().div_(part.sum(dim=0))
+        self._give(scores)
 
     def end(self) -> None:
         """Do nothing: all has been given."""
