@@ -8,7 +8,6 @@ import resource
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
@@ -214,7 +213,7 @@ class Health:
             "started": _iso(self.started_s),
             "last_pass": _iso(self.passed_s),
             "picked_to": {name: _iso(end) for name, end in self.ends().items()},
-            "lag_s": _rounded(lags),
+            "lag_s": {name: round(lag, 1) for name, lag in lags.items()},
             "last_file": self.last_file,
             "last_file_time": _iso(self.arrived_s),
             "delay_s": _known(self.delay_s),
@@ -263,7 +262,3 @@ def _iso(moment_s: float) -> str | None:
 
 def _known(value: float) -> float | None:
     return None if math.isnan(value) else round(value, 2)
-
-
-def _rounded(values: Mapping[str, float]) -> dict[str, float]:
-    return {name: round(value, 1) for name, value in values.items()}
