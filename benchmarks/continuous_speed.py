@@ -5,8 +5,7 @@
     python benchmarks/continuous_speed.py student --channels 10000 --minutes 10
     python benchmarks/continuous_speed.py student --channels 2000 --minutes 1 --files prodml --compress
 
-Networks have random weights, and samples are noise, made on the fly or read from files. For a single run on
-several cores, set `OMP_WAIT_POLICY=PASSIVE` in the shell, as the commands do.
+Networks have random weights, and samples are noise, made on the fly or read from files.
 """
 
 from __future__ import annotations
@@ -26,7 +25,6 @@ from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
-import torch
 
 from phasenet_das.config import ContinuousSettings, PickSettings
 from phasenet_das.io import open_archive
@@ -60,6 +58,8 @@ def noise(channels: slice, samples: slice) -> np.ndarray:
 
 def random_picker(kind: str) -> Picker:
     """Make a network of the shape that ships, with random weights."""
+    import torch  # after phasenet_das, which tells its threads how to wait
+
     torch.manual_seed(0)
     if kind == "teacher":
         model, facts = PhaseNet(in_channels=3), ("phasenet", "ENZ", "std", 3000)
@@ -118,6 +118,8 @@ def written(folder: Path, layout: str, channels: int, num_samples: int, *, compr
 
 def measure(given: argparse.Namespace) -> dict[str, object]:
     """Pick noise, and return how fast and in how much memory."""
+    import torch  # after phasenet_das, as above
+
     kind, channels, workers = given.kind, given.channels, given.workers
     num_samples = round(given.minutes * 60 * _RATE_HZ)
     picker = random_picker(kind)
@@ -221,8 +223,6 @@ def number(row: Row, checkout: Path) -> str:
     mine = Path(__file__)
     script = mine if row.command[0] == mine.name else checkout / "benchmarks" / row.command[0]
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
-    if checkout == mine.resolve().parents[1]:
-        environment.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the commands do
     command = [sys.executable, str(script), *row.command[1:]]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING
 
 from phasenet_das import _lazy
+
+# Before torch is loaded: its threads that wait leave the core to the one that reads.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 if TYPE_CHECKING:
     from phasenet_das import catalog, evaluate, inspect, io, plot, simulate, training

@@ -97,8 +97,6 @@ def _common(
 
 def main() -> None:
     """Run the command line; errors made on purpose are one message on stderr and exit code 1."""
-    # Before torch is loaded: its threads that wait leave the core to the thread that reads.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if RUN_VARIABLE in os.environ:
         from phasenet_das.pipeline.lock import end_with_the_run
 
