@@ -205,7 +205,7 @@ class TileScorer:
         for scores in self._strips(chunk, run, channels, time, whole=copies > 1):
             low, position = position, position + scores.shape[1]
             part = run.between(max(low, channels.core_start), min(position, channels.core_end))
-            if part.start == part.stop:
+            if part.start >= part.stop:
                 continue
             kept = _take(scores.cpu().numpy(), self._order, run.positions[part] - low)[..., kept_time]
             if copies > 1:
