@@ -265,16 +265,17 @@ def faults(out: Path) -> list[str]:
 
 
 def draw(fed: Fed, table: pd.DataFrame, path: Path) -> None:
-    """Draw what waits over time, and the lag of each revision."""
+    """Draw what waits over time, and the lag of each revision that was handed over."""
     import matplotlib.pyplot as plt
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.5), layout="constrained")
     times = np.array(fed.times_s) - fed.times_s[0]
     left.plot(times, fed.backlog_s / FILE_S)
     left.set(xlabel="seconds since the first file", ylabel="files that wait", ylim=(0, None))
-    minutes = (table["time"] - table["time"].min()).dt.total_seconds() / 60
-    right.plot(minutes, table["latency_s"], "o", mfc="none")
-    right.set(xlabel="minutes of data", ylabel="file to hook of each revision (s)", ylim=(0, None))
+    handed = table[table["handed_over_at"].notna()]
+    minutes = (handed["time"] - table["time"].min()).dt.total_seconds() / 60
+    right.plot(minutes, handed["latency_s"], "o", mfc="none")
+    right.set(xlabel="minutes of data", ylabel="file to hook (s)", ylim=(0, None))
     figure.savefig(path, dpi=150)
 
 
