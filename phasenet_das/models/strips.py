@@ -188,10 +188,17 @@ def _padding(layer: nn.Conv2d) -> Pair:
     return 0, int(layer.padding[1])
 
 
+def _onednn_takes(dtype: torch.dtype) -> bool:
+    """Tell whether oneDNN convolves on this processor: it refuses bfloat16 where AVX-512 is missing."""
+    if not torch.backends.mkldnn.is_available():
+        return False
+    return dtype != torch.bfloat16 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001
+
+
 def _conv_relu(x: Tensor, layer: nn.Conv2d) -> Tensor:
     """Convolve, and take the positive part: in one pass over memory where oneDNN can."""
     padding, weight, bias = _padding(layer), layer.weight, layer.bias
-    if x.device.type == "cpu" and torch.backends.mkldnn.is_available():
+    if x.device.type == "cpu" and _onednn_takes(x.dtype):
         out: Tensor = torch.ops.mkldnn._convolution_pointwise(  # noqa: SLF001 - as torch's compiler calls it
             x, weight, bias, padding, layer.stride, (1, 1), layer.groups, "relu", [], ""
         )

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phasenet_das.errors import ConfigError, DataFormatError, WeightsError
-from phasenet_das.models import PhaseNetDAS, build_model, load_weights, save_weights
+from phasenet_das.models import PhaseNetDAS, build_model, load_weights, save_weights, strips
 from phasenet_das.models.strips import StripNetwork
 
 SMALL = {
@@ -77,6 +77,21 @@ def test_strips_give_the_core_of_the_whole(
         network = StripNetwork(model, torch.device("cpu"), bfloat16=bfloat16)
         part = torch.cat(list(network(data.split(strip), shape, core)), dim=1)
         torch.testing.assert_close(part, whole[:, c0:c1, t0:t1], atol=apart, rtol=0)
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_strips_need_no_onednn(monkeypatch: pytest.MonkeyPatch, bfloat16: bool) -> None:
+    model = _model()
+    shape = (8 * model.stride[0], 4 * model.stride[1])
+    data = torch.randn(shape, generator=torch.Generator().manual_seed(1))
+    network = StripNetwork(model, torch.device("cpu"), bfloat16=bfloat16)
+
+    def scores() -> torch.Tensor:
+        return torch.cat(list(network(data.split(8), shape, ((0, shape[0]), (0, shape[1])))), dim=1)
+
+    usual = scores()
+    monkeypatch.setattr(strips, "_onednn_takes", lambda dtype: False)  # noqa: ARG005
+    torch.testing.assert_close(scores(), usual, atol=0.05 if bfloat16 else 1e-5, rtol=0)
 
 
 def test_the_default_sees_tens_of_seconds_and_kilometres() -> None:
