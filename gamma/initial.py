@@ -162,23 +162,25 @@ def find_seeds(seeds: SeedPicks, grid: SeedGrid, start_s: float, end_s: float, m
 
 
 def _stack(seeds: SeedPicks, grid: SeedGrid, first: int, num_bins: int) -> tuple[F64, I64, F64]:
-    """Count picks in overlapping windows of two bins; best count, its node, and the mean over nodes."""
-    bin_s = grid.window_s / 2.0
-    num_nodes = len(grid.nodes_km)
+    """Count picks in overlapping windows of two bins; best count, its node, and the mean over nodes.
+
+    Picks moved to before the first or after the last bin are counted too, and then dropped.
+    """
+    bin_s, num_nodes = grid.window_s / 2.0, len(grid.nodes_km)
+    shift, time = grid.travel_time_s / bin_s, seeds.time_s / bin_s
+    before = max(0, first - int(np.floor(time.min() - shift.max())))
+    after = max(1, int(np.ceil(time.max() - shift.min())) + 1 - first - num_bins)
+    width = before + num_bins + after
+    time -= first - before
     best = np.full(num_bins, -1)
     arg, total = np.zeros((2, num_bins), dtype=np.int64)
-    chunk = max(1, _CHUNK_VALUES // max(num_bins, len(seeds.time_s), 1))
+    chunk = max(1, _CHUNK_VALUES // max(width, len(time)))
+    shift -= width * (np.arange(num_nodes) % chunk)[:, None]  # nodes of a chunk count one behind the other
     for lo in range(0, num_nodes, chunk):
-        moved = grid.travel_time_s[lo : lo + chunk].take(seeds.receiver_phase, axis=1)
-        np.subtract(seeds.time_s, moved, out=moved)
-        moved /= bin_s
-        bins = np.floor(moved, out=moved).astype(np.int64)
-        bins -= first
-        unsigned = bins.view(np.uint64)  # where bins before the first are beyond the last
-        np.minimum(unsigned, np.uint64(num_bins), out=unsigned)
-        bins += np.arange(len(bins))[:, None] * (num_bins + 1)
-        counts = np.bincount(bins.ravel(), minlength=len(bins) * (num_bins + 1)).reshape(len(bins), -1)
-        window = counts[:, :-1] + counts[:, 1:]
+        moved = shift[lo : lo + chunk].take(seeds.receiver_phase, axis=1)
+        bins = np.subtract(time, moved, out=moved).astype(np.int64)
+        counts = np.bincount(bins.ravel(), minlength=len(bins) * width).reshape(len(bins), width)
+        window = counts[:, before:-after] + counts[:, before + 1 : width - after + 1]
         window[:, -1] = 0
         total += window.sum(axis=0)
         value = window.max(axis=0)
