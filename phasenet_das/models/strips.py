@@ -17,7 +17,7 @@ from phasenet_das.models.phasenet_das import Pair, PhaseNetDAS, compress
 Region = tuple[Pair, Pair]
 """First channel and the one behind the last, first sample and the one behind the last."""
 
-_CACHED_ROWS = 4  # rows of the input that stay in a processor's cache while they are compressed
+_CACHED_SAMPLES = 2**16  # of one channel or more, that stay in a processor's cache and occupy its threads
 
 
 class StripNetwork:
@@ -45,7 +45,7 @@ class StripNetwork:
         first = self._layers(shape, core, scores.append)
         for strip in strips:
             with torch.inference_mode():
-                for part in strip.split(_CACHED_ROWS):
+                for part in strip.split(max(1, _CACHED_SAMPLES // strip.shape[1])):
                     x = compress(part) if self.model.compresses else part
                     first.rows.push(x[None, None], dtype=self._dtype)
                 first.compute()
@@ -253,15 +253,16 @@ class _Head:
         self._spread, self._give = spread, give
 
     def push(self, new: Tensor, old: Tensor | None = None) -> None:
-        x, high = new if old is None else new + old, self._spread.high
-        rows, columns = x.shape[2], x.shape[3]
-        shape = (self._spread.outputs, rows * high, columns * self._spread.wide)
-        scores = torch.empty(shape, device=x.device)
-        step = 1 if x.device.type == "cpu" else rows  # a row stays in a processor's cache
+        high, wide = self._spread.high, self._spread.wide
+        rows, columns = new.shape[2:]
+        scores = torch.empty((self._spread.outputs, rows * high, columns * wide), device=new.device)
+        step = max(1, _CACHED_SAMPLES // (high * columns * wide)) if new.device.type == "cpu" else rows
         for first in range(0, rows, step):
-            logits = self._spread(x[:, :, first : first + step].float())
+            cells = slice(first, first + step)
+            x = new[:, :, cells] if old is None else new[:, :, cells] + old[:, :, cells]
             part = scores[:, first * high : (first + step) * high]
-            part.view(len(scores), -1, high, columns, self._spread.wide).copy_(logits.permute(4, 0, 2, 1, 3))
+            places = part.view(len(scores), -1, high, columns, wide)
+            places.copy_(self._spread(x.float()).permute(4, 0, 2, 1, 3))
             part.sub_(part.amax(dim=0)).exp_().div_(part.sum(dim=0))
         self._give(scores)
 

@@ -228,7 +228,7 @@ def _describe(chunk: Chunk, screened: Screened, station_id: str, unit: str) -> C
         unit=unit,
         sources=tuple(dict.fromkeys((*files[:1], *files[-1:]))),
         issues=tuple(quality_issues(flags[..., begun] & ~dead[:, None], *times, numbers)),
-        failures={path: reason for path, reason in recording.failures.items() if path in seen},
+        failures={path: reason for path, reason in recording.failures.copy().items() if path in seen},
         rate_pass=plan.rate_pass.number,
         time_stretch=plan.time_stretch,
         work_fraction=plan.rate_pass.work_fraction,

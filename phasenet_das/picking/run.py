@@ -5,9 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from threading import Lock
 from typing import Any
 
 import pandas as pd
+import torch
 
 from phasenet_das.config import ContinuousSettings, PickSettings
 from phasenet_das.errors import ConfigError, PhaseNetDASError
@@ -19,7 +22,7 @@ from phasenet_das.picking.multirate import choose_rate_passes, range_margin_s, w
 from phasenet_das.picking.networks import Scorer
 from phasenet_das.picking.peaks import add_pick_probability, pick_table, score_picks
 from phasenet_das.picking.plan import ChunkPlan, ChunkSize
-from phasenet_das.picking.prefetch import prefetch
+from phasenet_das.picking.prefetch import prefetch, side_by_side
 from phasenet_das.picking.progress import Progress, StageTimes
 from phasenet_das.picking.request import Range
 from phasenet_das.picking.store import FAINT, ChunkKeys, Store, StoredChunk
@@ -29,6 +32,8 @@ from phasenet_das.tables.coverage import ChunkInfo, clip_coverage, clip_info, co
 from phasenet_das.tables.provenance import one_or_mixed
 
 log = logging.getLogger(__name__)
+
+_SIDE_BY_SIDE = 2  # chunks in memory at a time
 
 Submit = Callable[[Iterator[Chunk], Store, StageTimes], Iterator[StoredChunk]]
 """Picks chunks somewhere, and keeps them in the store."""
@@ -169,24 +174,42 @@ class PickRun:
         return plans, pd.DataFrame(rows, columns=list(COVERAGE_COLUMNS))
 
     def pick_here(self, todo: Iterator[Chunk], store: Store, times: StageTimes) -> Iterator[StoredChunk]:
-        """Pick chunks in this process: while the network scores one, the next is read and prepared.
+        """Pick chunks in this process.
 
-        Where the network runs on a GPU, reading and preparing also overlap, for one more chunk in memory.
+        A CPU picks two chunks side by side. A GPU, and a CPU with one thread, score one while the next is
+        read and prepared. Where the network runs on a GPU, reading and preparing also overlap, for one more
+        chunk in memory.
         """
+        if self.picker.scorer.device.type == "cpu" and torch.get_num_threads() > 1:
+            reading = Lock()
+            for chunk, own in side_by_side(partial(self._pick, store, reading), todo, _SIDE_BY_SIDE):
+                times.add(own)
+                yield chunk
+            return
         picker = self.picker
-        prepare, score = times.timed("prepare", picker.prepare), times.timed("network", picker.score)
-
-        def keep(chunk: Chunk) -> StoredChunk:
-            return store.write(picker.finish(chunk))
-
-        finish = times.timed("picks", keep)
         loaded: Iterable[Chunk] = map(times.timed("read", picker.load), todo)
         if picker.scorer.device.type != "cpu":
             loaded = prefetch(loaded)
-        for ready in prefetch(map(prepare, loaded)):
-            core, rows = ready.core, ready.rows
-            times.samples += (core[1] - core[0]) * (rows[1] - rows[0])
-            yield finish(score(ready))
+        for ready in prefetch(map(times.timed("prepare", picker.prepare), loaded)):
+            yield self._finish(ready, store, times)
+
+    def _pick(self, store: Store, reading: Lock, chunk: Chunk) -> tuple[StoredChunk, StageTimes]:
+        """Pick a chunk in a thread; readers of files take turns."""
+        picker, times = self.picker, StageTimes()
+        with reading:
+            times.timed("read", picker.load)(chunk)
+        times.timed("prepare", picker.prepare)(chunk)
+        return self._finish(chunk, store, times), times
+
+    def _finish(self, chunk: Chunk, store: Store, times: StageTimes) -> StoredChunk:
+        """Score a prepared chunk, and keep its picks."""
+
+        def keep(scored: Chunk) -> StoredChunk:
+            return store.write(self.picker.finish(scored))
+
+        times.samples += (chunk.core[1] - chunk.core[0]) * (chunk.rows[1] - chunk.rows[0])
+        times.timed("network", self.picker.score)(chunk)
+        return times.timed("picks", keep)(chunk)
 
     def _nothing(self, recordings: Sequence[Recording]) -> PhaseNetDASError:
         channels = self.wanted.channels

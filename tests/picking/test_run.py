@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from phasenet_das import io
 from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
 from phasenet_das.errors import ConfigError, PhaseNetDASError
 from phasenet_das.io.archive import open_archive
 from phasenet_das.picking import RunOptions, pick_archive
+from phasenet_das.picking.prefetch import side_by_side
 from phasenet_das.picking.run import PickRun, pick_chunks
 from phasenet_das.picking.store import ChunkStore
 from phasenet_das.tables import PICK_COLUMNS, read_coverage, read_metadata, read_picks
@@ -76,6 +78,20 @@ def test_files_and_shards_do_not_show(tmp_path: Path, kind: str, cuts: list[int]
     assert len(examined) == 1
     assert examined["num_channels"].tolist() == [24]
     assert (examined["end"] - examined["start"]).dt.total_seconds().tolist() == [36.0]
+
+
+def test_chunks_that_are_picked_side_by_side_do_not_show(tmp_path: Path) -> None:
+    data, threads = _noise(), torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        report = _pick(_write(tmp_path / "raw", data, [777]), tmp_path / "picks.parquet")
+        shares = list(side_by_side(lambda _: torch.get_num_threads(), range(5), 2))
+        alone = list(side_by_side(lambda _: torch.get_num_threads(), range(1), 2))
+        assert (shares, alone, torch.get_num_threads()) == ([1] * 5, [2], 2)
+    finally:
+        torch.set_num_threads(threads)
+    assert report.times.seconds["network"] > 0
+    assert_same_picks(small_picker().pick(_patch(data)), read_picks(report.output))
 
 
 def test_a_gap_parts_the_record_and_nothing_is_picked_in_it(tmp_path: Path) -> None:
