@@ -41,9 +41,8 @@ def normal_equations(
 
 
 def locate_step(
-    data: PickData,
+    rows: PickData,
     hypocentre: F64,
-    pick: I64,
     event: I64,
     weight: F64,
     residual_s: F64,
@@ -52,14 +51,15 @@ def locate_step(
 ) -> tuple[F64, F64, F64, F64]:
     """Take one damped step for every event, kept only where the weighted squares fall.
 
+    `rows` holds a pick for each pair; `event`, `weight` and so on (pairs,).
     `damping` (events,) is changed: looser where the step helped, tighter where it did not.
     Returns `hypocentre` (events, 4), `residual_s` (pairs,), `gradient` (pairs, 3) and `shift` (events,).
     """
     num_events = len(hypocentre)
     hessian, slope = normal_equations(event, weight, residual_s, gradient, num_events)
-    step = _damped_step(hessian, slope, hypocentre, data, damping)
-    trial = _inside(hypocentre, hypocentre + step, data)
-    new_residual, new_gradient = data.residuals(trial, pick, event)
+    step = _damped_step(hessian, slope, hypocentre, rows, damping)
+    trial = _inside(hypocentre, hypocentre + step, rows)
+    new_residual, new_gradient = rows.residuals(trial[event])
     old_cost = np.bincount(event, weight * residual_s**2, minlength=num_events)
     new_cost = np.bincount(event, weight * new_residual**2, minlength=num_events)
     better = new_cost <= old_cost
@@ -168,14 +168,14 @@ def _descend(
     count = number[event_of]
     event = np.repeat(np.arange(len(hypocentre)), count)
     pair = np.repeat(first - np.cumsum(count) + count, count) + np.arange(len(event))
-    pick, weight, sigma = pick[pair], weight[pair], sigma[pair]
-    residual, gradient = data.residuals(hypocentre, pick, event)
+    rows, weight, sigma = data.take(pick[pair]), weight[pair], sigma[pair]
+    residual, gradient = rows.residuals(hypocentre[event])
     damping = np.full(len(hypocentre), MILD_DAMPING)
     for step in range(_STEPS):
         soft = sigma * max(1.0, 8.0 * 0.6**step)  # wide at first, so that far picks pull too
         robust = (DEGREES_OF_FREEDOM + 1.0) / (DEGREES_OF_FREEDOM + (residual / soft) ** 2)
         hypocentre, residual, gradient, _ = locate_step(
-            data, hypocentre, pick, event, weight * robust / soft**2, residual, gradient, damping
+            rows, hypocentre, event, weight * robust / soft**2, residual, gradient, damping
         )
     half = 0.5 * (DEGREES_OF_FREEDOM + 1.0)
     loss = weight * half * np.log1p((residual / sigma) ** 2 / DEGREES_OF_FREEDOM)
