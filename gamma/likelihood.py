@@ -61,10 +61,12 @@ class PickData:
             noise=self.noise[row],
         )
 
-    def residuals(self, hypocentre: F64) -> tuple[F64, F64]:
-        """Residuals (rows,) for hypocentres (rows, 4), and gradients (rows, 3) of travel time by place."""
-        time, gradient = self.travel_time.times_and_gradients(hypocentre[:, 1:], self.place_km, self.phase)
-        return self.time_s - hypocentre[:, 0] - time, gradient
+    def residuals(self, hypocentre: F64, event: I64) -> tuple[F64, F64]:
+        """Residuals for the event (rows,) of each row, and gradients (rows, 3) of travel time by place."""
+        origin, *place = hypocentre.T.take(event, axis=1)
+        source = np.stack(place).T  # x, y and z are each in one stretch of memory, here and in `place_km`
+        time, gradient = self.travel_time.times_and_gradients(source, self.place_km, self.phase)
+        return self.time_s - origin - time, gradient
 
     @cached_property
     def phase(self) -> I64:
@@ -79,14 +81,19 @@ class PickData:
     @cached_property
     def place_km(self) -> F64:
         """Place of the receiver (rows, 3)."""
-        return self.receiver_phase_xyz_km[self.receiver_phase]
+        return self.receiver_phase_xyz_km.T.take(self.receiver_phase, axis=1).T
 
-    @property
+    @cached_property
+    def name(self) -> F64:
+        """Probability of the pick's name, were it of the row's phase."""
+        return np.exp(self.log_name)
+
+    @cached_property
     def num_free(self) -> int:
         """Parameters of a location: origin time and the coordinates that are not fixed."""
         return 1 + int((self.upper_km > self.lower_km).sum())
 
-    @property
+    @cached_property
     def total_weight(self) -> float:
         """Number of independent pairs of receiver and phase."""
         return float(self.receiver_phase_weight.sum())

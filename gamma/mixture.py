@@ -11,20 +11,20 @@ the same bound (Dempster et al. 1977; Lange et al. 1989 for t).
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from math import lgamma, log, pi
+from functools import cached_property
+from math import exp, lgamma, log, pi
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from gamma.likelihood import PickData
-from gamma.location import DEGREES_OF_FREEDOM, MILD_DAMPING, locate_step
+from gamma.location import DEGREES_OF_FREEDOM, MILD_DAMPING, event_sums, locate_step
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-_LOG_NORM = lgamma(3.0) - lgamma(2.5) - 0.5 * log(DEGREES_OF_FREEDOM * pi)
+_NORM = exp(lgamma(3.0) - lgamma(2.5) - 0.5 * log(DEGREES_OF_FREEDOM * pi))
 PRIOR_OBSERVATIONS = 4.0
 _MIN_COUNT = 0.5
 _REACH_SIGMA = 6.0
@@ -78,6 +78,11 @@ class Pairs:
     event: I64
     rows: PickData  # the picks themselves, one for each pair
 
+    @cached_property
+    def cell(self) -> I64:
+        """Place of event and group of residuals in a flat table (events, groups)."""
+        return self.event * self.rows.num_groups + self.rows.group
+
     def take(self, index: I64 | Mask) -> Pairs:
         """Select pairs."""
         return Pairs(self.pick[index], self.event[index], self.rows.take(index))
@@ -112,15 +117,15 @@ class Fit:
 
 def find_pairs(data: PickData, events: Events, reach_s: F64) -> Pairs:
     """Find the picks within reach (events, groups) of each event's predicted arrivals."""
-    receiver_phases = np.unique(data.receiver_phase)
+    new = np.diff(data.receiver_phase, prepend=-1) != 0
+    receiver_phases = data.receiver_phase[new]
     num_events = len(events)
     if num_events == 0 or len(receiver_phases) == 0:
         none = np.empty(0, np.int64)
         return Pairs(none, none, data.take(none))
     span = float(np.ptp(data.time_s)) + float(reach_s.max()) * 2 + 1.0
     origin = float(data.time_s.min())
-    rank = np.searchsorted(receiver_phases, data.receiver_phase)
-    keys = rank * (2 * span) + (data.time_s - origin)
+    keys = (np.cumsum(new) - 1) * (2 * span) + (data.time_s - origin)
     predicted = events.hypocentre[:, :1] + data.travel_time.times(
         events.hypocentre[:, None, 1:], data.receiver_phase_xyz_km[None, receiver_phases], receiver_phases & 1
     )
@@ -139,28 +144,27 @@ def find_pairs(data: PickData, events: Events, reach_s: F64) -> Pairs:
 
 def expect(events: Events, pairs: Pairs) -> Expectation:
     """E-step: residuals, posterior of each pair, robust weights, and the bound."""
-    residual, gradient = pairs.rows.residuals(events.hypocentre[pairs.event])
+    residual, gradient = pairs.rows.residuals(events.hypocentre, pairs.event)
     return _posterior(events, pairs, residual, gradient)
 
 
 def _posterior(events: Events, pairs: Pairs, residual: F64, gradient: F64) -> Expectation:
     rows = pairs.rows
-    sigma = events.sigma_s[pairs.event, rows.group]
-    square = (residual / sigma) ** 2
-    half = 0.5 * (DEGREES_OF_FREEDOM + 1.0)
-    log_density = _LOG_NORM - np.log(sigma) - half * np.log1p(square / DEGREES_OF_FREEDOM)
-    rate = events.count / rows.total_weight
-    intensity = rate[pairs.event] * np.exp(log_density + rows.log_name)
+    peak = _NORM * events.count[:, None] / (rows.total_weight * events.sigma_s)
+    tail = residual / events.sigma_s.ravel()[pairs.cell]
+    tail *= tail
+    tail /= DEGREES_OF_FREEDOM
+    tail += 1.0
+    intensity = peak.ravel()[pairs.cell] * rows.name / (tail * tail * tail)
     claimed = np.bincount(rows.pick, intensity)[rows.pick]
-    total = rows.noise + claimed
     # A pick's share of the bound, once for all its pairs.
     part = rows.weight * np.log1p(claimed / rows.noise) * intensity / claimed
     return Expectation(
         residual_s=residual,
         gradient=gradient,
         intensity=intensity,
-        posterior=intensity / total,
-        robust=(DEGREES_OF_FREEDOM + 1.0) / (DEGREES_OF_FREEDOM + square),
+        posterior=intensity / (rows.noise + claimed),
+        robust=(DEGREES_OF_FREEDOM + 1.0) / DEGREES_OF_FREEDOM / tail,
         bound=float(part.sum()) + _log_prior(rows, events),
     )
 
@@ -207,7 +211,7 @@ def fit_mixture(data: PickData, events: Events, *, max_iterations: int, reach_s:
 def _settle(
     events: Events, pairs: Pairs, now: Expectation, damping: F64, steps: int, min_rise: float
 ) -> tuple[Events, Expectation, bool, list[float]]:
-    """Iterate at most `steps` times, until no event moves by more than the tolerance or the bound hardly rises.
+    """Iterate at most `steps` times, until no event moves beyond the tolerance or the bound hardly rises.
 
     Once half of the events rest, the others are fitted alone, until those at rest lose or gain picks by it.
     Also says whether it settled, and gives the bound after each iteration. `damping` is changed.
@@ -259,7 +263,7 @@ def _nearest_only(data: PickData, events: Events, reach_s: F64, *, everywhere: b
     if len(pairs.pick) == 0:
         return pairs
     rows = pairs.rows
-    late = np.abs(rows.residuals(events.hypocentre[pairs.event])[0])
+    late = np.abs(rows.residuals(events.hypocentre, pairs.event)[0])
     late += data.sigma_s * np.sqrt(-2.0 * rows.log_name)
     seat = pairs.event * len(data.receiver_phase_weight) + rows.receiver_phase
     first = np.flatnonzero(np.concatenate([[True], seat[1:] != seat[:-1]]))
@@ -284,17 +288,16 @@ def _maximise(
     """
     num_events, rows = len(events), pairs.rows
     claim = rows.weight * now.posterior
-    found = np.bincount(pairs.event, claim, minlength=num_events)
+    found = event_sums(pairs.event, claim[None], num_events)[0]
     count = np.maximum(found - 0.5 * rows.num_free, 1e-3)
-    sigma = events.sigma_s[pairs.event, rows.group]
-    weight = claim * now.robust / sigma**2
+    robust = claim * now.robust
+    weight = robust / (events.sigma_s**2).ravel()[pairs.cell]
     hypocentre, residual, gradient, shift = locate_step(
         rows, events.hypocentre, pairs.event, weight, now.residual_s, now.gradient, damping
     )
-    cell = pairs.event * rows.num_groups + rows.group
     size = num_events * rows.num_groups
-    square = np.bincount(cell, claim * now.robust * residual**2, minlength=size)
-    number = np.bincount(cell, claim, minlength=size)
+    square = np.bincount(pairs.cell, robust * residual**2, minlength=size)
+    number = np.bincount(pairs.cell, claim, minlength=size)
     variance = (square + PRIOR_OBSERVATIONS * rows.sigma_s**2) / (number + PRIOR_OBSERVATIONS)
     scale = np.minimum(np.sqrt(variance), rows.max_sigma_s).reshape(events.sigma_s.shape)
     updated = Events(hypocentre, count, scale)
@@ -318,15 +321,21 @@ def _survivors(events: Events, pairs: Pairs, now: Expectation, settled: bool) ->
 def _repeated(events: Events, pairs: Pairs, now: Expectation) -> Mask:
     """Events that share their picks evenly with a larger one: the same event found twice."""
     num_events, rows = len(events), pairs.rows
-    claim = sparse.csr_matrix(
-        (np.sqrt(rows.weight) * now.posterior, (pairs.event, rows.pick)),
-        shape=(num_events, int(rows.pick.max(initial=-1)) + 1),
+    claim = rows.weight * now.posterior
+    order = np.argsort(rows.pick, kind="stable")
+    pick, event, root = (
+        rows.pick[order],
+        pairs.event[order],
+        np.sqrt(rows.weight[order]) * now.posterior[order],
     )
-    shared = (claim @ claim.T).tocoo()
-    a, b = shared.row, shared.col
-    smaller = (events.count[a] < events.count[b]) | ((events.count[a] == events.count[b]) & (a > b))
-    own = np.bincount(pairs.event, rows.weight * now.posterior, minlength=num_events)
-    heavy = shared.data > _MERGE_OVERLAP * own[a]
-    repeated = np.zeros(num_events, dtype=bool)
-    repeated[a[smaller & heavy]] = True
-    return repeated
+    own = event_sums(pairs.event, claim[None], num_events)[0]
+    shared = np.zeros((num_events, num_events))
+    for step in range(1, len(pick)):
+        both = np.flatnonzero(pick[step:] == pick[:-step])
+        if len(both) == 0:
+            break
+        np.add.at(shared, (event[both], event[both + step]), root[both] * root[both + step])
+    shared += shared.T
+    smaller = events.count[:, None] < events.count
+    smaller |= (events.count[:, None] == events.count) & np.tri(num_events, k=-1, dtype=bool)
+    return np.any(smaller & (shared > _MERGE_OVERLAP * own[:, None]), axis=1)

@@ -163,7 +163,7 @@ def _inner_depth(fit: Fit) -> Fit:
         return fit
     hypocentre = fit.events.hypocentre.copy()
     hypocentre[:, 3] = moved
-    _, gradient = fit.pairs.rows.residuals(hypocentre[fit.pairs.event])
+    _, gradient = fit.pairs.rows.residuals(hypocentre, fit.pairs.event)
     return replace(fit, expectation=replace(fit.expectation, gradient=gradient))
 
 
