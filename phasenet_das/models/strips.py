@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -17,7 +18,8 @@ from phasenet_das.models.phasenet_das import Pair, PhaseNetDAS, compress
 Region = tuple[Pair, Pair]
 """First channel and the one behind the last, first sample and the one behind the last."""
 
-_CACHED_SAMPLES = 2**16  # of one channel or more, that stay in a processor's cache and occupy its threads
+_CACHED = 2**18  # numbers that stay in a processor's cache, and occupy its threads
+_LARGEST = 80.0  # its exponential is a float32, and probabilities beside it are 0
 
 
 class StripNetwork:
@@ -28,11 +30,13 @@ class StripNetwork:
 
     def __init__(self, model: PhaseNetDAS, device: torch.device, *, bfloat16: bool = False) -> None:
         self.model = model.fused().to(device)
-        # In float32: a score near 1 lies close to it.
-        self._head = _Spread(self.model.head.get_submodule("layer"))
+        # In float32: a score near 1 lies close to it. Only differences to the first class count.
+        weight, bias = _kernel(self.model.head.get_submodule("layer"))
+        self._head = _Spread(weight[:, 1:] - weight[:, :1], (bias[1:] - bias[:1])[:, None, None])
         self._dtype = torch.bfloat16 if bfloat16 else torch.float32
         self.model.to(self._dtype)
-        self._up = [_Spread(up.get_submodule("conv")) for up in self.model.up]
+        up = [_kernel(up.get_submodule("conv")) for up in self.model.up]
+        self._up = [_Spread(weight.permute(0, 2, 3, 1), bias) for weight, bias in up]
 
     def __call__(self, strips: Iterable[Tensor], shape: Pair, core: Region) -> Iterator[Tensor]:
         """Score the core of a tile, strip by strip.
@@ -45,7 +49,7 @@ class StripNetwork:
         first = self._layers(shape, core, scores.append)
         for strip in strips:
             with torch.inference_mode():
-                for part in strip.split(max(1, _CACHED_SAMPLES // strip.shape[1])):
+                for part in strip.split(max(1, _CACHED // (4 * strip.shape[1]))):
                     x = compress(part) if self.model.compresses else part
                     first.rows.push(x[None, None], dtype=self._dtype)
                 first.compute()
@@ -58,22 +62,21 @@ class StripNetwork:
     def _layers(self, shape: Pair, core: Region, give: Callable[[Tensor], None]) -> _Layer:
         """Connect the layers, from the last to the first."""
         model, cell, levels = self.model, self.model.cell, len(self.model.encoder)
-        regions = [*(_grow(core, margin, shape) for margin in model.margins), ((0, shape[0]), (0, shape[1]))]
+        whole = ((0, shape[0]), (0, shape[1]))
+        regions = [*(_grow(core, margin, shape) for margin in model.margins), whole]
+        downs = [down.get_submodule("conv") for down in model.down]
+        maps = [_Rows(_reach(down)) for down in downs]  # the inputs of each level of the encoder
         then: _Sink = _Cut(core, regions[0], cell[0], _Head(self._head, give))
-        skips = []
         for level in range(levels - 1):
-            skips.append(_Rows(0))
-            block = _Layer.of_block(model.decoder[level], [then])
-            up = _Up(self._up[level], skips[level], block)
+            block = _Layer.of_block(model.decoder[level], then)
+            skip = _Skip(maps[level + 1], *_cells(regions[level], whole, cell[level]))
+            up = _Up(self._up[level], skip, block)
             then = _Cut(regions[level], regions[level + 1], cell[level + 1], up)
-        outputs = [then]
         for level in reversed(range(levels)):
             for part in reversed(list(model.encoder[level].children())):
-                outputs = [_Layer.of_block(part, outputs)]
-            down = _Layer([model.down[level].get_submodule("conv")], outputs)
-            if level:
-                outputs = [_Cut(regions[level - 1], regions[-1], cell[level - 1], skips[level - 1]), down]
-        return down
+                then = _Layer.of_block(part, then)
+            then = stem = _Layer([downs[level]], then, rows=maps[level])
+        return stem
 
 
 class _Sink(Protocol):
@@ -89,11 +92,13 @@ class _Sink(Protocol):
 
 
 class _Rows:
-    """Rows that wait, in one array whose space is used again."""
+    """Rows of a map that wait, in one array whose space is used again; zeros lie before the first."""
 
     def __init__(self, zeros: int) -> None:
         self._array: Tensor | None = None
-        self._first, self._end = 0, zeros
+        self._origin = self._first = -zeros  # of the array, and of the rows that its layer still takes
+        self._end = 0
+        self.late: int | None = None  # first row that the decoder still takes
 
     def __len__(self) -> int:
         return self._end - self._first
@@ -105,52 +110,71 @@ class _Rows:
         else:
             torch.add(new, old, out=target)
 
-    def end(self) -> None:
-        """Do nothing: whoever takes the rows knows."""
-
     def space(self, count: int, like: Tensor, dtype: torch.dtype | None = None) -> Tensor:
         """Make room for some more rows, and count them as there."""
-        if self._array is None or self._end + count > self._array.shape[2]:
+        if self._array is None or self._end + count - self._origin > self._array.shape[2]:
             self._move(count, like, dtype or like.dtype)
-        assert self._array is not None  # noqa: S101 - just made
         self._end += count
-        return self._array[:, :, self._end - count : self._end]
+        return self.rows(self._end - count, count)
+
+    def rows(self, first: int, count: int) -> Tensor:
+        """Return some rows by their number in the map."""
+        assert self._array is not None  # noqa: S101 - there are some
+        return self._array[:, :, first - self._origin : first - self._origin + count]
 
     def head(self, count: int) -> Tensor:
         """Return the first rows."""
-        assert self._array is not None  # noqa: S101 - there are some
-        return self._array[:, :, self._first : self._first + count]
+        return self.rows(self._first, count)
 
     def drop(self, count: int) -> None:
         """Forget the first rows."""
         self._first += count
 
     def _move(self, count: int, like: Tensor, dtype: torch.dtype) -> None:
-        kept = len(self)
+        first = self._first if self.late is None else min(self._first, self.late)
+        kept = self._end - first
         shape = (1, like.shape[1], 2 * (kept + count), like.shape[3])
         if self._array is None:
             waiting = like.new_zeros((1, like.shape[1], kept, like.shape[3]))
         else:
-            waiting = self.head(kept) if self._first >= kept else self.head(kept).clone()
+            waiting = self.rows(first, kept)
+            waiting = waiting if first - self._origin >= kept else waiting.clone()
         if self._array is None or shape[2] > self._array.shape[2]:
             self._array = torch.empty(
                 shape, dtype=dtype, device=like.device, memory_format=torch.channels_last
             )
         self._array[:, :, :kept] = waiting
-        self._first, self._end = 0, kept
+        self._origin = first
+
+
+class _Skip:
+    """Rows of a map of the encoder, of which its next level takes all, and the decoder later takes some."""
+
+    def __init__(self, waiting: _Rows, rows: Pair, columns: slice) -> None:
+        self._waiting, self._end, self._columns = waiting, rows[1], columns
+        waiting.late = rows[0]
+
+    def take(self, count: int) -> Tensor:
+        """Return the next rows; the next strip may move them."""
+        first = self._waiting.late
+        assert first is not None  # noqa: S101 - there are some
+        self._waiting.late = None if first + count >= self._end else first + count
+        return self._waiting.rows(first, count)[..., self._columns]
 
 
 class _Layer:
     """Convolutions and a ReLU over strips; the first sees neighbours, a block adds its input."""
 
-    def __init__(self, layers: Sequence[nn.Module], then: Sequence[_Sink], *, residual: bool = False) -> None:
+    def __init__(
+        self, layers: Sequence[nn.Module], then: _Sink, *, rows: _Rows | None = None, residual: bool = False
+    ) -> None:
         self._convolutions = [layer for layer in layers if isinstance(layer, nn.Conv2d)]
         self._then, self._residual, first = then, residual, self._convolutions[0]
-        self._kernel, self._stride, self._reach = first.kernel_size[0], first.stride[0], int(first.padding[0])
-        self.rows = _Rows(self._reach)
+        self._kernel, self._stride, self._reach = first.kernel_size[0], first.stride[0], _reach(first)
+        self.rows = _Rows(self._reach) if rows is None else rows
 
     @classmethod
-    def of_block(cls, block: nn.Module, then: Sequence[_Sink]) -> _Layer:
+    def of_block(cls, block: nn.Module, then: _Sink) -> _Layer:
         """Make the layer of a residual block."""
         names = ("depthwise", "dense.conv") if isinstance(block.depthwise, nn.Module) else ("dense.conv",)
         return cls([block.get_submodule(name) for name in names], then, residual=True)
@@ -164,8 +188,7 @@ class _Layer:
             last = self.rows.head(1)
             self.rows.space(self._reach, last).zero_()
         self.compute()
-        for sink in self._then:
-            sink.end()
+        self._then.end()
 
     def compute(self) -> None:
         """Pass on the rows whose inputs are there."""
@@ -178,9 +201,14 @@ class _Layer:
             y = nn.functional.conv2d(y, one.weight, one.bias, one.stride, _padding(one), groups=one.groups)
         y = _conv_relu(y, self._convolutions[-1])
         old = x[:, :, self._reach : self._reach + count] if self._residual else None
-        for sink in self._then:
-            sink.push(y, old)
+        self._then.push(y, old)
         self.rows.drop(count * self._stride)
+
+
+def _reach(layer: nn.Module) -> int:
+    """Give the rows before and behind its own that a convolution sees."""
+    assert isinstance(layer, nn.Conv2d)  # noqa: S101 - all of the encoder
+    return int(layer.padding[0])
 
 
 def _padding(layer: nn.Conv2d) -> Pair:
@@ -206,40 +234,52 @@ def _conv_relu(x: Tensor, layer: nn.Conv2d) -> Tensor:
     return nn.functional.conv2d(x, weight, bias, layer.stride, padding, groups=layer.groups).relu_()
 
 
+def _kernel(layer: nn.Module) -> tuple[Tensor, Tensor]:
+    """Return the weight, (input, output, high, wide), and the bias of a transposed convolution."""
+    assert isinstance(layer, nn.ConvTranspose2d)  # noqa: S101 - the only one
+    assert layer.bias is not None  # noqa: S101 - folded
+    return layer.weight.detach(), layer.bias.detach()
+
+
 class _Spread:
     """A transposed convolution whose kernel is its stride: each cell gives the values of its own places."""
 
-    def __init__(self, layer: nn.Module) -> None:
-        assert isinstance(layer, nn.ConvTranspose2d)  # noqa: S101 - the only one
-        self.outputs, self.high, self.wide = layer.out_channels, layer.kernel_size[0], layer.kernel_size[1]
-        assert layer.bias is not None  # noqa: S101 - folded
-        self._weight = layer.weight.permute(0, 2, 3, 1).flatten(1).contiguous()
-        self._bias = layer.bias.repeat(self.high * self.wide)
+    def __init__(self, weight: Tensor, bias: Tensor) -> None:
+        self.places = weight.shape[1:]
+        self._weight, self._bias = weight.flatten(1).contiguous(), bias.expand(self.places).flatten()
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Return the values of cells, (row, time, high, wide, output); `x` is (1, feature, row, time)."""
+        """Return the values of cells, (row, time, *places); `x` is (1, feature, row, time)."""
         cells = x[0].permute(1, 2, 0)
         y = torch.addmm(self._bias, cells.reshape(-1, cells.shape[-1]), self._weight)
-        return y.view(*cells.shape[:2], self.high, self.wide, self.outputs)
+        return y.view(*cells.shape[:2], *self.places)
+
+    def sums(self, new: Tensor, old: Tensor | None) -> Iterator[tuple[slice, Tensor]]:
+        """Sum some rows at a time, so that the values of their cells stay in a processor's cache."""
+        rows, size = new.shape[2], new.shape[3] * self.places.numel()
+        step = max(1, _CACHED // size) if new.device.type == "cpu" else rows
+        for first in range(0, rows, step):
+            part = slice(first, min(first + step, rows))
+            yield part, new[:, :, part] if old is None else new[:, :, part] + old[:, :, part]
 
 
 class _Up:
     """A finer map of the decoder: what a coarser map spreads, and the encoder's map of that level."""
 
-    def __init__(self, spread: _Spread, skip: _Rows, block: _Layer) -> None:
+    def __init__(self, spread: _Spread, skip: _Skip, block: _Layer) -> None:
         self._spread, self._skip, self._block = spread, skip, block
 
     def push(self, new: Tensor, old: Tensor | None = None) -> None:
-        y = self._spread(new if old is None else new + old).relu_()
-        rows, columns, high, wide, _ = y.shape
-        skip = self._skip.head(rows * high)
+        high, wide, _ = self._spread.places
+        rows, columns = new.shape[2:]
+        skip = self._skip.take(rows * high)
         target = self._block.rows.space(rows * high, skip)
-        old_cells, out = (
+        finer, out = (
             map_[0].permute(1, 2, 0).view(rows, high, columns, wide, -1).transpose(1, 2)
             for map_ in (skip, target)
         )
-        torch.add(y, old_cells, out=out)
-        self._skip.drop(rows * high)
+        for part, x in self._spread.sums(new, old):
+            torch.add(self._spread(x).relu_(), finer[part], out=out[part])
         self._block.compute()
 
     def end(self) -> None:
@@ -253,32 +293,35 @@ class _Head:
         self._spread, self._give = spread, give
 
     def push(self, new: Tensor, old: Tensor | None = None) -> None:
-        high, wide = self._spread.high, self._spread.wide
+        classes, high, wide = self._spread.places
         rows, columns = new.shape[2:]
-        scores = torch.empty((self._spread.outputs, rows * high, columns * wide), device=new.device)
-        step = max(1, _CACHED_SAMPLES // (high * columns * wide)) if new.device.type == "cpu" else rows
-        for first in range(0, rows, step):
-            cells = slice(first, first + step)
-            x = new[:, :, cells] if old is None else new[:, :, cells] + old[:, :, cells]
-            part = scores[:, first * high : (first + step) * high]
-            places = part.view(len(scores), -1, high, columns, wide)
-            places.copy_(self._spread(x.float()).permute(4, 0, 2, 1, 3))
-            part.sub_(part.amax(dim=0)).exp_().div_(part.sum(dim=0))
-        self._give(scores)
+        scores = torch.empty((1 + classes, rows, high, columns, wide), device=new.device)
+        for part, x in self._spread.sums(new, old):
+            first, others = scores[0, part], scores[1:, part]
+            ratios = self._spread(x.float()).clamp_max_(_LARGEST).exp_()  # to the first class
+            _copy_cells(ratios.permute(2, 0, 3, 1, 4), others)
+            torch.add(others[0], others[1], out=first).add_(1).reciprocal_()
+            others.mul_(first)
+        self._give(scores.view(len(scores), rows * high, columns * wide))
 
     def end(self) -> None:
         """Do nothing: all has been given."""
+
+
+def _copy_cells(values: Tensor, target: Tensor) -> None:
+    """Copy (..., 4) values; on a CPU as one number each, which is five times as fast."""
+    if target.device.type == "cpu" and target.shape[-1] == 4:
+        np.copyto(target.numpy().view(np.complex128), values.numpy().view(np.complex128))
+    else:
+        target.copy_(values)
 
 
 class _Cut:
     """Pass on a part of a map: the cells of `wanted`, where the map begins as `region` does."""
 
     def __init__(self, wanted: Region, region: Region, cell: Pair, then: _Sink) -> None:
-        (self._first, self._end), (first, end) = (
-            ((low - start) // size, (high - start) // size)
-            for (low, high), (start, _), size in zip(wanted, region, cell, strict=True)
-        )
-        self._columns, self._then = slice(first, end), then
+        (self._first, self._end), self._columns = _cells(wanted, region, cell)
+        self._then = then
 
     def push(self, new: Tensor, old: Tensor | None = None) -> None:
         part = (..., slice(max(0, self._first), max(0, self._end)), self._columns)
@@ -288,6 +331,15 @@ class _Cut:
 
     def end(self) -> None:
         self._then.end()
+
+
+def _cells(wanted: Region, region: Region, cell: Pair) -> tuple[Pair, slice]:
+    """Give the rows and columns of `wanted` in a map that begins as `region` does."""
+    rows, columns = (
+        ((low - start) // size, (high - start) // size)
+        for (low, high), (start, _), size in zip(wanted, region, cell, strict=True)
+    )
+    return rows, slice(*columns)
 
 
 def _grow(core: Region, margin: Pair, shape: Pair) -> Region:

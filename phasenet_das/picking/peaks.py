@@ -15,7 +15,7 @@ from phasenet_das.models.calibration import PickCalibration
 from phasenet_das.picking.resampling import TimeGrid
 from phasenet_das.tables import PICK_COLUMNS, conform, empty_picks, make_pick_ids
 
-_GATHER_SAMPLES = 4_000_000
+_GATHER_SAMPLES = 1_000_000
 
 SORTED_BY = ["phase_time", "channel_index", "phase_type", "station_id"]
 """Order of the rows of a pick table."""
@@ -182,7 +182,8 @@ def _local_maxima(scores: np.ndarray, min_score: float) -> tuple[np.ndarray, np.
     found = []
     for first in range(0, len(scores), rows):
         part = scores[first : first + rows]
-        row, sample = np.nonzero(part[:, 1:-1] >= min_score)
+        # Along one axis: of two, numpy looks at each sample on its own.
+        row, sample = np.divmod(np.flatnonzero(part[:, 1:-1] >= min_score), max(1, part.shape[1] - 2))
         value = part[row, sample + 1]
         top = (value > part[row, sample]) & (value >= part[row, sample + 2])
         found.append((row[top] + first, sample[top] + 1))
