@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import scipy
 
 from phasenet_das.errors import SamplingError
 
 Per = Literal["channel", "array"]
 
-_HALF_BLOCKS = 15
+_HALF_BLOCKS = 15  # one less than a power of two
 _EXPONENT = 0.5
 _FLOAT32_NOISE = 1e-6
 _LIMIT = 100.0
@@ -198,11 +197,13 @@ class _MovingMean:
 
     @staticmethod
     def _sum(values: np.ndarray) -> np.ndarray:
+        """Add up windows of 31 = 1 + 2 + 4 + 8 + 16 blocks, each sum of sums."""
         # Direct sums: a running sum would carry a loud block's rounding errors along the whole recording.
-        taps = np.ones(2 * _HALF_BLOCKS + 1)
-        total: np.ndarray = scipy.ndimage.convolve1d(
-            values, taps, axis=-1, mode="constant", output=np.float64
-        )
+        sums = np.pad(values.astype(np.float64), ((0, 0), (_HALF_BLOCKS, _HALF_BLOCKS)))
+        size, length, total = 1, values.shape[1], sums[:, : values.shape[1]].copy()
+        while (first := 2 * size - 1) <= _HALF_BLOCKS:
+            sums, size = sums[:, :-size] + sums[:, size:], 2 * size
+            total += sums[:, first : first + length]
         return total
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import scipy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from phasenet_das.errors import SamplingError
 from phasenet_das.picking.filters import bandpass
-from phasenet_das.picking.resampling import TimeGrid, rational_ratio, resample
+from phasenet_das.picking.resampling import TimeGrid, _lowpass, rational_ratio, resample
 
 START_NS = 1_458_545_850_532_309_000
 
@@ -47,6 +48,13 @@ def test_what_lies_above_the_new_nyquist_frequency_is_gone() -> None:
     data = np.sin(2 * np.pi * 62.0 * np.arange(20_000) / 1000)[None].astype(np.float32)
     out, _ = resample(data, grid, 100.0)
     assert np.abs(out[0, 100:-100]).max() < 1e-3
+
+
+@pytest.mark.parametrize("factor", [2, 7])
+def test_the_anti_alias_filter_is_that_of_scipy(factor: int) -> None:
+    count, beta = scipy.signal.kaiserord(70.0, 0.2 / factor)
+    taps = scipy.signal.firwin(count | 1, 0.9 / factor, window=("kaiser", beta))
+    np.testing.assert_allclose(_lowpass(factor), taps, atol=1e-12)
 
 
 def test_an_impulse_stays_where_it_is() -> None:
