@@ -7,7 +7,6 @@ import numpy.typing as npt
 
 from gamma.domain import Domain
 from gamma.fronts import MIN_CELLS
-from gamma.likelihood import PickData
 from gamma.mixture import Fit
 from gamma.uncertainty import log_odds
 
@@ -25,30 +24,27 @@ _GROUND_SHARE = 0.02
 EVIDENCE_TESTS = ("too little evidence", "too few independent picks")
 
 
-def failed_tests(
-    domain: Domain, data: PickData, fitted: Fit, *, counted: bool
-) -> tuple[F64, dict[str, Mask]]:
+def failed_tests(domain: Domain, fitted: Fit, *, counted: bool) -> tuple[F64, dict[str, Mask]]:
     """Test every event: log odds, and which events (events,) fail each test."""
     config, pairs = domain.config, fitted.pairs
     num_events = len(fitted.events)
     own = fitted.expectation.posterior >= config.min_association_score
     if domain.mode == "point":
-        own &= ~_contested(domain, data, fitted)
-    phase = data.receiver_phase[pairs.pick] & 1
-    weight = data.weight[pairs.pick]
+        own &= ~_contested(domain, fitted)
+    phase, weight = pairs.rows.phase, pairs.rows.weight
     number = np.stack([_count(pairs.event, own & (phase == k), num_events) for k in (0, 1)])
     effective = np.stack([_count(pairs.event, own & (phase == k), num_events, weight) for k in (0, 1)])
-    odds = log_odds(data, fitted)
+    odds = log_odds(fitted)
     failed = {
         EVIDENCE_TESTS[0]: odds < config.min_log_odds,
         EVIDENCE_TESTS[1]: effective.sum(axis=0) < domain.min_effective_picks,
     }
     if domain.mode == "full" and config.min_p_picks is None and config.min_s_picks is None:
-        failed["P or S on too few channels"] = ~_both_phases(domain, data, fitted, own)
-        failed["residuals too large"] = _rms(data, fitted, own) > _rms_limit_s(domain)
+        failed["P or S on too few channels"] = ~_both_phases(domain, fitted, own)
+        failed["residuals too large"] = _rms(fitted, own) > _rms_limit_s(domain)
     if counted:
         failed["too few picks"] = number.sum(axis=0) < (config.min_picks or 0)
-        failed["too few stations"] = _stations(data, fitted, own) < (config.min_stations or 0)
+        failed["too few stations"] = _stations(fitted, own) < (config.min_stations or 0)
     for k, name, asked, needed in (
         (0, "too few P picks", config.min_p_picks, domain.min_p_picks),
         (1, "too few S picks", config.min_s_picks, domain.min_s_picks),
@@ -98,7 +94,7 @@ def _count(event: I64, where: Mask, num_events: int, weight: F64 | None = None) 
     return np.bincount(event[where], chosen, minlength=num_events).astype(np.float64)
 
 
-def _both_phases(domain: Domain, data: PickData, fitted: Fit, own: Mask) -> Mask:
+def _both_phases(domain: Domain, fitted: Fit, own: Mask) -> Mask:
     """Whether a cable has P and S of the event (events,) on a share of the channels that see it.
 
     The channels that see it lie between the first and the last with a pick. An event without enough picks on
@@ -108,9 +104,10 @@ def _both_phases(domain: Domain, data: PickData, fitted: Fit, own: Mask) -> Mask
     phase_share = PHASE_SHARE
     if domain.inner is not None:  # afar, all channels are equally far
         phase_share = RING_SHARE
-    receiver_phase = data.receiver_phase[pairs.pick[own]]
-    event, named = pairs.event[own], data.log_name[pairs.pick[own]] > _EVEN
-    cable = data.receiver_phase_group[receiver_phase] // 2 - 1
+    rows = pairs.rows.take(own)
+    receiver_phase = rows.receiver_phase
+    event, named = pairs.event[own], rows.log_name > _EVEN
+    cable = rows.group // 2 - 1
     alone = np.bincount(event[cable < 0], minlength=events)
     good = alone >= domain.min_effective_picks if domain.num_alone else np.zeros(events, dtype=bool)
     for index in range(domain.receivers.num_cables):
@@ -134,26 +131,24 @@ def _both_phases(domain: Domain, data: PickData, fitted: Fit, own: Mask) -> Mask
     return good
 
 
-def _rms(data: PickData, fitted: Fit, own: Mask) -> F64:
+def _rms(fitted: Fit, own: Mask) -> F64:
     """Root mean square (events,) of the residuals of picks on cables (s)."""
     pairs = fitted.pairs
-    mine = own & (data.group_of(pairs.pick) >= 2)
-    event, weight = pairs.event[mine], data.weight[pairs.pick[mine]]
+    mine = own & (pairs.rows.group >= 2)
+    event, weight = pairs.event[mine], pairs.rows.weight[mine]
     square = weight * fitted.expectation.residual_s[mine] ** 2
     events = len(fitted.events)
     total = np.bincount(event, weight, minlength=events)
     return np.sqrt(np.bincount(event, square, minlength=events) / np.maximum(total, 1e-9))
 
 
-def _stations(data: PickData, fitted: Fit, own: Mask) -> F64:
-    receivers = len(data.receiver_phase_weight) // 2
-    seats = np.unique(
-        fitted.pairs.event[own] * receivers + (data.receiver_phase[fitted.pairs.pick[own]] >> 1)
-    )
+def _stations(fitted: Fit, own: Mask) -> F64:
+    receivers = len(fitted.pairs.rows.receiver_phase_weight) // 2
+    seats = np.unique(fitted.pairs.event[own] * receivers + (fitted.pairs.rows.receiver_phase[own] >> 1))
     return np.bincount(seats // max(receivers, 1), minlength=len(fitted.events)).astype(np.float64)
 
 
-def _contested(domain: Domain, data: PickData, fitted: Fit) -> Mask:
+def _contested(domain: Domain, fitted: Fit) -> Mask:
     """Pairs whose pick a larger event explains too, as far as a point array can tell arrivals apart.
 
     Without moveout, picks of one phase that scatter or are mislabelled near another event's arrival look
@@ -163,18 +158,18 @@ def _contested(domain: Domain, data: PickData, fitted: Fit) -> Mask:
     near = np.abs(fitted.expectation.residual_s) <= domain.grid.window_s
     rank = np.empty(len(count), dtype=np.int64)
     rank[np.lexsort((fitted.events.hypocentre[:, 0], -count))] = np.arange(len(count))
-    pick = data.pick[pairs.pick]
+    pick = pairs.rows.pick
     best = np.full(int(pick.max(initial=-1)) + 1, len(count))
     np.minimum.at(best, pick[near], rank[pairs.event[near]])
     contested: Mask = best[pick] < rank[pairs.event]
     return contested
 
 
-def split_by_phase(data: PickData, fitted: Fit, reach_s: float) -> Mask:
+def split_by_phase(fitted: Fit, reach_s: float) -> Mask:
     """Events of one phase alone with an event of the other phase beside them: one event in two places."""
     pairs, num_events = fitted.pairs, len(fitted.events)
-    claim = data.weight[pairs.pick] * fitted.expectation.posterior
-    shear = (data.receiver_phase[pairs.pick] & 1) == 1
+    claim = pairs.rows.weight * fitted.expectation.posterior
+    shear = pairs.rows.phase == 1
     total = np.maximum(np.bincount(pairs.event, claim, minlength=num_events), 1e-9)
     s_share = np.bincount(pairs.event[shear], claim[shear], minlength=num_events) / total
     time = fitted.events.hypocentre[:, 0]

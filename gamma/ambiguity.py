@@ -75,7 +75,7 @@ def second_places(domain: Domain, data: PickData, events: Events, chosen: I64) -
     """Find another place that fits the picks of each chosen event about as well, such as a mirror image."""
     reach = np.maximum(6.0 * events.sigma_s, 4.0 * data.sigma_s)
     pairs = find_pairs(data, events, reach)
-    fitted = Fit(events, pairs, expect(data, events, pairs), converged=True)
+    fitted = Fit(events, pairs, expect(events, pairs), converged=True)
     place, cost = search_alternatives(data, fitted, domain.grid, chosen)
     apart = np.linalg.norm(place[:, :, 1:3] - place[:, :1, 1:3], axis=2)
     loss = np.where(apart > _MIN_APART_KM, cost - cost[:, :1], np.inf)
@@ -126,7 +126,7 @@ def _claims(data: PickData, fitted: Fit, chosen: I64) -> tuple[I64, I64, F64, F6
     place[chosen] = np.arange(len(chosen))
     mine = np.flatnonzero((now.posterior > 0.3) & (place[pairs.event] >= 0))
     mine = mine[np.argsort(place[pairs.event[mine]], kind="stable")]
-    pick = pairs.pick[mine]
-    sigma = fitted.events.sigma_s[pairs.event[mine], data.group_of(pick)]
+    rows = pairs.rows.take(mine)
+    sigma = fitted.events.sigma_s[pairs.event[mine], rows.group]
     sigma = np.minimum(sigma, _SHARP * data.sigma_s)  # one event's width, not that of two taken for one
-    return pick, place[pairs.event[mine]], data.weight[pick] * now.posterior[mine], sigma
+    return pairs.pick[mine], place[pairs.event[mine]], rows.weight * now.posterior[mine], sigma

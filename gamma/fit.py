@@ -264,14 +264,14 @@ def fit_batch(domain: Domain, batch: Batch, fresh: Mask, *, early: bool) -> Batc
         if jumped is not None:
             events = jumped
             continue
-        odds, failed = failed_tests(domain, data, fitted, counted=False)
+        odds, failed = failed_tests(domain, fitted, counted=False)
         failing = np.any(list(failed.values()), axis=0)
         if failing.any():
             hopeless = failing & (odds < domain.config.min_log_odds - _HOPELESS)
             weak = least_supported(events.hypocentre[:, 0], odds, failing, domain.reach_s)
             stands = ~(hopeless | weak)
         elif early:
-            failed = {SPLIT: split_by_phase(data, fitted, domain.reach_s)}
+            failed = {SPLIT: split_by_phase(fitted, domain.reach_s)}
             stands = ~failed[SPLIT]
         if stands.all():
             swapped = exchange_s_picks(domain, data, fitted) if swaps < _SWAPS else None
@@ -367,7 +367,7 @@ def refit_batch(domain: Domain, batch: Batch, correlation: Correlation | None) -
         fitted = _fit(domain, data, events)
         bounds += fitted.bounds
         events, member, own = fitted.events, member[fitted.index], own[fitted.index]
-        odds, failed = failed_tests(domain, data, fitted, counted=True)
+        odds, failed = failed_tests(domain, fitted, counted=True)
         if correlation is not None and domain.receivers.num_cables:
             # Residuals that hang together say how well an event is placed, not whether it is one.
             failed = {name: mask for name, mask in failed.items() if name not in EVIDENCE_TESTS}
@@ -380,11 +380,11 @@ def refit_batch(domain: Domain, batch: Batch, correlation: Correlation | None) -
         events, member, own = events.take(~drop), member[~drop], own[~drop]
     location, near = None, np.empty(0, np.int64)
     if correlation is not None:
-        location = describe_locations(domain, data, fitted, correlation)
+        location = describe_locations(domain, fitted, correlation)
         if domain.beyond is not None:  # sought anew in a larger box
             spread = np.sqrt(np.maximum(np.einsum("kii->ki", location.covariance)[:, 1:], 0.0))
             edge = domain.on_wall(fitted.events.hypocentre[:, 1:], spread)
-            edge |= split_by_phase(data, fitted, domain.reach_s)  # fits nowhere in the box
+            edge |= split_by_phase(fitted, domain.reach_s)  # fits nowhere in the box
             dropped[BEYOND] += int((edge & own).sum())
             own = own & ~edge
         location = location.take(np.flatnonzero(own))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -48,24 +49,51 @@ class PickData:
     sigma_s: float  # expected scale of residuals, the centre of its prior
     max_sigma_s: float  # one so wide that two events fit under it would swallow both
 
-    def residuals(self, hypocentre: F64, pick: I64, event: I64) -> tuple[F64, F64]:
-        """Residuals (pairs,) of picks for events, and gradients of travel time by the place (pairs, 3)."""
-        receiver_phase = self.receiver_phase[pick]
-        time, gradient = self.travel_time.times_and_gradients(
-            hypocentre[event, 1:], self.receiver_phase_xyz_km[receiver_phase], receiver_phase & 1
+    def take(self, row: I64 | npt.NDArray[np.bool_]) -> PickData:
+        """Select rows; they may repeat."""
+        return replace(
+            self,
+            time_s=self.time_s[row],
+            receiver_phase=self.receiver_phase[row],
+            pick=self.pick[row],
+            log_name=self.log_name[row],
+            weight=self.weight[row],
+            noise=self.noise[row],
         )
-        return self.time_s[pick] - hypocentre[event, 0] - time, gradient
 
-    def group_of(self, pick: I64) -> I64:
-        """Group of residuals that each pick belongs to."""
-        return self.receiver_phase_group[self.receiver_phase[pick]]
+    def residuals(self, hypocentre: F64, event: I64) -> tuple[F64, F64]:
+        """Residuals for the event (rows,) of each row, and gradients (rows, 3) of travel time by place."""
+        origin, *place = hypocentre.T.take(event, axis=1)
+        source = np.stack(place).T  # x, y and z are each in one stretch of memory, here and in `place_km`
+        time, gradient = self.travel_time.times_and_gradients(source, self.place_km, self.phase)
+        return self.time_s - origin - time, gradient
 
-    @property
+    @cached_property
+    def phase(self) -> I64:
+        """0 P, 1 S (rows,)."""
+        return self.receiver_phase & 1
+
+    @cached_property
+    def group(self) -> I64:
+        """Group of residuals (rows,)."""
+        return self.receiver_phase_group[self.receiver_phase]
+
+    @cached_property
+    def place_km(self) -> F64:
+        """Place of the receiver (rows, 3)."""
+        return self.receiver_phase_xyz_km.T.take(self.receiver_phase, axis=1).T
+
+    @cached_property
+    def name(self) -> F64:
+        """Probability of the pick's name, were it of the row's phase."""
+        return np.exp(self.log_name)
+
+    @cached_property
     def num_free(self) -> int:
         """Parameters of a location: origin time and the coordinates that are not fixed."""
         return 1 + int((self.upper_km > self.lower_km).sum())
 
-    @property
+    @cached_property
     def total_weight(self) -> float:
         """Number of independent pairs of receiver and phase."""
         return float(self.receiver_phase_weight.sum())

@@ -13,7 +13,8 @@ from gamma.likelihood import PickData
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
-_ROWS, _COLS = np.triu_indices(4)
+_ROWS, _COLS = np.triu_indices(4, m=5)  # of the normal equations with their right-hand side
+_SQUARE = _COLS < 4
 _STARTS = 6
 _STEPS = 25
 _NODE_SCALE = 0.4
@@ -28,22 +29,30 @@ def normal_equations(
     event: I64, weight: F64, residual_s: F64, gradient: F64, num_events: int
 ) -> tuple[F64, F64]:
     """Sum the weighted normal equations of every event: `hessian` (events, 4, 4) and `slope` (events, 4)."""
-    columns = [np.ones_like(residual_s), gradient[:, 0], gradient[:, 1], gradient[:, 2]]
-    weighted = [weight * column for column in columns]
-    hessian = np.empty((num_events, 4, 4))
-    for i, j in zip(_ROWS, _COLS, strict=True):
-        entry = np.bincount(event, weighted[i] * columns[j], minlength=num_events)
-        hessian[:, i, j] = hessian[:, j, i] = entry
-    slope = np.empty((num_events, 4))
-    for place, column in enumerate(weighted):
-        slope[:, place] = np.bincount(event, column * residual_s, minlength=num_events)
+    columns = np.stack([np.ones_like(residual_s), *gradient.T, residual_s])
+    products = columns[_ROWS]
+    products *= columns[_COLS]
+    products *= weight
+    summed = np.empty((num_events, 4, 5))
+    summed[:, _ROWS, _COLS] = event_sums(event, products, num_events).T
+    hessian, slope = summed[:, :, :4], summed[:, :, 4]
+    hessian[:, _COLS[_SQUARE], _ROWS[_SQUARE]] = hessian[:, _ROWS[_SQUARE], _COLS[_SQUARE]]
     return hessian, slope
 
 
+def event_sums(event: I64, values: F64, num_events: int) -> F64:
+    """Sum values (rows, pairs) of the pairs of each event, sorted by event: (rows, events)."""
+    first = np.flatnonzero(np.concatenate([[True], event[1:] != event[:-1]])[: len(event)])
+    out = np.zeros((len(values), num_events))
+    if len(first):
+        start = np.arange(len(values))[:, None] * len(event) + first
+        out[:, event[first]] = np.add.reduceat(values.ravel(), start.ravel()).reshape(start.shape)
+    return out
+
+
 def locate_step(
-    data: PickData,
+    rows: PickData,
     hypocentre: F64,
-    pick: I64,
     event: I64,
     weight: F64,
     residual_s: F64,
@@ -52,16 +61,19 @@ def locate_step(
 ) -> tuple[F64, F64, F64, F64]:
     """Take one damped step for every event, kept only where the weighted squares fall.
 
+    `rows` holds a pick for each pair; `event`, `weight` and so on (pairs,).
     `damping` (events,) is changed: looser where the step helped, tighter where it did not.
     Returns `hypocentre` (events, 4), `residual_s` (pairs,), `gradient` (pairs, 3) and `shift` (events,).
     """
     num_events = len(hypocentre)
     hessian, slope = normal_equations(event, weight, residual_s, gradient, num_events)
-    step = _damped_step(hessian, slope, hypocentre, data, damping)
-    trial = _inside(hypocentre, hypocentre + step, data)
-    new_residual, new_gradient = data.residuals(trial, pick, event)
-    old_cost = np.bincount(event, weight * residual_s**2, minlength=num_events)
-    new_cost = np.bincount(event, weight * new_residual**2, minlength=num_events)
+    step = _damped_step(hessian, slope, hypocentre, rows, damping)
+    trial = _inside(hypocentre, hypocentre + step, rows)
+    new_residual, new_gradient = rows.residuals(trial, event)
+    squares = np.stack([residual_s, new_residual])
+    squares *= squares
+    squares *= weight
+    old_cost, new_cost = event_sums(event, squares, num_events)
     better = new_cost <= old_cost
     damping[:] = np.clip(np.where(better, damping * 0.2, damping * 10.0), 1e-6, 1e8)
     moved = trial - hypocentre
@@ -168,14 +180,14 @@ def _descend(
     count = number[event_of]
     event = np.repeat(np.arange(len(hypocentre)), count)
     pair = np.repeat(first - np.cumsum(count) + count, count) + np.arange(len(event))
-    pick, weight, sigma = pick[pair], weight[pair], sigma[pair]
-    residual, gradient = data.residuals(hypocentre, pick, event)
+    rows, weight, sigma = data.take(pick[pair]), weight[pair], sigma[pair]
+    residual, gradient = rows.residuals(hypocentre, event)
     damping = np.full(len(hypocentre), MILD_DAMPING)
     for step in range(_STEPS):
         soft = sigma * max(1.0, 8.0 * 0.6**step)  # wide at first, so that far picks pull too
         robust = (DEGREES_OF_FREEDOM + 1.0) / (DEGREES_OF_FREEDOM + (residual / soft) ** 2)
         hypocentre, residual, gradient, _ = locate_step(
-            data, hypocentre, pick, event, weight * robust / soft**2, residual, gradient, damping
+            rows, hypocentre, event, weight * robust / soft**2, residual, gradient, damping
         )
     half = 0.5 * (DEGREES_OF_FREEDOM + 1.0)
     loss = weight * half * np.log1p((residual / sigma) ** 2 / DEGREES_OF_FREEDOM)

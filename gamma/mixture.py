@@ -10,26 +10,28 @@ the same bound (Dempster et al. 1977; Lange et al. 1989 for t).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from math import lgamma, log, pi
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from math import exp, lgamma, log, pi
 
 import numpy as np
 import numpy.typing as npt
-from scipy import sparse
 
 from gamma.likelihood import PickData
-from gamma.location import DEGREES_OF_FREEDOM, MILD_DAMPING, locate_step
+from gamma.location import DEGREES_OF_FREEDOM, MILD_DAMPING, event_sums, locate_step
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
-_LOG_NORM = lgamma(3.0) - lgamma(2.5) - 0.5 * log(DEGREES_OF_FREEDOM * pi)
+_NORM = exp(lgamma(3.0) - lgamma(2.5) - 0.5 * log(DEGREES_OF_FREEDOM * pi))
 PRIOR_OBSERVATIONS = 4.0
 _MIN_COUNT = 0.5
 _REACH_SIGMA = 6.0
 _REFRESH = 12
 _REFRESHES = 3
 _TOLERANCE = 0.01
+_REST = 0.001
 _MIN_RISE = 1e-4
 _MERGE_OVERLAP = 0.15
 
@@ -45,9 +47,19 @@ class Events:
     def __len__(self) -> int:
         return len(self.hypocentre)
 
-    def take(self, index: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Events:
+    def take(self, index: I64 | Mask) -> Events:
         """Select events."""
         return Events(self.hypocentre[index], self.count[index], self.sigma_s[index])
+
+    def replaced(self, where: Mask, other: Events) -> Events:
+        """Put others in the place of some events."""
+        out = Events(self.hypocentre.copy(), self.count.copy(), self.sigma_s.copy())
+        out.hypocentre[where], out.count[where], out.sigma_s[where] = (
+            other.hypocentre,
+            other.count,
+            other.sigma_s,
+        )
+        return out
 
     def joined(self, other: Events) -> Events:
         """Put two sets of events behind each other."""
@@ -64,6 +76,16 @@ class Pairs:
 
     pick: I64
     event: I64
+    rows: PickData  # the picks themselves, one for each pair
+
+    @cached_property
+    def cell(self) -> I64:
+        """Place of event and group of residuals in a flat table (events, groups)."""
+        return self.event * self.rows.num_groups + self.rows.group
+
+    def take(self, index: I64 | Mask) -> Pairs:
+        """Select pairs."""
+        return Pairs(self.pick[index], self.event[index], self.rows.take(index))
 
 
 @dataclass(frozen=True)
@@ -72,6 +94,7 @@ class Expectation:
 
     residual_s: F64
     gradient: F64
+    intensity: F64
     posterior: F64
     robust: F64
     bound: float
@@ -94,14 +117,15 @@ class Fit:
 
 def find_pairs(data: PickData, events: Events, reach_s: F64) -> Pairs:
     """Find the picks within reach (events, groups) of each event's predicted arrivals."""
-    receiver_phases = np.unique(data.receiver_phase)
+    new = np.diff(data.receiver_phase, prepend=-1) != 0
+    receiver_phases = data.receiver_phase[new]
     num_events = len(events)
     if num_events == 0 or len(receiver_phases) == 0:
-        return Pairs(np.empty(0, np.int64), np.empty(0, np.int64))
+        none = np.empty(0, np.int64)
+        return Pairs(none, none, data.take(none))
     span = float(np.ptp(data.time_s)) + float(reach_s.max()) * 2 + 1.0
     origin = float(data.time_s.min())
-    rank = np.searchsorted(receiver_phases, data.receiver_phase)
-    keys = rank * (2 * span) + (data.time_s - origin)
+    keys = (np.cumsum(new) - 1) * (2 * span) + (data.time_s - origin)
     predicted = events.hypocentre[:, :1] + data.travel_time.times(
         events.hypocentre[:, None, 1:], data.receiver_phase_xyz_km[None, receiver_phases], receiver_phases & 1
     )
@@ -115,34 +139,33 @@ def find_pairs(data: PickData, events: Events, reach_s: F64) -> Pairs:
     offset = np.repeat(np.cumsum(number) - number, number)
     pick = np.repeat(first.ravel(), number) + np.arange(int(number.sum())) - offset
     event = np.repeat(np.repeat(np.arange(num_events), len(receiver_phases)), number)
-    return Pairs(pick, event)
+    return Pairs(pick, event, data.take(pick))
 
 
-def expect(data: PickData, events: Events, pairs: Pairs) -> Expectation:
+def expect(events: Events, pairs: Pairs) -> Expectation:
     """E-step: residuals, posterior of each pair, robust weights, and the bound."""
-    residual, gradient = data.residuals(events.hypocentre, pairs.pick, pairs.event)
-    return _posterior(data, events, pairs, residual, gradient)
+    residual, gradient = pairs.rows.residuals(events.hypocentre, pairs.event)
+    return _posterior(events, pairs, residual, gradient)
 
 
-def _posterior(data: PickData, events: Events, pairs: Pairs, residual: F64, gradient: F64) -> Expectation:
-    group = data.group_of(pairs.pick)
-    sigma = events.sigma_s[pairs.event, group]
-    square = (residual / sigma) ** 2
-    half = 0.5 * (DEGREES_OF_FREEDOM + 1.0)
-    log_density = _LOG_NORM - np.log(sigma) - half * np.log1p(square / DEGREES_OF_FREEDOM)
-    rate = events.count / data.total_weight
-    intensity = rate[pairs.event] * np.exp(log_density + data.log_name[pairs.pick])
-    pick, noise = data.pick[pairs.pick], data.noise[pairs.pick]
-    claimed = np.bincount(pick, intensity)
-    total = noise + claimed[pick]
+def _posterior(events: Events, pairs: Pairs, residual: F64, gradient: F64) -> Expectation:
+    rows = pairs.rows
+    peak = _NORM * events.count[:, None] / (rows.total_weight * events.sigma_s)
+    tail = residual / events.sigma_s.ravel()[pairs.cell]
+    tail *= tail
+    tail /= DEGREES_OF_FREEDOM
+    tail += 1.0
+    intensity = peak.ravel()[pairs.cell] * rows.name / (tail * tail * tail)
+    claimed = np.bincount(rows.pick, intensity)[rows.pick]
     # A pick's share of the bound, once for all its pairs.
-    part = data.weight[pairs.pick] * np.log1p(claimed[pick] / noise) * intensity / claimed[pick]
+    part = rows.weight * np.log1p(claimed / rows.noise) * intensity / claimed
     return Expectation(
         residual_s=residual,
         gradient=gradient,
-        posterior=intensity / total,
-        robust=(DEGREES_OF_FREEDOM + 1.0) / (DEGREES_OF_FREEDOM + square),
-        bound=float(part.sum()) + _log_prior(data, events),
+        intensity=intensity,
+        posterior=intensity / (rows.noise + claimed),
+        robust=(DEGREES_OF_FREEDOM + 1.0) / DEGREES_OF_FREEDOM / tail,
+        bound=float(part.sum()) + _log_prior(rows, events),
     )
 
 
@@ -159,20 +182,19 @@ def fit_mixture(data: PickData, events: Events, *, max_iterations: int, reach_s:
     """Fit the mixture from first guesses."""
     index = np.arange(len(events))
     pairs = find_pairs(data, events, np.full(events.sigma_s.shape, reach_s))
-    current = expect(data, events, pairs)
+    current = expect(events, pairs)
     damping = np.full(len(events), MILD_DAMPING)
     bounds = [(current.bound, "start")]
     converged = len(events) == 0
-    iteration = age = refreshed = 0
+    iteration = refreshed = 0
     while not converged and iteration < max_iterations:
-        iteration, age = iteration + 1, age + 1
-        events, current, settled = _maximise(data, events, pairs, current, damping)
-        settled |= 0.0 <= current.bound - bounds[-1][0] < _MIN_RISE * len(events)
-        bounds.append((current.bound, ""))
-        if not settled and age < _REFRESH:
-            continue
-        age = 0
-        keep, change = _survivors(data, events, pairs, current, settled)
+        steps = min(_REFRESH, max_iterations - iteration)
+        events, current, settled, risen = _settle(
+            events, pairs, current, damping, steps, _MIN_RISE * len(events)
+        )
+        iteration += len(risen)
+        bounds += [(bound, "") for bound in risen]
+        keep, change = _survivors(events, pairs, current, settled)
         reach = np.minimum(reach_of(data, events), reach_s)
         new_pairs = _nearest_only(data, events.take(keep), reach[keep], everywhere=settled)
         if keep.all() and (_same(new_pairs, pairs) or (settled and refreshed >= _REFRESHES)):
@@ -180,10 +202,51 @@ def fit_mixture(data: PickData, events: Events, *, max_iterations: int, reach_s:
             continue
         refreshed = refreshed + settled if keep.all() else 0
         events, damping, pairs, index = events.take(keep), damping[keep], new_pairs, index[keep]
-        current = expect(data, events, pairs)
+        current = expect(events, pairs)
         bounds.append((current.bound, change or "reach"))
         converged = len(events) == 0
     return Fit(events, pairs, current, converged, bounds, index)
+
+
+def _settle(
+    events: Events, pairs: Pairs, now: Expectation, damping: F64, steps: int, min_rise: float
+) -> tuple[Events, Expectation, bool, list[float]]:
+    """Iterate at most `steps` times, until no event moves beyond the tolerance or the bound hardly rises.
+
+    Once half of the events rest, the others are fitted alone, until those at rest lose or gain picks by it.
+    Also says whether it settled, and gives the bound after each iteration. `damping` is changed.
+    """
+    bounds, moving = [now.bound], np.ones(len(events), dtype=bool)
+    while len(bounds) <= steps:
+        if 2 * moving.sum() > len(events):
+            events, now, drift = _maximise(events, pairs, now, damping)
+            bounds.append(now.bound)
+            if drift.max(initial=0.0) < _TOLERANCE or 0.0 <= bounds[-1] - bounds[-2] < min_rise:
+                return events, now, True, bounds[1:]
+            moving = drift >= _REST
+            continue
+        mine, few, loose = moving[pairs.event], events.take(moving), damping[moving]
+        part, before = _without_others(pairs, now, moving), now.posterior
+        start = _posterior(few, part, now.residual_s[mine], now.gradient[mine])
+        few, then, settled, risen = _settle(few, part, start, loose, steps + 1 - len(bounds), min_rise)
+        events, damping[moving] = events.replaced(moving, few), loose
+        now.residual_s[mine], now.gradient[mine] = then.residual_s, then.gradient
+        now = _posterior(events, pairs, now.residual_s, now.gradient)
+        bounds += [bounds[-1] + bound - start.bound for bound in risen[:-1]] + [now.bound]
+        moving = np.zeros(len(events), dtype=bool)
+        moving[pairs.event[~mine & (np.abs(now.posterior - before) > _REST)]] = True
+        if not moving.any():
+            return events, now, settled, bounds[1:]
+    return events, now, False, bounds[1:]
+
+
+def _without_others(pairs: Pairs, now: Expectation, moving: Mask) -> Pairs:
+    """Pairs of the moving events, numbered anew. Noise includes what the other events explain."""
+    mine = moving[pairs.event]
+    part = pairs.take(mine)
+    others = np.bincount(pairs.rows.pick, np.where(mine, 0.0, now.intensity))
+    rows = replace(part.rows, noise=part.rows.noise + others[part.rows.pick])
+    return Pairs(part.pick, (np.cumsum(moving) - 1)[part.event], rows)
 
 
 def _same(a: Pairs, b: Pairs) -> bool:
@@ -199,16 +262,16 @@ def _nearest_only(data: PickData, events: Events, reach_s: F64, *, everywhere: b
     pairs = find_pairs(data, events, reach_s)
     if len(pairs.pick) == 0:
         return pairs
-    receiver_phase = data.receiver_phase[pairs.pick]
-    late = np.abs(data.residuals(events.hypocentre, pairs.pick, pairs.event)[0])
-    late += data.sigma_s * np.sqrt(-2.0 * data.log_name[pairs.pick])
-    seat = pairs.event * len(data.receiver_phase_weight) + receiver_phase
+    rows = pairs.rows
+    late = np.abs(rows.residuals(events.hypocentre, pairs.event)[0])
+    late += data.sigma_s * np.sqrt(-2.0 * rows.log_name)
+    seat = pairs.event * len(data.receiver_phase_weight) + rows.receiver_phase
     first = np.flatnonzero(np.concatenate([[True], seat[1:] != seat[:-1]]))
     run = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(seat))))
     keep = late <= np.minimum.reduceat(late, first)[run]
     if not everywhere:
-        keep |= data.receiver_phase_group[receiver_phase] < 2
-    return Pairs(pairs.pick[keep], pairs.event[keep])
+        keep |= rows.group < 2
+    return pairs.take(keep)
 
 
 def reach_of(data: PickData, events: Events) -> F64:
@@ -217,63 +280,62 @@ def reach_of(data: PickData, events: Events) -> F64:
 
 
 def _maximise(
-    data: PickData, events: Events, pairs: Pairs, now: Expectation, damping: F64
-) -> tuple[Events, Expectation, bool]:
+    events: Events, pairs: Pairs, now: Expectation, damping: F64
+) -> tuple[Events, Expectation, F64]:
     """M-step: counts, locations, then scales, each raising the same bound (Meng & Rubin 1993).
 
-    Also says whether nothing moved by more than the tolerance.
+    Also says how far each event moved (events,), in scales of its uncertainty.
     """
-    num_events = len(events)
-    group = data.group_of(pairs.pick)
-    claim = data.weight[pairs.pick] * now.posterior
-    found = np.bincount(pairs.event, claim, minlength=num_events)
-    count = np.maximum(found - 0.5 * data.num_free, 1e-3)
-    sigma = events.sigma_s[pairs.event, group]
-    weight = claim * now.robust / sigma**2
+    num_events, rows = len(events), pairs.rows
+    claim = rows.weight * now.posterior
+    found = event_sums(pairs.event, claim[None], num_events)[0]
+    count = np.maximum(found - 0.5 * rows.num_free, 1e-3)
+    robust = claim * now.robust
+    weight = robust / (events.sigma_s**2).ravel()[pairs.cell]
     hypocentre, residual, gradient, shift = locate_step(
-        data, events.hypocentre, pairs.pick, pairs.event, weight, now.residual_s, now.gradient, damping
+        rows, events.hypocentre, pairs.event, weight, now.residual_s, now.gradient, damping
     )
-    cell = pairs.event * data.num_groups + group
-    size = num_events * data.num_groups
-    square = np.bincount(cell, claim * now.robust * residual**2, minlength=size)
-    number = np.bincount(cell, claim, minlength=size)
-    variance = (square + PRIOR_OBSERVATIONS * data.sigma_s**2) / (number + PRIOR_OBSERVATIONS)
-    scale = np.minimum(np.sqrt(variance), data.max_sigma_s).reshape(events.sigma_s.shape)
+    size = num_events * rows.num_groups
+    square = np.bincount(pairs.cell, robust * residual**2, minlength=size)
+    number = np.bincount(pairs.cell, claim, minlength=size)
+    variance = (square + PRIOR_OBSERVATIONS * rows.sigma_s**2) / (number + PRIOR_OBSERVATIONS)
+    scale = np.minimum(np.sqrt(variance), rows.max_sigma_s).reshape(events.sigma_s.shape)
     updated = Events(hypocentre, count, scale)
-    drift = max(
-        float(shift.max(initial=0.0)),
-        float(np.abs(np.log(updated.sigma_s / events.sigma_s)).max(initial=0.0)),
-        float(np.abs(np.log(count / events.count)).max(initial=0.0)),
-    )
-    return updated, _posterior(data, updated, pairs, residual, gradient), drift < _TOLERANCE
+    scales = np.abs(np.log(updated.sigma_s / events.sigma_s)).max(axis=1)
+    drift = np.maximum(np.maximum(shift, scales), np.abs(np.log(count / events.count)))
+    return updated, _posterior(updated, pairs, residual, gradient), drift
 
 
-def _survivors(
-    data: PickData, events: Events, pairs: Pairs, now: Expectation, settled: bool
-) -> tuple[npt.NDArray[np.bool_], str]:
+def _survivors(events: Events, pairs: Pairs, now: Expectation, settled: bool) -> tuple[Mask, str]:
     """Events that the prior has not emptied and that do not repeat a larger one."""
     keep = events.count > _MIN_COUNT
     change = "" if keep.all() else f"death of {int((~keep).sum())}"
     if settled:
-        repeated = _repeated(data, events, pairs, now) & keep
+        repeated = _repeated(events, pairs, now) & keep
         if repeated.any():
             keep &= ~repeated
             change = "; ".join(filter(None, [change, f"merge of {int(repeated.sum())}"]))
     return keep, change
 
 
-def _repeated(data: PickData, events: Events, pairs: Pairs, now: Expectation) -> npt.NDArray[np.bool_]:
+def _repeated(events: Events, pairs: Pairs, now: Expectation) -> Mask:
     """Events that share their picks evenly with a larger one: the same event found twice."""
-    num_events = len(events)
-    claim = sparse.csr_matrix(
-        (np.sqrt(data.weight[pairs.pick]) * now.posterior, (pairs.event, data.pick[pairs.pick])),
-        shape=(num_events, int(data.pick.max(initial=-1)) + 1),
+    num_events, rows = len(events), pairs.rows
+    claim = rows.weight * now.posterior
+    order = np.argsort(rows.pick, kind="stable")
+    pick, event, root = (
+        rows.pick[order],
+        pairs.event[order],
+        np.sqrt(rows.weight[order]) * now.posterior[order],
     )
-    shared = (claim @ claim.T).tocoo()
-    a, b = shared.row, shared.col
-    smaller = (events.count[a] < events.count[b]) | ((events.count[a] == events.count[b]) & (a > b))
-    own = np.bincount(pairs.event, data.weight[pairs.pick] * now.posterior, minlength=num_events)
-    heavy = shared.data > _MERGE_OVERLAP * own[a]
-    repeated = np.zeros(num_events, dtype=bool)
-    repeated[a[smaller & heavy]] = True
-    return repeated
+    own = event_sums(pairs.event, claim[None], num_events)[0]
+    shared = np.zeros((num_events, num_events))
+    for step in range(1, len(pick)):
+        both = np.flatnonzero(pick[step:] == pick[:-step])
+        if len(both) == 0:
+            break
+        np.add.at(shared, (event[both], event[both + step]), root[both] * root[both + step])
+    shared += shared.T
+    smaller = events.count[:, None] < events.count
+    smaller |= (events.count[:, None] == events.count) & np.tri(num_events, k=-1, dtype=bool)
+    return np.any(smaller & (shared > _MERGE_OVERLAP * own[:, None]), axis=1)

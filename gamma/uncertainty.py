@@ -61,8 +61,8 @@ class _Weights:
     curvature: F64  # (events,): Hessian of the t likelihood over that of the reweighted squares
 
 
-def _free(data: PickData) -> npt.NDArray[np.bool_]:
-    return np.concatenate([[True], data.upper_km > data.lower_km])
+def _free(rows: PickData) -> npt.NDArray[np.bool_]:
+    return np.concatenate([[True], rows.upper_km > rows.lower_km])
 
 
 def _inverse(hessian: F64, free: npt.NDArray[np.bool_]) -> F64:
@@ -78,11 +78,11 @@ def _inverse(hessian: F64, free: npt.NDArray[np.bool_]) -> F64:
     return out
 
 
-def _weights(data: PickData, fit: Fit) -> _Weights:
+def _weights(fit: Fit) -> _Weights:
     pairs, now, num_events = fit.pairs, fit.expectation, len(fit.events)
-    group = data.group_of(pairs.pick)
+    group = pairs.rows.group
     sigma = fit.events.sigma_s[pairs.event, group]
-    claim = data.weight[pairs.pick] * now.posterior
+    claim = pairs.rows.weight * now.posterior
     weight = claim * now.robust / sigma**2
     hessian, _ = normal_equations(pairs.event, weight, now.residual_s, now.gradient, num_events)
     square = (now.residual_s / sigma) ** 2
@@ -93,51 +93,50 @@ def _weights(data: PickData, fit: Fit) -> _Weights:
     return _Weights(group, claim, weight, hessian, np.clip(curvature, _MIN_CURVATURE, 1.0))
 
 
-def _variances(data: PickData, fit: Fit, weights: _Weights) -> F64:
+def _variances(fit: Fit, weights: _Weights) -> F64:
     """Variance of robustly weighted residuals by event and group (s^2), drawn towards that of all events."""
     pairs, now, num_events = fit.pairs, fit.expectation, len(fit.events)
-    cell = pairs.event * data.num_groups + weights.group
+    rows, groups = pairs.rows, pairs.rows.num_groups
+    cell = pairs.event * groups + weights.group
     inner = weights.claim * now.posterior * now.robust**2
-    size = num_events * data.num_groups
-    number = np.bincount(cell, inner, minlength=size).reshape(num_events, data.num_groups)
-    square = np.bincount(cell, inner * now.residual_s**2, minlength=size).reshape(num_events, data.num_groups)
-    spent = data.num_free * number / np.maximum(number.sum(axis=1, keepdims=True), 1e-9)
+    size = num_events * groups
+    number = np.bincount(cell, inner, minlength=size).reshape(num_events, groups)
+    square = np.bincount(cell, inner * now.residual_s**2, minlength=size).reshape(num_events, groups)
+    spent = rows.num_free * number / np.maximum(number.sum(axis=1, keepdims=True), 1e-9)
     prior = PRIOR_OBSERVATIONS
     degrees = np.maximum((number - spent).sum(axis=0), 0.0)
-    common = (square.sum(axis=0) + prior * data.sigma_s**2) / (degrees + prior)
+    common = (square.sum(axis=0) + prior * rows.sigma_s**2) / (degrees + prior)
     variance: F64 = (square + prior * common) / np.maximum(number + prior - spent, 1.0)
     return variance
 
 
-def pick_covariance(
-    data: PickData, fit: Fit, order: CableOrder | None = None, correlation: Correlation | None = None
-) -> F64:
+def pick_covariance(fit: Fit, order: CableOrder | None = None, correlation: Correlation | None = None) -> F64:
     """Covariance of locations from pick errors (Huber's sandwich, with errors correlated along cables)."""
-    fit = _inner_depth(data, fit)
-    weights = _weights(data, fit)
-    box = _box_precision(data)
-    inverse = _inverse(weights.hessian * weights.curvature[:, None, None] + box, _free(data))
-    variance = _variances(data, fit, weights)[fit.pairs.event, weights.group]
+    fit = _inner_depth(fit)
+    weights = _weights(fit)
+    box = _box_precision(fit.pairs.rows)
+    inverse = _inverse(weights.hessian * weights.curvature[:, None, None] + box, _free(fit.pairs.rows))
+    variance = _variances(fit, weights)[fit.pairs.event, weights.group]
     row = np.sqrt(variance) * weights.weight
-    share = data.weight[fit.pairs.pick]
+    share = fit.pairs.rows.weight
     alone = np.ones(len(share), dtype=bool)
     scatter = np.zeros_like(weights.hessian)
     if order is not None and correlation is not None:
         alone = weights.group < 2
-        scatter += _cable_scatter(data, fit, weights.group, row, order, correlation)
+        scatter += _cable_scatter(fit, weights.group, row, order, correlation)
     values = np.where(alone, row**2 / np.maximum(share, 1e-30), 0.0)
     scatter += normal_equations(
         fit.pairs.event, values, fit.expectation.residual_s, fit.expectation.gradient, len(fit.events)
     )[0]
     found = np.bincount(fit.pairs.event, weights.claim, minlength=len(inverse)).astype(np.float64)
-    widening = _few_picks_factor(found, data.num_free)[:, None, None]
+    widening = _few_picks_factor(found, fit.pairs.rows.num_free)[:, None, None]
     covariance: F64 = inverse @ (scatter + box) @ inverse * widening
     return covariance
 
 
-def _box_precision(data: PickData) -> F64:
+def _box_precision(rows: PickData) -> F64:
     """Inverse covariance (4, 4) of a place that is only known to lie in the search box."""
-    sides = np.maximum(data.upper_km - data.lower_km, 1e-9)
+    sides = np.maximum(rows.upper_km - rows.lower_km, 1e-9)
     return np.diag(np.concatenate([[0.0], 12.0 / sides**2]))
 
 
@@ -150,13 +149,13 @@ def _few_picks_factor(found: F64, num_free: int) -> F64:
     return factor
 
 
-def _inner_depth(data: PickData, fit: Fit) -> Fit:
+def _inner_depth(fit: Fit) -> Fit:
     """Take the gradients of events near the depth limits a little inside.
 
     At the depth of the receivers travel time does not change with depth to first order, which would make
     the place of such an event look better known than it is.
     """
-    lower, upper = data.lower_km[2], data.upper_km[2]
+    lower, upper = fit.pairs.rows.lower_km[2], fit.pairs.rows.upper_km[2]
     depth = fit.events.hypocentre[:, 3]
     margin = min(_DEPTH_MARGIN_KM, 0.25 * (upper - lower))
     moved = np.clip(depth, lower + margin, upper - margin)
@@ -164,17 +163,15 @@ def _inner_depth(data: PickData, fit: Fit) -> Fit:
         return fit
     hypocentre = fit.events.hypocentre.copy()
     hypocentre[:, 3] = moved
-    _, gradient = data.residuals(hypocentre, fit.pairs.pick, fit.pairs.event)
+    _, gradient = fit.pairs.rows.residuals(hypocentre, fit.pairs.event)
     return replace(fit, expectation=replace(fit.expectation, gradient=gradient))
 
 
-def _cable_scatter(
-    data: PickData, fit: Fit, group: I64, row: F64, order: CableOrder, correlation: Correlation
-) -> F64:
+def _cable_scatter(fit: Fit, group: I64, row: F64, order: CableOrder, correlation: Correlation) -> F64:
     """Scatter of the normal equations' right-hand side from correlated errors along cables."""
     pairs = fit.pairs
     out = np.zeros((len(fit.events), 4, 4))
-    rank = order.rank[data.receiver_phase[pairs.pick] >> 1]
+    rank = order.rank[pairs.rows.receiver_phase >> 1]
     columns = np.column_stack([np.ones(len(row)), fit.expectation.gradient]) * row[:, None]
     bounds = np.searchsorted(pairs.event, np.arange(len(out) + 1))
     for event, (lo, hi) in enumerate(pairwise(bounds)):
@@ -188,14 +185,14 @@ def _cable_scatter(
     return out
 
 
-def velocity_covariance(data: PickData, fit: Fit, relative: float) -> F64:
+def velocity_covariance(fit: Fit, relative: float) -> F64:
     """Covariance of locations from independent relative errors of vp and of vp/vs."""
-    fit = _inner_depth(data, fit)
-    weights = _weights(data, fit)
+    fit = _inner_depth(fit)
+    weights = _weights(fit)
     pairs, now = fit.pairs, fit.expectation
-    time = data.time_s[pairs.pick] - fit.events.hypocentre[pairs.event, 0] - now.residual_s
-    shear = (data.receiver_phase[pairs.pick] & 1) == 1
-    inverse = _inverse(weights.hessian, _free(data))
+    time = pairs.rows.time_s - fit.events.hypocentre[pairs.event, 0] - now.residual_s
+    shear = pairs.rows.phase == 1
+    inverse = _inverse(weights.hessian, _free(fit.pairs.rows))
     out = np.zeros_like(inverse)
     for change in (-time, np.where(shear, time, 0.0)):
         _, slope = normal_equations(pairs.event, weights.weight, -change, now.gradient, len(out))
@@ -204,25 +201,25 @@ def velocity_covariance(data: PickData, fit: Fit, relative: float) -> F64:
     return out
 
 
-def uneven_covariance(data: PickData, fit: Fit, order: CableOrder, share: float, apart: float) -> F64:
+def uneven_covariance(fit: Fit, order: CableOrder, share: float, apart: float) -> F64:
     """Covariance of locations from ground that differs along the cable.
 
     Delays are a share of the travel time, and grow or bend along the cable. A location takes them up, so that
     residuals do not show them. S waves share most of the delays of P. `apart` is 0 to 1: how much the ground
     below the two ends differs. A short cable lies on ground that is alike.
     """
-    fit = _inner_depth(data, fit)
-    weights = _weights(data, fit)
+    fit = _inner_depth(fit)
+    weights = _weights(fit)
     pairs, now = fit.pairs, fit.expectation
     out = np.zeros_like(weights.hessian)
     if share <= 0.0 or len(order.length) == 0:
         return out
-    time = data.time_s[pairs.pick] - fit.events.hypocentre[pairs.event, 0] - now.residual_s
-    shear = (data.receiver_phase[pairs.pick] & 1) == 1
+    time = pairs.rows.time_s - fit.events.hypocentre[pairs.event, 0] - now.residual_s
+    shear = pairs.rows.phase == 1
     cable = weights.group // 2 - 1
-    rank = order.rank[data.receiver_phase[pairs.pick] >> 1]
+    rank = order.rank[pairs.rows.receiver_phase >> 1]
     place = np.where(cable >= 0, 2.0 * rank / np.maximum(order.length[cable] - 1, 1) - 1.0, 0.0)
-    inverse = _inverse(weights.hessian + _box_precision(data), _free(data))
+    inverse = _inverse(weights.hessian + _box_precision(fit.pairs.rows), _free(fit.pairs.rows))
     for shape in (apart * np.sqrt(3.0) * place, apart**2 * np.sqrt(11.25) * (place**2 - 1.0 / 3.0)):
         delay = share * time * np.where(cable >= 0, shape, 0.0)
         for change in (np.where(shear, _SHARED, 1.0) * delay, np.where(shear, _OWN, 0.0) * delay):
@@ -232,17 +229,17 @@ def uneven_covariance(data: PickData, fit: Fit, order: CableOrder, share: float,
     return out
 
 
-def describe_locations(domain: Domain, data: PickData, fit: Fit, correlation: Correlation) -> Location:
+def describe_locations(domain: Domain, fit: Fit, correlation: Correlation) -> Location:
     """Uncertainty of every event's time, place and distance."""
     order = cable_order(domain.receivers)
-    covariance = pick_covariance(data, fit, order, correlation)
+    covariance = pick_covariance(fit, order, correlation)
     share = _UNEVEN_SHARE
     if domain.ground is None:
         share *= domain.config.velocity_error / _USUAL_ERROR
     length = domain.receivers.horizontal_aperture_km
-    covariance = covariance + uneven_covariance(data, fit, order, share, length / (length + _ALIKE_KM))
+    covariance = covariance + uneven_covariance(fit, order, share, length / (length + _ALIKE_KM))
     if domain.ground is None:  # else that of the estimated ground is added last
-        covariance = covariance + velocity_covariance(data, fit, domain.config.velocity_error)
+        covariance = covariance + velocity_covariance(fit, domain.config.velocity_error)
     return _located(fit.events.hypocentre, covariance, domain.receivers.xyz_km)
 
 
@@ -270,7 +267,7 @@ def _nearest_receiver(places_km: F64, receiver_km: F64) -> tuple[F64, F64]:
     return distance, direction
 
 
-def log_odds(data: PickData, fit: Fit) -> F64:
+def log_odds(fit: Fit) -> F64:
     """Evidence that an event is one, and not picks that fell together by chance.
 
     The rise of the log likelihood owed to the event, times the volume of its location uncertainty over
@@ -278,12 +275,12 @@ def log_odds(data: PickData, fit: Fit) -> F64:
     """
     pairs, now, events = fit.pairs, fit.expectation, fit.events
     without = np.maximum(1.0 - now.posterior, 1e-12)
-    gain = np.bincount(pairs.event, -data.weight[pairs.pick] * np.log(without), minlength=len(events))
-    free = _free(data)
+    gain = np.bincount(pairs.event, -pairs.rows.weight * np.log(without), minlength=len(events))
+    free = _free(pairs.rows)
     index = np.flatnonzero(free)
-    sides = (data.upper_km - data.lower_km)[free[1:]]
+    sides = (pairs.rows.upper_km - pairs.rows.lower_km)[free[1:]]
     widths = np.concatenate([[_EVENT_INTERVAL_S], sides])
-    part = pick_covariance(data, fit)[:, index[:, None], index]
+    part = pick_covariance(fit)[:, index[:, None], index]
     part = part * (2.0 * np.pi / np.outer(widths, widths))
     # A location no better known than the box gains nothing more from its volume.
     values = np.clip(np.linalg.eigvalsh(part), 1e-18, 1.0) if len(part) else np.ones((0, 1))
