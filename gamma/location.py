@@ -13,8 +13,8 @@ from gamma.likelihood import PickData
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
-_ROWS, _COLS = np.triu_indices(4, m=5)  # of the normal equations with their right-hand side
-_SQUARE = _COLS < 4
+_ROWS, _COLS = np.triu_indices(5)
+_DIAGONAL = np.flatnonzero(_ROWS == _COLS)
 _STARTS = 6
 _STEPS = 25
 _NODE_SCALE = 0.4
@@ -27,27 +27,23 @@ MILD_DAMPING = 1e-3
 
 def normal_equations(
     event: I64, weight: F64, residual_s: F64, gradient: F64, num_events: int
-) -> tuple[F64, F64]:
-    """Sum the weighted normal equations of every event: `hessian` (events, 4, 4) and `slope` (events, 4)."""
+) -> tuple[F64, F64, F64]:
+    """Sum the weighted normal equations of every event (pairs sorted by event).
+
+    Returns `hessian` (events, 4, 4), `slope` (events, 4), and `square` (events,), the weighted squares.
+    """
     columns = np.stack([np.ones_like(residual_s), *gradient.T, residual_s])
-    products = columns[_ROWS]
-    products *= columns[_COLS]
-    products *= weight
-    summed = np.empty((num_events, 4, 5))
-    summed[:, _ROWS, _COLS] = event_sums(event, products, num_events).T
-    hessian, slope = summed[:, :, :4], summed[:, :, 4]
-    hessian[:, _COLS[_SQUARE], _ROWS[_SQUARE]] = hessian[:, _ROWS[_SQUARE], _COLS[_SQUARE]]
-    return hessian, slope
-
-
-def event_sums(event: I64, values: F64, num_events: int) -> F64:
-    """Sum values (rows, pairs) of the pairs of each event, sorted by event: (rows, events)."""
-    first = np.flatnonzero(np.concatenate([[True], event[1:] != event[:-1]])[: len(event)])
-    out = np.zeros((len(values), num_events))
-    if len(first):
-        start = np.arange(len(values))[:, None] * len(event) + first
-        out[:, event[first]] = np.add.reduceat(values.ravel(), start.ravel()).reshape(start.shape)
-    return out
+    weighted = columns * weight
+    products = np.empty((len(_ROWS), len(event)))
+    for row, first in enumerate(_DIAGONAL):
+        np.multiply(weighted[row], columns[row:], out=products[first : first + 5 - row])
+    summed = np.zeros((num_events, 5, 5))
+    new = np.flatnonzero(np.concatenate([[True], event[1:] != event[:-1]])[: len(event)])
+    if len(new):  # sums of all rows of products in one call
+        start = np.arange(len(products))[:, None] * len(event) + new
+        sums = np.add.reduceat(products.ravel(), start.ravel()).reshape(start.shape)
+        summed[event[new][:, None], _ROWS, _COLS] = summed[event[new][:, None], _COLS, _ROWS] = sums.T
+    return summed[:, :4, :4], summed[:, :4, 4], summed[:, 4, 4]
 
 
 def locate_step(
@@ -66,14 +62,11 @@ def locate_step(
     Returns `hypocentre` (events, 4), `residual_s` (pairs,), `gradient` (pairs, 3) and `shift` (events,).
     """
     num_events = len(hypocentre)
-    hessian, slope = normal_equations(event, weight, residual_s, gradient, num_events)
+    hessian, slope, old_cost = normal_equations(event, weight, residual_s, gradient, num_events)
     step = _damped_step(hessian, slope, hypocentre, rows, damping)
     trial = _inside(hypocentre, hypocentre + step, rows)
     new_residual, new_gradient = rows.residuals(trial, event)
-    squares = np.stack([residual_s, new_residual])
-    squares *= squares
-    squares *= weight
-    old_cost, new_cost = event_sums(event, squares, num_events)
+    new_cost = np.bincount(event, weight * new_residual**2, minlength=num_events)
     better = new_cost <= old_cost
     damping[:] = np.clip(np.where(better, damping * 0.2, damping * 10.0), 1e-6, 1e8)
     moved = trial - hypocentre

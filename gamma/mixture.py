@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gamma.likelihood import PickData
-from gamma.location import DEGREES_OF_FREEDOM, MILD_DAMPING, event_sums, locate_step
+from gamma.location import DEGREES_OF_FREEDOM, MILD_DAMPING, locate_step
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -288,7 +288,7 @@ def _maximise(
     """
     num_events, rows = len(events), pairs.rows
     claim = rows.weight * now.posterior
-    found = event_sums(pairs.event, claim[None], num_events)[0]
+    found = np.bincount(pairs.event, claim, minlength=num_events)
     count = np.maximum(found - 0.5 * rows.num_free, 1e-3)
     robust = claim * now.robust
     weight = robust / (events.sigma_s**2).ravel()[pairs.cell]
@@ -321,14 +321,13 @@ def _survivors(events: Events, pairs: Pairs, now: Expectation, settled: bool) ->
 def _repeated(events: Events, pairs: Pairs, now: Expectation) -> Mask:
     """Events that share their picks evenly with a larger one: the same event found twice."""
     num_events, rows = len(events), pairs.rows
-    claim = rows.weight * now.posterior
+    own = np.bincount(pairs.event, rows.weight * now.posterior, minlength=num_events)
     order = np.argsort(rows.pick, kind="stable")
     pick, event, root = (
         rows.pick[order],
         pairs.event[order],
         np.sqrt(rows.weight[order]) * now.posterior[order],
     )
-    own = event_sums(pairs.event, claim[None], num_events)[0]
     shared = np.zeros((num_events, num_events))
     for step in range(1, len(pick)):
         both = np.flatnonzero(pick[step:] == pick[:-step])

@@ -84,7 +84,7 @@ def _weights(fit: Fit) -> _Weights:
     sigma = fit.events.sigma_s[pairs.event, group]
     claim = pairs.rows.weight * now.posterior
     weight = claim * now.robust / sigma**2
-    hessian, _ = normal_equations(pairs.event, weight, now.residual_s, now.gradient, num_events)
+    hessian, _, _ = normal_equations(pairs.event, weight, now.residual_s, now.gradient, num_events)
     square = (now.residual_s / sigma) ** 2
     bend = now.robust * (DEGREES_OF_FREEDOM - square) / (DEGREES_OF_FREEDOM + square)
     bend -= (1.0 - now.posterior) * now.robust**2 * square  # the posterior falls with the residual too
@@ -195,7 +195,7 @@ def velocity_covariance(fit: Fit, relative: float) -> F64:
     inverse = _inverse(weights.hessian, _free(fit.pairs.rows))
     out = np.zeros_like(inverse)
     for change in (-time, np.where(shear, time, 0.0)):
-        _, slope = normal_equations(pairs.event, weights.weight, -change, now.gradient, len(out))
+        _, slope, _ = normal_equations(pairs.event, weights.weight, -change, now.gradient, len(out))
         moved = np.einsum("kij,kj->ki", inverse, slope) * relative
         out += moved[:, :, None] * moved[:, None, :]
     return out
@@ -223,7 +223,7 @@ def uneven_covariance(fit: Fit, order: CableOrder, share: float, apart: float) -
     for shape in (apart * np.sqrt(3.0) * place, apart**2 * np.sqrt(11.25) * (place**2 - 1.0 / 3.0)):
         delay = share * time * np.where(cable >= 0, shape, 0.0)
         for change in (np.where(shear, _SHARED, 1.0) * delay, np.where(shear, _OWN, 0.0) * delay):
-            _, slope = normal_equations(pairs.event, weights.weight, change, now.gradient, len(out))
+            _, slope, _ = normal_equations(pairs.event, weights.weight, change, now.gradient, len(out))
             moved = np.einsum("kij,kj->ki", inverse, slope)
             out += moved[:, :, None] * moved[:, None, :]
     return out
