@@ -24,7 +24,7 @@ from gamma.domain import Domain
 from gamma.fronts import pair_fronts
 from gamma.initial import SeedPicks, Seeds, find_seeds
 from gamma.likelihood import PickData, PickSeries, full_picks, receiver_weights, seed_picks, with_noise
-from gamma.mixture import Events, Fit, find_pairs, fit_mixture, reach_of
+from gamma.mixture import Events, Fit, find_pairs, fit_mixture, reach_of, touched
 from gamma.picks import Observations
 from gamma.results import FittedEvents, Look, Mirrors, assign
 from gamma.uncertainty import Location, describe_locations
@@ -116,9 +116,9 @@ def _fit_margin_s(domain: Domain) -> tuple[float, float]:
     return 2.0 * domain.grid.window_s, domain.grid.window_s
 
 
-def _fit(domain: Domain, data: PickData, events: Events) -> Fit:
+def _fit(domain: Domain, data: PickData, events: Events, moving: Mask | None = None) -> Fit:
     iterations, reach = domain.config.max_iterations, 2.0 * domain.grid.window_s
-    return fit_mixture(data, events, max_iterations=iterations, reach_s=reach)
+    return fit_mixture(data, events, max_iterations=iterations, reach_s=reach, moving=moving)
 
 
 # Rounds of first guesses and fits
@@ -253,16 +253,17 @@ def fit_batch(domain: Domain, batch: Batch, fresh: Mask, *, early: bool) -> Batc
     data, events, own, fresh = batch.data, batch.events, batch.own, fresh[batch.member]
     bounds: list[tuple[float, str]] = []
     dropped: Counter[str] = Counter()
+    moving: Mask | None = fresh
     swaps = 0
     for _ in range(_ATTEMPTS):
-        fitted = _fit(domain, data, events)
+        fitted = _fit(domain, data, events, moving)
         bounds += fitted.bounds
         events, own, fresh = fitted.events, own[fitted.index], fresh[fitted.index]
         jumped = jump(domain, data, fitted, fresh)
         fresh = np.zeros(len(events), dtype=bool)
         stands = np.ones(len(events), dtype=bool)
         if jumped is not None:
-            events = jumped
+            events, moving = jumped, None
             continue
         odds, failed = failed_tests(domain, fitted, counted=False)
         failing = np.any(list(failed.values()), axis=0)
@@ -277,9 +278,10 @@ def fit_batch(domain: Domain, batch: Batch, fresh: Mask, *, early: bool) -> Batc
             swapped = exchange_s_picks(domain, data, fitted) if swaps < _SWAPS else None
             if swapped is None:
                 break
-            events, swaps = swapped, swaps + 1
+            events, moving, swaps = swapped, None, swaps + 1
             continue
         dropped.update({name: int((mask & ~stands & own).sum()) for name, mask in failed.items()})
+        moving = touched(fitted, ~stands)[stands]
         events, own, fresh = events.take(stands), own[stands], fresh[stands]
     kept = np.flatnonzero(stands)[own]
     mine = np.isin(fitted.pairs.event, kept)
@@ -363,8 +365,9 @@ def refit_batch(domain: Domain, batch: Batch, correlation: Correlation | None) -
     events, member, own, data = batch.events, batch.member, batch.own, batch.data
     bounds: list[tuple[float, str]] = []
     dropped: Counter[str] = Counter()
+    moving: Mask | None = None
     for attempt in range(_REFIT_ATTEMPTS):
-        fitted = _fit(domain, data, events)
+        fitted = _fit(domain, data, events, moving)
         bounds += fitted.bounds
         events, member, own = fitted.events, member[fitted.index], own[fitted.index]
         odds, failed = failed_tests(domain, fitted, counted=True)
@@ -377,6 +380,7 @@ def refit_batch(domain: Domain, batch: Batch, correlation: Correlation | None) -
             break
         drop = least_supported(events.hypocentre[:, 0], odds, failing, domain.reach_s)
         dropped.update({name: int((mask & drop & own).sum()) for name, mask in failed.items()})
+        moving = touched(fitted, drop)[~drop]
         events, member, own = events.take(~drop), member[~drop], own[~drop]
     location, near = None, np.empty(0, np.int64)
     if correlation is not None:

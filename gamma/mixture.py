@@ -178,66 +178,90 @@ def _log_prior(data: PickData, events: Events) -> float:
     return float(prior + scale.sum())
 
 
-def fit_mixture(data: PickData, events: Events, *, max_iterations: int, reach_s: float) -> Fit:
-    """Fit the mixture from first guesses."""
+def fit_mixture(
+    data: PickData, events: Events, *, max_iterations: int, reach_s: float, moving: Mask | None = None
+) -> Fit:
+    """Fit the mixture from first guesses. Events not `moving` rest until they lose or gain picks."""
     index = np.arange(len(events))
-    pairs = find_pairs(data, events, np.full(events.sigma_s.shape, reach_s))
-    current = expect(events, pairs)
+    moving = np.ones(len(events), dtype=bool) if moving is None else moving
+    reach = np.where(moving[:, None], reach_s, np.minimum(reach_of(data, events), reach_s))
+    pairs, current = _expect_nearest(data, events, reach, moving[:, None])
     damping = np.full(len(events), MILD_DAMPING)
     bounds = [(current.bound, "start")]
     converged = len(events) == 0
     iteration = refreshed = 0
     while not converged and iteration < max_iterations:
         steps = min(_REFRESH, max_iterations - iteration)
-        events, current, settled, risen = _settle(
-            events, pairs, current, damping, steps, _MIN_RISE * len(events)
+        events, current, settled, moving, risen = _settle(
+            events, pairs, current, damping, moving, steps, _MIN_RISE * len(events)
         )
         iteration += len(risen)
         bounds += [(bound, "") for bound in risen]
         keep, change = _survivors(events, pairs, current, settled)
-        reach = np.minimum(reach_of(data, events), reach_s)
-        new_pairs = _nearest_only(data, events.take(keep), reach[keep], everywhere=settled)
+        reach = np.minimum(reach_of(data, events), reach_s)[keep]
+        alone = (np.arange(data.num_groups) < 2) & (not settled)
+        new_pairs, then = _expect_nearest(data, events.take(keep), reach, alone)
         if keep.all() and (_same(new_pairs, pairs) or (settled and refreshed >= _REFRESHES)):
             converged = settled
             continue
         refreshed = refreshed + settled if keep.all() else 0
-        events, damping, pairs, index = events.take(keep), damping[keep], new_pairs, index[keep]
-        current = expect(events, pairs)
+        claimed = np.bincount(pairs.event, current.posterior, minlength=len(events))[keep]
+        events, damping, pairs, index, current = (
+            events.take(keep),
+            damping[keep],
+            new_pairs,
+            index[keep],
+            then,
+        )
+        claimed -= np.bincount(pairs.event, current.posterior, minlength=len(events))
+        moving = moving[keep] | (np.abs(claimed) > _REST)
         bounds.append((current.bound, change or "reach"))
         converged = len(events) == 0
     return Fit(events, pairs, current, converged, bounds, index)
 
 
 def _settle(
-    events: Events, pairs: Pairs, now: Expectation, damping: F64, steps: int, min_rise: float
-) -> tuple[Events, Expectation, bool, list[float]]:
+    events: Events,
+    pairs: Pairs,
+    now: Expectation,
+    damping: F64,
+    moving: Mask,
+    steps: int,
+    min_rise: float,
+) -> tuple[Events, Expectation, bool, Mask, list[float]]:
     """Iterate at most `steps` times, until no event moves beyond the tolerance or the bound hardly rises.
 
-    Once half of the events rest, the others are fitted alone, until those at rest lose or gain picks by it.
-    Also says whether it settled, and gives the bound after each iteration. `damping` is changed.
+    Once half of the events rest, those moving are fitted alone, until those at rest lose or gain picks by it.
+    Also says whether all settled, which still move, and the bound after each iteration. `damping` is changed.
     """
-    bounds, moving = [now.bound], np.ones(len(events), dtype=bool)
-    while len(bounds) <= steps:
+    bounds, settled, moving = [now.bound], True, moving.copy()
+    while moving.any() and len(bounds) <= steps:
         if 2 * moving.sum() > len(events):
             events, now, drift = _maximise(events, pairs, now, damping)
             bounds.append(now.bound)
-            if drift.max(initial=0.0) < _TOLERANCE or 0.0 <= bounds[-1] - bounds[-2] < min_rise:
-                return events, now, True, bounds[1:]
             moving = drift >= _REST
+            settled = drift.max(initial=0.0) < _TOLERANCE or 0.0 <= bounds[-1] - bounds[-2] < min_rise
+            if settled:
+                break
             continue
         mine, few, loose = moving[pairs.event], events.take(moving), damping[moving]
         part, before = _without_others(pairs, now, moving), now.posterior
         start = _posterior(few, part, now.residual_s[mine], now.gradient[mine])
-        few, then, settled, risen = _settle(few, part, start, loose, steps + 1 - len(bounds), min_rise)
+        steps_left = steps + 1 - len(bounds)
+        few, then, settled, still, risen = _settle(
+            few, part, start, loose, np.ones(len(few), dtype=bool), steps_left, min_rise
+        )
         events, damping[moving] = events.replaced(moving, few), loose
         now.residual_s[mine], now.gradient[mine] = then.residual_s, then.gradient
         now = _posterior(events, pairs, now.residual_s, now.gradient)
         bounds += [bounds[-1] + bound - start.bound for bound in risen[:-1]] + [now.bound]
-        moving = np.zeros(len(events), dtype=bool)
-        moving[pairs.event[~mine & (np.abs(now.posterior - before) > _REST)]] = True
-        if not moving.any():
-            return events, now, settled, bounds[1:]
-    return events, now, False, bounds[1:]
+        stirred = np.unique(pairs.event[~mine & (np.abs(now.posterior - before) > _REST)])
+        moving[moving] = still
+        moving[stirred] = True
+        if settled and len(stirred) == 0:
+            break
+        settled = False
+    return events, now, settled, moving, bounds[1:]
 
 
 def _without_others(pairs: Pairs, now: Expectation, moving: Mask) -> Pairs:
@@ -249,29 +273,35 @@ def _without_others(pairs: Pairs, now: Expectation, moving: Mask) -> Pairs:
     return Pairs(part.pick, (np.cumsum(moving) - 1)[part.event], rows)
 
 
+def touched(fit: Fit, dropped: Mask) -> Mask:
+    """Mark the events that share picks with dropped ones (events,)."""
+    pick, share = fit.pairs.rows.pick, fit.expectation.posterior
+    lost = np.bincount(pick, np.where(dropped[fit.pairs.event], share, 0.0))
+    return np.bincount(fit.pairs.event, lost[pick] > _REST, minlength=len(fit.events)) > 0
+
+
 def _same(a: Pairs, b: Pairs) -> bool:
     return np.array_equal(a.pick, b.pick) and np.array_equal(a.event, b.event)
 
 
-def _nearest_only(data: PickData, events: Events, reach_s: F64, *, everywhere: bool) -> Pairs:
-    """Pairs within reach, of one event, receiver and phase only the one nearest to the prediction.
+def _expect_nearest(data: PickData, events: Events, reach_s: F64, several: Mask) -> tuple[Pairs, Expectation]:
+    """E-step for pairs within reach, of one event, receiver and phase only the one nearest to the prediction.
 
-    Before locations have settled this is done on cables alone, where two events a second apart would else
-    be taken for one with a wide scale; a seismometer's nearest pick may still be a false one.
+    `several` (events, groups): takes all. Before locations have settled these are picks of seismometers, as
+    the nearest may still be a false one. On a cable, two events a second apart would be taken for one with a
+    wide scale.
     """
     pairs = find_pairs(data, events, reach_s)
-    if len(pairs.pick) == 0:
-        return pairs
-    rows = pairs.rows
-    late = np.abs(rows.residuals(events.hypocentre, pairs.event)[0])
-    late += data.sigma_s * np.sqrt(-2.0 * rows.log_name)
-    seat = pairs.event * len(data.receiver_phase_weight) + rows.receiver_phase
-    first = np.flatnonzero(np.concatenate([[True], seat[1:] != seat[:-1]]))
-    run = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(seat))))
-    keep = late <= np.minimum.reduceat(late, first)[run]
-    if not everywhere:
-        keep |= rows.group < 2
-    return pairs.take(keep)
+    residual, gradient = pairs.rows.residuals(events.hypocentre, pairs.event)
+    late = np.abs(residual) + data.sigma_s * np.sqrt(-2.0 * pairs.rows.log_name)
+    seat = pairs.event * len(data.receiver_phase_weight) + pairs.rows.receiver_phase
+    first = np.flatnonzero(np.diff(seat, prepend=-1))
+    keep = np.broadcast_to(several, events.sigma_s.shape).ravel()[pairs.cell]
+    if len(first):
+        run = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(seat))))
+        keep |= late <= np.minimum.reduceat(late, first)[run]
+    pairs = pairs.take(keep)
+    return pairs, _posterior(events, pairs, residual[keep], gradient[keep])
 
 
 def reach_of(data: PickData, events: Events) -> F64:
