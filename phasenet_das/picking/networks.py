@@ -342,13 +342,14 @@ def _strip(chunk: Chunk, run: ChannelRun, channels: tuple[int, int], time: Tile)
         return tile
     first, end = max(time.start, start), min(time.end, start + data.shape[1])
     inside, alike = slice(first - start, end - start), slice(rows[0], rows[-1] + 1)
-    values = chunk.scale.apply(data[alike, inside], first, alike)
+    places, lead = run.positions[part] - channels[0], first - time.start
+    target = tile[places[0] : places[-1] + 1, lead : lead + end - first]
+    no_holes = places[-1] - places[0] == rows[-1] - rows[0] == len(rows) - 1
+    values = chunk.scale.apply(data[alike, inside], first, alike, target if no_holes else None)
     if chunk.missing is not None:
         values[chunk.missing[alike, inside]] = 0
-    if len(values) < len(rows):
-        values = values[rows - rows[0]]
-    lead = first - time.start
-    tile[run.positions[part] - channels[0], lead : lead + values.shape[1]] = values
+    if not no_holes:
+        target[places - places[0]] = values[rows - rows[0]]
     return tile
 
 

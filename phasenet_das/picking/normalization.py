@@ -23,7 +23,7 @@ _HALF_BLOCKS = 15  # one less than a power of two
 _EXPONENT = 0.5
 _FLOAT32_NOISE = 1e-6
 _LIMIT = 100.0
-_CACHED_SAMPLES = 250_000
+_CACHED_SAMPLES = 500_000
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,24 @@ class MovingScale:
     offset: np.ndarray  # (channel, block) float32: moving mean
     scale: np.ndarray  # (channel, block) float32: moving amplitude; zero marks silence
 
-    def apply(self, data: np.ndarray, first_index: int, channels: slice = slice(None)) -> np.ndarray:
+    def apply(
+        self,
+        data: np.ndarray,
+        first_index: int,
+        channels: slice = slice(None),
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
         """Normalise a part of the recording.
 
-        `data` (channel, time) float32. Returns (channel, time) float32.
+        `data` (channel, time) float32; `out` of its shape, optional. Returns (channel, time) float32.
         """
-        out = np.empty(data.shape, np.float32)
+        out = np.empty(data.shape, np.float32) if out is None else out
         offset, scale = self.offset[channels], self.scale[channels]
         for part in rows_at_a_time(*data.shape):
             lines = self._lines(offset[part], first_index, data.shape[1])
             np.subtract(data[part], lines[0], out=out[part])
-            _divide(out[part], self._lines(scale[part], first_index, data.shape[1])[0])
+            lines = self._lines(scale[part], first_index, data.shape[1])
+            _divide(out[part], lines[0], silent=not (scale[part] > 0).all())
         return out
 
     def deviation_sums(
@@ -128,16 +135,19 @@ def moving_scale(
     block = normalization_block(dt_s, window_s)
     lead = first_index % block
     edges = np.concatenate([[0], np.arange(block - lead, data.shape[-1], block)]).astype(np.int64)
-    count = np.diff(np.append(edges, data.shape[-1])).astype(np.float32)
-    grid = MovingScale(block, first_index // block, *np.zeros((2, len(data), len(edges)), np.float32))
-    for part in rows_at_a_time(*data.shape):
-        blocks = _blocks(data[part], edges, count, None if missing is None else missing[part])
+    shape = len(data), len(edges)
+    grid = MovingScale(block, first_index // block, *np.zeros((2, *shape), np.float32))
+    count, weight, mean, sums = np.zeros((4, *shape), np.float32)
+    parts = [(part, None if missing is None else missing[part]) for part in rows_at_a_time(*data.shape)]
+    for part, gone in parts:
+        count[part], mean[part], silent = _blocks(data[part], edges, gone)
         # Silent blocks (gaps, padding, dead channels) have no say in the amplitude of the rest.
-        mean = _MovingMean(np.where(blocks.silent, 0, blocks.count).astype(np.float32))
-        grid.offset[part] = mean(blocks.mean)
-        sums = grid.deviation_sums(data[part], first_index, part, blocks.missing)
-        deviation = sums / np.maximum(blocks.count, 1)
-        grid.scale[part] = mean(deviation**_EXPONENT) ** (1 / _EXPONENT)
+        weight[part] = np.where(silent, 0, count[part])
+    moving_mean = _MovingMean(weight)
+    grid.offset[:] = moving_mean(mean)
+    for part, gone in parts:
+        sums[part] = grid.deviation_sums(data[part], first_index, part, gone)
+    grid.scale[:] = moving_mean((sums / np.maximum(count, 1)) ** _EXPONENT) ** (1 / _EXPONENT)
     if per == "array":
         grid.scale[:] = _over_channels(grid.scale)
     return grid
@@ -153,33 +163,29 @@ def normalization_block(dt_s: float, window_s: float) -> int:
     return max(1, round(samples / (2 * _HALF_BLOCKS)))
 
 
-@dataclass(frozen=True)
-class _Blocks:
-    """Blocks of some channels: how many samples count, their mean, and which blocks hold one value only."""
+def _blocks(
+    data: np.ndarray, edges: np.ndarray, missing: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Count the samples of blocks, average them, and tell the blocks that hold one value only.
 
-    count: np.ndarray  # (block,) or (channel, block)
-    mean: np.ndarray  # (channel, block); zero where all is missing
-    silent: np.ndarray  # (channel, block) bool: one value, to the precision of float32
-    missing: np.ndarray | None
-
-
-def _blocks(data: np.ndarray, edges: np.ndarray, count: np.ndarray, missing: np.ndarray | None) -> _Blocks:
-    highest = lowest = present = data
-    if missing is not None and missing.any():
+    Returns `count` (block,) or (channel, block), `mean` (channel, block), zero where all is missing, `silent`
+    (channel, block) bool: one value, to the precision of float32.
+    """
+    length = np.diff(np.append(edges, data.shape[-1]))
+    count, highest, lowest, present = length.astype(np.float32), data, data, data
+    missing = None if missing is None or not missing.any() else missing
+    if missing is not None:
         count = np.add.reduceat(~missing, edges, axis=-1, dtype=np.float32)
         highest, lowest, present = (np.where(missing, np.float32(n), data) for n in (-np.inf, np.inf, 0))
-    else:
-        missing = None
     silent = np.zeros((len(data), len(edges)), bool)
     # Two samples of a block tell most that are not silent.
-    one, other = data[:, edges], data[:, edges + np.diff(np.append(edges, data.shape[-1])) // 2]
+    one, other = data[:, edges], data[:, edges + length // 2]
     maybe = np.abs(one - other) <= 2 * _FLOAT32_NOISE * np.abs(one)
     rows = np.nonzero(maybe.any(axis=1))[0] if missing is None else np.arange(len(data))
     high = np.maximum.reduceat(highest[rows], edges, axis=-1)
     low = np.minimum.reduceat(lowest[rows], edges, axis=-1)
     silent[rows] = high - low <= _FLOAT32_NOISE * np.maximum(np.abs(high), np.abs(low))
-    mean = np.add.reduceat(present, edges, axis=-1) / np.maximum(count, 1)
-    return _Blocks(count, mean, silent, missing)
+    return count, np.add.reduceat(present, edges, axis=-1) / np.maximum(count, 1), silent
 
 
 class _MovingMean:
@@ -215,11 +221,11 @@ def _over_channels(scale: np.ndarray) -> np.ndarray:
     return np.where((count > 0) & (scale > 0), middle, 0.0).astype(np.float32)
 
 
-def _divide(values: np.ndarray, scale: np.ndarray) -> None:
-    """Divide by the scale in place, within the limit: zero where the scale is."""
-    silent = scale <= 0
-    if silent.any():
-        scale[silent] = 1.0
-        values[silent] = 0.0
+def _divide(values: np.ndarray, scale: np.ndarray, *, silent: bool) -> None:
+    """Divide by the scale in place, within the limit: zero where the scale is, which `silent` allows for."""
+    if silent:
+        nothing = scale <= 0
+        scale[nothing] = 1.0
+        values[nothing] = 0.0
     np.divide(values, scale, out=values)
     np.clip(values, -_LIMIT, _LIMIT, out=values)

@@ -278,8 +278,8 @@ def average_groups(
         out[group] = data
         return out
     members = np.argsort(group, kind="stable")
-    size = count[:, None].astype(np.float32)
-    held = _sum_groups(data, members, count) / size
+    held = _sum_groups(data, members, count)
+    held /= count[:, None].astype(np.float32)
     if missing is None or not missing.any():
         return held
     sums = _sum_groups(np.where(missing, np.float32(0), data), members, count)
@@ -292,9 +292,12 @@ def _sum_groups(values: np.ndarray, members: np.ndarray, count: np.ndarray) -> n
 
     `members` (channel,) int64: rows in the order of their groups. Returns (group, time).
     """
-    first = np.cumsum(count) - count
-    sums: np.ndarray = values[members[first]]
-    for k in range(1, int(count.max(initial=1))):
+    largest, first = int(count.max(initial=1)), np.cumsum(count) - count
+    if len(values) == largest * len(count) and (np.diff(members) == 1).all():  # whole groups in order
+        sums: np.ndarray = values.reshape(len(count), largest, -1).sum(axis=1)
+        return sums
+    sums = values[members[first]]
+    for k in range(1, largest):
         larger = np.nonzero(count > k)[0]
         if len(larger) == len(count):
             sums += values[members[first + k]]

@@ -45,6 +45,7 @@ class TimeGrid:
         )
 
 
+@cache
 def rational_ratio(rate_in_hz: float, rate_out_hz: float) -> tuple[int, int]:
     """Find the smallest whole factors that bring one sampling rate to another within 0.1 %."""
     ratio = rate_out_hz / rate_in_hz
