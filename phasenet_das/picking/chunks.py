@@ -84,10 +84,11 @@ class Chunk:
         """Channels averaged in each row, shape (row,), int64."""
         return self._groups[1]
 
-    def load(self) -> None:
-        """Read the samples."""
+    def load(self, whole: np.ndarray | None = None) -> None:
+        """Read the samples, or take them from those of the whole recording, (channel, time) float32."""
         context = self.context
-        data = self.plan.recording.load(context.channels, slice(*context.source))
+        block = context.channels, slice(*context.source)
+        data = self.plan.recording.load(*block) if whole is None else whole[block]
         if data.shape[0] != len(context.positions):
             data = data[context.positions - context.channels.start]
         self.samples = data

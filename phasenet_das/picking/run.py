@@ -9,6 +9,7 @@ from functools import partial
 from threading import Lock
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -34,6 +35,7 @@ from phasenet_das.tables.provenance import one_or_mixed
 log = logging.getLogger(__name__)
 
 _SIDE_BY_SIDE = 2  # chunks in memory at a time
+_SHORT = 25_000_000  # samples of a recording that is read once for all rates and ranges of channels
 
 Submit = Callable[[Iterator[Chunk], Store, StageTimes], Iterator[StoredChunk]]
 """Picks chunks somewhere, and keeps them in the store."""
@@ -127,6 +129,26 @@ class ChunkPicker:
         return table
 
 
+class _Reader:
+    """Reads the samples of chunks, those of a short recording once."""
+
+    def __init__(self) -> None:
+        self.turn = Lock()
+        self._recording: Recording | None = None
+        self._samples: np.ndarray | None = None  # (channel, time) float32, of the short recording
+
+    def read(self, chunk: Chunk) -> Chunk:
+        """Load a chunk."""
+        plan, recording = chunk.plan, chunk.plan.recording
+        if recording.num_samples * recording.num_channels > _SHORT or plan.wanted != Range():
+            chunk.load()
+            return chunk
+        if recording is not self._recording:
+            self._recording, self._samples = recording, recording.load()
+        chunk.load(self._samples)
+        return chunk
+
+
 @dataclass(frozen=True)
 class PickRun:
     """How recordings are picked: with which network, how much at a time, and in which range."""
@@ -180,25 +202,24 @@ class PickRun:
         read and prepared. Where the network runs on a GPU, reading and preparing also overlap, for one more
         chunk in memory.
         """
+        reader = _Reader()
         if self.picker.scorer.device.type == "cpu" and torch.get_num_threads() > 1:
-            reading = Lock()
-            for chunk, own in side_by_side(partial(self._pick, store, reading), todo, _SIDE_BY_SIDE):
+            for chunk, own in side_by_side(partial(self._pick, store, reader), todo, _SIDE_BY_SIDE):
                 times.add(own)
                 yield chunk
             return
-        picker = self.picker
-        loaded: Iterable[Chunk] = map(times.timed("read", picker.load), todo)
-        if picker.scorer.device.type != "cpu":
+        loaded: Iterable[Chunk] = map(times.timed("read", reader.read), todo)
+        if self.picker.scorer.device.type != "cpu":
             loaded = prefetch(loaded)
-        for ready in prefetch(map(times.timed("prepare", picker.prepare), loaded)):
+        for ready in prefetch(map(times.timed("prepare", self.picker.prepare), loaded)):
             yield self._finish(ready, store, times)
 
-    def _pick(self, store: Store, reading: Lock, chunk: Chunk) -> tuple[StoredChunk, StageTimes]:
+    def _pick(self, store: Store, reader: _Reader, chunk: Chunk) -> tuple[StoredChunk, StageTimes]:
         """Pick a chunk in a thread; readers of files take turns."""
-        picker, times = self.picker, StageTimes()
-        with reading:
-            times.timed("read", picker.load)(chunk)
-        times.timed("prepare", picker.prepare)(chunk)
+        times = StageTimes()
+        with reader.turn:
+            times.timed("read", reader.read)(chunk)
+        times.timed("prepare", self.picker.prepare)(chunk)
         return self._finish(chunk, store, times), times
 
     def _finish(self, chunk: Chunk, store: Store, times: StageTimes) -> StoredChunk:

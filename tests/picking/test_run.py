@@ -14,6 +14,7 @@ from phasenet_das import io
 from phasenet_das.config import ContinuousSettings, DataSettings, PickSettings
 from phasenet_das.errors import ConfigError, PhaseNetDASError
 from phasenet_das.io.archive import open_archive
+from phasenet_das.io.recording import recording_of_function
 from phasenet_das.picking import RunOptions, pick_archive
 from phasenet_das.picking.prefetch import side_by_side
 from phasenet_das.picking.run import PickRun, pick_chunks
@@ -92,6 +93,26 @@ def test_chunks_that_are_picked_side_by_side_do_not_show(tmp_path: Path) -> None
         torch.set_num_threads(threads)
     assert report.times.seconds["network"] > 0
     assert_same_picks(small_picker().pick(_patch(data)), read_picks(report.output))
+
+
+def test_a_short_recording_is_read_once() -> None:
+    data, blocks = _noise(), []
+
+    def generate(channels: slice, samples: slice) -> np.ndarray:
+        blocks.append((channels, samples))
+        return data[channels, samples]
+
+    recording = recording_of_function(
+        station_id="CABLE",
+        start_time=START,
+        dt_s=0.01,
+        num_samples=data.shape[1],
+        channel_index=np.arange(len(data)),
+        distance_m=np.arange(len(data)) * 4.0,
+        generate=generate,
+    )
+    assert_same_picks(small_picker().pick([recording], continuous=SHORT), small_picker().pick(_patch(data)))
+    assert len(blocks) == 1
 
 
 def test_a_gap_parts_the_record_and_nothing_is_picked_in_it(tmp_path: Path) -> None:
