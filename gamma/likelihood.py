@@ -115,7 +115,7 @@ class PickSeries:
         """Count the picks."""
         return int(self.pick[-1]) + 1 if len(self.pick) else 0
 
-    @property
+    @cached_property
     def named(self) -> I64:
         """First row of each pick: that of its name."""
         return np.flatnonzero(np.concatenate([[True], self.pick[1:] != self.pick[:-1]])[: len(self.pick)])

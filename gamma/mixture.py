@@ -216,7 +216,7 @@ def fit_mixture(
         claimed -= np.bincount(pairs.event, current.posterior, minlength=len(events))
         moving = moving[keep] | (np.abs(claimed) > _REST)
         bounds.append((current.bound, change or "reach"))
-        converged = len(events) == 0
+        converged = len(events) == 0 or bool(settled and keep.all() and not moving.any())
     return Fit(events, pairs, current, converged, bounds, index)
 
 

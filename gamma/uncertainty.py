@@ -72,7 +72,7 @@ def _inverse(hessian: F64, free: npt.NDArray[np.bool_]) -> F64:
     size = np.maximum(np.einsum("kii->ki", part), 1e-30)
     scale = 1.0 / np.sqrt(size)
     scaled = part * scale[:, :, None] * scale[:, None, :] + 1e-9 * np.eye(len(index))
-    inverse = np.linalg.pinv(scaled, hermitian=True) * scale[:, :, None] * scale[:, None, :]
+    inverse = np.linalg.inv(scaled) * scale[:, :, None] * scale[:, None, :]
     out = np.zeros_like(hessian)
     out[:, index[:, None], index] = inverse
     return out
