@@ -55,8 +55,10 @@ def look(runner: Runner, observations: Observations) -> Look:
     domain, amplitude = runner.domain, observations.amplitude
     weight = receiver_weights(domain)
     thinned, members = seed_picks(domain, observations, weight)
+    # Without cables, seed picks are all picks.
+    whole = full_picks(domain, observations, weight) if domain.receivers.num_cables else thinned
     found, thinned, history = search(runner, thinned)
-    fitted = refit(runner, full_picks(domain, observations, weight), found)
+    fitted = refit(runner, whole, found)
     mirrors = _find_mirrors(runner, thinned, found, fitted)
     if domain.config.use_amplitude:
         fitted = with_amplitudes(domain, fitted, amplitude)

@@ -136,25 +136,34 @@ def assign(domain: Domain, fitted: FittedEvents, run: I64) -> Assignment:
     `run` (picks,): the run of aligned picks that each pick belongs to, -1 for none.
     """
     picks = fitted.picks
-    pick, taken = picks.pick[fitted.row], picks.receiver_phase[fitted.row]
+    kept, duplicate = _best_pairs(domain, fitted)
+    pick, taken = picks.pick[fitted.row[kept]], picks.receiver_phase[fitted.row[kept]]
+    event = np.full(len(picks), -1, dtype=np.int64)
+    receiver_phase = picks.receiver_phase[picks.named].copy()
+    score, residual = np.full(len(picks), np.nan), np.full(len(picks), np.nan)
+    event[pick], receiver_phase[pick] = fitted.event[kept], taken
+    score[pick], residual[pick] = fitted.posterior[kept], fitted.residual_s[kept]
+    _give_names_back(fitted, event, receiver_phase, residual, domain.config.pick_uncertainty_s)
+    reason = _reasons(fitted, event, receiver_phase, run, duplicate)
+    return Assignment(event, receiver_phase, score, residual, reason)
+
+
+def _best_pairs(domain: Domain, fitted: FittedEvents) -> tuple[I64, Mask]:
+    """Choose one pair for each pick and for each event, receiver and phase; also mark the picks that lose."""
+    picks = fitted.picks
+    pick = picks.pick[fitted.row]
     order = np.lexsort((fitted.row, fitted.event, -fitted.posterior, pick))
     order = order[np.unique(pick[order], return_index=True)[1]]
     order = order[fitted.posterior[order] >= domain.config.min_association_score]
-    seat = fitted.event[order] * len(picks.template.receiver_phase_weight) + taken[order]
+    seat = fitted.event[order] * len(picks.template.receiver_phase_weight)
+    seat += picks.receiver_phase[fitted.row[order]]
     ranked = order[np.lexsort((pick[order], -fitted.posterior[order], seat))]
     kept = ranked[np.unique(np.sort(seat), return_index=True)[1]]
     kept = kept[~_out_of_order(fitted, kept)]
     duplicate = np.zeros(len(picks), dtype=bool)
     duplicate[pick[ranked]] = True
     duplicate[pick[kept]] = False
-    event = np.full(len(picks), -1, dtype=np.int64)
-    receiver_phase = picks.receiver_phase[picks.named].copy()
-    score, residual = np.full(len(picks), np.nan), np.full(len(picks), np.nan)
-    event[pick[kept]], receiver_phase[pick[kept]] = fitted.event[kept], taken[kept]
-    score[pick[kept]], residual[pick[kept]] = fitted.posterior[kept], fitted.residual_s[kept]
-    _give_names_back(fitted, event, receiver_phase, residual, domain.config.pick_uncertainty_s)
-    reason = _reasons(fitted, event, receiver_phase, run, duplicate)
-    return Assignment(event, receiver_phase, score, residual, reason)
+    return kept, duplicate
 
 
 def _give_names_back(
