@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ _MIN_CHANNELS = 8
 _MIN_SHORT_CELLS = 12  # of a cable of few channels
 _MIN_FILL = 0.25
 _CHUNK_VALUES = 60_000  # that stay in the cache of the processor
+_TILE_NODES = 5
+_FEW_PICKS = 0.25  # picks a bin, below which most places need not be counted
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,13 @@ class SeedGrid:
         """Longest travel time."""
         return float(self.travel_time_s.max())
 
+    @cached_property
+    def tiles(self) -> list[I64]:
+        """Nodes in tiles a few nodes wide, from the top to the bottom."""
+        place = np.floor(self.nodes_km[:, :2] / (_TILE_NODES * self.spacing_km))
+        _, tile = np.unique(place, axis=0, return_inverse=True)
+        return [np.flatnonzero(tile.ravel() == number) for number in range(int(tile.max()) + 1)]
+
     @property
     def longest_s_minus_p_s(self) -> float:
         """Longest time from P to S at one cell."""
@@ -148,7 +158,9 @@ def find_seeds(seeds: SeedPicks, grid: SeedGrid, start_s: float, end_s: float, m
     # Before the first origin that a pick can have, and after the last pick, there is nothing to count.
     first = int(np.floor(max(start_s, seeds.time_s.min() - grid.reach_s) / bin_s)) - margin
     last = int(np.ceil(min(end_s, seeds.time_s.max()) / bin_s)) + margin
-    best, node, mean = _stack(seeds, grid, first, max(last - first, 1))
+    few = len(seeds.time_s) < _FEW_PICKS * (last - first)
+    stack = partial(_stack_few, min_count=min_count) if few else _stack
+    best, node, mean = stack(seeds, grid, first, max(last - first, 1))
     peak = maximum_filter1d(best, 2 * int(np.round(grid.separation_s / bin_s)) + 1, mode="constant")
     background = np.maximum(mean, 1e-9)
     good = (best >= peak) & (best >= min_count) & (best > background + 3.0 * np.sqrt(background))
@@ -161,17 +173,23 @@ def find_seeds(seeds: SeedPicks, grid: SeedGrid, start_s: float, end_s: float, m
     return Seeds(np.column_stack([origin, grid.nodes_km[node[where]]]), best[where], scale_s)
 
 
+def _in_bins(seeds: SeedPicks, grid: SeedGrid, first: int, num_bins: int) -> tuple[F64, F64, int, int]:
+    """Measure picks and travel times in bins; also the bins before the first, and all, that picks move to."""
+    bin_s = grid.window_s / 2.0
+    shift, time = grid.travel_time_s / bin_s, seeds.time_s / bin_s
+    before = max(0, first - int(np.floor(time.min() - shift.max()))) + 1
+    after = max(0, int(np.ceil(time.max() - shift.min())) - first - num_bins) + 2
+    return time - (first - before), shift, before, before + num_bins + after
+
+
 def _stack(seeds: SeedPicks, grid: SeedGrid, first: int, num_bins: int) -> tuple[F64, I64, F64]:
     """Count picks in overlapping windows of two bins; best count, its node, and the mean over nodes.
 
     Picks moved to before the first or after the last bin are counted too, and then dropped.
     """
-    bin_s, num_nodes = grid.window_s / 2.0, len(grid.nodes_km)
-    shift, time = grid.travel_time_s / bin_s, seeds.time_s / bin_s
-    before = max(0, first - int(np.floor(time.min() - shift.max())))
-    after = max(1, int(np.ceil(time.max() - shift.min())) + 1 - first - num_bins)
-    width = before + num_bins + after
-    time -= first - before
+    num_nodes = len(grid.nodes_km)
+    time, shift, before, width = _in_bins(seeds, grid, first, num_bins)
+    after = width - before - num_bins
     best = np.full(num_bins, -1)
     arg, total = np.zeros((2, num_bins), dtype=np.int64)
     chunk = max(1, _CHUNK_VALUES // max(width, len(time)))
@@ -188,3 +206,41 @@ def _stack(seeds: SeedPicks, grid: SeedGrid, first: int, num_bins: int) -> tuple
         best[better] = value[better]
         arg[better] = lo + (window[:, better] == value[better]).argmax(axis=0)
     return best.astype(np.float64), arg, total / num_nodes
+
+
+def _stack_few(
+    seeds: SeedPicks, grid: SeedGrid, first: int, num_bins: int, min_count: float
+) -> tuple[F64, I64, F64]:
+    """Count as `_stack` does, but only where `min_count` picks can fall together; elsewhere all is 0.
+
+    The travel times to a tile of nodes lie between two limits. They bound what any of its nodes can count.
+    """
+    time, shift, before, width = _in_bins(seeds, grid, first, num_bins)
+    best, arg, mean = np.zeros(num_bins), np.zeros(num_bins, dtype=np.int64), np.zeros(num_bins)
+    for nodes in grid.tiles:
+        limits = np.stack([shift[nodes].max(axis=0), shift[nodes].min(axis=0)])
+        early, late = (time - limits.take(seeds.receiver_phase, axis=1)).astype(np.int64)
+        bound = np.cumsum(np.bincount(early - 1, minlength=width) - np.bincount(late + 1, minlength=width))
+        possible = bound >= min_count
+        possible[:before] = possible[before + num_bins - 1 :] = False
+        windows = np.flatnonzero(possible)
+        if len(windows) == 0:
+            continue
+        possible[1:] |= possible[:-1]  # windows are two bins wide
+        number = np.concatenate([[0], np.cumsum(possible)])
+        mine = np.flatnonzero(number[late + 1] > number[early])
+        size = int(number[-1]) + 1  # of bins to count, the last for all others
+        column = np.where(possible, number[:-1], size - 1)
+        bins = (time[mine] - shift[nodes[:, None], seeds.receiver_phase[mine]]).astype(np.int64)
+        flat = column[bins] + size * np.arange(len(nodes))[:, None]
+        counts = np.bincount(flat.ravel(), minlength=len(nodes) * size).reshape(len(nodes), size)
+        window = counts[:, column[windows]] + counts[:, column[windows] + 1]
+        value, node, at = window.max(axis=0), nodes[window.argmax(axis=0)], windows - before
+        better = (value > best[at]) | ((value == best[at]) & (node < arg[at]))
+        best[at[better]], arg[at[better]] = value[better], node[better]
+    for place in np.flatnonzero(best >= min_count).tolist():
+        start = place + before
+        lo, hi = np.searchsorted(time, [start + shift.min() - 1.0, start + shift.max() + 3.0])
+        bins = (time[lo:hi] - shift[:, seeds.receiver_phase[lo:hi]]).astype(np.int64) - start
+        mean[place] = np.count_nonzero((bins == 0) | (bins == 1)) / len(shift)
+    return best, arg, mean
