@@ -143,10 +143,14 @@ class _Reader:
         if recording.num_samples * recording.num_channels > _SHORT or plan.wanted != Range():
             chunk.load()
             return chunk
-        if recording is not self._recording:
+        if recording is not self._recording or recording.failures:  # files that failed are read again
             self._recording, self._samples = recording, recording.load()
         chunk.load(self._samples)
         return chunk
+
+    def forget(self) -> None:
+        """Free the samples."""
+        self._recording = self._samples = None
 
 
 @dataclass(frozen=True)
@@ -158,6 +162,7 @@ class PickRun:
     keys: ChunkKeys
     wanted: Range = field(default_factory=Range)  # times and channels
     strict: bool = False  # raise at the first recording that cannot be picked, and at the first bad channel
+    reader: _Reader = field(default_factory=_Reader, repr=False, compare=False)
 
     @classmethod
     def of(
@@ -202,23 +207,22 @@ class PickRun:
         read and prepared. Where the network runs on a GPU, reading and preparing also overlap, for one more
         chunk in memory.
         """
-        reader = _Reader()
         if self.picker.scorer.device.type == "cpu" and torch.get_num_threads() > 1:
-            for chunk, own in side_by_side(partial(self._pick, store, reader), todo, _SIDE_BY_SIDE):
+            for chunk, own in side_by_side(partial(self._pick, store), todo, _SIDE_BY_SIDE):
                 times.add(own)
                 yield chunk
             return
-        loaded: Iterable[Chunk] = map(times.timed("read", reader.read), todo)
+        loaded: Iterable[Chunk] = map(times.timed("read", self.reader.read), todo)
         if self.picker.scorer.device.type != "cpu":
             loaded = prefetch(loaded)
         for ready in prefetch(map(times.timed("prepare", self.picker.prepare), loaded)):
             yield self._finish(ready, store, times)
 
-    def _pick(self, store: Store, reader: _Reader, chunk: Chunk) -> tuple[StoredChunk, StageTimes]:
+    def _pick(self, store: Store, chunk: Chunk) -> tuple[StoredChunk, StageTimes]:
         """Pick a chunk in a thread; readers of files take turns."""
         times = StageTimes()
-        with reader.turn:
-            times.timed("read", reader.read)(chunk)
+        with self.reader.turn:
+            times.timed("read", self.reader.read)(chunk)
         times.timed("prepare", self.picker.prepare)(chunk)
         return self._finish(chunk, store, times), times
 
@@ -313,6 +317,7 @@ def pick_chunks(
 
         for chunk in (submit or run.pick_here)(todo(), store, found.times):
             done(chunk, reused=False)
+    run.reader.forget()
     log.info(
         "%d chunks picked, %d reused. Time: %s", len(found.chunks) - found.reused, found.reused, found.times
     )

@@ -19,7 +19,7 @@ from tests.picking.small_pickers import assert_same_picks, small_picker
 
 def _noise(channels: slice, samples: slice, *, fatal: Path | None = None) -> np.ndarray:
     """Noise; the first process to reach the middle of the record is killed there, once."""
-    if fatal is not None and samples.start > 1500:
+    if fatal is not None and samples.stop > 1500:
         try:
             fatal.unlink()
             os.kill(os.getpid(), signal.SIGKILL)
