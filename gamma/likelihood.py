@@ -63,10 +63,11 @@ class PickData:
 
     def residuals(self, hypocentre: F64, event: I64) -> tuple[F64, F64]:
         """Residuals for the event (rows,) of each row, and gradients (rows, 3) of travel time by place."""
-        origin, *place = hypocentre.T.take(event, axis=1)
-        source = np.stack(place).T  # x, y and z are each in one stretch of memory, here and in `place_km`
-        time, gradient = self.travel_time.times_and_gradients(source, self.place_km, self.phase)
-        return self.time_s - origin - time, gradient
+        source = hypocentre.T.take(
+            event, axis=1
+        )  # each coordinate in one stretch of memory, as in `place_km`
+        time, gradient = self.travel_time.times_and_gradients(source[1:].T, self.place_km, self.phase)
+        return self.time_s - source[0] - time, gradient
 
     @cached_property
     def phase(self) -> I64:

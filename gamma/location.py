@@ -32,7 +32,8 @@ def normal_equations(
 
     Returns `hessian` (events, 4, 4), `slope` (events, 4), and `square` (events,), the weighted squares.
     """
-    columns = np.stack([np.ones_like(residual_s), *gradient.T, residual_s])
+    columns = np.ones((5, len(event)))
+    columns[1:4], columns[4] = gradient.T, residual_s
     weighted = columns * weight
     products = np.empty((len(_ROWS), len(event)))
     for row, first in enumerate(_DIAGONAL):
@@ -93,16 +94,15 @@ def _inside(hypocentre: F64, trial: F64, data: PickData) -> F64:
 
 def _damped_step(hessian: F64, slope: F64, hypocentre: F64, data: PickData, damping: F64) -> F64:
     """Solve for the step of free parameters: those neither fixed nor pressed against the box."""
-    pressed = (hypocentre[:, 1:] <= data.lower_km) & (slope[:, 1:] < 0.0)
-    pressed |= (hypocentre[:, 1:] >= data.upper_km) & (slope[:, 1:] > 0.0)
+    place, pull = hypocentre[:, 1:], slope[:, 1:]
     free = np.ones(hypocentre.shape, dtype=bool)
-    free[:, 1:] = ~pressed & (data.upper_km > data.lower_km)
-    matrix = np.where(free[:, :, None] & free[:, None, :], hessian, 0.0)
-    diagonal = np.einsum("kii->ki", matrix).copy()
+    free[:, 1:] = ~((place <= data.lower_km) & (pull < 0.0)) & ~((place >= data.upper_km) & (pull > 0.0))
+    free[:, 1:] &= data.upper_km > data.lower_km
+    matrix = hessian * (free[:, :, None] & free[:, None, :])
+    diagonal = np.einsum("kii->ki", matrix)  # a view
     floor = np.maximum(diagonal.max(axis=1, keepdims=True), 1.0) * 1e-9
-    extra = np.where(free, diagonal * damping[:, None] + floor, 1.0)
-    matrix[:, np.arange(4), np.arange(4)] += extra
-    step: F64 = np.linalg.solve(matrix, np.where(free, slope, 0.0)[:, :, None])[:, :, 0]
+    diagonal += np.where(free, diagonal * damping[:, None] + floor, 1.0)
+    step: F64 = np.linalg.solve(matrix, (slope * free)[:, :, None])[:, :, 0]
     return step
 
 
