@@ -31,9 +31,11 @@ def failed_tests(domain: Domain, fitted: Fit, *, counted: bool) -> tuple[F64, di
     own = fitted.expectation.posterior >= config.min_association_score
     if domain.mode == "point":
         own &= ~_contested(domain, fitted)
-    phase, weight = pairs.rows.phase, pairs.rows.weight
-    number = np.stack([_count(pairs.event, own & (phase == k), num_events) for k in (0, 1)])
-    effective = np.stack([_count(pairs.event, own & (phase == k), num_events, weight) for k in (0, 1)])
+    by_phase = 2 * pairs.event + pairs.rows.phase
+    number, effective = (
+        np.bincount(by_phase, own * weight, minlength=2 * num_events).reshape(num_events, 2).T
+        for weight in (1.0, pairs.rows.weight)
+    )
     odds = log_odds(fitted)
     failed = {
         EVIDENCE_TESTS[0]: odds < config.min_log_odds,
@@ -42,9 +44,10 @@ def failed_tests(domain: Domain, fitted: Fit, *, counted: bool) -> tuple[F64, di
     if domain.mode == "full" and config.min_p_picks is None and config.min_s_picks is None:
         failed["P or S on too few channels"] = ~_both_phases(domain, fitted, own)
         failed["residuals too large"] = _rms(fitted, own) > _rms_limit_s(domain)
-    if counted:
-        failed["too few picks"] = number.sum(axis=0) < (config.min_picks or 0)
-        failed["too few stations"] = _stations(fitted, own) < (config.min_stations or 0)
+    if counted and config.min_picks is not None:
+        failed["too few picks"] = number.sum(axis=0) < config.min_picks
+    if counted and config.min_stations is not None:
+        failed["too few stations"] = _stations(fitted, own) < config.min_stations
     for k, name, asked, needed in (
         (0, "too few P picks", config.min_p_picks, domain.min_p_picks),
         (1, "too few S picks", config.min_s_picks, domain.min_s_picks),
@@ -87,11 +90,6 @@ def _rms_limit_s(domain: Domain) -> float:
     """Largest rms of residuals on a cable: pick errors, and what unknown ground does along the cable."""
     across = domain.receivers.horizontal_aperture_km / domain.model.slowest_km_s[1]
     return float(np.hypot(_RMS_RATIO * domain.residual_s, _GROUND_SHARE * across))
-
-
-def _count(event: I64, where: Mask, num_events: int, weight: F64 | None = None) -> F64:
-    chosen = None if weight is None else weight[where]
-    return np.bincount(event[where], chosen, minlength=num_events).astype(np.float64)
 
 
 def _both_phases(domain: Domain, fitted: Fit, own: Mask) -> Mask:

@@ -300,8 +300,9 @@ def _expect_nearest(data: PickData, events: Events, reach_s: F64, several: Mask)
     if len(first):
         run = np.repeat(np.arange(len(first)), np.diff(np.append(first, len(seat))))
         keep |= late <= np.minimum.reduceat(late, first)[run]
-    pairs = pairs.take(keep)
-    return pairs, _posterior(events, pairs, residual[keep], gradient[keep])
+    if not keep.all():
+        pairs, residual, gradient = pairs.take(keep), residual[keep], gradient[keep]
+    return pairs, _posterior(events, pairs, residual, gradient)
 
 
 def reach_of(data: PickData, events: Events) -> F64:
