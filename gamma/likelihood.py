@@ -116,7 +116,7 @@ class PickSeries:
         """Count the picks."""
         return int(self.pick[-1]) + 1 if len(self.pick) else 0
 
-    @cached_property
+    @property
     def named(self) -> I64:
         """First row of each pick: that of its name."""
         return np.flatnonzero(np.concatenate([[True], self.pick[1:] != self.pick[:-1]])[: len(self.pick)])
@@ -129,8 +129,10 @@ class PickSeries:
     def between(self, start_s: float, end_s: float) -> tuple[PickData, I64]:
         """Take the picks of an interval; also their places in this series."""
         first, last = np.searchsorted(self.time_s, [start_s, end_s])
-        order = first + np.lexsort((self.time_s[first:last], self.receiver_phase[first:last]))
-        named = self.named[self.pick[order]]  # both rows of a pick weigh alike
+        place = np.lexsort((self.time_s[first:last], self.receiver_phase[first:last]))
+        new = np.diff(self.pick[first:last], prepend=-1) != 0
+        named = first + np.flatnonzero(new)[np.cumsum(new) - 1][place]  # both rows of a pick weigh alike
+        order = first + place
         data = replace(
             self.template,
             time_s=self.time_s[order],
