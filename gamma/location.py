@@ -98,12 +98,12 @@ def _damped_step(hessian: F64, slope: F64, hypocentre: F64, data: PickData, damp
     free = np.ones(hypocentre.shape, dtype=bool)
     free[:, 1:] = ~((place <= data.lower_km) & (pull < 0.0)) & ~((place >= data.upper_km) & (pull > 0.0))
     free[:, 1:] &= data.upper_km > data.lower_km
-    matrix = hessian * (free[:, :, None] & free[:, None, :])
+    matrix = np.where(free[:, :, None] & free[:, None, :], hessian, 0.0)
     diagonal = np.einsum("kii->ki", matrix)  # a view
     floor = np.maximum(diagonal.max(axis=1, keepdims=True), 1.0) * 1e-9
     diagonal += np.where(free, diagonal * damping[:, None] + floor, 1.0)
-    step: F64 = np.linalg.solve(matrix, (slope * free)[:, :, None])[:, :, 0]
-    return step
+    step = np.linalg.solve(matrix, np.where(free, slope, 0.0)[:, :, None])[:, :, 0]
+    return np.asarray(step, dtype=np.float64)
 
 
 def locate_from_nodes(

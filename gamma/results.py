@@ -233,11 +233,10 @@ def _seat_taken(time_s: F64, receiver_phase: I64, event: I64) -> Mask:
     order = np.lexsort((time_s, receiver_phase))
     receiver_phase, time = receiver_phase[order], time_s[order]
     taken = event[order] >= 0
+    near = (receiver_phase[1:] == receiver_phase[:-1]) & (np.diff(time) < _SAME_ARRIVAL_S)
     out = np.zeros(len(order), dtype=bool)
-    for step in (1, -1):
-        same = np.roll(receiver_phase, step) == receiver_phase
-        same &= np.abs(np.roll(time, step) - time) < _SAME_ARRIVAL_S
-        out[order] |= np.roll(taken, step) & same
+    out[order[1:]] |= taken[:-1] & near
+    out[order[:-1]] |= taken[1:] & near
     return out
 
 
