@@ -19,7 +19,6 @@ from phasenet_das.models.precision import multiply_in
 from phasenet_das.models.strips import StripNetwork
 from phasenet_das.models.weights import Weights
 from phasenet_das.picking.chunks import Chunk
-from phasenet_das.picking.multirate import FEWEST_ROWS
 from phasenet_das.picking.normalization import Per, moving_scale, normalization_block, normalization_halo
 from phasenet_das.picking.peaks import Scores
 from phasenet_das.picking.plan import ReceptiveField
@@ -30,6 +29,7 @@ PHASES = ("N", "P", "S")
 _BLOCK_SAMPLES = 4_000_000
 _LONGEST = 2**18  # samples of a tile
 _STRIP = (1_500_000, 32_000_000)  # samples of a strip that fit a CPU's and a GPU's cache and memory
+_SEEN_ROWS = 80  # rows of the samples that PhaseNet-DAS is trained on: a cable of fewer is seen mirrored
 _PICTURE_CHANNELS, _PICTURE_WINDOWS = 1024, 8
 
 
@@ -171,8 +171,8 @@ class TileScorer:
     def scores(self, chunk: Chunk, *, context: int) -> Iterator[Scores]:
         """Score a strip at a time; see :class:`Scorer`."""
         for run in split_channels(chunk.plan.cable, self._halo[0], chunk.context.rows):
-            copies = -(-2 * FEWEST_ROWS // run.extent[1]) if run.extent[1] < FEWEST_ROWS else 1
-            seen = run.repeated(copies) if copies > 1 else run
+            copies = -(-min(_SEEN_ROWS, self._halo[0]) // run.extent[1])
+            seen = run.mirrored(copies) if copies > 1 else run
             wanted = seen.inside(*chunk.core_rows)
             if len(wanted):
                 count = int(wanted[-1] - wanted[0]) + 1
@@ -207,11 +207,14 @@ class TileScorer:
             part = run.between(max(low, channels.core_start), min(position, channels.core_end))
             if part.start >= part.stop:
                 continue
-            kept = _take(scores.cpu().numpy(), self._order, run.positions[part] - low)[..., kept_time]
-            if copies > 1:
-                kept = kept.reshape(len(kept), -1, copies, kept.shape[-1]).mean(axis=2)
-            rows = int(run.rows[part][0]), int(run.rows[part][-1]) + 1
-            yield _scores(chunk, kept, rows, first - grid.first_index, core)
+            place, rows = run.positions[part] - low, run.rows[part]
+            if copies > 1:  # a part of the core may lie between rows that are not of it
+                wanted = np.flatnonzero((rows >= chunk.core_rows[0]) & (rows < chunk.core_rows[1]))
+                wanted = wanted[np.argsort(rows[wanted], kind="stable")]
+                place, rows = place[wanted], rows[wanted]
+            kept = _take(scores.cpu().numpy(), self._order, place)[..., kept_time]
+            kept = kept.reshape(len(kept), -1, copies, kept.shape[-1]).mean(axis=2) if copies > 1 else kept
+            yield _scores(chunk, kept, (int(rows[0]), int(rows[-1]) + 1), first - grid.first_index, core)
 
     def _strips(
         self, chunk: Chunk, run: ChannelRun, channels: Tile, time: Tile, *, whole: bool
@@ -341,7 +344,7 @@ def _strip(chunk: Chunk, run: ChannelRun, channels: tuple[int, int], time: Tile)
     if len(rows) == 0:
         return tile
     first, end = max(time.start, start), min(time.end, start + data.shape[1])
-    inside, alike = slice(first - start, end - start), slice(rows[0], rows[-1] + 1)
+    inside, alike = slice(first - start, end - start), slice(rows.min(), rows.max() + 1)
     places, lead = run.positions[part] - channels[0], first - time.start
     target = tile[places[0] : places[-1] + 1, lead : lead + end - first]
     no_holes = places[-1] - places[0] == rows[-1] - rows[0] == len(rows) - 1
@@ -349,7 +352,7 @@ def _strip(chunk: Chunk, run: ChannelRun, channels: tuple[int, int], time: Tile)
     if chunk.missing is not None:
         values[chunk.missing[alike, inside]] = 0
     if not no_holes:
-        target[places - places[0]] = values[rows - rows[0]]
+        target[places - places[0]] = values[rows - alike.start]
     return tile
 
 

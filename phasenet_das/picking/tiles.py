@@ -35,11 +35,13 @@ class ChannelRun:
         """Return the positions of its rows that lie in a range, shape (n,), int64, increasing."""
         return self.positions[(self.rows >= first) & (self.rows < end)]
 
-    def repeated(self, times: int) -> ChannelRun:
-        """Lay each row out as many times, one copy beside the other."""
+    def mirrored(self, times: int) -> ChannelRun:
+        """Lay the run out as many times, each copy the mirror image of the one before."""
         first, count = self.extent
-        places = (self.positions - first)[:, None] * times + np.arange(times)
-        return ChannelRun(np.repeat(self.rows, times), places.ravel(), (0, count * times))
+        place = self.positions - first
+        copies = [count * copy + (count - 1 - place[::-1] if copy % 2 else place) for copy in range(times)]
+        rows = [self.rows[::-1] if copy % 2 else self.rows for copy in range(times)]
+        return ChannelRun(np.concatenate(rows), np.concatenate(copies), (0, count * times))
 
 
 def neighbour_step(numbers: np.ndarray) -> int:

@@ -118,14 +118,6 @@ def stretch_space(sample: Sample, factor: float) -> Sample:
     )
 
 
-def repeat_channels(sample: Sample, channels: int) -> Sample:
-    """Fill a sample of fewer channels: repeat each where they are few, as pickers do, else add dead ones."""
-    have = len(sample.data)
-    if have >= FEWEST_ROWS:
-        return crop(sample, (0, 0), (channels, sample.data.shape[1]))
-    return _choose(sample, np.arange(channels) * have // channels)
-
-
 def reflect_channels(sample: Sample, first: int, channels: int) -> Sample:
     """Take `channels` channels from `first` on; beyond its ends, the cable runs back along itself."""
     have = len(sample.data)

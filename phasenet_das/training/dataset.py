@@ -302,7 +302,9 @@ class TrainingSamples(Dataset[tuple[Key, Tensor, Tensor, Tensor]]):
         wanted = (channels, data.num_samples)
         context = (sample.data.shape[1] - wanted[1]) // 2
         ready = augment.crop(normalize(sample, data), (0, context), wanted)
-        return ready if channels == data.num_channels else augment.repeat_channels(ready, data.num_channels)
+        return (
+            ready if channels == data.num_channels else augment.reflect_channels(ready, 0, data.num_channels)
+        )
 
     def _draw(self, key: Key, rng: np.random.Generator, channels: int) -> Sample:
         source = bisect.bisect_right(self._ends, key.number)

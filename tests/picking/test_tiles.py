@@ -234,13 +234,16 @@ def test_short_arrays_and_records_are_padded_and_padding_is_never_picked(channel
 
 
 @pytest.mark.parametrize("channels", [1, 5, 8])
-def test_a_short_cable_is_seen_as_if_each_channel_were_repeated(channels: int) -> None:
-    picker, times = _picker(), -(-32 // channels)
+def test_a_short_cable_is_seen_with_its_mirror_images(channels: int) -> None:
+    picker = _picker()
+    times = -(-picker.model.halo[0] // channels)
     data = io.get_data(_record(channels=channels))
-    repeated = _record(data=np.repeat(data, times, axis=0), first_channel=0, channels=channels * times)
+    images = np.concatenate([data[::-1] if turn % 2 else data for turn in range(times)])
     few = picker.annotate(_record(data=data, channels=channels))[0].to_numpy()
-    many = picker.annotate(repeated)[0].to_numpy()
-    assert_allclose(few, many.reshape(3, channels, times, -1).mean(axis=2), atol=1e-5)
+    many = picker.annotate(_record(data=images, first_channel=0, channels=len(images)))[0].to_numpy()
+    many = many.reshape(3, times, channels, -1)
+    many[:, 1::2] = many[:, 1::2, ::-1]
+    assert_allclose(few, many.mean(axis=1), atol=1e-5)
 
 
 def test_a_dead_channel_keeps_its_place_between_its_neighbours() -> None:

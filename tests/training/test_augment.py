@@ -51,15 +51,14 @@ def assert_pulses_at_picks(sample: Sample, tolerance: float = 0.6) -> None:
 @pytest.mark.parametrize("channels", [1, 3, 15])
 def test_few_channels_fill_a_sample(channels: int) -> None:
     few = augment.crop(spiked(), (0, 0), (channels, SAMPLES))
-    full = augment.repeat_channels(few, 64)
+    full = augment.reflect_channels(few, 0, 64)
     assert_pulses_at_picks(full)
     assert full.live.all()
     for row in range(64):
-        source = row * channels // 64
+        turn, place = divmod(row, channels)
+        source = channels - 1 - place if turn % 2 else place
         np.testing.assert_array_equal(full.data[row], few.data[source])
         np.testing.assert_array_equal(full.arrivals[..., row], few.arrivals[..., source])
-    padded = augment.repeat_channels(augment.repeat_channels(few, 40), 64)
-    assert padded.live.tolist() == [True] * 40 + [False] * 24
 
 
 def test_numbers_of_channels_are_drawn_alike_for_each_power_of_two() -> None:
