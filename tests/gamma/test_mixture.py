@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gamma import AssociationConfig, associate
 from gamma.domain import make_domain
+from gamma.initial import SeedPicks, _stack, _stack_few
 from gamma.likelihood import full_picks, receiver_weights
 from gamma.mixture import Events, fit_mixture
 from gamma.picks import load_picks
@@ -62,6 +63,38 @@ def test_the_bound_never_falls_between_changes(fitted):
     assert len(steps) > 3
     assert all(after >= before - 1e-9 * abs(before) for before, after in steps)
     assert fitted[0].expectation.bound == bounds[-1][0]
+
+
+def test_events_at_rest_stay_where_they_are_until_another_takes_their_picks(fitted):
+    fit, data, _, _ = fitted
+    reach_s = 4.0 * data.sigma_s
+    again = fit_mixture(data, fit.events, max_iterations=200, reach_s=reach_s, moving=np.zeros(3, dtype=bool))
+    assert again.converged
+    np.testing.assert_array_equal(again.events.hypocentre, fit.events.hypocentre)
+    twin = fit.events.joined(fit.events.take(np.array([1])))
+    both = fit_mixture(
+        data, twin, max_iterations=200, reach_s=reach_s, moving=np.array([False, False, False, True])
+    )
+    assert len(both.events) == 3
+    np.testing.assert_allclose(both.events.hypocentre, fit.events.hypocentre, atol=0.05)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_places_that_few_picks_can_come_from_are_counted_as_all_are(seed):
+    rng = np.random.default_rng(seed)
+    grid = make_domain(load_receivers(made.network()), CONFIG).grid
+    number = 400
+    seeds = SeedPicks(
+        np.sort(rng.uniform(0.0, 2000.0, number)), rng.integers(0, grid.travel_time_s.shape[1], number)
+    )
+    last = int(2.0 * 2000.0 / grid.window_s)
+    best, node, mean = _stack(seeds, grid, 10, last)
+    few = _stack_few(seeds, grid, 10, last, 5.0)
+    enough = best >= 5.0
+    assert enough.any()
+    np.testing.assert_array_equal(few[0] >= 5.0, enough)
+    for one, other in zip((best, node, mean), few, strict=True):
+        np.testing.assert_array_equal(one[enough], other[enough])
 
 
 def test_too_few_iterations_are_said(caplog):
