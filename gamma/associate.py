@@ -143,18 +143,19 @@ def _look_everywhere(domain: Domain, observations: Observations, workers: int) -
 
     looks: list[Look] = []
     left = observations
-    for where in (domain, domain, domain.beyond):
-        if where is None or (looks and len(left) == 0):
-            continue
-        usual = where.residual_s  # near events tell nothing of far ones, whose waves cross more ground
-        if looks and where.inner is None:
-            usual = typical_residual_s(looks[0])
-        with open_runner(replace(where, residual_s=usual), workers) as runner:
-            found = look(runner, left)
-        if looks and len(found) == 0:
-            continue
-        looks.append(found)
-        left = left.take(found.left)
+    with open_runner(domain, workers) as runner:
+        for beyond in (False, False, True):
+            where = domain.beyond if beyond else domain
+            if where is None or (looks and len(left) == 0):
+                continue
+            usual = where.residual_s  # near events tell nothing of far ones, whose waves cross more ground
+            if looks and not beyond:
+                usual = typical_residual_s(looks[0])
+            found = look(runner.for_look(usual, beyond=beyond), left)
+            if looks and len(found) == 0:
+                continue
+            looks.append(found)
+            left = left.take(found.left)
     later = sum(map(len, looks[1:]))
     if later:
         logger.info("%d events more among the picks that were left", later)

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import chain, islice
 from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any
@@ -52,10 +53,19 @@ def _main_hidden() -> Iterator[None]:
 class Runner:
     """Maps a function of (domain, task) over tasks, in order, in this process or in others."""
 
-    def __init__(self, domain: Domain, pool: ProcessPoolExecutor | None = None, ahead: int = 1) -> None:
-        self.domain = domain
+    def __init__(self, whole: Domain, pool: ProcessPoolExecutor | None = None, ahead: int = 1) -> None:
+        self._whole = whole
         self._pool = pool
         self._ahead = ahead
+        self._look = (whole.residual_s, False)
+        self.domain = whole
+
+    def for_look(self, residual_s: float, *, beyond: bool) -> Runner:
+        """Give a runner with the same processes, for another expected residual, in the box or beyond."""
+        runner = Runner(self._whole, self._pool, self._ahead)
+        runner._look = (residual_s, beyond)
+        runner.domain = _domain_of_look(self._whole, *runner._look)
+        return runner
 
     def map(self, function: Callable[[Domain, Any], Any], tasks: Iterable[Any]) -> Iterator[Any]:
         """Yield the results in the order of the tasks, which are taken as they are needed."""
@@ -66,7 +76,7 @@ class Runner:
             return
         waiting: deque[Future[Any]] = deque()
         for task in chain(first, source):
-            waiting.append(self._pool.submit(_call, function, task))
+            waiting.append(self._pool.submit(_call, function, self._look, task))
             if len(waiting) > self._ahead:  # tasks hold copies of picks: never all of them at once
                 yield waiting.popleft().result()
         while waiting:
@@ -76,13 +86,20 @@ class Runner:
 _worker_domain: list[Domain] = []
 
 
+def _domain_of_look(whole: Domain, residual_s: float, beyond: bool) -> Domain:
+    where = whole.beyond if beyond else whole
+    if where is None:
+        raise ValueError("no search beyond the box in these settings")
+    return replace(where, residual_s=residual_s)
+
+
 def _initialise(domain: Domain) -> None:
     threadpool_limits(1)  # threads of linear algebra would fight the other processes over cores
     _worker_domain[:] = [domain]
 
 
-def _call(function: Callable[[Domain, Any], Any], task: Any) -> Any:  # noqa: ANN401 - whatever the function gives
-    return function(_worker_domain[0], task)
+def _call(function: Callable[[Domain, Any], Any], look: tuple[float, bool], task: Any) -> Any:  # noqa: ANN401
+    return function(_domain_of_look(_worker_domain[0], *look), task)
 
 
 @contextmanager
