@@ -52,6 +52,5 @@ bench: $(INSTALLED)
 weights: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/student_data.py truth
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bundled_data.py
-	$(BIN)/phasenet-das train --config configs/train_student_truth.yaml
 	$(BIN)/phasenet-das train --config configs/train_phasenet_das.yaml
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/teacher.py

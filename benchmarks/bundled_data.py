@@ -2,9 +2,9 @@
 
     python benchmarks/bundled_data.py --shared ../shared --out results/bundled
 
-Fibre sections of real seismometer records with real noise of other fibres, and recordings of all scenarios
-over a range of channel spacings and gauge lengths. What is held out for judging is listed in
-benchmarks/held_out.yaml. A window that exists is not made again.
+Clear fibre sections of real seismometer records, sections of noise with that of real fibres (training adds
+one to the other), and recordings of all scenarios over a range of channel spacings and gauge lengths. What is
+held out for judging is listed in benchmarks/held_out.yaml. A window that exists is not made again.
 """
 
 from __future__ import annotations
@@ -26,13 +26,26 @@ from phasenet_das.io.formats.quakeflow import write_quakeflow
 from phasenet_das.simulate import RecordSectionConfig, from_records, scenario, simulate
 from phasenet_das.simulate.record_sections import SyntheticSection
 from phasenet_das.tables import PICK_COLUMNS, conform, make_pick_ids, read_picks, write_table
+from phasenet_das.training.windows import QUIET
 
 RATE_HZ = 100.0
 FIRST_DAY = np.datetime64("2030-01-01T00:00:00", "ns")
-SECTION = {"num_channels": 128, "num_samples": 6144, "lag_min_s": 0.5, "lag_max_s": 30.0, "snr_min_db": -10.0}
+SHAPE = {"num_channels": 128, "num_samples": 6144}
+EVENT = {
+    "lag_min_s": 0.3,
+    "lag_max_s": 40.0,
+    "snr_min_db": 5.0,
+    "snr_max_db": 40.0,
+    "noise_only": 0.0,
+    "near": 0.4,
+    "lone": 0.0,
+    "converted": 0.4,
+}
+NOISE = {"noise_only": 1.0, "traffic": 0.3}
 # Channel spacing and gauge length (m) of the simulated cables.
 CABLES = [(1.0, 10.0), (2.0, 4.0), (4.0, 10.0), (8.0, 8.0), (10.0, 30.0), (20.0, 20.0), (50.0, 30.0)]
-NAMES = ("demo", "urban", "offshore", "swarm", "hard", "borehole")
+NAMES = ("demo", "urban", "offshore", "swarm", "hard", "borehole", "glacier")
+BOREHOLE_RATES_HZ = (500.0, 1000.0, 2000.0)
 
 
 def main() -> None:
@@ -43,12 +56,15 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--out", type=Path, default=Path("results/bundled"))
     parser.add_argument("--held-out", type=Path, default=Path(__file__).with_name("held_out.yaml"))
-    parser.add_argument("--sections", type=int, default=2400)
-    parser.add_argument("--recordings", type=int, default=24)
+    parser.add_argument("--sections", type=int, default=3000)
+    parser.add_argument("--noise", type=int, default=1000, help="sections of noise")
+    parser.add_argument("--recordings", type=int, default=42)
     parser.add_argument("--channels", type=int, default=300, help="channels of a recording")
     options = parser.parse_args()
     held_out = yaml.safe_load(options.held_out.read_text())
-    make_sections(options.shared / "data", options.out / "sections", held_out, options.sections)
+    sources = options.shared / "data", options.out / "sections", held_out
+    make_sections(*sources, options.sections, "SECTION_", EVENT, seed=2)
+    make_sections(*sources, options.noise, f"SECTION{QUIET}", NOISE, seed=3)
     make_recordings(options.out / "recordings", options.recordings, options.channels)
 
 
@@ -59,8 +75,17 @@ def training_rows(table: pd.DataFrame, held_out: dict[str, list[str]]) -> list[i
     return [int(row) for row in table.loc[kept, "row"]]
 
 
-def make_sections(data: Path, folder: Path, held_out: dict[str, list[str]], count: int) -> None:
-    """Write sections of the seismometer records that may be trained on."""
+def make_sections(
+    data: Path,
+    folder: Path,
+    held_out: dict[str, list[str]],
+    count: int,
+    name: str,
+    settings: dict[str, float],
+    *,
+    seed: int,
+) -> None:
+    """Write sections of the seismometer records that may be trained on, and of noise that may be."""
     records = data / "waveforms3c" / "phasenet_ncedc_154.h5"
     rows = training_rows(pd.read_csv(records.with_suffix(".csv")), held_out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -69,15 +94,15 @@ def make_sections(data: Path, folder: Path, held_out: dict[str, list[str]], coun
             if path.name not in held_out["noise"]:
                 shutil.copy(path, noise)
         sections = from_records(
-            str(records), RecordSectionConfig(**SECTION), seed=2, rows=rows, noise_dir=noise
+            str(records), RecordSectionConfig(**SHAPE, **settings), seed=seed, rows=rows, noise_dir=noise
         )
-        for number in tqdm(range(count), desc="sections", unit="section"):
-            path = folder / f"section-{number:05d}.h5"
+        for number in tqdm(range(count), desc=name.strip("_"), unit="section"):
+            path = folder / f"{name}{number:05d}.h5"
             if not path.exists():
-                write_section(sections[number], number, path)
+                write_section(sections[number], seed * 100_000 + number, path, quiet=QUIET in name)
 
 
-def write_section(section: SyntheticSection, number: int, path: Path) -> None:
+def write_section(section: SyntheticSection, number: int, path: Path, *, quiet: bool) -> None:
     """Write one section, its arrivals first; those before its begin or behind its end are known too."""
     begin = FIRST_DAY + np.timedelta64(number, "h")
     arrivals = np.stack([section.p_sample, section.s_sample], axis=1)
@@ -89,7 +114,7 @@ def write_section(section: SyntheticSection, number: int, path: Path) -> None:
     patch = io.make_patch(
         section.data.astype(np.float16), start_time=begin, dt_s=section.dt_s, station_id="SECTION", unit="1"
     )
-    write_quakeflow(patch, path)
+    write_quakeflow(patch.update_attrs(quiet=quiet), path)
 
 
 def label_table(phase: np.ndarray, row: np.ndarray, when: np.ndarray, event: np.ndarray) -> pd.DataFrame:
@@ -123,10 +148,14 @@ def make_recordings(folder: Path, count: int, channels: int) -> None:
 
 def overrides(name: str, number: int, channels: int) -> dict[str, Any]:
     """Give what departs from the scenario: one file, few channels, any spacing."""
-    in_well = name == "borehole"
-    dx_m, gauge_length_m = CABLES[number % (3 if in_well else len(CABLES))]
-    seconds = 60.0 if in_well else 300.0
+    short = name in ("borehole", "glacier")
+    dx_m, gauge_length_m = CABLES[number // len(NAMES) % (3 if name == "borehole" else len(CABLES))]
+    if name == "glacier":
+        dx_m, gauge_length_m = max(dx_m, 4.0), 10.0
+    rates = {"sampling_rate_hz": BOREHOLE_RATES_HZ[number // len(NAMES) % 3]} if name == "borehole" else {}
+    seconds = 60.0 if short else 300.0
     return {
+        **rates,
         "duration_s": seconds,
         "file_length_s": seconds,
         "cable": {"num_channels": channels, "dx_m": dx_m, "gauge_length_m": gauge_length_m},

@@ -17,6 +17,7 @@ ALONE = {
     "self_training": "--quick --seed 1 --cache {out} --json {out}/scores.json",
     "continuous_speed": "--quick",
     "fault_campaign": "truncated",
+    "gpu": "--device cpu --channels 16",
     "index_speed": "--files 20 --minutes 2000 --picks 10000",
     "inspect_speed": "--channels 60 --samples 3000",
     "network_speed": "--only default --quick",
@@ -31,11 +32,14 @@ ALONE = {
     "student_data": "truth --quick --cache {cache} --out {out}",
     "workflow_runs": "--quick --out {out}",
 }
-RUN_BY_OTHERS = {"association", "bench_pickers", "bundled_data", "teacher"}  # by run, and by the last test
+# by run, by bundled_training, and by the last test
+RUN_BY_OTHERS = {"association", "bench_pickers", "bundled_data", "teacher", "training_store"}
 REAL = {
     "association_moveouts": "-o {out}",
     "association_real": "-o {out} --hours 0.5",
     "brady_event": "--out {out}",
+    "bundled_training": "--shared {shared} --out {out} --store {out}/store --minutes 0.01 --wait 0 "
+    "--batch-size 2 --makers 1 --planners 0 --device cpu",
     "forgetting": "--shared {shared} --out {out} --quick",
     "icequakes": "--shared {shared} --weights phasenet --out {out}",
     "held_out_records": "--shared {shared} --weights phasenet --most 4",
