@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from phasenet_das import io
+from phasenet_das.matching import match_picks
 from phasenet_das.models import load_weights
 from phasenet_das.models.names import BUNDLED
 from phasenet_das.models.precision import multiply_in
 from phasenet_das.picking import load_picker
+from phasenet_das.simulate import scenario, simulate
+from phasenet_das.tables import read_picks
 
 # Mean probability of noise, P and S on an onset of P-like and S-like size in seeded noise.
 REFERENCE = {"phasenet": (0.96791, 0.00900, 0.02309), "phasenet-das": (0.95385, 0.02479, 0.02136)}
@@ -67,3 +74,33 @@ def test_the_bundled_teacher_picks_one_channel_at_a_time() -> None:
 def test_the_reference_output_stands_in_the_card() -> None:
     card = (BUNDLED / "phasenet" / "README.md").read_text()
     assert ", ".join(f"{value:.5f}" for value in REFERENCE["phasenet"]) in card
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+def test_an_event_is_found_on_any_number_of_channels_and_from_any_begin(seed: int, tmp_path: Path) -> None:
+    config = scenario(
+        "easy",
+        duration_s=60.0,
+        file_length_s=60.0,
+        cable={"num_channels": 80, "dx_m": 10.0, "gauge_length_m": 10.0},
+        sources={"events_per_hour": 60.0},
+        faults={"num_gaps": 0, "clock_jump_s": 0.0, "wrong_metadata": False},
+    )
+    simulate(config, tmp_path, seed=seed)
+    path = next((tmp_path / "data").glob("*.h5"))
+    truth = read_picks(tmp_path / "truth_picks.parquet")
+    clear = truth[truth["snr_db"] > 10]
+    first_p = clear.loc[clear["phase_type"] == "P", "phase_time"].min()
+    picker = load_picker("phasenet-das")
+    for channels, before_s in itertools.product((1, 5, 16, 40), (4.0, 30.0)):
+        first = (80 - channels) // 2
+        start = (first_p - pd.Timedelta(seconds=before_s)).tz_convert(None)
+        piece = {"channels": (first, first + channels), "time": (start, None)}
+        picks = picker.pick(io.read(path, station_id=clear["station_id"].iloc[0], **piece))
+        inside = clear["channel_index"].between(first, first + channels - 1)
+        wanted = clear[inside].reset_index(drop=True)
+        found = match_picks(picks, wanted, {"P": 0.1, "S": 0.2})["truth_row"]
+        share = wanted.index.isin(found).astype(float)
+        share = pd.Series(share).groupby(wanted["phase_type"]).mean()
+        assert share["S"] >= 0.95, (channels, before_s)
+        assert share["P"] >= 0.9 or channels == 1, (channels, before_s)
