@@ -24,7 +24,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 from training_batches import Batch, BatchMaker, Known, PlanSource
-from training_store import start_makers
+from training_store import makers
 
 from phasenet_das.config import AugmentSettings
 from phasenet_das.models.phasenet_das import PhaseNetDAS
@@ -62,11 +62,13 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     given = ["--shared", str(options.shared), *(["--noise", str(options.noise)] if options.noise else [])]
-    start_makers(options.store, options.makers, given)
-    starts = dict(item.split("=") for item in options.start)
-    learners = [Learner.of(name, starts.get(name), options.rate, options.device) for name in options.shapes]
-    time.sleep(options.wait)
-    train(learners, options)
+    with makers(options.store, options.makers, given):
+        starts = dict(item.split("=") for item in options.start)
+        learners = [
+            Learner.of(name, starts.get(name), options.rate, options.device) for name in options.shapes
+        ]
+        time.sleep(options.wait)
+        train(learners, options)
 
 
 @dataclass

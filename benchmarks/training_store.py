@@ -7,7 +7,6 @@ of the benchmarks come in turn. Window `n` is the same for any number of process
 from __future__ import annotations
 
 import argparse
-import atexit
 import itertools
 import os
 import pickle
@@ -15,6 +14,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,15 +145,19 @@ def stored(kind: str, data: np.ndarray, arrivals: np.ndarray, live: np.ndarray) 
     return StoredWindow(kind, values.astype(np.float16), times, live)
 
 
-def start_makers(folder: Path, processes: int, arguments: list[str]) -> list[subprocess.Popen[bytes]]:
-    """Start processes that write windows into `folder` until they are stopped."""
+@contextmanager
+def makers(folder: Path, processes: int, arguments: list[str]) -> Iterator[None]:
+    """Let processes write windows into `folder` meanwhile."""
     folder.mkdir(parents=True, exist_ok=True)
     # Not by multiprocessing, whose children would import what the training imports.
     command = [sys.executable, __file__, "--folder", str(folder), "--step", str(processes), *arguments]
-    made = [subprocess.Popen([*command, "--first", str(number)]) for number in range(processes)]  # noqa: S603
-    for process in made:
-        atexit.register(process.terminate)
-    return made
+    started = [subprocess.Popen([*command, "--first", str(number)]) for number in range(processes)]  # noqa: S603
+    try:
+        yield
+    finally:
+        for process in started:
+            process.terminate()
+            process.wait()
 
 
 def main() -> None:

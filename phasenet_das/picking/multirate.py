@@ -226,8 +226,8 @@ def _averages(recording: Recording, rates_hz: list[float]) -> list[int]:
     wanted = [min(int(reach / dx_m + 1e-9), _MOST_AVERAGED) for reach in redundant_m]
     if most < wanted[0]:
         log.warning(
-            "%s: %d channels are too few to average the %d neighbours that measure almost the same: weak S waves "
-            "may be missed",
+            "%s: %d channels are too few to average the %d neighbours that measure almost the same: weak S "
+            "waves may be missed",
             *(recording.name, len(recording.channel_index), wanted[0]),
         )
     return [max(1, min(count, most)) for count in wanted]
