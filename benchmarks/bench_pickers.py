@@ -11,7 +11,7 @@ import argparse
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -52,6 +52,7 @@ from phasenet_das.evaluate.report import (  # noqa: E402  # noqa: E402
     markdown,
     recall_by_bin,
 )
+from phasenet_das.matching import match_picks  # noqa: E402
 from phasenet_das.picking import load_picker  # noqa: E402
 from phasenet_das.simulate import measure_snr_db  # noqa: E402
 from phasenet_das.tables import read_picks  # noqa: E402
@@ -90,10 +91,12 @@ class Case(NamedTuple):
     truth: pd.DataFrame
 
 
-def cases(split: str, cache: Path, version: str = "bench-v1") -> Iterator[Case]:
+def cases(split: str, cache: Path, version: str = "bench-v1", kinds: Sequence[str] = ()) -> Iterator[Case]:
     """Read each recording of a split; events are numbered on from one to the next."""
     offset = 0
     for part in bench_parts(split, version):
+        if kinds and part.kind not in kinds:
+            continue
         folder = make_part(part, cache)
         truth = read_picks(folder / "truth_picks.parquet")
         truth["event_index"] += offset
@@ -135,17 +138,18 @@ class Outcome(NamedTuple):
 
     strict: dict[tuple[str, str], PickEvaluation]
     wide: dict[tuple[str, str], pd.DataFrame]
+    misnamed: dict[tuple[str, str], pd.Series]  # share of the arrivals of each phase
     snr: pd.DataFrame
     cpu_s: dict[str, float]
 
 
-def run_bench(names: list[str], split: str, cache: Path, version: str, loaded: dict[str, Any]) -> Outcome:
+def run_bench(names: list[str], read: Iterable[Case], loaded: dict[str, Any]) -> Outcome:
     """Evaluate every picker on every kind."""
     picks: dict[tuple[str, str], list[pd.DataFrame]] = {}
     truth: dict[str, list[pd.DataFrame]] = {}
     cpu_s: dict[str, float] = {}
     snr = []
-    for case in cases(split, cache, version):
+    for case in read:
         truth.setdefault(case.kind, []).append(case.truth)
         begin = pd.Timestamp(io.get_times(case.patch)[0], tz="UTC")
         seconds = (case.truth["phase_time"] - begin).dt.total_seconds()
@@ -156,15 +160,26 @@ def run_bench(names: list[str], split: str, cache: Path, version: str, loaded: d
             table = picker.pick(case.patch, settings_for(picker, case.kind), station_id=case.station)
             cpu_s[name] = cpu_s.get(name, 0.0) + time.process_time() - begun
             picks.setdefault((name, case.kind), []).append(table)
-    strict, wide = {}, {}
+    strict, wide, wrong = {}, {}, {}
     for (name, kind), tables in picks.items():
         found, true = (pd.concat(parts, ignore_index=True) for parts in (tables, truth[kind]))
         strict[name, kind] = evaluate_picks(
             found, true, tolerance_s=KINDS[kind].tolerance_s, bins={"snr_db": SNR_EDGES_DB}
         )
+        wrong[name, kind] = misnamed(found, true, KINDS[kind].tolerance_s)
         tolerance_s = KINDS[kind].eye_tolerance_s
         wide[name, kind] = evaluate_picks(found, true, tolerance_s=tolerance_s, num_bootstrap=0).table
-    return Outcome(strict, wide, pd.concat(snr, ignore_index=True), cpu_s)
+    return Outcome(strict, wide, wrong, pd.concat(snr, ignore_index=True), cpu_s)
+
+
+def misnamed(picks: pd.DataFrame, truth: pd.DataFrame, tolerance_s: dict[str, float]) -> pd.Series:
+    """Give the share of the arrivals of each phase that are picked under the other name only."""
+    swapped = picks.assign(phase_type=picks["phase_type"].map({"P": "S", "S": "P"}))
+    right, other = (
+        truth.reset_index(drop=True).index.isin(match_picks(table, truth, tolerance_s)["truth_row"])
+        for table in (picks, swapped)
+    )
+    return pd.Series(other & ~right).groupby(truth["phase_type"].to_numpy()).mean()
 
 
 def pool(evaluations: dict[tuple[str, str], PickEvaluation], name: str) -> pd.DataFrame:
@@ -390,6 +405,7 @@ def main() -> None:
     )
     parser.add_argument("--version", default="bench-v1", choices=list(VERSIONS))
     parser.add_argument("--split", default="test", choices=("test", "validation", "quick"))
+    parser.add_argument("--kinds", nargs="+", default=[], metavar="KIND", help="all by default")
     parser.add_argument("--rate", type=float, help="one rate for networks that see several, Hz")
     parser.add_argument("--average-channels", type=int, help="channels that these average")
     parser.add_argument("--cache", type=Path, default=Path("results/bench"))
@@ -408,7 +424,8 @@ def main() -> None:
     labelled = [name.rpartition("=") for name in options.weights]
     loaded = {label or name: load_picker(name) for label, _, name in labelled}
     networks = list(loaded)
-    outcome = run_bench(networks, options.split, options.cache, options.version, loaded)
+    read = cases(options.split, options.cache, options.version, options.kinds)
+    outcome = run_bench(networks, read, loaded)
     strict, cpu_s = outcome.strict, outcome.cpu_s
     names = [*networks, *CLASSICAL]
     facts: dict[str, Any] = {
@@ -416,12 +433,20 @@ def main() -> None:
         "truth": {
             part.name: truth_digest(make_part(part, options.cache))
             for part in bench_parts(options.split, options.version)
+            if not options.kinds or part.kind in options.kinds
         },
         "cpu_s": cpu_s,
         "scores": {f"{name} {kind}": json_records(e.table) for (name, kind), e in strict.items()},
     }
     print(f"### {options.version}, {options.split} set\n\n{scores_table(strict, names)}\n")
     print(f"### Arrivals above {SEEN_DB:g} dB\n\n{seen_table(strict, names)}\n")
+    rows = [
+        (name, kind, *(f"{shares.get(phase, np.nan):.3f}" for phase in "PS"))
+        for (name, kind), shares in outcome.misnamed.items()
+    ]
+    print(
+        f"### Arrivals picked under the other name only\n\n{markdown(['picker', 'kind', 'P', 'S'], rows)}\n"
+    )
     print(
         "CPU-seconds for picking: "
         + ", ".join(f"{name} {value:.0f}" for name, value in cpu_s.items())
@@ -430,7 +455,7 @@ def main() -> None:
     print(f"### Recall by signal-to-noise ratio, all kinds together\n\n{bins_table(strict, names)}\n")
     draw(strict, names, options.figure or options.out / "recall_by_snr.png")
     folder = options.shared / "data" / "das_events"
-    if folder.is_dir():
+    if folder.is_dir() and not options.kinds:
         real, checks, real_snr = run_real(networks, folder, options.out, loaded)
         facts |= {"real": json_records(real), "waveforms": json_records(checks)}
         print(
