@@ -469,7 +469,8 @@ def main() -> None:
         print("### Real records, differential times of picks less those of waveforms\n")
         print(differential_times_markdown(checks) + "\n")
     else:
-        print(f"The real records are not at hand ({folder}); their tables are left out.\n")
+        reason = "only some kinds were asked for" if options.kinds else f"they are not at hand ({folder})"
+        print(f"The tables of the real records are left out, because {reason}.\n")
     (options.out / f"{options.version}.json").write_text(json.dumps(facts, indent=2) + "\n")
 
 
