@@ -140,20 +140,19 @@ def make_recordings(folder: Path, count: int, channels: int) -> None:
         if path.exists():
             continue
         name = NAMES[number % len(NAMES)]
-        config = scenario(name, **overrides(name, number, channels))
+        config = scenario(name, **overrides(name, number // len(NAMES), channels))
         with tempfile.TemporaryDirectory() as scratch:
             simulate(config, scratch, seed=50_000 + number)
             write_recording(Path(scratch), config.sampling_rate_hz, number, path)
 
 
-def overrides(name: str, number: int, channels: int) -> dict[str, Any]:
-    """Give what departs from the scenario: one file, few channels, any spacing."""
-    short = name in ("borehole", "glacier")
-    dx_m, gauge_length_m = CABLES[number // len(NAMES) % (3 if name == "borehole" else len(CABLES))]
-    if name == "glacier":
-        dx_m, gauge_length_m = max(dx_m, 4.0), 10.0
-    rates = {"sampling_rate_hz": BOREHOLE_RATES_HZ[number // len(NAMES) % 3]} if name == "borehole" else {}
-    seconds = 60.0 if short else 300.0
+def overrides(name: str, step: int, channels: int) -> dict[str, Any]:
+    """Give what departs from the scenario: one file, few channels, any spacing, any rate in a well."""
+    spacings = CABLES[:3] if name == "borehole" else CABLES[2:] if name == "glacier" else CABLES
+    dx_m, gauge_length_m = spacings[step % len(spacings)]
+    seconds = 60.0 if name in ("borehole", "glacier") else 300.0
+    # Each well has another rate when its cable comes again.
+    rates = {"sampling_rate_hz": BOREHOLE_RATES_HZ[(step // 3 + step) % 3]} if name == "borehole" else {}
     return {
         **rates,
         "duration_s": seconds,

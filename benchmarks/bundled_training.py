@@ -62,12 +62,16 @@ def main() -> None:
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     given = ["--shared", str(options.shared), *(["--noise", str(options.noise)] if options.noise else [])]
-    with makers(options.store, options.makers, given):
+    with makers(options.store, options.makers, given) as started:
         starts = dict(item.split("=") for item in options.start)
         learners = [
             Learner.of(name, starts.get(name), options.rate, options.device) for name in options.shapes
         ]
         time.sleep(options.wait)
+        while not any(options.store.glob("*.pkl")):
+            if all(process.poll() is not None for process in started):
+                raise SystemExit("error: no window was simulated. The messages above say why.")
+            time.sleep(0.1)
         train(learners, options)
 
 
@@ -181,10 +185,8 @@ def _as_it_is(plan: Any) -> Any:  # noqa: ANN401
 
 
 def take_in(store: Path, maker: BatchMaker, known: list[Known]) -> None:
-    """Take the windows in that have been simulated since, and delete their files; wait for the first."""
-    while not (paths := sorted(store.glob("*.pkl"))) and not known:
-        time.sleep(0.1)
-    for path in paths:
+    """Take the windows in that have been simulated since, and delete their files."""
+    for path in sorted(store.glob("*.pkl")):
         windows = pickle.loads(path.read_bytes())  # noqa: S301 - our own processes wrote it
         path.unlink()
         for kind, data, arrivals, live in windows:

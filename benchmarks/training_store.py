@@ -18,14 +18,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import yaml
 from bench_kinds import KINDS
 from bench_recordings import bench_parts
-from bundled_data import BOREHOLE_RATES_HZ, CABLES, EVENT, NOISE, RATE_HZ, SHAPE, training_rows
+from bundled_data import EVENT, NOISE, RATE_HZ, SHAPE, overrides, training_rows
 
 from phasenet_das.config import PickSettings
 from phasenet_das.picking.preprocess import condition
@@ -97,29 +96,15 @@ class WindowMaker:
 def recording(kind: str, number: int) -> StoredWindow:
     """Simulate a recording, on the time axis on which a network of 100 Hz sees it."""
     if kind in SCENARIOS:
-        config, seed, settings = scenario(kind, **_changes(kind, number)), 60_000 + number, PickSettings()
+        # The three wells of a round have three cables and rates, and the next round has others.
+        step = number // len(TURNS) + TURNS[: number % len(TURNS)].count(kind)
+        config, seed = scenario(kind, **overrides(kind, step, CHANNELS)), 60_000 + number
+        settings = PickSettings()
     else:
         parts = [part for part in bench_parts("train", "bench-v2") if part.kind == kind]
         part = parts[number // len(TURNS) % len(parts)]
         config, seed, settings = part.config, part.seed, KINDS[kind].pick
     return simulated(kind, config, seed, settings)
-
-
-def _changes(kind: str, number: int) -> dict[str, Any]:
-    """Give what departs from the scenario: few channels, any spacing, any rate in a well."""
-    # The three wells of a round have three cables and rates each, and the next round has others.
-    step = number // len(TURNS) + TURNS[: number % len(TURNS)].count(kind)
-    spacings = CABLES[:3] if kind == "borehole" else CABLES[2:] if kind == "glacier" else CABLES
-    dx_m, gauge_length_m = spacings[step % len(spacings)]
-    seconds = 60.0 if kind in ("borehole", "glacier") else 300.0
-    rate_hz = BOREHOLE_RATES_HZ[(step // 3 + step) % 3]
-    return {
-        **({"sampling_rate_hz": rate_hz} if kind == "borehole" else {}),
-        "duration_s": seconds,
-        "file_length_s": seconds,
-        "cable": {"num_channels": CHANNELS, "dx_m": dx_m, "gauge_length_m": gauge_length_m},
-        "faults": {"num_gaps": 0, "clock_jump_s": 0.0, "wrong_metadata": False},
-    }
 
 
 def simulated(kind: str, config: SimulationConfig, seed: int, settings: PickSettings) -> StoredWindow:
@@ -146,14 +131,14 @@ def stored(kind: str, data: np.ndarray, arrivals: np.ndarray, live: np.ndarray) 
 
 
 @contextmanager
-def makers(folder: Path, processes: int, arguments: list[str]) -> Iterator[None]:
+def makers(folder: Path, processes: int, arguments: list[str]) -> Iterator[list[subprocess.Popen[bytes]]]:
     """Let processes write windows into `folder` meanwhile."""
     folder.mkdir(parents=True, exist_ok=True)
     # Not by multiprocessing, whose children would import what the training imports.
     command = [sys.executable, __file__, "--folder", str(folder), "--step", str(processes), *arguments]
     started = [subprocess.Popen([*command, "--first", str(number)]) for number in range(processes)]  # noqa: S603
     try:
-        yield
+        yield started
     finally:
         for process in started:
             process.terminate()

@@ -33,7 +33,7 @@ SAME_ARRIVAL_S = 0.3
 """Picks of two rate passes closer than this are of one arrival, s of the slower one's time axis."""
 
 FEWEST_ROWS = 16
-"""Rows that averaging leaves at least. Of a cable with fewer rows, the network sees each several times."""
+"""Rows that averaging leaves at least."""
 
 _FASTEST, _SLOWEST = 10.0, 0.5  # rates, to that of the network's training
 _UNKNOWN_GAUGE_M = 10.0
