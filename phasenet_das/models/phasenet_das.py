@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from phasenet_das.errors import ConfigError, DataFormatError
+from phasenet_das.models.cells import CellConvTranspose2d
 from phasenet_das.models.precision import InFloat32
 
 Pair = tuple[int, int]
@@ -103,7 +104,7 @@ class PhaseNetDAS(nn.Module):
             _Block(width, kernel, separable=separable)
             for width, kernel in zip(widths[:-1], size[:-1], strict=True)
         )
-        self.head = nn.ConvTranspose2d(widths[0], _CLASSES, step[0], step[0])
+        self.head = CellConvTranspose2d(widths[0], _CLASSES, step[0], step[0])
 
     def forward(self, data: Tensor) -> Tensor:
         """Compute the logits of noise, P and S.
@@ -179,7 +180,7 @@ class _UpNorm(_ConvNorm):
 
     def __init__(self, inputs: int, outputs: int, stride: Pair) -> None:
         super().__init__(inputs, outputs, (1, 1), (0, 0))
-        self.conv = nn.ConvTranspose2d(inputs, outputs, stride, stride, bias=False)
+        self.conv = CellConvTranspose2d(inputs, outputs, stride, stride, bias=False)
 
 
 class _Block(nn.Module):

@@ -203,3 +203,19 @@ def test_strong_amplitudes_are_compressed_alike_in_training_and_inference() -> N
         plain = PhaseNetDAS(widths=(4, 4, 4, 4), compress=False).eval()
         plain.load_state_dict(model.state_dict())
         torch.testing.assert_close(plain(torch.asinh(data)), training, rtol=1e-5, atol=1e-5)
+
+
+def test_gradients_in_bfloat16_point_where_those_of_float32_do() -> None:
+    """Where a library's bfloat16 layer is wrong, all layers before it learn from noise."""
+    torch.manual_seed(0)
+    model = PhaseNetDAS().train().to(memory_format=torch.channels_last)
+    data, towards = torch.randn(2, 1, 64, 1024), torch.randn(2, 3, 64, 1024)
+    gradients = []
+    for bfloat16 in (False, True):
+        model.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            logits = model(data)
+        (logits.float() * towards).sum().backward()
+        gradients.append([parameter.grad.clone() for parameter in model.parameters()])
+    for single, half in zip(*gradients, strict=True):
+        assert torch.cosine_similarity(single.flatten(), half.flatten(), dim=0) > 0.9
