@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import importlib
+import io
 import os
-import subprocess
 import sys
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 
-HERE = Path(__file__).parent
 FIGURE = Path("docs/figures/bench_v1_recall.jpg")
 HEAD = """# How good are the picks and the events?
 
@@ -55,13 +56,12 @@ accurate is the association?](gamma_accuracy.md) has more cases.
 
 def run(script: str, *arguments: str) -> str:
     """Run a benchmark and give what it printed."""
-    begun = time.perf_counter()
-    command = [sys.executable, str(HERE / script), *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)  # noqa: S603
-    if done.returncode != 0:
-        raise SystemExit(f"{script} failed with exit code {done.returncode}; see above.")
+    begun, printed = time.perf_counter(), io.StringIO()
+    sys.argv = [f"{script}.py", *arguments]
+    with redirect_stdout(printed):
+        importlib.import_module(script).main()
     print(f"{script}: {time.perf_counter() - begun:.0f} s", file=sys.stderr)
-    return done.stdout.strip()
+    return printed.getvalue().strip()
 
 
 def main() -> None:
@@ -82,9 +82,9 @@ def main() -> None:
         cases = ["das", "--no-reference"]
     sections = []
     if options.only != "association":
-        sections.append(f"{PICKING}\n{run('bench_pickers.py', *bench)}\n")
+        sections.append(f"{PICKING}\n{run('bench_pickers', *bench)}\n")
     if options.only != "picking":
-        table = run("association.py", *cases).split("\n\n")[-1]
+        table = run("association", *cases).split("\n\n")[-1]
         sections.append(f"{ASSOCIATION}\n{table}\n")
     print("\n".join(sections))
     if options.only is None:

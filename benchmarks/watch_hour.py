@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +27,7 @@ import pandas as pd
 import psutil
 
 import phasenet_das as pn
+from phasenet_das.cli import app
 from phasenet_das.io.archive import open_archive
 from phasenet_das.matching import match_events
 from phasenet_das.simulate import scenario, simulate
@@ -218,13 +220,13 @@ def feed(out: Path, files: list[Path], channels: Path, kills: int, speed: float)
 
 def run_batch(out: Path, channels: Path) -> None:
     """Pick and associate the folder in one run."""
-    base = [sys.executable, "-m", "phasenet_das.cli"]
     picks = out / "batch" / "picks.parquet"
     for words in (
         ["pick", str(out / "incoming"), "-o", str(picks), "--weights", "phasenet-das", "--station-id", "SIM"],
         ["associate", str(picks), "--channels", str(channels), "-o", str(out / "batch")],
     ):
-        subprocess.run([*base, *words], check=True, capture_output=True)  # noqa: S603 - our own command
+        with redirect_stdout(None):
+            app(words, standalone_mode=False)
 
 
 def shift(out: Path) -> float:

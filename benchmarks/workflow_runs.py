@@ -36,13 +36,14 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=6)
     parser.add_argument("--longest", type=float, default=60.0, help="longest time before a kill, s")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--quick", action="store_true", help="no training, one run that is killed once")
+    parser.add_argument("--quick", action="store_true", help="one run without training, killed once")
     options = parser.parse_args()
     settings = TRAINED.replace("duration_s: 60", "duration_s: 150")  # three jobs
     rng = random.Random(options.seed)  # noqa: S311 - times of kills
-    runs = {"one": 1, "two": 2, "killed": 2}
+    runs, wanted = {"one": 1, "two": 2, "killed": 2}, []
     if options.quick:
         settings, runs = TRAINED.replace("rounds: 1", "rounds: 0"), {"killed": 1}
+        wanted = ["results/trained/catalog.csv"]
         options.kills, options.longest = 1, 6.0
     for name, cores in runs.items():
         folder = options.out.resolve() / name
@@ -51,12 +52,12 @@ def main() -> None:
         kills = 0
         while kills < options.kills and name == "killed":
             after = rng.uniform(5.0, options.longest)
-            if run(folder, cores, kill_after_s=after) is not None:
+            if run(folder, cores, wanted, kill_after_s=after) is not None:
                 break
             kills += 1
             print(f"{name}: killed after {after:.0f} s", flush=True)
         begin = time.monotonic()
-        if run(folder, cores) != 0:
+        if run(folder, cores, wanted) != 0:
             raise SystemExit(f"{name}: failed; see {folder}/run.log")
         print(
             f"{name}: {cores} core(s), {kills} kills, last run {time.monotonic() - begin:.0f} s", flush=True
@@ -64,20 +65,13 @@ def main() -> None:
     compare(options.out.resolve(), list(runs), trained=not options.quick)
 
 
-def run(folder: Path, cores: int, kill_after_s: float | None = None) -> int | None:
-    """Start the workflow; None when it was killed."""
-    command = [
-        sys.executable,
-        "-m",
-        "snakemake",
-        "--snakefile",
-        str(ROOT / "Snakefile"),
-        "--cores",
-        str(cores),
-    ]
+def run(folder: Path, cores: int, wanted: list[str], kill_after_s: float | None = None) -> int | None:
+    """Start the workflow, for all results or those wanted; None when it was killed."""
+    command = [sys.executable, "-m", "snakemake", *wanted, "--snakefile", str(ROOT / "Snakefile")]
+    command += ["--cores", str(cores), "--configfile", "run.yaml"]
     with (folder / "run.log").open("a") as log:
         process = subprocess.Popen(  # noqa: S603 - our own command
-            [*command, "--configfile", "run.yaml"], cwd=folder, stdout=log, stderr=subprocess.STDOUT
+            command, cwd=folder, stdout=log, stderr=subprocess.STDOUT
         )
         try:
             return process.wait(kill_after_s)

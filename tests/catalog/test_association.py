@@ -37,9 +37,8 @@ def _picks() -> pd.DataFrame:
     return pick_table(channel, seconds, phase, start=ORIGIN, distance_m=channel * 10.0, phase_amplitude=1e-9)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_an_event_on_a_cable_without_positions_gets_time_and_distance(tmp_path: Path, workers: int) -> None:
-    result = associate(_picks(), settings=AssociationConfig(vp_km_s=6.0), workers=workers)
+def test_an_event_on_a_cable_without_positions_gets_time_and_distance(tmp_path: Path) -> None:
+    result = associate(_picks(), settings=AssociationConfig(vp_km_s=6.0))
     assert len(result.events) == 1
     event = result.events.iloc[0]
     assert abs((event["time"] - ORIGIN).total_seconds()) < 3 * event["time_uncertainty_s"]

@@ -16,9 +16,16 @@ _SERVER.set_forkserver_preload(["snakemake.cli", "pandas", "pydantic", "scipy.ff
 
 
 def snakemake(
-    folder: Path, config: Path | None, *arguments: str, cores: int | None = 1
+    folder: Path,
+    config: Path | None,
+    *arguments: str,
+    cores: int | None = 1,
+    python: Path = Path(sys.executable),
 ) -> subprocess.CompletedProcess[str]:
-    """Run Snakemake in a folder; without a config, as the Snakefile does it by itself."""
+    """Run Snakemake in a folder; without a config, as the Snakefile does it by itself.
+
+    Rules find their commands beside `python`.
+    """
     command = ["snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
     command += [] if cores is None else ["--cores", str(cores)]
     command += [] if config is None else ["--configfile", str(config)]
@@ -26,7 +33,7 @@ def snakemake(
     with tempfile.TemporaryDirectory() as outputs:
         out, err = Path(outputs) / "out", Path(outputs) / "err"
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        process = _SERVER.Process(target=_run, args=(command, environment, out, err))
+        process = _SERVER.Process(target=_run, args=(command, environment, out, err, python))
         process.start()
         process.join(570)
         process.kill()  # if it has not ended by then
@@ -34,7 +41,7 @@ def snakemake(
         return subprocess.CompletedProcess(command, process.exitcode, out.read_text(), err.read_text())
 
 
-def _run(command: list[str], environment: Mapping[str, str], out: Path, err: Path) -> None:
+def _run(command: list[str], environment: Mapping[str, str], out: Path, err: Path, python: Path) -> None:
     """Become Snakemake, in a process of the server."""
     from snakemake.cli import main
 
@@ -43,5 +50,5 @@ def _run(command: list[str], environment: Mapping[str, str], out: Path, err: Pat
     os.chdir(ROOT)
     os.environ.clear()
     os.environ.update(environment)
-    sys.argv = command
+    sys.argv, sys.executable = command, str(python)
     main()
