@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from phasenet_das.errors import ConfigError, DataFormatError
-from phasenet_das.models.cells import CellConvTranspose2d
+from phasenet_das.models.cells import CellConv2d, CellConvTranspose2d
 from phasenet_das.models.precision import InFloat32
 
 Pair = tuple[int, int]
@@ -161,7 +161,7 @@ class _ConvNorm(nn.Module):
     def __init__(self, inputs: int, outputs: int, stride: Pair, overlap: Pair) -> None:
         super().__init__()
         kernel = (stride[0] + 2 * overlap[0], stride[1] + 2 * overlap[1])
-        self.conv: nn.Conv2d | nn.ConvTranspose2d = nn.Conv2d(
+        self.conv: nn.Conv2d | nn.ConvTranspose2d = (CellConv2d if inputs == 1 else nn.Conv2d)(
             inputs, outputs, kernel, stride, overlap, bias=False
         )
         self.norm: nn.Module = nn.BatchNorm2d(outputs)

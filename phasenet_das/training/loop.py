@@ -266,8 +266,8 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         totals = torch.zeros(3, dtype=torch.float64, device=world.device)
         # Gradients of a sum over a million pixels do not fit half precision: scale by what is known now, and
-        # by the true count below.
-        nominal = sum(batch.mask.numel() for batch in batches) * world.size
+        # by the true count below. A power of two changes no digit.
+        nominal = 1 << (sum(batch.mask.numel() for batch in batches) * world.size).bit_length()
         for batch in batches:
             with self._exchange(last=batch is batches[-1]):
                 loss_sum = self._loss_sum(batch)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,17 +13,62 @@ from gamma.errors import nearest_name
 from phasenet_das.errors import ConfigError
 from phasenet_das.models.precision import multiplies_bfloat16
 
+_CACHED = 2**17  # numbers of a map at a time
+
 
 def masked_loss_sum(logits: Tensor, targets: Tensor, mask: Tensor, weights: Sequence[float]) -> Tensor:
     """Sum the cross-entropy over the pixels, each as much as its mask says.
 
     `logits` and `targets` (batch, 3, channel, time), `mask` (batch, channel, time) in [0, 1]. Returns ().
     """
-    counted = targets * mask.unsqueeze(1)  # what needs no gradient first: the loss is then one product
-    if any(weight != 1 for weight in weights):
-        counted *= torch.tensor(weights, device=targets.device).view(1, -1, 1, 1)
-    planes = logits.to(torch.float32, memory_format=torch.contiguous_format)
-    return -torch.linalg.vecdot(torch.log_softmax(planes, dim=1), counted).sum()
+    loss: Tensor = _CrossEntropy.apply(logits, targets, mask, weights)  # type: ignore[no-untyped-call]
+    return loss
+
+
+class _CrossEntropy(torch.autograd.Function):
+    """The loss and its gradient at once, on a CPU in parts that stay in a processor's cache."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401 - torch's, without a public type
+        logits: Tensor,
+        targets: Tensor,
+        mask: Tensor,
+        weights: Sequence[float],
+    ) -> Tensor:
+        scale = torch.tensor(weights, device=logits.device).view(-1, 1, 1)
+        gradient = torch.empty_like(logits, memory_format=torch.contiguous_format)
+        losses = []
+        for part in _parts(logits):
+            counted = targets[part] * mask.unsqueeze(1)[part]
+            if any(weight != 1 for weight in weights):
+                counted *= scale
+            planes = logits[part].to(torch.float32, memory_format=torch.contiguous_format)
+            planes = planes - planes.amax(-3, keepdim=True)
+            ratios, total = planes.exp(), counted.sum(-3, keepdim=True)
+            norm = ratios.sum(-3, keepdim=True)
+            losses.append(_dot(total, norm.log()) - _dot(counted, planes))
+            gradient[part] = ratios.mul_(total.div_(norm)).sub_(counted)
+        ctx.gradient = gradient
+        return torch.stack(losses).sum()
+
+    @staticmethod
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None, None, None]:  # noqa: ANN401
+        gradient, ctx.gradient = ctx.gradient, None
+        return gradient.mul_(upstream), None, None, None
+
+
+def _parts(maps: Tensor) -> list[tuple[int | slice, ...]]:
+    """Cut maps (batch, 3, channel, time) into rows of a few channels; on a GPU they stay whole."""
+    if maps.device.type != "cpu":
+        return [(slice(None),)]
+    rows = max(1, _CACHED // (maps.shape[1] * maps.shape[3]))
+    starts = range(0, maps.shape[2], rows)
+    return [(item, slice(None), slice(row, row + rows)) for item in range(len(maps)) for row in starts]
+
+
+def _dot(one: Tensor, other: Tensor) -> Tensor:
+    return torch.dot(one.flatten(), other.flatten())
 
 
 def half_precision(amp: str, device: str) -> Literal["off", "bf16", "fp16"]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from phasenet_das.errors import ConfigError, DataFormatError, WeightsError
 from phasenet_das.models import PhaseNetDAS, build_model, load_weights, save_weights, strips
+from phasenet_das.models.cells import CellConv2d, CellConvTranspose2d
 from phasenet_das.models.strips import StripNetwork
 
 SMALL = {
@@ -219,3 +220,28 @@ def test_gradients_in_bfloat16_point_where_those_of_float32_do() -> None:
         gradients.append([parameter.grad.clone() for parameter in model.parameters()])
     for single, half in zip(*gradients, strict=True):
         assert torch.cosine_similarity(single.flatten(), half.flatten(), dim=0) > 0.9
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        CellConv2d(1, 5, (4, 12), (2, 4), (1, 4)),
+        CellConv2d(2, 5, (4, 8), (2, 4), (1, 2), bias=False),
+        CellConvTranspose2d(5, 3, (2, 4), (2, 4)),
+        CellConvTranspose2d(5, 6, (2, 4), (2, 4), bias=False),
+        CellConvTranspose2d(5, 3, (2, 2), (2, 2)),
+    ],
+)
+def test_products_of_matrices_are_the_convolution(layer: torch.nn.Conv2d | torch.nn.ConvTranspose2d) -> None:
+    learns = isinstance(layer, CellConvTranspose2d)  # the other sees recordings
+    data = torch.randn(2, layer.in_channels, 6, 32).requires_grad_(learns)
+    found = []
+    for bfloat16 in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+            out = layer(data)
+        towards = torch.linspace(-1, 1, out.numel()).view(out.shape)
+        inputs = [*layer.parameters(), *([data] if learns else [])]
+        found.append([out, *torch.autograd.grad((out * towards).sum(), inputs)])
+    for single, half in zip(*found, strict=True):
+        assert half.shape == single.shape
+        torch.testing.assert_close(half.float(), single, rtol=0, atol=0.02 * single.abs().max().item())
