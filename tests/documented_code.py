@@ -14,8 +14,6 @@ import itertools
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,9 +21,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pytest
 import typer
 import yaml
 from typer.testing import CliRunner
+
+from tests.pipeline.snakemake import run_snakemake
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -36,7 +37,6 @@ _FENCE = re.compile(
 _OF_CONDA_AND_SHELL = {"conda", "cp", "curl", "echo", "head", "mkdir", "mv", "source"}
 _OF_SYSTEMD = {"journalctl", "systemctl", "useradd"}
 _PROGRAMS_OF_OTHERS = {"hf", "jupyter", "mkdocs"} | _OF_CONDA_AND_SHELL | _OF_SYSTEMD
-_STARTED: dict[str, subprocess.Popen[str]] = {}  # dry runs, side by side; two pages may show the same
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,6 @@ def run_page(page: Path) -> tuple[int, int]:
         else:
             run_block(block, names)
             ran += 1
-    wait_for_dry_runs()
     return ran, parsed
 
 
@@ -121,38 +120,31 @@ def commands(text: str) -> Iterator[list[str]]:
 
 def run_command(words: list[str], block: Block) -> None:
     """Run a line of a shell block: Snakemake as a dry run, and one pass of what never ends."""
-    if words[:2] == ["phasenet-das", "run"]:  # it becomes Snakemake, so not in this process
-        _dry_run(words)
+    if words[:2] == ["phasenet-das", "run"]:
+        dry_run(snakemake_of(words), block)
     elif words[0] in {"phasenet-das", "gamma"}:
         extra = ["--once"] if words[1] == "watch" and "--once" not in words else []
         answer = CliRunner().invoke(_application(words[0]), [*words[1:], *extra])
         assert answer.exit_code == 0, f"{block}: {' '.join(words)}: {answer.output} {answer.exception!r}"
     elif words[0] == "snakemake":
-        _dry_run(words)
+        dry_run(words, block)
     else:
         raise AssertionError(f"{block}: '{words[0]}' does not run here: say why in a title {NOT_RUN.pattern}")
 
 
-def _dry_run(words: list[str]) -> None:
-    if "--dry-run" not in words:
-        words = [*words, "--dry-run"]
-    line = shlex.join(words)
-    module, quiet = (["snakemake"], ["--quiet"]) if words[0] == "snakemake" else (["phasenet_das.cli"], [])
-    if line not in _STARTED:
-        _STARTED[line] = subprocess.Popen(  # noqa: S603 - our own pages
-            [sys.executable, "-m", *module, *words[1:], *quiet],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+def snakemake_of(words: list[str]) -> list[str]:
+    """Give the Snakemake that `phasenet-das run` becomes."""
+    commands: list[list[str]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("phasenet_das.pipeline.launch.replace_process", commands.append)
+        CliRunner().invoke(_application(words[0]), words[1:], catch_exceptions=False)
+    return commands[0][commands[0].index("snakemake") :]
 
 
-def wait_for_dry_runs() -> None:
-    """Let the dry runs end, and say which one failed."""
-    for line, process in _STARTED.items():
-        if process.stdout is not None and not process.stdout.closed:
-            said = process.communicate()[0]
-            assert process.returncode == 0, f"{line}: {said}"
+def dry_run(words: list[str], block: Block) -> None:
+    """Run Snakemake in this folder, for the list of jobs only."""
+    answer = run_snakemake([*words, *(() if "--dry-run" in words else ("--dry-run",)), "--quiet"], Path.cwd())
+    assert answer.returncode == 0, f"{block}: {' '.join(words)}: {answer.stdout} {answer.stderr}"
 
 
 def read_settings(block: Block) -> None:
