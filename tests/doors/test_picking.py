@@ -28,7 +28,7 @@ START = np.datetime64("2024-05-06T07:08:09.120", "ns")
 CHANNELS, SAMPLES, DT_S = 24, 3600, 0.01
 CUTS = [0, 777, 1300, SAMPLES]
 DATA = DataSettings(station_id="CABLE")
-SHORT = ContinuousSettings(chunk_s=4.0, chunk_channels=12)
+SHORT = ContinuousSettings(chunk_s=8.0, chunk_channels=12)
 
 
 @cache
@@ -75,8 +75,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @cache
-def _whole(kind: str) -> pd.DataFrame:
-    return small_picker(kind).pick(_patch())
+def _whole(kind: str, *options: tuple[str, Any]) -> pd.DataFrame:
+    return small_picker(kind).pick(_patch(), **dict(options))
 
 
 def _pick_to_disk(kind: str, source: Any, output: Path) -> pd.DataFrame:
@@ -156,7 +156,7 @@ def test_a_range_of_time_or_channels_does_not_show(
     (kind, options), picker = case, small_picker(case[0])
     if in_chunks and kind != "picture":
         options = {**options, "continuous": SHORT}
-    whole = picker.pick(_patch(), **options)
+    whole = _whole(kind, *options.items())
     b = START + np.timedelta64(round(second * 1e9), "ns")
     before, after = picker.pick(_patch(), end=b, **options), picker.pick(_patch(), start=b, **options)
     assert (before["phase_time"] < pd.Timestamp(b, tz="UTC")).all()
@@ -203,7 +203,8 @@ def test_a_channel_range_in_the_data_settings_selects_too(folder: Path) -> None:
 
 
 def test_chunks_of_another_range_are_used_again(folder: Path, tmp_path: Path) -> None:
-    output, options = tmp_path / "picks.parquet", {"data": DATA, "continuous": SHORT}
+    shorter = SHORT.model_copy(update={"chunk_s": 4.0})
+    output, options = tmp_path / "picks.parquet", {"data": DATA, "continuous": shorter}
     first = pick_archive(small_picker("window"), folder / "cut", output, **options)
     later = START + np.timedelta64(15, "s")
     second = pick_archive(small_picker("window"), folder / "cut", output, start=later, **options)

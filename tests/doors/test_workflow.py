@@ -19,7 +19,7 @@ from phasenet_das.tables import EVENT_COLUMNS, conform, read_events, read_metada
 from tests.pipeline.snakemake import snakemake
 
 SIMULATED = {
-    "duration_s": 130,
+    "duration_s": 90,
     "start_time": "2024-03-01T00:00:25",
     "file_length_s": 30,
     "cable": {"num_channels": 24, "dx_m": 40.0},
@@ -86,7 +86,7 @@ def test_a_second_run_does_nothing_and_another_only_what_changed(folder: Path) -
 @pytest.mark.slow
 def test_picks_and_events_are_those_of_python(results: Path) -> None:
     config = load_config(results / "config.yaml")
-    assert len(read_jobs(results / "index" / "jobs.json")) == 3
+    assert len(read_jobs(results / "index" / "jobs.json")) == 2
     picks = read_picks(results / "picks.parquet")
     expected = pn.load_picker(config.pick.weights).pick(
         sorted(Path("made/data").glob("*[0-9].h5")),

@@ -25,7 +25,7 @@ from tests.picking.small_pickers import assert_same_picks, small_picker
 
 START = np.datetime64("2024-05-06T07:08:09.120", "ns")
 DATA = DataSettings(station_id="CABLE")
-SHORT = ContinuousSettings(chunk_s=4.0, chunk_channels=12)
+SHORT = ContinuousSettings(chunk_s=7.0, chunk_channels=12)
 
 
 def _noise(channels: int = 24, samples: int = 3600) -> np.ndarray:
