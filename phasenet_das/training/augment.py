@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
-from scipy.signal import resample_poly
+from scipy.signal import firwin
 
 from phasenet_das.config import AugmentSettings
 from phasenet_das.errors import ConfigError
@@ -15,6 +16,7 @@ from phasenet_das.picking.multirate import FEWEST_ROWS
 from phasenet_das.training.sample import Sample
 
 _MAX_DENOMINATOR = 64
+_OUTPUTS = 48  # of a resampled row at a time
 _SHORTEST = 0.25  # of a sample's length: how much of it stays at least when ends are missing
 
 
@@ -41,6 +43,8 @@ def anchored_start(
 
 def crop(sample: Sample, first: tuple[int, int], size: tuple[int, int]) -> Sample:
     """Cut a piece out; beyond the data it is filled with zeros."""
+    if first == (0, 0) and size == sample.data.shape:
+        return sample
     total = sample.data.shape[1]
     low = np.maximum(first, 0)
     high = np.minimum(np.add(first, size), sample.data.shape)
@@ -71,11 +75,10 @@ def stretch_time(sample: Sample, factor: float, dt_s: float | None = None) -> Sa
         raise ConfigError(f"factor: found {factor}, expected a positive number.")
     if exact == 1:
         return replace(sample, dt_s=dt_s or sample.dt_s)
-    data = resample_poly(sample.data, exact.numerator, exact.denominator, axis=1, padtype="line")
     ratio = float(exact)
     return replace(
         sample,
-        data=np.ascontiguousarray(data, np.float32),
+        data=_resample(sample.data, exact),
         arrivals=sample.arrivals * ratio,
         rejected=sample.rejected * ratio,
         dt_s=dt_s or sample.dt_s,
@@ -85,10 +88,42 @@ def stretch_time(sample: Sample, factor: float, dt_s: float | None = None) -> Sa
 def lower_rate(sample: Sample, factor: float) -> Sample:
     """Bring a sample to a lower rate and back: what the lower rate cannot hold is lost."""
     low = stretch_time(sample, factor)
-    exact = Fraction(factor).limit_denominator(_MAX_DENOMINATOR)
-    back = resample_poly(low.data, exact.denominator, exact.numerator, axis=1, padtype="line")
-    length = sample.data.shape[1]
-    return replace(sample, data=np.ascontiguousarray(back[:, :length], np.float32))
+    back = _resample(low.data, 1 / Fraction(factor).limit_denominator(_MAX_DENOMINATOR))
+    return replace(sample, data=back[:, : sample.data.shape[1]])
+
+
+def _resample(data: np.ndarray, ratio: Fraction) -> np.ndarray:
+    """Make `ratio` times as many samples, as ``scipy.signal.resample_poly`` does with ``padtype="line"``.
+
+    Pieces of a row are multiplied with the filter at many places at once, several times as fast as output by
+    output. `data` (channel, time) float32. Returns (channel, time') float32.
+    """
+    have = data.shape[1]
+    count = -(-have * ratio.numerator // ratio.denominator)
+    taps, step, before = _taps(ratio.numerator, ratio.denominator)
+    pieces = -(-count // taps.shape[1])
+    padded = np.empty((len(data), max((pieces - 1) * step + len(taps), before + have)), np.float32)
+    padded[:, before : before + have] = data
+    slope = (data[:, -1:] - data[:, :1]) / np.float32(max(have - 1, 1))
+    for beyond in (slice(before), slice(before + have, None)):  # a line through the first and last sample
+        place = np.arange(padded.shape[1], dtype=np.float32)[beyond] - before
+        padded[:, beyond] = data[:, :1] + slope * place
+    windows = np.lib.stride_tricks.sliding_window_view(padded, len(taps), axis=1)[:, ::step][:, :pieces]
+    found: np.ndarray = (windows.reshape(-1, len(taps)) @ taps).reshape(len(data), -1)
+    return np.ascontiguousarray(found[:, :count])
+
+
+@lru_cache(512)
+def _taps(up: int, down: int) -> tuple[np.ndarray, int, int]:
+    """Lay the filter at neighbouring outputs (input, output); also inputs a piece, and before the first."""
+    half = 10 * max(up, down)
+    kernel = firwin(2 * half + 1, 1 / max(up, down), window=("kaiser", 5.0)) * up
+    turns, before = max(1, _OUTPUTS // up), half // up + 1
+    outputs = np.arange(turns * up)
+    inputs = np.arange(-before, outputs[-1] * down // up + before + 1)
+    place = half + outputs * down - inputs[:, None] * up
+    inside = (place >= 0) & (place <= 2 * half)
+    return np.where(inside, kernel[place * inside], 0).astype(np.float32), turns * down, before
 
 
 def stretch_space(sample: Sample, factor: float) -> Sample:
@@ -104,12 +139,16 @@ def stretch_space(sample: Sample, factor: float) -> Sample:
         low, part = nearest, np.zeros(len(place))
     high = np.where(part > 0, np.minimum(low + 1, channels - 1), low)
     weight = part[:, None].astype(np.float32)
+    data = sample.data[low]
+    if part.any():
+        data *= 1 - weight
+        data += sample.data[high] * weight
     before, after = sample.arrivals[..., low], sample.arrivals[..., high]
     both = np.isfinite(before) & np.isfinite(after)
     between = np.where(both, before, 0) * (1 - part) + np.where(both, after, 0) * part
     return replace(
         sample,
-        data=sample.data[low] * (1 - weight) + sample.data[high] * weight,
+        data=data,
         arrivals=np.where(both, between, sample.arrivals[..., nearest]),
         confidence=sample.confidence[..., nearest],
         rejected=sample.rejected[:, nearest],
@@ -121,6 +160,8 @@ def stretch_space(sample: Sample, factor: float) -> Sample:
 def reflect_channels(sample: Sample, first: int, channels: int) -> Sample:
     """Take `channels` channels from `first` on; beyond its ends, the cable runs back along itself."""
     have = len(sample.data)
+    if first == 0 and channels == have:
+        return sample
     place = np.arange(first, first + channels) % (2 * have)
     return _choose(sample, np.where(place < have, place, 2 * have - 1 - place))
 
@@ -200,8 +241,8 @@ def add_noise(sample: Sample, noise: np.ndarray, snr_db: float) -> Sample:
         return sample
     level = float(np.median(spread[spread > 0]))
     gain = _event_rms(sample) / level * 10 ** (-snr_db / 20)
-    added = noise * np.float32(gain) * sample.live[:, None]
-    return replace(sample, data=sample.data + added)
+    added = noise * (np.float32(gain) * sample.live)[:, None]
+    return replace(sample, data=np.add(sample.data, added, out=added))
 
 
 def kill_channels(sample: Sample, dead: np.ndarray) -> Sample:
@@ -209,7 +250,7 @@ def kill_channels(sample: Sample, dead: np.ndarray) -> Sample:
 
     `dead` (channel,) bool.
     """
-    return replace(sample, data=np.where(dead[:, None], np.float32(0), sample.data), live=sample.live & ~dead)
+    return replace(hide_channels(sample, dead), live=sample.live & ~dead)
 
 
 def hide_channels(sample: Sample, hidden: np.ndarray) -> Sample:
@@ -217,7 +258,9 @@ def hide_channels(sample: Sample, hidden: np.ndarray) -> Sample:
 
     `hidden` (channel,) bool.
     """
-    return replace(sample, data=np.where(hidden[:, None], np.float32(0), sample.data))
+    data = sample.data.copy()
+    data[hidden] = 0
+    return replace(sample, data=data)
 
 
 def scale_channels(sample: Sample, gain: np.ndarray) -> Sample:
@@ -257,9 +300,11 @@ def _event_rms(sample: Sample) -> float:
     layer, row = np.nonzero(visible)
     begin = times[layer, row].astype(np.int64)
     end = np.minimum(begin + max(1, round(2.0 / sample.dt_s)), total)
-    power = np.zeros((channels, total + 1))
-    np.cumsum(np.square(sample.data, dtype=np.float64), axis=1, out=power[:, 1:])
-    return float(np.median(np.sqrt((power[row, end] - power[row, begin]) / (end - begin))))
+    near = begin[:, None] + np.arange((end - begin).max())
+    inside = near < end[:, None]
+    samples = sample.data[row[:, None], near * inside]
+    power = np.einsum("nt,nt,nt->n", samples, samples, inside, dtype=np.float64)
+    return float(np.median(np.sqrt(power / (end - begin))))
 
 
 def draw_stretch(

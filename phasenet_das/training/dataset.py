@@ -299,9 +299,8 @@ class TrainingSamples(Dataset[tuple[Key, Tensor, Tensor, Tensor]]):
                 other=lambda: self._draw(Key(key.epoch, int(rng.integers(len(self)))), rng, channels),
                 noise=(lambda: self._draw_noise(rng, channels)) if self.noise or self._quiet else None,
             )
-        wanted = (channels, data.num_samples)
-        context = (sample.data.shape[1] - wanted[1]) // 2
-        ready = augment.crop(normalize(sample, data), (0, context), wanted)
+        context = (sample.data.shape[1] - data.num_samples) // 2
+        ready = normalize(sample, data, context)
         return (
             ready if channels == data.num_channels else augment.reflect_channels(ready, 0, data.num_channels)
         )
@@ -337,24 +336,26 @@ def mirrored(sample: Sample) -> np.ndarray:
     return sample.data if len(rows) == len(sample.data) else filled
 
 
-def normalize(sample: Sample, data: TrainDataSettings) -> Sample:
-    """Bring amplitudes to what the network sees."""
-    values = sample.data
+def normalize(sample: Sample, data: TrainDataSettings, context: int = 0) -> Sample:
+    """Bring amplitudes to what the network sees, and cut the context off both ends."""
+    core = augment.crop(sample, (0, context), (len(sample.data), sample.data.shape[1] - 2 * context))
     if data.normalization.startswith("moving"):
-        from phasenet_das.picking.normalization import moving_normalization
+        from phasenet_das.picking.normalization import moving_scale
 
-        values = moving_normalization(
-            values,
+        scale = moving_scale(
+            sample.data,
             sample.dt_s,
             first_index=0,
             window_s=data.normalization_window_s,
             per="array" if data.normalization == "moving-array" else "channel",
         )
-    elif data.normalization == "std":
+        return replace(core, data=scale.apply(core.data, context))
+    values = core.data
+    if data.normalization == "std":
         centred = values - values.mean(axis=1, keepdims=True)
         scale = centred.std(axis=1, keepdims=True)
         values = np.divide(centred, scale, out=np.zeros_like(centred), where=scale > 0)
-    return replace(sample, data=np.ascontiguousarray(values, np.float32))
+    return replace(core, data=np.ascontiguousarray(values, np.float32))
 
 
 def collate(items: Sequence[tuple[Key, Tensor, Tensor, Tensor]]) -> Batch:

@@ -20,16 +20,22 @@ def make_targets(sample: Sample, sigma_s: float) -> np.ndarray:
     """
     sigma = sigma_s / sample.dt_s
     targets = np.zeros((1 + len(PHASES), *sample.data.shape), np.float32)
+    targets[0] = 1
     event, phase, row = np.nonzero(np.isfinite(sample.arrivals))
     times = sample.arrivals[event, phase, row]
     reach = int(np.ceil(_REACH * sigma))
     near = np.rint(times[:, None]).astype(np.int64) + np.arange(-reach, reach + 1)
     value = np.exp(-0.5 * np.square((near - times[:, None]) / sigma)).astype(np.float32)
     inside = (near >= 0) & (near < sample.data.shape[1])
-    rows, phases = (np.broadcast_to(part[:, None], near.shape)[inside] for part in (row, phase))
-    np.maximum.at(targets, (1 + phases, rows, near[inside]), value[inside])
-    targets[1:] /= np.maximum(targets[1:].sum(axis=0), 1)
-    targets[0] = np.maximum(1 - targets[1:].sum(axis=0), 0)
+    for one in np.unique(event):  # no pixel twice
+        label, place = np.nonzero(inside & (event == one)[:, None])
+        pixel = 1 + phase[label], row[label], near[label, place]
+        targets[pixel] = np.maximum(targets[pixel], value[label, place])
+    labelled = np.broadcast_to(row[:, None], near.shape)[inside], near[inside]
+    found = targets[1:, *labelled]
+    found /= np.maximum(found.sum(axis=0), 1)
+    targets[1:, *labelled] = found
+    targets[0, *labelled] = np.maximum(1 - found.sum(axis=0), 0)
     return targets
 
 
@@ -44,9 +50,10 @@ def make_mask(sample: Sample, sigma_s: float, guard_s: float) -> np.ndarray:
     Returns (channel, time) float32.
     """
     shape, guard = sample.data.shape, guard_s / sample.dt_s
-    mask = ~_near(sample.rejected, shape, guard)
+    mask = np.ones(shape, bool)
+    mask[_near(sample.rejected, shape, guard)] = False
     kept = sample.arrivals.reshape(-1, shape[0])
-    mask |= _near(kept, shape, _TRUSTED * sigma_s / sample.dt_s)
+    mask[_near(kept, shape, _TRUSTED * sigma_s / sample.dt_s)] = True
     time = np.arange(shape[1])
     for event in sample.arrivals:
         unknown = np.isnan(event).any(axis=0)
@@ -55,7 +62,8 @@ def make_mask(sample: Sample, sigma_s: float, guard_s: float) -> np.ndarray:
             untrusted = (time >= first[unknown, None] - guard) & (time <= last[unknown, None] + guard)
             mask[unknown] &= ~untrusted
     p, s = sample.arrivals[:, 0], sample.arrivals[:, 1]
-    mask &= ~_near(np.where(p < 0, s, np.nan), shape, max(guard, _REACH * sigma_s / sample.dt_s + 1))
+    late = np.where(p < 0, s, np.nan)
+    mask[_near(late, shape, max(guard, _REACH * sigma_s / sample.dt_s + 1))] = False
     mask[~sample.live] = False
     weight = mask.astype(np.float32)
     _lower(weight, sample, _TRUSTED * sigma_s / sample.dt_s)
@@ -73,17 +81,14 @@ def _lower(weight: np.ndarray, sample: Sample, reach: float) -> None:
     np.minimum.at(weight, (rows, near[inside]), sure)
 
 
-def _near(times: np.ndarray, shape: tuple[int, int], reach: float) -> np.ndarray:
-    """Mark the samples within reach of times (layer, channel): +1 where a span begins, -1 behind its end."""
+def _near(times: np.ndarray, shape: tuple[int, int], reach: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return rows and samples within reach of times (layer, channel)."""
     layer, row = np.nonzero(np.isfinite(times))
     centre = times[layer, row]
     begin = np.clip(np.ceil(centre - reach), 0, shape[1]).astype(np.int64)
-    end = np.clip(np.floor(centre + reach) + 1, 0, shape[1]).astype(np.int64)
-    steps = np.zeros((shape[0], shape[1] + 1), np.int32)
-    np.add.at(steps, (row, begin), 1)
-    np.add.at(steps, (row, np.maximum(begin, end)), -1)
-    inside: np.ndarray = np.cumsum(steps[:, :-1], axis=1) > 0
-    return inside
+    count = np.clip(np.floor(centre + reach) + 1, begin, shape[1]).astype(np.int64) - begin
+    first = np.cumsum(count) - count
+    return np.repeat(row, count), np.arange(count.sum()) + np.repeat(begin - first, count)
 
 
 def _event_span(event: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.signal import resample_poly
 
 from phasenet_das.config import AugmentSettings
 from phasenet_das.errors import ConfigError
@@ -318,3 +320,12 @@ def test_a_cable_that_is_too_short_runs_back_along_itself() -> None:
     np.testing.assert_array_equal(made.data[:, 0], order)
     np.testing.assert_array_equal(made.arrivals[0, 0], order)
     assert made.live.shape == (7,)
+
+
+@pytest.mark.parametrize("ratio", ["1/2", "63/64", "41/50", "13/10", "3"])
+def test_resampling_is_that_of_scipy(ratio: str) -> None:
+    exact, rng = Fraction(ratio), np.random.default_rng(0)
+    data = (rng.standard_normal((3, 700)) + np.linspace(0, 5, 700)).astype(np.float32)
+    sample = Sample.of(data, np.empty((0, 2, 3)), DT_S)
+    expected = resample_poly(data, exact.numerator, exact.denominator, axis=1, padtype="line")
+    np.testing.assert_allclose(augment.stretch_time(sample, float(exact)).data, expected, atol=1e-5)
