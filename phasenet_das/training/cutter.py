@@ -54,7 +54,8 @@ def cut_windows(
 ) -> list[Path]:
     """Cut windows around events and of noise, conditioned as the picker conditions recordings.
 
-    Labels are completed along the cable (:func:`phasenet_das.training.labels.complete_labels`). Windows of
+    Labels are completed along the cable (:func:`phasenet_das.training.labels.complete_labels`). Pairs of fronts
+    that the associator did not see have windows of their own. Windows of
     noise lie where neither an event nor coherent picks are, half as many as windows of events at most; they
     are named ``STATION_quiet_TIME.h5``, and their tables hold no label.
 
@@ -135,8 +136,11 @@ def cut_windows(
                 ),
             )
         labels = known[1]
+        fresh = labels["event_index"] > mine["event_index"].max()
+        labels.loc[fresh, "event_index"] += picks["event_index"].max() - mine["event_index"].max()
+        wanted = fields | _event_fields(labels[fresh], None, limits)
         taught |= set(labels["event_index"])
-        for event, first_pick_ns, begin_ns, end_ns, share in _event_spans(labels, recording, fields):
+        for event, first_pick_ns, begin_ns, end_ns, share in _event_spans(labels, recording, wanted):
             if share < min_channel_share:
                 skipped += 1
                 continue
@@ -146,7 +150,7 @@ def cut_windows(
             inside = _between(labels, *span)
             if align_window_s:
                 inside = align_labels(inside, patch, complete_channels, align_window_s)
-            written.append(write_window(patch, inside, path, fields[event]))
+            written.append(write_window(patch, inside, path, wanted[event]))
         spans = quiet_spans(recording, labels, mine, coverage, limits)
         quiet += [(recording, labels, *span) for span in spans.tolist()]
     events_cut, most = len(written), int(np.ceil(_QUIET_SHARE * len(written)))

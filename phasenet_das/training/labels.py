@@ -1,7 +1,8 @@
 """From picks after association to labels: completed along the cable, each with a confidence.
 
 Association says which picks belong to an event, and as which phase. Along a cable the arrivals of an event
-lie on a smooth curve. Picks that leave it are no labels, and channels between picks get labels of their own.
+lie on a smooth curve, a front. All fronts of a cable together tell which is P and which is S. Picks that leave
+their front are no labels, and channels between picks get labels of their own.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from phasenet_das.matching import match_picks, time_ns
 from phasenet_das.tables import PICK_COLUMNS, conform
 from phasenet_das.tables.columns import associated_phase
 from phasenet_das.tables.ids import make_pick_ids
+from phasenet_das.training.fronts import find_fronts, name_fronts
 from phasenet_das.training.moveout import fit_moveout
 from phasenet_das.training.sample import PHASES
 
@@ -39,11 +41,13 @@ def complete_labels(
 ) -> pd.DataFrame:
     """Turn the picks of a cable into labels.
 
-    A robust local line is laid along the cable for each event and phase. Picks far from it are dropped. Those
-    near it move towards it, the more the more they scatter. Channels between them, and a few beyond the
-    last, get labels where the line is certain enough. An event needs labels of both phases. The confidence
-    of a label is the squared score of its pick, or its mean over the picks nearby, times the trust in the
-    line: picks of low scores are late and often wrong.
+    Picks of any name that follow one curve are one front, and a front has one name
+    (:func:`phasenet_das.training.fronts.name_fronts`): a pair of fronts is an event. A robust local line is
+    laid along each front. Picks far from it are dropped. Those near it move towards it, the more the more
+    they scatter. Channels between them, and a few beyond the last, get labels where the line is certain
+    enough. The confidence of a label is the squared score of its pick, or its mean over the picks nearby,
+    times the trust in the line, times the certainty of the name: picks of low scores are late and often
+    wrong.
 
     Parameters
     ----------
@@ -52,7 +56,7 @@ def complete_labels(
     channel_index : numpy.ndarray, shape (channel,), int
         Channels in their order along the cable.
     half_width : int
-        Reach of the line to each side, channels; 0 leaves picks as they are.
+        Reach of the line to each side, channels; 0 leaves picks and their names as they are.
     sigma_s : float
         Standard deviation of a label in time, s. A label with a standard error this large has a confidence
         of a half. Picks three times as far from the line are dropped.
@@ -63,23 +67,29 @@ def complete_labels(
     -------
     pandas.DataFrame
         Labels, and picks that may be arrivals of unknown events (``event_index`` -1); picks that no
-        neighbour shares, and picks in the coda of an event, are left out. Columns of picks and
-        ``label_confidence``, ``label_kind``.
+        neighbour shares, and picks in the coda of an event, are left out. Pairs of fronts that the associator
+        did not see have event numbers above its own. Columns of picks and ``label_confidence``,
+        ``label_kind``.
     """
     row = pd.Index(channel_index).get_indexer(pd.Index(picks["channel_index"]))
     place = _places(channel_index, half_width)
     table = picks.assign(row=place[row], phase_type=associated_phase(picks))[row >= 0].reset_index(drop=True)
     table["seconds"] = (time_ns(table["phase_time"]) - _origin_ns(picks)) * 1e-9
+    table["certainty"], event = 1.0, table["event_index"]
+    fewest = min(_FEWEST, int(np.ceil(_FEWEST_SHARE * len(place))))
+    if half_width:
+        table = _with_fronts(table, int(place.max(initial=-1)) + 1, half_width, sigma_s, fewest)
     kept = table["event_index"] >= 0
-    weight = np.square(table["phase_score"].fillna(1.0).to_numpy(np.float64))
+    weight = np.square(table["phase_score"].fillna(1.0).to_numpy(np.float64)) * table["certainty"]
     if agreeing is not None:
         weight = np.where(_found_by(table, agreeing), weight, _ALONE * weight)
-    labels = _labels(table[kept], weight[kept.to_numpy()], place, half_width, sigma_s)
-    rest = table[~kept]
+    labels = _labels(table.assign(weight=weight)[kept], place, half_width, sigma_s, fewest)
+    taught = set(labels["event_index"])
+    unknown = ((event >= 0) | kept) & ~event.isin(taught) & ~table["event_index"].isin(taught)
+    rest = table[~kept & ~unknown]
     rest = rest[coherent(rest["row"].to_numpy(), rest["seconds"].to_numpy(), len(place))]
-    rest = rest[~_explained(rest, labels)]
-    refused = table[kept & ~table["event_index"].isin(labels["event_index"])]
-    rest = pd.concat([rest, refused]).assign(event_index=-1, label_confidence=0.0, label_kind="")
+    rest = pd.concat([rest[~_explained(rest, labels)], table[unknown]])
+    rest = rest.assign(event_index=-1, label_confidence=0.0, label_kind="")
     both = pd.concat([labels, rest], ignore_index=True)
     return _as_picks(
         both, picks, np.asarray(channel_index)[np.searchsorted(place, both["row"].to_numpy(int))]
@@ -110,25 +120,40 @@ def _found_by(table: pd.DataFrame, other: pd.DataFrame) -> np.ndarray:
     return found
 
 
+def _with_fronts(
+    table: pd.DataFrame, num_places: int, half_width: int, sigma_s: float, fewest: int
+) -> pd.DataFrame:
+    """Give picks the phase and the event of the front that they follow, and the certainty of its name."""
+    table = table.assign(
+        front=find_fronts(table, num_places, half_width=half_width, sigma_s=sigma_s, fewest=fewest)
+    )
+    named = table.drop(columns=["phase_type", "event_index", "certainty"]).merge(
+        name_fronts(table, num_places), on="front", how="left"
+    )
+    return named.assign(
+        event_index=named["event_index"].fillna(-1).astype(np.int64),
+        phase_type=named["phase_type"].fillna(table["phase_type"]),
+        certainty=named["certainty"].fillna(1.0),
+    )
+
+
 def _labels(
-    kept: pd.DataFrame, weight: np.ndarray, place: np.ndarray, half_width: int, sigma_s: float
+    kept: pd.DataFrame, place: np.ndarray, half_width: int, sigma_s: float, fewest: int
 ) -> pd.DataFrame:
     """Complete the phases of each event; columns row, seconds, phase_type, event_index, label_*."""
-    kept = kept.assign(weight=weight).sort_values("phase_score", kind="stable")
+    kept = kept.sort_values("phase_score", kind="stable")
     found = []
-    for _, group in kept.groupby(["event_index", "phase_type"], sort=True):
+    for (event, phase), group in kept.groupby(["event_index", "phase_type"], sort=True):
         times, sure = np.full((2, int(place.max(initial=-1)) + 1), np.nan)
         times[group["row"]], sure[group["row"]] = group["seconds"], group["weight"]
         part = _completed(times, sure, half_width, sigma_s)
-        same = {name: group[name].iloc[0] for name in ("event_index", "phase_type")}
-        found.append(part.assign(**same))
+        found.append(part.assign(event_index=event, phase_type=phase))
     if not found:
         return pd.DataFrame(columns=[*_LABEL_COLUMNS, "event_index", "phase_type"])
     labels = pd.concat(found, ignore_index=True)
     labels = labels[labels["row"].isin(place)]
     count = labels.groupby(["event_index", "phase_type"]).size().unstack(fill_value=0)
     count = count.reindex(columns=list(PHASES), fill_value=0)
-    fewest = min(_FEWEST, int(np.ceil(_FEWEST_SHARE * len(place))))
     taught = count.index[(count >= fewest).all(axis=1)]
     return labels[labels["event_index"].isin(taught)].reset_index(drop=True)
 

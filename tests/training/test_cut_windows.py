@@ -183,8 +183,11 @@ def test_events_on_few_channels_are_skipped(tmp_path: Path) -> None:
 def test_events_that_begin_together_have_windows_of_their_own(tmp_path: Path) -> None:
     patch, picks, _ = recording()
     picks = picks[picks["event_index"] == 0]
-    picks = picks.assign(event_index=(picks["channel_index"] % 2).to_numpy())
-    picks["phase_time"] = picks["phase_time"].min()
+    moveout = pd.to_timedelta(
+        0.5 * (picks["channel_index"] - 100) + 3.0 * (picks["phase_type"] == "S"), unit="s"
+    )
+    others = picks.assign(event_index=1, phase_time=picks["phase_time"] + moveout)
+    picks = pd.concat([picks, others], ignore_index=True)
     first, second = cut_windows(patch, picks, None, tmp_path)
     assert first.exists()
     assert second.exists()
