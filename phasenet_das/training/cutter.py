@@ -54,10 +54,10 @@ def cut_windows(
 ) -> list[Path]:
     """Cut windows around events and of noise, conditioned as the picker conditions recordings.
 
-    Labels are completed along the cable (:func:`phasenet_das.training.labels.complete_labels`). Pairs of fronts
-    that the associator did not see have windows of their own. Windows of
-    noise lie where neither an event nor coherent picks are, half as many as windows of events at most; they
-    are named ``STATION_quiet_TIME.h5``, and their tables hold no label.
+    Labels are completed along the cable (:func:`phasenet_das.training.labels.complete_labels`). Pairs of
+    fronts that the associator did not see have windows of their own. Windows of noise lie where neither an
+    event nor coherent picks are, half as many as windows of events at most; they are named
+    ``STATION_quiet_TIME.h5``, and their tables hold no label.
 
     Files that continue each other are read as one recording, so a window may span many files. Near a gap the
     window ends at the gap.

@@ -1,7 +1,7 @@
 """Wave fronts along a cable, and their names: picks of any phase that follow one curve are one front.
 
-A network of single channels may give one front both names, or the wrong one. The fronts together say more: the
-P of an event comes before its S, and the associator has seen distances.
+A network of single channels may give one front both names, or the wrong one. Fronts together say more.
+The P of an event comes before its S, and the associator has seen many pairs of both.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _AMPLITUDE = 0.5  # and an S that is ten times as large as its P
 def find_fronts(
     table: pd.DataFrame, num_places: int, *, half_width: int, sigma_s: float, fewest: int
 ) -> np.ndarray:
-    """Number the front (pick,) that each pick follows; -1 for none.
+    """Give the number of the front (pick,) that each pick follows; -1 for none.
 
     `table` has a row for each pick: ``row`` (place along the cable), ``seconds``, ``phase_type``,
     ``phase_score``, ``event_index``. Curves are laid through the phases of each event, then through at least
@@ -87,7 +87,7 @@ def _grid(num_places: int) -> np.ndarray:
 
 
 def _lines_of(picks: pd.DataFrame, sigma_s: float) -> np.ndarray:
-    """Number the line (pick,) of picks that neighbours on the cable link."""
+    """Give the number of the line (pick,) of picks that neighbours on the cable link."""
     seconds = picks["seconds"].to_numpy(np.float64)
     since, reach = seconds - seconds.min(initial=np.inf), _LINKED * sigma_s
     stride = since.max(initial=0.0) + 4.0 * reach
@@ -101,29 +101,30 @@ def _lines_of(picks: pd.DataFrame, sigma_s: float) -> np.ndarray:
         linked = np.flatnonzero(last >= first)
         links += [np.stack([linked, end[linked]]) for end in (first, last)]
     line = np.empty(len(picks), np.int64)
-    line[order] = _components(*np.concatenate(links, axis=1), len(picks))
+    one, other = np.concatenate(links, axis=1)
+    line[order] = _components(one, other, len(picks))
     return line
 
 
 def _components(one: np.ndarray, other: np.ndarray, number: int) -> np.ndarray:
-    """Number the component (node,) that links between nodes make."""
+    """Give the number of the component (node,) that links between nodes make."""
     graph = csr_matrix((np.ones(len(one), bool), (one, other)), shape=(number, number))
     components: np.ndarray = connected_components(graph, directed=False)[1]
     return components
 
 
 def _merged(curves: np.ndarray, reach_s: float) -> np.ndarray:
-    """Number the front (curve,) of curves (curve, place): those that coincide are one."""
+    """Give the number of the front (curve,) of curves (curve, place): those that coincide are one."""
     one, other, delay = _delays(curves, reach_s)
     same = delay <= reach_s
     return _components(one[same], other[same], len(curves))
 
 
 def _delays(curves: np.ndarray, reach_s: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """List the pairs of curves (curve, place) that come within a time: the first, the later, the delay (pair,).
+    """List the pairs of curves (curve, place) that come within a time: the earlier, the later, the delay.
 
-    The delay is the median over the places that both have. Curves that share less than half of the places of
-    the shorter one are no pair.
+    Each (pair,). The delay is a median over the places that both have, without sign: curves that cross are
+    not one. Curves that share less than half of the places of the shorter one are no pair.
     """
     if not len(curves):
         return np.empty(0, int), np.empty(0, int), np.empty(0)
@@ -144,9 +145,9 @@ def _ordered(
     shared, places = (known[one] & known[other]).sum(axis=1), known.sum(axis=1)
     enough = shared >= np.maximum(1, 0.5 * np.minimum(places[one], places[other]))
     one, other = one[enough], other[enough]
-    delay = _median(curves[other] - curves[one])
-    later = delay >= 0
-    return np.where(later, one, other), np.where(later, other, one), np.abs(delay)
+    apart = curves[other] - curves[one]
+    later = _median(apart) >= 0
+    return np.where(later, one, other), np.where(later, other, one), _median(np.abs(apart))
 
 
 def name_fronts(table: pd.DataFrame, num_places: int) -> pd.DataFrame:
@@ -220,16 +221,16 @@ def _told_pairs(picks: pd.DataFrame) -> pd.DataFrame:
 
 def _lean(picks: pd.DataFrame) -> np.ndarray:
     """Say how a front (front,) is named by its picks: 1 all P, -1 all S, weighted by score."""
-    total = picks.groupby(["front", "phase_type"])["phase_score"].sum().unstack(fill_value=0.0)
-    p, s = (total.get(name, 0.0 * total.iloc[:, 0]).to_numpy() for name in ("P", "S"))
+    total = picks.groupby(["front", "phase_type"])["phase_score"].sum().unstack().fillna(0.0)
+    p, s = total.reindex(columns=["P", "S"], fill_value=0.0).to_numpy().T
     lean: np.ndarray = (p - s) / np.maximum(p + s, 1e-9)
     return lean
 
 
 def _loudness(picks: pd.DataFrame) -> np.ndarray:
     """Median amplitude (front,) in powers of ten; NaN where it is unknown."""
-    amplitude = picks.groupby("front")["phase_amplitude"].median().astype(float)
-    loudness: np.ndarray = np.log10(amplitude.where(amplitude > 0)).to_numpy()
+    amplitude = picks.groupby("front")["phase_amplitude"].median().to_numpy(np.float64)
+    loudness: np.ndarray = np.log10(np.where(amplitude > 0, amplitude, np.nan))
     return loudness
 
 
@@ -262,14 +263,12 @@ def _best_pairs(one: np.ndarray, other: np.ndarray, weight: np.ndarray, number: 
 def _named(picks: pd.DataFrame, p: np.ndarray, s: np.ndarray, evidence: np.ndarray) -> pd.DataFrame:
     """Lay out pairs of fronts. Each keeps the event that has most picks on it, or gets a new number."""
     pair = pd.Series(np.tile(np.arange(len(p)), 2), index=np.concatenate([p, s]))
-    kept = picks[(picks["event_index"] >= 0) & picks["front"].isin(pair.index)]
-    count = kept.groupby([kept["front"].map(pair), "event_index"]).size()
-    count = (
-        count.sort_values(ascending=False, kind="stable").rename_axis(["pair", "event_index"]).reset_index()
-    )
-    count = count.drop_duplicates("event_index").drop_duplicates("pair").set_index("pair")["event_index"]
+    kept = picks[picks["event_index"] >= 0].assign(pair=picks["front"].map(pair))
+    held = kept.groupby(["pair", "event_index"], as_index=False).size()
+    held = held.sort_values("size", ascending=False, kind="stable")
+    first = held.drop_duplicates("event_index").drop_duplicates("pair").set_index("pair")["event_index"]
     fresh = np.arange(len(p)) + int(picks["event_index"].max()) + 1
-    event = count.reindex(range(len(p))).fillna(pd.Series(fresh)).to_numpy(int)
+    event = first.reindex(range(len(p))).fillna(pd.Series(fresh)).to_numpy(int)
     certainty = 1.0 / (1.0 + np.exp(-evidence))
     tables = [
         pd.DataFrame({"front": front, "phase_type": name, "event_index": event, "certainty": certainty})

@@ -1,8 +1,8 @@
 """From picks after association to labels: completed along the cable, each with a confidence.
 
 Association says which picks belong to an event, and as which phase. Along a cable the arrivals of an event
-lie on a smooth curve, a front. All fronts of a cable together tell which is P and which is S. Picks that leave
-their front are no labels, and channels between picks get labels of their own.
+lie on a smooth curve, a front. All fronts of a cable together tell which is P and which is S. Picks that
+leave their front are no labels, and channels between picks get labels of their own.
 """
 
 from __future__ import annotations
@@ -73,14 +73,17 @@ def complete_labels(
     """
     row = pd.Index(channel_index).get_indexer(pd.Index(picks["channel_index"]))
     place = _places(channel_index, half_width)
-    table = picks.assign(row=place[row], phase_type=associated_phase(picks))[row >= 0].reset_index(drop=True)
+    table = picks.assign(
+        row=place[row], phase_type=associated_phase(picks), phase_score=picks["phase_score"].fillna(1.0)
+    )
+    table = table[row >= 0].reset_index(drop=True)
     table["seconds"] = (time_ns(table["phase_time"]) - _origin_ns(picks)) * 1e-9
     table["certainty"], event = 1.0, table["event_index"]
     fewest = min(_FEWEST, int(np.ceil(_FEWEST_SHARE * len(place))))
     if half_width:
         table = _with_fronts(table, int(place.max(initial=-1)) + 1, half_width, sigma_s, fewest)
     kept = table["event_index"] >= 0
-    weight = np.square(table["phase_score"].fillna(1.0).to_numpy(np.float64)) * table["certainty"]
+    weight = np.square(table["phase_score"].to_numpy(np.float64)) * table["certainty"]
     if agreeing is not None:
         weight = np.where(_found_by(table, agreeing), weight, _ALONE * weight)
     labels = _labels(table.assign(weight=weight)[kept], place, half_width, sigma_s, fewest)
@@ -143,11 +146,11 @@ def _labels(
     """Complete the phases of each event; columns row, seconds, phase_type, event_index, label_*."""
     kept = kept.sort_values("phase_score", kind="stable")
     found = []
-    for (event, phase), group in kept.groupby(["event_index", "phase_type"], sort=True):
+    for _, group in kept.groupby(["event_index", "phase_type"], sort=True):
         times, sure = np.full((2, int(place.max(initial=-1)) + 1), np.nan)
         times[group["row"]], sure[group["row"]] = group["seconds"], group["weight"]
         part = _completed(times, sure, half_width, sigma_s)
-        found.append(part.assign(event_index=event, phase_type=phase))
+        found.append(part.assign(**{name: group[name].iloc[0] for name in ("event_index", "phase_type")}))
     if not found:
         return pd.DataFrame(columns=[*_LABEL_COLUMNS, "event_index", "phase_type"])
     labels = pd.concat(found, ignore_index=True)
