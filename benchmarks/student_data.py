@@ -5,14 +5,16 @@
     python benchmarks/student_data.py pseudo --round 2 --teacher results/train_student_pseudo/model
 
 With the truth, a window is a whole recording. With pseudo-labels, windows are cut as in the workflow, around
-events that the association finds with velocities and distances that one would state for such a site, not with
-those of the simulation. Recordings of wells are put on the time axis on which networks of 100 Hz see them.
+events that the association finds with nothing stated but the channel table. Recordings of wells are put on
+the time axis on which networks of 100 Hz see them.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,9 +22,10 @@ from bench_kinds import KINDS
 from bench_recordings import BenchPart, bench_parts, make_part
 from dascore import Patch
 
-from gamma import AssociationConfig
 from phasenet_das import io
 from phasenet_das.catalog import associate
+from phasenet_das.evaluate.picks import TOLERANCE_S
+from phasenet_das.matching import match_picks
 from phasenet_das.picking import Picker, load_picker
 from phasenet_das.picking.preprocess import condition
 from phasenet_das.tables import read_channels, read_picks, write_table
@@ -30,16 +33,6 @@ from phasenet_das.training import cut_windows, write_window
 
 RATE_HZ = 100.0
 SCORE, FAINT_SCORE = 0.3, 0.1
-ASSOCIATION: dict[str, AssociationConfig] = {
-    "distant": AssociationConfig(max_distance_km=250.0, depth_range_km=(0.0, 20.0)),
-    "local": AssociationConfig(vp_km_s=5.5, depth_range_km=(0.0, 20.0), max_distance_km=60.0),
-    "well": AssociationConfig(
-        vp_km_s=5.5, depth_range_km=(0.0, 15.0), max_distance_km=15.0, pick_uncertainty_s=0.03
-    ),
-    "micro": AssociationConfig(
-        vp_km_s=5.0, depth_range_km=(-1.0, 4.0), max_distance_km=4.0, pick_uncertainty_s=0.005
-    ),
-}
 
 
 def main() -> None:
@@ -56,12 +49,20 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="try the script out on a few short recordings")
     options = parser.parse_args()
     teacher = load_picker(options.teacher) if options.labels == "pseudo" else None
+    rows: list[dict[str, Any]] = []
     for part, split in chosen_parts(options.recordings, quick=options.quick):
         folder = make_part(part, options.cache)
         if teacher is None or split == "validation":
             write_truth(part, folder, options.out / split / f"{part.name}.h5")
         else:
-            write_pseudo(part, folder, options.out, teacher, options.round)
+            windows = write_pseudo(part, folder, options.out, teacher, options.round)
+            rows += label_counts(part, folder, windows)
+    if rows:
+        counts = pd.DataFrame(rows).groupby(["kind", "phase"], sort=False).sum()
+        counts["precision"], counts["share of the true"] = (
+            counts["right"] / counts[total].clip(lower=1) for total in ("labels", "true")
+        )
+        print(counts.to_markdown(floatfmt=".3f"))
 
 
 def chosen_parts(recordings: int, *, quick: bool) -> list[tuple[BenchPart, str]]:
@@ -116,29 +117,42 @@ def write_truth(part: BenchPart, folder: Path, window: Path) -> None:
         print(f"{window}: {part.config.duration_s:g} s", flush=True)
 
 
-def write_pseudo(part: BenchPart, folder: Path, out: Path, teacher: Picker, number: int) -> None:
+def label_counts(part: BenchPart, folder: Path, windows: Path) -> Iterator[dict[str, Any]]:
+    """Count the labels of a recording, those that are right, and the true arrivals, of each phase."""
+    truth = slowed_part(read_picks(folder / "truth_picks.parquet"), part)
+    tables = [read_picks(path) for path in sorted(windows.glob("*.picks.parquet"))]
+    labels = pd.concat([truth[:0], *tables]).drop_duplicates("pick_id")
+    for phase, tolerance_s in TOLERANCE_S.items():
+        mine, true = (table[table["phase_type"] == phase] for table in (labels, truth))
+        mine = mine[mine["event_index"] >= 0].reset_index(drop=True)
+        right = len(match_picks(mine, true.reset_index(drop=True), {phase: tolerance_s}))
+        yield {"kind": part.kind, "phase": phase, "labels": len(mine), "right": right, "true": len(true)}
+
+
+def write_pseudo(part: BenchPart, folder: Path, out: Path, teacher: Picker, number: int) -> Path:
     """Pick a recording with the teacher, associate, and cut windows with labels, unless they are there."""
-    kept = out / f"picks{number}" / f"{part.name}.parquet"
+    kept, windows = out / f"picks{number}" / f"{part.name}.parquet", out / f"pseudo{number}" / part.name
     if kept.exists():
-        return
+        return windows
     patch = io.read(next((folder / "data").glob("*.h5")))
     settings = KINDS[part.kind].pick
     if teacher.weights.sees_scales:
         settings = settings.model_copy(update={"rate": None})
     picks = teacher.pick(patch, settings, station_id=part.config.cable.station_id, min_score=FAINT_SCORE)
     strong = picks[picks["phase_score"] >= SCORE].reset_index(drop=True)
-    result = associate(strong, read_channels(folder / "channels.csv"), ASSOCIATION[part.kind])
+    result = associate(strong, read_channels(folder / "channels.csv"))
     table, before = slowed_part(result.picks, part), out / f"picks{number - 1}" / kept.name
-    windows = cut_windows(
+    written = cut_windows(
         slowed_patch(part, folder),
         table,
         None,
-        out / f"pseudo{number}" / part.name,
+        windows,
         faint=slowed_part(picks, part),
         agreeing=read_picks(before) if before.exists() else None,
     )
     write_table(table, kept)
-    print(f"{part.name}: {len(result.events)} events, {len(windows)} windows", flush=True)
+    print(f"{part.name}: {len(result.events)} events, {len(written)} windows", flush=True)
+    return windows
 
 
 if __name__ == "__main__":
