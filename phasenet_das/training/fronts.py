@@ -21,7 +21,7 @@ _TOLERANCE = 3.0  # label widths: curves and picks this near are one front
 _LINKED_CHANNELS, _LINKED = 10, 3.0  # channels and label widths between picks of one front
 _PLACES = 128  # along the cable, at which curves are compared
 _LONGEST = (0.9, 1.5)  # S-P time: quantile of the events of the associator, and its multiple
-_ALIKE = 0.3  # picks of the smaller front to those of the larger one, where no event pairs them
+_ALIKE = 0.3  # picks of a front to those of the largest one around it: smaller ones are its fragments
 _NAMES_RIGHT, _NAMES_WEIGHT = 0.9, 2.0  # prior of the share of right names, and its weight in fronts
 _ORDER, _OF_EVENT = 1.0, 1.0  # evidence, in log odds: one front after another, an event of the associator
 _AMPLITUDE = 0.5  # and an S that is ten times as large as its P
@@ -157,7 +157,8 @@ def name_fronts(table: pd.DataFrame, num_places: int) -> pd.DataFrame:
     is: the names of their picks, an event of the associator, a larger S, and the order. Names are worth as
     much as they agree with the order where two fronts stand alone. Each front is in one pair at most, and
     the pairs are those with the most evidence in all, counted by picks. At least one of the two holds picks
-    of an event.
+    of an event. Fronts that are small beside a larger one are its fragments, and in a pair only if an event
+    has it.
 
     Returns a table of ``NAMED``, two rows for a pair; ``certainty`` is 0.5 to 1. Fronts without a partner
     are not in it.
@@ -174,7 +175,10 @@ def name_fronts(table: pd.DataFrame, num_places: int) -> pd.DataFrame:
     one, other, delay = _delays(curves, max(reach_s, delays.max()))
     size = np.bincount(picks["front"])
     of_event = pd.MultiIndex.from_arrays([one, other]).isin(pd.MultiIndex.from_frame(told[["P", "S"]]))
-    alike = np.minimum(size[one], size[other]) >= _ALIKE * np.maximum(size[one], size[other])
+    largest = size.copy()
+    for first, second in ((one, other), (other, one)):
+        np.maximum.at(largest, first, size[second])
+    alike = np.minimum(size[one], size[other]) >= _ALIKE * np.maximum(largest[one], largest[other])
     possible = of_event | (alike & (delay <= reach_s))
     one, other, of_event = one[possible], other[possible], of_event[possible]
     lean, loud = _lean(picks), _loudness(picks)

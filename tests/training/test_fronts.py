@@ -98,6 +98,12 @@ def test_a_front_without_a_partner_and_pairs_without_an_event_have_no_name() -> 
     assert name_fronts(numbered(picks_of((0.0, "P", 0.8, 0))[:0]), CHANNELS).empty
 
 
+def test_a_fragment_beside_a_large_front_has_no_name() -> None:
+    whole = picks_of((0.0, "P", 0.8, 0), (15.0, "S", 0.8, 0))
+    fragment = picks_of((14.0, "P", 0.8, 1))[-10:]
+    assert names_at(pd.concat([whole, fragment], ignore_index=True)) == {0.0: "P", 15.0: "S"}
+
+
 def test_names_and_events_do_not_depend_on_the_order_of_picks() -> None:
     picks = picks_of((0.0, "P", 0.8, 5), (4.0, "S", 0.8, 5), (8.0, "P", 0.6, 7), (13.0, "S", 0.7, 7))
     mixed = picks.sample(frac=1, random_state=1)
