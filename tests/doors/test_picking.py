@@ -25,7 +25,7 @@ from phasenet_das.watch import Watcher
 from tests.picking.small_pickers import assert_same_picks, small_picker
 
 START = np.datetime64("2024-05-06T07:08:09.120", "ns")
-CHANNELS, SAMPLES, DT_S = 24, 3600, 0.01
+CHANNELS, SAMPLES, DT_S = 24, 2400, 0.01
 CUTS = [0, 777, 1300, SAMPLES]
 DATA = DataSettings(station_id="CABLE")
 SHORT = ContinuousSettings(chunk_s=8.0, chunk_channels=12)
@@ -33,7 +33,7 @@ SHORT = ContinuousSettings(chunk_s=8.0, chunk_channels=12)
 
 @cache
 def _noise() -> np.ndarray:
-    return np.random.default_rng(11).standard_normal((CHANNELS, SAMPLES)).astype(np.float32)
+    return np.random.default_rng(11).standard_normal((CHANNELS, 3600)).astype(np.float32)[:, :SAMPLES]
 
 
 def _patch(first: int = 0, end: int = SAMPLES) -> Any:
@@ -140,7 +140,7 @@ def _assert_joined(whole: pd.DataFrame, parts: list[pd.DataFrame]) -> None:
             ("picture", {}),
         ]
     ),
-    second=st.floats(0.5, 35.5),
+    second=st.floats(0.5, 23.5),
     channel=st.integers(1, CHANNELS - 1),
     in_chunks=st.booleans(),
 )
@@ -203,10 +203,10 @@ def test_a_channel_range_in_the_data_settings_selects_too(folder: Path) -> None:
 
 
 def test_chunks_of_another_range_are_used_again(folder: Path, tmp_path: Path) -> None:
-    shorter = SHORT.model_copy(update={"chunk_s": 4.0})
+    shorter = SHORT.model_copy(update={"chunk_s": 2.0})
     output, options = tmp_path / "picks.parquet", {"data": DATA, "continuous": shorter}
     first = pick_archive(small_picker("window"), folder / "cut", output, **options)
-    later = START + np.timedelta64(15, "s")
+    later = START + np.timedelta64(11, "s")
     second = pick_archive(small_picker("window"), folder / "cut", output, start=later, **options)
     assert second.reused >= 0.8 * second.num_chunks
     assert second.num_chunks < first.num_chunks
@@ -225,7 +225,7 @@ def test_empty_ranges_are_errors(folder: Path) -> None:
 @pytest.mark.parametrize("options", [{"rate": "model"}, {"rate": (100.0, 50.0)}, {"average_channels": 2}])
 def test_picks_are_peaks_of_the_scores(options: dict[str, Any]) -> None:
     picker = small_picker()
-    end = START + np.timedelta64(30, "s")
+    end = START + np.timedelta64(20, "s")
     picks = picker.pick(_patch(), end=end, channel_range=(2, 20), **options)
     scores = picker.annotate(_patch(), end=end, channel_range=(2, 20), **options)
     assert len(scores) == (1 if options.get("rate") == "model" else 2)
@@ -304,10 +304,12 @@ def test_a_run_checks_its_request_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("name", ["phasenet-das", "phasenet"])
-def test_brady_cut_in_three_loses_and_invents_nothing(shared: Path, name: str) -> None:
+@pytest.mark.parametrize(("name", "channels"), [("phasenet-das", (2500, 3000)), ("phasenet", (2500, 2670))])
+def test_brady_cut_in_three_loses_and_invents_nothing(
+    shared: Path, name: str, channels: tuple[int, int]
+) -> None:
     path = shared / "data" / "das_events" / "brady_porotomo_20160321_M4.3.h5"
-    patch, picker = io.read(path), load_picker(name, device="cpu")
+    patch, picker = io.read(path, channels=channels), load_picker(name, device="cpu")
     whole = picker.pick(patch, station_id="BRADY")
     cuts = [None, "2016-03-21T07:37:45", "2016-03-21T07:38:00", None]
     parts = [
@@ -315,7 +317,7 @@ def test_brady_cut_in_three_loses_and_invents_nothing(shared: Path, name: str) -
         for start, end in itertools.pairwise(cuts)
     ]
     joined = pd.concat(parts, ignore_index=True)
-    assert len(whole) > 500
+    assert len(whole) > 300
     assert sorted(joined["pick_id"]) == sorted(whole["pick_id"])
     scores = [table.sort_values("pick_id")["phase_score"].to_numpy() for table in (whole, joined)]
     assert_allclose(*scores, atol=1e-3)

@@ -19,7 +19,7 @@ from phasenet_das.tables import EVENT_COLUMNS, conform, read_events, read_metada
 from tests.pipeline.snakemake import snakemake
 
 SIMULATED = {
-    "duration_s": 90,
+    "duration_s": 60,
     "start_time": "2024-03-01T00:00:25",
     "file_length_s": 30,
     "cable": {"num_channels": 24, "dx_m": 40.0},
