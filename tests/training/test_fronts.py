@@ -98,10 +98,12 @@ def test_a_front_without_a_partner_and_pairs_without_an_event_have_no_name() -> 
     assert name_fronts(numbered(picks_of((0.0, "P", 0.8, 0))[:0]), CHANNELS).empty
 
 
-def test_a_fragment_beside_a_large_front_has_no_name() -> None:
+def test_fragments_beside_a_large_front_have_no_name() -> None:
     whole = picks_of((0.0, "P", 0.8, 0), (15.0, "S", 0.8, 0))
-    fragment = picks_of((14.0, "P", 0.8, 1))[-10:]
-    assert names_at(pd.concat([whole, fragment], ignore_index=True)) == {0.0: "P", 15.0: "S"}
+    fragments = [picks_of(front)[:10] for front in ((13.0, "P", 0.8, 1), (14.0, "S", 0.8, -1))]
+    assert names_at(pd.concat([whole, *fragments], ignore_index=True)) == {0.0: "P", 15.0: "S"}
+    far = [part.assign(seconds=part["seconds"] + 100.0) for part in fragments]
+    assert len(names_at(pd.concat([whole, *far], ignore_index=True))) == 4
 
 
 def test_names_and_events_do_not_depend_on_the_order_of_picks() -> None:
