@@ -73,8 +73,6 @@ def stretch_time(sample: Sample, factor: float, dt_s: float | None = None) -> Sa
     exact = Fraction(factor).limit_denominator(_MAX_DENOMINATOR)
     if exact <= 0:
         raise ConfigError(f"factor: found {factor}, expected a positive number.")
-    if exact == 1:
-        return replace(sample, dt_s=dt_s or sample.dt_s)
     ratio = float(exact)
     return replace(
         sample,
@@ -98,6 +96,8 @@ def _resample(data: np.ndarray, ratio: Fraction) -> np.ndarray:
     Pieces of a row are multiplied with the filter at many places at once, several times as fast as output by
     output. `data` (channel, time) float32. Returns (channel, time') float32.
     """
+    if ratio == 1:
+        return data
     have = data.shape[1]
     count = -(-have * ratio.numerator // ratio.denominator)
     taps, step, before = _taps(ratio.numerator, ratio.denominator)

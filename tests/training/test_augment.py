@@ -211,6 +211,7 @@ def test_a_lower_rate_loses_high_frequencies_and_keeps_times() -> None:
     lowered = augment.lower_rate(spiked(), 0.6)
     assert lowered.data.shape == spiked().data.shape
     assert_pulses_at_picks(lowered)
+    np.testing.assert_array_equal(augment.lower_rate(spiked(), 0.9999).data, spiked().data)  # the ratio is 1
 
 
 def test_averaged_neighbours_are_the_picker_s_rows() -> None:
