@@ -19,7 +19,7 @@ NAMED = ["front", "phase_type", "event_index", "certainty"]
 
 _TOLERANCE = 3.0  # label widths: curves and picks this near are one front
 _LINKED_CHANNELS, _LINKED = 10, 3.0  # channels and label widths between picks of one front
-_PLACES = 128  # along the cable, at which curves are compared
+_PLACES, _PAIRS = 512, 8192  # along the cable, at which curves are compared; so many pairs at once
 _LONGEST = (0.9, 1.5)  # S-P time: quantile of the events of the associator, and its multiple
 _ALIKE = 0.3  # picks of a front to those of the largest one around it: smaller ones are its fragments
 _NAMES_RIGHT, _NAMES_WEIGHT = 0.9, 2.0  # prior of the share of right names, and its weight in fronts
@@ -126,15 +126,15 @@ def _delays(curves: np.ndarray, reach_s: float) -> tuple[np.ndarray, np.ndarray,
     Each (pair,). The delay is a median over the places that both have, without sign: curves that cross are
     not one. Curves that share less than half of the places of the shorter one are no pair.
     """
-    if not len(curves):
-        return np.empty(0, int), np.empty(0, int), np.empty(0)
-    first, last = np.nanmin(curves, axis=1), np.nanmax(curves, axis=1)
+    first, last = (limit.reduce(curves, axis=1) for limit in (np.fmin, np.fmax))
     order = np.argsort(first, kind="stable")
     beyond = np.searchsorted(first[order], last[order] + reach_s, side="right")
     count = beyond - np.arange(len(order)) - 1
     one = np.repeat(np.arange(len(order)), count)
     other = one + 1 + np.arange(len(one)) - np.repeat(np.cumsum(count) - count, count)
-    return _ordered(curves, order[one], order[other])
+    blocks = np.split(np.stack([order[one], order[other]]), range(_PAIRS, len(one), _PAIRS), axis=1)
+    earlier, later, delay = zip(*(_ordered(curves, *block) for block in blocks), strict=True)
+    return np.concatenate(earlier), np.concatenate(later), np.concatenate(delay)
 
 
 def _ordered(
