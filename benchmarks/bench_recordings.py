@@ -40,7 +40,7 @@ VERSIONS: dict[str, tuple[tuple[str, ...], dict[str, tuple[int, ...]]]] = {
     "bench-v2": (tuple(KINDS), _SEEDS | {"test": tuple(range(3000, 3006))}),
 }
 """Kinds and seeds of each benchmark."""
-_QUICK_SHARE, _QUICK_CHANNELS = 0.15, 16
+_QUICK_SHARE, _QUICK_CHANNELS = 0.1, 16
 
 # By these the true picks are known; they change when the simulator does.
 _TRUTH_DIGESTS = {

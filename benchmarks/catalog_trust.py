@@ -239,11 +239,11 @@ def main() -> None:
         "--stated", nargs="+", default=["nothing", "coarse layers", "true layers"], help="What is stated."
     )
     parser.add_argument("--only-make", action="store_true", help="Make recordings and picks, and stop.")
-    parser.add_argument("--quick", action="store_true", help="One cable, two minutes.")
+    parser.add_argument("--quick", action="store_true", help="One small cable, ninety seconds.")
     arguments = parser.parse_args()
     cables, duration_s = arguments.cables, DURATION_S
     if arguments.quick:
-        cables, duration_s = ["demo-like"], 120.0
+        cables, duration_s = ["slow ground"], 90.0
     if arguments.only_make:
         for seed in arguments.seeds:
             for name in cables:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from phasenet_das.simulate import simulate
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 ALONE = {
@@ -65,12 +68,20 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def script(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., str]:
-    """Run the main function of a script with arguments, and give what it printed."""
+    """Run the main function of a script with arguments, and give what it printed.
+
+    It stays as nice as it was, and simulates in this process: so short a recording is not worth another one.
+    """
+    monkeypatch.setattr(os, "nice", lambda _: 0)
 
     def run(name: str, arguments: str, **folders: Path) -> str:
         words = [word.format(out=tmp_path, cache=cache, **folders) for word in arguments.split()]
         monkeypatch.setattr(sys, "argv", [f"{name}.py", *words])
-        importlib.import_module(name).main()
+        script = importlib.import_module(name)
+        if hasattr(script, "simulate"):
+            here = {"workers": 1}
+            monkeypatch.setattr(script, "simulate", lambda *given, **named: simulate(*given, **named | here))
+        script.main()
         return capsys.readouterr().out
 
     return run

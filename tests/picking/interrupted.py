@@ -1,6 +1,6 @@
-"""Pick a folder in a process of its own, which ends itself without warning behind some chunks.
+"""Pick a folder in processes that end themselves without warning behind some chunks, and say how each ended.
 
-python -m tests.picking.interrupted FOLDER OUTPUT CHUNKS WHERE
+python -m tests.picking.interrupted FOLDER OUTPUTS
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from tests.picking.small_pickers import small_picker
 
 SETTINGS = ContinuousSettings(chunk_s=6.0, chunk_channels=12)
 DATA = DataSettings(station_id="CABLE")
+ENDS = [(5, "written"), (4, "half"), (0, "merge")]
 
 
 def _kill() -> None:
@@ -45,10 +46,17 @@ def kill_behind(chunks: int, where: str) -> None:
         store.PickWriter.close = lambda self: _kill()  # noqa: ARG005
 
 
-def main(folder: str, output: str, chunks: str, where: str) -> None:
-    """Pick until the end."""
-    kill_behind(int(chunks), where)
-    pick_archive(small_picker(), [folder], Path(output), data=DATA, continuous=SETTINGS)
+def main(folder: str, outputs: str) -> None:
+    """Pick until each end, in a fork."""
+    for chunks, where in ENDS:
+        child = os.fork()
+        if child == 0:
+            kill_behind(chunks, where)
+            pick_archive(
+                small_picker(), [folder], Path(outputs) / f"{where}.parquet", data=DATA, continuous=SETTINGS
+            )
+            os._exit(0)
+        sys.stdout.write(f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\n")
 
 
 if __name__ == "__main__":

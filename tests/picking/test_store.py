@@ -12,7 +12,7 @@ import pytest
 
 from phasenet_das import io
 from phasenet_das.picking import pick_archive
-from tests.picking.interrupted import DATA, SETTINGS
+from tests.picking.interrupted import DATA, ENDS, SETTINGS
 from tests.picking.small_pickers import small_picker
 
 ROOT = Path(__file__).parents[2]
@@ -44,12 +44,19 @@ def expected(folder: Path) -> bytes:
     return output.read_bytes()
 
 
-@pytest.mark.parametrize(("chunks", "where"), [(5, "written"), (4, "half"), (0, "merge")])
-def test_killed_and_run_again(folder: Path, expected: bytes, tmp_path: Path, chunks: int, where: str) -> None:
-    output = tmp_path / "picks.parquet"
-    command = [sys.executable, "-m", "tests.picking.interrupted", folder, output, chunks, where]
-    killed = subprocess.run([str(word) for word in command], cwd=ROOT, check=False, capture_output=True)  # noqa: S603
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
+@pytest.fixture(scope="module")
+def killed(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What runs leave that were killed at each of the ends."""
+    outputs = tmp_path_factory.mktemp("killed")
+    command = [sys.executable, "-m", "tests.picking.interrupted", str(folder), str(outputs)]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)  # noqa: S603
+    assert done.stdout.split() == [str(-signal.SIGKILL)] * len(ENDS), done.stderr[-2000:]
+    return outputs
+
+
+@pytest.mark.parametrize(("chunks", "where"), ENDS)
+def test_killed_and_run_again(folder: Path, expected: bytes, killed: Path, chunks: int, where: str) -> None:
+    output = killed / f"{where}.parquet"
     assert not output.exists()
     again = pick_archive(small_picker(), [str(folder)], output, data=DATA, continuous=SETTINGS)
     assert again.reused == (again.num_chunks if where == "merge" else chunks)

@@ -169,9 +169,13 @@ def test_the_default_network_tiles_without_a_trace(tile: tuple[int, int]) -> Non
     normalization=st.sampled_from(["moving", "moving-array"]),
 )
 def test_picks_of_any_tiling_equal_the_whole(core: int, strip: int, normalization: str) -> None:
-    picker, patch = _picker(normalization=normalization), _record()
-    whole = picker.pick(patch)
-    _assert_same(whole, _retiled(picker, core, strip).pick(patch))
+    picker, patch = _picker(normalization=normalization), _record(samples=1000)
+    _assert_same(_whole(normalization), _retiled(picker, core, strip).pick(patch))
+
+
+@cache
+def _whole(normalization: str) -> pd.DataFrame:
+    return _picker(normalization=normalization).pick(_record(samples=1000))
 
 
 def _retiled(picker: Picker, core: int, strip: int) -> Picker:
