@@ -44,18 +44,18 @@ def main() -> None:
     if options.quick:
         settings, runs = TRAINED.replace("rounds: 1", "rounds: 0"), {"killed": 1}
         wanted = ["results/trained/catalog.csv"]
-        options.kills, options.longest = 1, 6.0
+        options.kills, options.longest = 1, 2.0
     for name, cores in runs.items():
         folder = options.out.resolve() / name
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "run.yaml").write_text(settings)
         kills = 0
         while kills < options.kills and name == "killed":
-            after = rng.uniform(5.0, options.longest)
+            after = rng.uniform(0.1 * options.longest, options.longest)
             if run(folder, cores, wanted, kill_after_s=after) is not None:
                 break
             kills += 1
-            print(f"{name}: killed after {after:.0f} s", flush=True)
+            print(f"{name}: killed after {after:.1f} s", flush=True)
         begin = time.monotonic()
         if run(folder, cores, wanted) != 0:
             raise SystemExit(f"{name}: failed; see {folder}/run.log")

@@ -121,30 +121,31 @@ def commands(text: str) -> Iterator[list[str]]:
 def run_command(words: list[str], block: Block) -> None:
     """Run a line of a shell block: Snakemake as a dry run, and one pass of what never ends."""
     if words[:2] == ["phasenet-das", "run"]:
-        dry_run(snakemake_of(words), block)
+        dry_run(arguments_of(words), block)
     elif words[0] in {"phasenet-das", "gamma"}:
         extra = ["--once"] if words[1] == "watch" and "--once" not in words else []
         answer = CliRunner().invoke(_application(words[0]), [*words[1:], *extra])
         assert answer.exit_code == 0, f"{block}: {' '.join(words)}: {answer.output} {answer.exception!r}"
     elif words[0] == "snakemake":
-        dry_run(words, block)
+        dry_run(words[1:], block)
     else:
         raise AssertionError(f"{block}: '{words[0]}' does not run here: say why in a title {NOT_RUN.pattern}")
 
 
-def snakemake_of(words: list[str]) -> list[str]:
-    """Give the Snakemake that `phasenet-das run` becomes."""
+def arguments_of(words: list[str]) -> list[str]:
+    """Give the arguments of the Snakemake that `phasenet-das run` becomes."""
     commands: list[list[str]] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("phasenet_das.pipeline.launch.replace_process", commands.append)
         CliRunner().invoke(_application(words[0]), words[1:], catch_exceptions=False)
-    return commands[0][commands[0].index("snakemake") :]
+    return commands[0][commands[0].index("snakemake") + 1 :]
 
 
-def dry_run(words: list[str], block: Block) -> None:
+def dry_run(arguments: list[str], block: Block) -> None:
     """Run Snakemake in this folder, for the list of jobs only."""
-    answer = run_snakemake([*words, *(() if "--dry-run" in words else ("--dry-run",)), "--quiet"], Path.cwd())
-    assert answer.returncode == 0, f"{block}: {' '.join(words)}: {answer.stdout} {answer.stderr}"
+    only = [] if "--dry-run" in arguments else ["--dry-run"]
+    answer = run_snakemake([*arguments, *only, "--quiet"], Path.cwd())
+    assert answer.returncode == 0, f"{block}: {' '.join(arguments)}: {answer.stdout} {answer.stderr}"
 
 
 def read_settings(block: Block) -> None:

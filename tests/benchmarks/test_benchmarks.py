@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from phasenet_das.simulate import simulate
+from tests.pipeline.commands import python_beside_commands
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 ALONE = {
@@ -51,6 +52,8 @@ REAL = {
     "real_records": "--shared {shared} --out {out} --weights phasenet --only eq03 --rule-only",
     "short_cables": "--shared {shared} --weights phasenet-das --channels 1 --pieces 1",
 }
+# of what these start
+IN_FORKS = {"continuous_speed", "fault_campaign", "network_speed", "run", "start_up", "workflow_runs"}
 SLOW = {"brady_event", "calibration", "fault_campaign", "run", "watch_hour", "workflow_runs"}
 
 
@@ -77,6 +80,8 @@ def script(
     def run(name: str, arguments: str, **folders: Path) -> str:
         words = [word.format(out=tmp_path, cache=cache, **folders) for word in arguments.split()]
         monkeypatch.setattr(sys, "argv", [f"{name}.py", *words])
+        if name in IN_FORKS:
+            monkeypatch.setattr(sys, "executable", str(python_beside_commands()))
         script = importlib.import_module(name)
         if hasattr(script, "simulate"):
             here = {"workers": 1}

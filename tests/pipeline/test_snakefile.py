@@ -17,7 +17,6 @@ from phasenet_das import io
 from phasenet_das.pipeline.lock import Process
 from phasenet_das.tables import read_events, read_metadata, read_picks
 from tests.models_on_disk import save_random_phasenet
-from tests.pipeline.commands import python_beside_commands
 from tests.pipeline.snakemake import ROOT, snakemake
 
 TRAINED = """
@@ -82,7 +81,7 @@ def test_the_whole_way_with_training(tmp_path: Path) -> None:
     """Simulated recordings, a teacher, labels, two students in two processes, verdicts, a catalog."""
     two_rounds = TRAINED.replace("rounds: 1", "rounds: 2").replace("das, rate: 100.0", "das, rate: 50.0")
     (tmp_path / "trained.yaml").write_text(two_rounds)
-    answer = snakemake(tmp_path, tmp_path / "trained.yaml", python=python_beside_commands())
+    answer = snakemake(tmp_path, tmp_path / "trained.yaml")
     assert answer.returncode == 0, answer.stdout[-2000:] + answer.stderr[-6000:]
     results = tmp_path / "results" / "trained"
     events = read_events(results / "events.parquet")
@@ -173,7 +172,7 @@ def test_lint_is_clean(project: Path) -> None:
 def test_brady_becomes_one_event(shared: Path, tmp_path: Path) -> None:
     text = (ROOT / "configs" / "brady.yaml").read_text().replace("../../shared", str(shared))
     (tmp_path / "brady.yaml").write_text(text)
-    answer = snakemake(tmp_path, tmp_path / "brady.yaml", python=python_beside_commands())
+    answer = snakemake(tmp_path, tmp_path / "brady.yaml")
     assert answer.returncode == 0, answer.stderr[-3000:]
     results = tmp_path / "results" / "brady"
     events, picks = read_events(results / "events.parquet"), read_picks(results / "picks.parquet")
