@@ -224,6 +224,8 @@ def _typed(column: pd.Series, kind: str) -> pd.Series:
 
 
 def _numbers(column: pd.Series) -> pd.Series:
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "iuf":
+        return column
     numbers = pd.to_numeric(column, errors="coerce")
     wrong = numbers.isna() & column.notna()
     if wrong.any():
@@ -232,6 +234,8 @@ def _numbers(column: pd.Series) -> pd.Series:
 
 
 def _integers(column: pd.Series, kind: str) -> pd.Series:
+    if column.dtype == kind:
+        return column
     numbers, limits = _numbers(column), np.iinfo(kind)
     if numbers.isna().any():
         raise ValueError(f"{_where(column, numbers.isna())}, expected whole numbers in every row.")
