@@ -53,7 +53,9 @@ REAL = {
     "short_cables": "--shared {shared} --weights phasenet-das --channels 1 --pieces 1",
 }
 # of what these start
-IN_FORKS = {"continuous_speed", "fault_campaign", "network_speed", "run", "start_up", "workflow_runs"}
+IN_FORKS = {
+    *("continuous_speed", "fault_campaign", "network_speed", "run", "start_up", "watch_hour", "workflow_runs")
+}
 SLOW = {"brady_event", "calibration", "fault_campaign", "run", "watch_hour", "workflow_runs"}
 
 

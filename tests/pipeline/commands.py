@@ -27,10 +27,12 @@ phasenet_das.report.page phasenet_das.simulate.simulation phasenet_das.training.
 obspy.core.event matplotlib.pyplot pyarrow.parquet snakemake.cli
 """
 CLIENT = """#!{python} -ES
-import json, os, socket, sys
+import json, os, signal, socket, sys
 with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
     server.connect({address!r})
     socket.send_fds(server, [json.dumps([sys.argv, os.getcwd(), dict(os.environ)]).encode()], [0, 1, 2])
+    child = int(server.recv(16))
+    signal.signal(signal.SIGINT, lambda number, _: os.kill(child, number))
     sys.exit(ord(server.recv(1) or b"\\1"))
 """
 
@@ -77,6 +79,8 @@ def run(connection: socket.socket) -> None:
     sys.executable = str(Path(program).with_name("python"))
     for target, stream in enumerate(streams):
         os.dup2(stream, target)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - of this process
+    connection.send(str(os.getpid()).encode())
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
