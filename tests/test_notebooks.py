@@ -1,4 +1,4 @@
-"""Notebooks are kept without outputs, and run: one of them in a kernel, by nbmake (see testpaths)."""
+"""Notebooks are kept without outputs, and run: one of them in a kernel, the others in this process."""
 
 from __future__ import annotations
 
@@ -41,6 +41,16 @@ def test_cells_run_and_figures_are_drawn(name: str, tmp_path: Path, monkeypatch:
             for figure in plt.get_fignums():
                 plt.figure(figure).canvas.draw()
             plt.close("all")
+
+
+def test_widgets_run_in_a_kernel() -> None:
+    import nbclient
+    import nbformat
+
+    notebook = nbformat.read(FOLDER / f"{IN_A_KERNEL}.ipynb", as_version=4)
+    place = {"metadata": {"path": str(FOLDER)}}
+    nbclient.NotebookClient(notebook, timeout=570, kernel_name="python3", resources=place).execute()
+    assert all(cell["execution_count"] for cell in notebook.cells if cell["cell_type"] == "code")
 
 
 def test_there_are_five() -> None:
