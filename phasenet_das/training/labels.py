@@ -45,9 +45,8 @@ def complete_labels(
     (:func:`phasenet_das.training.fronts.name_fronts`): a pair of fronts is an event. A robust local line is
     laid along each front. Picks far from it are dropped. Those near it move towards it, the more the more
     they scatter. Channels between them, and a few beyond the last, get labels where the line is certain
-    enough. The confidence of a label is the squared score of its pick, or its mean over the picks nearby,
-    times the trust in the line, times the certainty of the name: picks of low scores are late and often
-    wrong.
+    enough. The confidence of a label is the mean score of the picks nearby, times the trust in the line,
+    times the certainty of the name.
 
     Parameters
     ----------
@@ -61,7 +60,7 @@ def complete_labels(
         Standard deviation of a label in time, s. A label with a standard error this large has a confidence
         of a half. Picks three times as far from the line are dropped.
     agreeing : pandas.DataFrame, optional
-        Picks of another network after association. Labels that it lacks have half the confidence.
+        Picks of another network after association. Picks that it lacks count half.
 
     Returns
     -------
@@ -83,7 +82,7 @@ def complete_labels(
     if half_width:
         table = _with_fronts(table, int(place.max(initial=-1)) + 1, half_width, sigma_s, fewest)
     kept = table["event_index"] >= 0
-    weight = np.square(table["phase_score"].to_numpy(np.float64)) * table["certainty"]
+    weight = table["phase_score"].to_numpy(np.float64) * table["certainty"]
     if agreeing is not None:
         weight = np.where(_found_by(table, agreeing), weight, _ALONE * weight)
     labels = _labels(table.assign(weight=weight)[kept], place, half_width, sigma_s, fewest)
@@ -176,7 +175,7 @@ def _completed(times: np.ndarray, sure: np.ndarray, half_width: int, sigma_s: fl
     stays = np.minimum(1.0, (_ROUGHNESS_S / np.maximum(line.spread, 1e-9)) ** 2)
     value = np.where(near, line.time + stays * (times - line.time), np.where(told, line.time, times))
     around = _mean_nearby(sure, half_width)
-    confidence = np.where(told, trust * np.where(near, sure, around), _ALONE * sure)
+    confidence = np.where(told, trust * around, _ALONE * sure)
     label = near | (told & (trust >= _MIN_TRUST)) | (has & ~told)
     return _rows(label, value, confidence, _kinds(has & (near | ~told)))
 

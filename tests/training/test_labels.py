@@ -236,7 +236,7 @@ def test_channels_between_picks_get_labels_and_outliers_lose_theirs() -> None:
     np.testing.assert_allclose(seconds(found), 10.0 + 0.01 * np.arange(60), atol=1e-3)
     made = found["channel_index"][found["label_kind"] == "interpolated"].tolist()
     assert made == [20, 21, 22, 23, 24, 25, 40]
-    assert found["label_confidence"].between(0.6, 0.65).all()
+    assert found["label_confidence"].between(0.75, 0.8).all()
     assert labels["pick_id"].is_unique
     assert completed(picks[~hole].sample(frac=1, random_state=2)).equals(labels)
     plain = completed(picks[~hole], half_width=0)
@@ -262,9 +262,9 @@ def test_labels_that_another_network_lacks_count_half() -> None:
     picks = event_picks()
     others = picks[picks["channel_index"] < 30].assign(event_index=9)
     labels = completed(picks, agreeing=others)
-    alone = labels["channel_index"] >= 30
-    np.testing.assert_allclose(labels["label_confidence"][~alone], 0.64, atol=0.01)
-    np.testing.assert_allclose(labels["label_confidence"][alone], 0.32, atol=0.01)
+    shared, alone = labels["channel_index"] < 20, labels["channel_index"] >= 40
+    np.testing.assert_allclose(labels["label_confidence"][shared], 0.8, atol=0.01)
+    np.testing.assert_allclose(labels["label_confidence"][alone], 0.4, atol=0.01)
 
 
 def test_an_event_of_one_phase_teaches_nothing_and_masks_its_picks() -> None:
