@@ -125,20 +125,16 @@ def cut_windows(
         mine = of_station.get(recording.station_id, picks[:0]) if recording.station_id else picks
         cable = (recording.station_id, recording.channel_index.tobytes())
         if known[0] != cable:  # the recordings of a cable come one after another and share its labels
-            known = (
-                cable,
-                complete_labels(
-                    _with_faint(mine, faint, recording.station_id),
-                    recording.channel_index,
-                    half_width=complete_channels,
-                    sigma_s=label_sigma_s,
-                    agreeing=agreeing,
-                ),
+            completed = complete_labels(
+                _with_faint(mine, faint, recording.station_id),
+                recording.channel_index,
+                half_width=complete_channels,
+                sigma_s=label_sigma_s,
+                agreeing=agreeing,
             )
+            known = cable, _numbered_above(completed, _last_event(mine), _last_event(picks))
         labels = known[1]
-        fresh = labels["event_index"] > mine["event_index"].max()
-        labels.loc[fresh, "event_index"] += picks["event_index"].max() - mine["event_index"].max()
-        wanted = fields | _event_fields(labels[fresh], None, limits)
+        wanted = fields | _event_fields(labels[labels["event_index"] > _last_event(picks)], None, limits)
         taught |= set(labels["event_index"])
         for event, first_pick_ns, begin_ns, end_ns, share in _event_spans(labels, recording, wanted):
             if share < min_channel_share:
@@ -163,6 +159,16 @@ def cut_windows(
     )
     _warn_of_others(Path(folder), {recording.station_id or "DAS" for recording in recordings}, written)
     return sorted(written, key=lambda path: path.name.rpartition("_")[2])
+
+
+def _last_event(picks: pd.DataFrame) -> int:
+    return int(picks["event_index"].max()) if len(picks) else -1
+
+
+def _numbered_above(labels: pd.DataFrame, last: int, last_of_all: int) -> pd.DataFrame:
+    """Give events above the `last` of a cable, which the associator lacks, numbers above all cables' own."""
+    number = labels["event_index"]
+    return labels.assign(event_index=number.where(number <= last, number + last_of_all - last))
 
 
 def _warn_of_others(folder: Path, names: Iterable[str], written: Iterable[Path]) -> None:

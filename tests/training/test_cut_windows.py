@@ -19,6 +19,7 @@ from phasenet_das.picking.preprocess import condition
 from phasenet_das.tables import read_picks, write_table
 from phasenet_das.training import cut_windows as cut_all_windows
 from phasenet_das.training import open_window
+from phasenet_das.training.cutter import _last_event, _numbered_above
 from phasenet_das.training.targets import make_mask
 from tests.training.test_augment import assert_pulses_at_picks, pulses
 from tests.training.test_windows import pick_table
@@ -192,6 +193,12 @@ def test_events_that_begin_together_have_windows_of_their_own(tmp_path: Path) ->
     assert first.exists()
     assert second.exists()
     assert first != second
+
+
+def test_pairs_of_fronts_have_numbers_above_those_of_all_cables() -> None:
+    labels = pd.DataFrame({"event_index": [-1, 2, 3, 4]})
+    assert _numbered_above(labels, 2, 9)["event_index"].tolist() == [-1, 2, 10, 11]
+    assert _numbered_above(labels[:0], _last_event(labels[:0]), 9).empty
 
 
 def test_the_command_cuts_what_the_function_cuts(tmp_path: Path) -> None:
