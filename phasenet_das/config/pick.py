@@ -23,8 +23,8 @@ class PickSettings(ConfigSection):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "float32",
         description="Numbers that the network multiplies. bfloat16 takes about half the time on "
-        "CPUs with AMX. Most scores then differ by less than 0.03. auto is bfloat16 on processors with "
-        "hardware for it (CPUs with AMX, GPUs since 2020), and float32 elsewhere.",
+        "CPUs with AMX or AVX-512 BF16. Most scores then differ by less than 0.03. auto is bfloat16 on "
+        "processors with hardware for it (these CPUs, GPUs since 2020), and float32 elsewhere.",
     )
     min_score: float = Field(0.3, gt=0, lt=1, description="Smallest score of a pick.")
     min_score_p: float | None = Field(

@@ -252,7 +252,7 @@ class TrainSettings(ConfigSection):
     amp: Literal["auto", "off", "bf16", "fp16"] = Field(
         "auto",
         description="Mixed precision: bf16, fp16 (CUDA only), off or auto. auto is bf16 on processors with "
-        "hardware for bf16 (GPUs since 2020, CPUs with AMX).",
+        "hardware for bf16 (GPUs since 2020, CPUs with AMX or AVX-512 BF16).",
     )
     bf16_gradients: bool = Field(
         False, description="Exchange gradients between processes in bfloat16 (CUDA only)."

@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 
 def multiplies_bfloat16(device: torch.device) -> bool:
-    """Tell whether a processor multiplies bfloat16 by itself (AMX, GPUs since 2020)."""
+    """Tell whether a processor multiplies bfloat16 by itself (AMX, AVX-512 BF16, GPUs since 2020)."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     # torch before 2.9 cannot be asked without its private names.
     abilities: Mapping[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(abilities.get("amx_bf16", False))
+    return any(abilities.get(name, False) for name in ("amx_bf16", "avx512_bf16"))
 
 
 def multiply_in(precision: str, device: torch.device) -> torch.autocast:

@@ -72,7 +72,7 @@ def _dot(one: Tensor, other: Tensor) -> Tensor:
 
 
 def half_precision(amp: str, device: str) -> Literal["off", "bf16", "fp16"]:
-    """Resolve `auto`: bfloat16 where the processor multiplies it by itself (AMX, GPUs since 2020)."""
+    """Resolve `auto`: bfloat16 where the processor multiplies it by itself (AMX, AVX-512 BF16, GPUs since 2020)."""
     on_cuda = device.startswith("cuda")
     if amp == "fp16" and not on_cuda:
         raise ConfigError("amp: fp16 works on CUDA only. Set auto, bf16 or off.")

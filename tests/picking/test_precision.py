@@ -55,13 +55,13 @@ def test_auto_follows_the_processor_and_no_run_mixes_precisions(
     noise = np.random.default_rng(0).standard_normal((8, 1500)).astype(np.float32)
     io.write_quakeflow(io.make_patch(noise, **options), tmp_path / "noise.h5")
     output = tmp_path / "picks.parquet"
-    for amx, asked, reused, used in (
-        (False, "auto", False, "float32"),
-        (True, "float32", True, "float32"),
-        (True, "auto", False, "bfloat16"),
-        (False, "bfloat16", True, "bfloat16"),
+    for able, asked, reused, used in (
+        ("avx512_f", "auto", False, "float32"),
+        ("avx512_bf16", "float32", True, "float32"),
+        ("avx512_bf16", "auto", False, "bfloat16"),
+        ("avx512_f", "bfloat16", True, "bfloat16"),
     ):
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda has=amx: {"amx_bf16": has})
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: {able: True})
         settings = PickSettings(precision=asked)
         report = pick_archive(small_picker(), tmp_path / "noise.h5", output, settings)
         assert (report.reused == report.num_chunks) == reused

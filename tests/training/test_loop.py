@@ -180,8 +180,8 @@ def test_resuming_is_exact_in_half_precision_too(tmp_path: Path) -> None:
 def test_the_precision_is_chosen_by_the_processor_and_belongs_to_the_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for has_amx, amp in ((True, "bf16"), (False, "off")):
-        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda has=has_amx: {"amx_bf16": has})
+    for able, amp in (("amx_bf16", "bf16"), ("avx512_f", "off")):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda able=able: {able: True})
         run_here(tiny_settings(tmp_path / amp, amp="auto", steps=2))
         card = (tmp_path / amp / "model" / "README.md").read_text()
         assert f"precision {amp}" in card
