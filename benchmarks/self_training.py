@@ -29,7 +29,7 @@ import pandas as pd  # noqa: E402
 from gamma import AssociationResult  # noqa: E402
 from phasenet_das import io  # noqa: E402
 from phasenet_das.catalog import associate  # noqa: E402
-from phasenet_das.config import DataSettings, TrainSettings  # noqa: E402
+from phasenet_das.config import DataSettings, PickSettings, TeacherSettings, TrainSettings  # noqa: E402
 from phasenet_das.evaluate import evaluate_picks, match_events  # noqa: E402
 from phasenet_das.evaluate.picks import TOLERANCE_S  # noqa: E402
 from phasenet_das.matching import match_picks  # noqa: E402
@@ -69,12 +69,12 @@ def cable(duration_s: float, num_channels: int = 200) -> SimulationConfig:
     )
 
 
-def pick(weights: str | Path, folder: Path, name: str, min_score: float = SCORE) -> pd.DataFrame:
-    """Pick the recording at the rate that students are trained at, unless its picks are there already."""
+def pick(weights: str | Path, folder: Path, name: str, settings: PickSettings | None = None) -> pd.DataFrame:
+    """Pick the recording, unless its picks are there already."""
     path = folder / f"{name}.picks.parquet"
     if not path.exists():
         picker = load_picker(str(weights))
-        write_table(picker.pick(folder / "data", station_id=STATION, min_score=min_score), path)
+        write_table(picker.pick(folder / "data", settings, station_id=STATION, min_score=FAINT_SCORE), path)
     return read_picks(path)
 
 
@@ -215,7 +215,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if not (folder / "channels.csv").exists():
         simulate(config, folder, seed=args.seed, workers=2)
     end = pd.Timestamp(config.start_time, tz="UTC") + pd.Timedelta(minutes=labelled)
-    picks = {"teacher": pick(args.teacher, folder, f"teacher-{args.teacher.replace(':', '_')}", FAINT_SCORE)}
+    name = f"teacher-{args.teacher.replace(':', '_')}"
+    picks = {"teacher": pick(args.teacher, folder, name, TeacherSettings())}
     results = {"teacher": associate_picks(picks["teacher"], folder)}
     # Six steps from random weights make picks everywhere, which take long to associate.
     labeller, start, agreeing = "teacher", "phasenet-das" if args.quick else args.start, None
@@ -231,10 +232,10 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             agreeing=agreeing,
         )
         name = "student" if number == args.rounds else f"student of round {number}"
-        picks[name] = pick(model, folder, model.parent.name, FAINT_SCORE)
+        picks[name] = pick(model, folder, model.parent.name)
         results[name] = associate_picks(picks[name], folder)
         agreeing, labeller, start = results[labeller].picks, name, str(model)
-    picks["bundled"] = pick("phasenet-das", folder, "bundled", FAINT_SCORE)
+    picks["bundled"] = pick("phasenet-das", folder, "bundled")
     results["bundled"] = associate_picks(picks["bundled"], folder)
     return {name: score(result, folder, end) for name, result in results.items()}
 

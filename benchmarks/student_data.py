@@ -136,8 +136,8 @@ def write_pseudo(part: BenchPart, folder: Path, out: Path, teacher: Picker, numb
         return windows
     patch = io.read(next((folder / "data").glob("*.h5")))
     settings = KINDS[part.kind].pick
-    if teacher.weights.sees_scales:
-        settings = settings.model_copy(update={"rate": None})
+    if teacher.weights.provenance.get("rates") != "model":
+        settings = settings.model_copy(update={"rate": "octaves"})
     picks = teacher.pick(patch, settings, station_id=part.config.cable.station_id, min_score=FAINT_SCORE)
     strong = picks[picks["phase_score"] >= SCORE].reset_index(drop=True)
     result = associate(strong, read_channels(folder / "channels.csv"))

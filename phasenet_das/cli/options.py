@@ -152,13 +152,13 @@ def parse_range(text: str | None) -> tuple[int, int] | None:
 
 
 def parse_rate(text: str | None) -> tuple[float, ...] | float | str | None:
-    """Read ``native``, ``model``, a rate in Hz, or several with commas."""
-    if text is None or text in ("native", "model"):
+    """Read ``native``, ``model``, ``octaves``, a rate in Hz, or several with commas."""
+    if text is None or text in ("native", "model", "octaves"):
         return text
     try:
         rates = tuple(float(part) for part in text.split(","))
     except ValueError as error:
         raise ConfigError(
-            f"--rate {text}: expected 'native', 'model', or Hz, such as 100 or 100,50."
+            f"--rate {text}: expected 'native', 'model', 'octaves', or Hz, such as 100 or 100,50."
         ) from error
     return rates[0] if len(rates) == 1 else rates

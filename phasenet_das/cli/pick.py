@@ -52,7 +52,9 @@ def pick(
     ] = None,
     rate: Annotated[
         str | None,
-        typer.Option(help="Sampling rate for the network: 'native', 'model', or Hz, such as 100 or 100,50."),
+        typer.Option(
+            help="Sampling rate for the network: 'native', 'model', 'octaves', or Hz, such as 100 or 100,50."
+        ),
     ] = None,
     average_channels: Annotated[
         int | None, typer.Option(help="Number of neighbouring channels to average.")

@@ -9,7 +9,7 @@ from phasenet_das.config.feed import FeedSettings
 from phasenet_das.config.files import load_config, write_config
 from phasenet_das.config.geometry import GeometrySettings
 from phasenet_das.config.health import HealthSettings
-from phasenet_das.config.pick import PickSettings
+from phasenet_das.config.pick import PickSettings, TeacherSettings
 from phasenet_das.config.report import ReportSettings
 from phasenet_das.config.student import AugmentSettings, StudentSettings, TrainDataSettings, TrainSettings
 from phasenet_das.config.watch import HandoverSettings, WatchSettings
@@ -28,6 +28,7 @@ __all__ = [
     "PickSettings",
     "ReportSettings",
     "StudentSettings",
+    "TeacherSettings",
     "TrainDataSettings",
     "TrainSettings",
     "WatchSettings",

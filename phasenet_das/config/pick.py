@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from phasenet_das.config.section import WEIGHTS, ConfigSection, unit
 
 _WEIGHTS = "Network: a bundled model, seisbench:NAME, or a folder of weights."
+_Rate = float | tuple[float, ...] | Literal["native", "model", "octaves"] | None
 
 
 class PickSettings(ConfigSection):
@@ -47,13 +48,12 @@ class PickSettings(ConfigSection):
         "one with the higher score is kept. In seconds of the model's time axis.",
         json_schema_extra=unit("s"),
     )
-    rate: float | tuple[float, ...] | Literal["native", "model"] | None = Field(
+    rate: _Rate = Field(
         None,
         description="Sampling rates of the data for the network: one number or several, 'model' (the rate of "
-        "the training) or 'native' (the rate of the recording). If empty, single-channel networks use the "
-        "rate of their training. PhaseNet-DAS then uses several rates, each half of the previous one. At "
-        "another rate than that of the training, time runs slower or faster for the network. Pick times stay "
-        "true.",
+        "the training), 'native' (the rate of the recording) or 'octaves' (several rates, each half of the "
+        "previous one). If empty, octaves for PhaseNet-DAS and model for single-channel networks. At another "
+        "rate than that of the training, time runs slower or faster for the network. Pick times stay true.",
         json_schema_extra=unit("Hz"),
     )
     component: Literal["all", "E", "N", "Z"] = Field(
@@ -83,7 +83,7 @@ class PickSettings(ConfigSection):
         rates = self.rate if isinstance(self.rate, tuple) else (self.rate,)
         if not rates or any(isinstance(rate, float) and rate <= 0 for rate in rates):
             raise ValueError(
-                f"rate: found {self.rate}, expected positive numbers, 'native', 'model' or nothing"
+                f"rate: found {self.rate}, expected positive numbers, 'native', 'model', 'octaves' or nothing"
             )
         if self.bandpass_hz is not None and not 0 < self.bandpass_hz[0] < self.bandpass_hz[1]:
             raise ValueError(f"bandpass_hz: found {list(self.bandpass_hz)}, expected 0 < low < high")
@@ -106,3 +106,9 @@ class TeacherSettings(PickSettings):
     """Picking of the labels of the first round. Without training, this section is not used."""
 
     weights: str = Field("phasenet", description=_WEIGHTS, json_schema_extra=WEIGHTS)
+    rate: _Rate = Field(
+        "octaves",
+        description="Sampling rates of the data for the network, as in `pick`. Several rates make better "
+        "labels, above all of distant events, whose waves are too long for a network of 100 Hz.",
+        json_schema_extra=unit("Hz"),
+    )

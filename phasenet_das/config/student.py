@@ -243,8 +243,15 @@ class TrainSettings(ConfigSection):
         None,
         ge=0,
         lt=1,
-        description="Memory of the moving average of the weights. The average is the result. If empty, the "
+        description="Memory of the moving average of the weights. If empty, the "
         "average remembers 3 % of the steps, 10 to 1,000.",
+    )
+    start_share: float = Field(
+        0.5,
+        ge=0,
+        lt=1,
+        description="Share of the weights that a training starts from (`weights`) in its result, which is a "
+        "mean of the weights before and after. With 0, the result is the trained weights alone.",
     )
     phase_weights: tuple[float, float, float] = Field(
         (1.0, 1.0, 1.0), description="Weights of noise, P and S in the loss."

@@ -36,6 +36,7 @@ FEWEST_ROWS = 16
 """Rows that averaging leaves at least."""
 
 _FASTEST, _SLOWEST = 10.0, 0.5  # rates, to that of the network's training
+_SLOWEST_ALONE = 0.25  # for a network of single channels, which must see an S with its P in a window of 30 s
 _UNKNOWN_GAUGE_M = 10.0
 _SPACING_M_HZ = 1250.0  # a quarter of the wavelength at 1/10 of the rate of what crosses the cable at 500 m/s
 _MOST_AVERAGED = 32
@@ -54,11 +55,13 @@ class RatePass:
 def choose_rate_passes(recording: Recording, settings: PickSettings, weights: Weights) -> list[RatePass]:
     """Choose the rates at which a recording is picked, and how many neighbours are averaged at each.
 
-    Only networks of neighbouring channels see several rates, and only settings that are empty are chosen:
+    Settings that are stated are kept. The rest follow from the recording and the network:
 
-    - ``rate``: the recording's own rate, halved as often as needed to be at most ten times the network's;
-      that, and each half of it, down to half the network's rate, if the recording has 256 samples then. A
-      recording slower than the network is first brought to the network's rate.
+    - ``rate``: ``octaves`` are the recording's own rate, halved as often as needed to be at most ten times
+      the network's; that, and each half of it, down to half the network's rate (a quarter for a network of
+      single channels), if the recording has 256 samples then. A recording slower than the network is first
+      brought to the network's rate. If ``rate`` is empty, networks of neighbouring channels see octaves,
+      unless their training says otherwise, and networks of single channels the rate of their training.
     - ``average_channels``: as many as lie within half a gauge length (of 10 m where the recording does not
       state it), or within a quarter of the wavelength that slow waves (500 m/s) have at a tenth of the rate:
       12.5 m at 100 Hz. At most 32, and so few that 16 rows stay.
@@ -66,14 +69,12 @@ def choose_rate_passes(recording: Recording, settings: PickSettings, weights: We
     own, model = 1.0 / recording.dt_s, weights.sampling_rate_hz
     if settings.rate == "native":
         rates = [own]
-    elif settings.rate == "model":
+    elif _in_octaves(settings, weights):
+        rates = _octaves(own, model, _slowest(weights), recording.num_samples * recording.dt_s)
+    elif settings.rate is None or settings.rate == "model":
         rates = [model]
-    elif settings.rate is not None:
-        rates = list(settings.rate) if isinstance(settings.rate, tuple) else [settings.rate]
-    elif weights.sees_scales:
-        rates = _octaves(own, model, recording.num_samples * recording.dt_s)
     else:
-        rates = [model]
+        rates = list(settings.rate) if isinstance(settings.rate, tuple) else [settings.rate]
     rates = sorted((float(rate) for rate in rates), reverse=True)
     if settings.average_channels is not None or not weights.sees_scales:
         averages = [settings.average_channels or 1] * len(rates)
@@ -127,7 +128,16 @@ def range_margin_s(settings: PickSettings, weights: Weights) -> float:
     model, rate = weights.sampling_rate_hz, settings.rate
     if isinstance(rate, tuple):
         return joining_reach_s(model / min(rate)) if len(rate) > 1 else 0.0
-    return joining_reach_s(1 / _SLOWEST) if rate is None and weights.sees_scales else 0.0
+    return joining_reach_s(1 / _slowest(weights)) if _in_octaves(settings, weights) else 0.0
+
+
+def _in_octaves(settings: PickSettings, weights: Weights) -> bool:
+    return settings.rate == "octaves" or (settings.rate is None and weights.sees_scales)
+
+
+def _slowest(weights: Weights) -> float:
+    """Give the slowest rate, to that of the network's training."""
+    return _SLOWEST_ALONE if weights.architecture == "phasenet" else _SLOWEST
 
 
 def join_rate_passes(picks: pd.DataFrame, time_stretch: np.ndarray) -> pd.DataFrame:
@@ -197,13 +207,13 @@ def _worth(
     return worth
 
 
-def _octaves(own_hz: float, model_hz: float, length_s: float) -> list[float]:
-    """List the rates at which a network of neighbouring channels sees a recording."""
+def _octaves(own_hz: float, model_hz: float, slowest: float, length_s: float) -> list[float]:
+    """List the rates at which a network sees a recording, down to the slowest, to that of its training."""
     rate = max(own_hz, model_hz)
     while rate > _FASTEST * model_hz:
         rate /= 2
     rates = [rate]
-    while rates[-1] / 2 >= _SLOWEST * model_hz and rates[-1] / 2 * length_s >= _FEWEST_SAMPLES:
+    while rates[-1] / 2 >= slowest * model_hz and rates[-1] / 2 * length_s >= _FEWEST_SAMPLES:
         rates.append(rates[-1] / 2)
     return rates
 

@@ -304,5 +304,5 @@ def _settings(settings: PickSettings | None, options: dict[str, Any]) -> PickSet
             raise ConfigError(f"pick: '{name}' is not an option of picking. Use {right}.")
     if not options:
         return settings or PickSettings()
-    given = settings.model_dump(exclude_unset=True) if settings else {}
-    return PickSettings(**{**given, **options})
+    settings = settings or PickSettings()
+    return type(settings)(**{**settings.model_dump(exclude_unset=True), **options})

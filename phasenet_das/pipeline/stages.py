@@ -126,9 +126,12 @@ def _start(config: Config) -> list[Stage]:
     weights = config.student.weights
     if weights is None or config.student.recordings:
         return []
-    settings = _with_weights(config.pick, weights)
-    if settings.model_dump() == config.teacher.model_dump():  # the teacher is the start
-        return []
+    settings, teacher = _with_weights(config.pick, weights), config.teacher
+    if (
+        settings.model_copy(update={"rate": settings.rate or teacher.rate}).model_dump()
+        == teacher.model_dump()
+    ):
+        return []  # the teacher is the start
     return [Stage(START, CATALOG, f"start weights ({Path(weights).name})", settings)]
 
 

@@ -127,6 +127,8 @@ def model_card(
         for phase, tolerance in (("P", settings.tolerance_p_s), ("S", settings.tolerance_s_s))
     ]
     start = f"Started from {settings.weights or 'random'} weights."
+    if settings.weights and settings.start_share:
+        start = f"{start} Their share in the result is {settings.start_share:g}."
     frozen = f" Not trained: {', '.join(settings.freeze)}." if settings.freeze else ""
     done = "; ".join(f"{name.replace('_', ' ')} {value}" for name, value in facts.items())
     loss = metrics.get("loss", float("nan"))

@@ -155,7 +155,8 @@ class Trainer:
         self.frozen = freeze_parts(model, settings.freeze)
         # Channels last: a step of PhaseNet-DAS takes 15 % less time on a CPU.
         model = model.to(device=world.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = MovingAverage(model, self.schedule.ema_decay)
+        start_share = settings.start_share if settings.weights is not None else 0.0
+        self.average = MovingAverage(model, self.schedule.ema_decay, start_share)
         self.model = synchronize_batch_norm(model, world)
         self.parallel = self._distribute()
         trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
@@ -337,7 +338,7 @@ class Trainer:
         return self.state.cpu_s + time.process_time() - self._begin_cpu
 
     def _validated(self) -> dict[str, float]:
-        metrics = validate(self.average.model, self.validation, self.settings, self.world)
+        metrics = validate(self.average.result(), self.validation, self.settings, self.world)
         self._logs.write("validation", {"step": self.state.step, **metrics})
         return metrics
 
@@ -413,14 +414,13 @@ class Trainer:
                 "hours": round(self._seconds() / 3600, 2),
                 "cpu_hours": round(self._cpu_seconds() / 3600, 2),
             }
-            calibration = calibrate(self.average.model, self.validation, self.settings, self.world)
+            result = self.average.result()
+            calibration = calibrate(result, self.validation, self.settings, self.world)
             summary = self.summary.finished(self.state.start, self.state.metrics)
             summary.write(self.folder / SUMMARY)
             if summary.outcome():
                 log.log(logging.INFO if summary.is_better else logging.WARNING, "%s", summary.outcome())
-            save_model(
-                folder, self.average.model, self.settings, self.state.metrics, facts, calibration, summary
-            )
+            save_model(folder, result, self.settings, self.state.metrics, facts, calibration, summary)
             self._logs.close()
         number = self.state.stopped_by if self.state.step < self.schedule.steps else 0
         return TrainingResult(self.state.step, not number, number, self.state.metrics, folder)

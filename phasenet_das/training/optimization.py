@@ -72,7 +72,7 @@ def _dot(one: Tensor, other: Tensor) -> Tensor:
 
 
 def half_precision(amp: str, device: str) -> Literal["off", "bf16", "fp16"]:
-    """Resolve `auto`: bfloat16 where the processor multiplies it by itself (AMX, AVX-512 BF16, GPUs since 2020)."""
+    """Resolve `auto`: bfloat16 where the processor multiplies it by itself."""
     on_cuda = device.startswith("cuda")
     if amp == "fp16" and not on_cuda:
         raise ConfigError("amp: fp16 works on CUDA only. Set auto, bf16 or off.")
@@ -82,11 +82,15 @@ def half_precision(amp: str, device: str) -> Literal["off", "bf16", "fp16"]:
 
 
 class MovingAverage:
-    """Exponential moving average of a network's weights; buffers are copied."""
+    """Exponential moving average of a network's weights; buffers are copied.
 
-    def __init__(self, model: nn.Module, decay: float) -> None:
+    The result of a training is its mean with the first weights, which have `start_share` in it.
+    """
+
+    def __init__(self, model: nn.Module, decay: float, start_share: float = 0.0) -> None:
         self.model = copy.deepcopy(model).requires_grad_(False).eval()
-        self.decay = decay
+        self.decay, self.start_share = decay, start_share
+        self._start = copy.deepcopy(self.model.state_dict()) if start_share else {}
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
@@ -96,6 +100,17 @@ class MovingAverage:
             mean.lerp_(value, 1 - decay)
         for kept, buffer in zip(self.model.buffers(), model.buffers(), strict=True):
             kept.copy_(buffer)
+
+    @torch.no_grad()
+    def result(self) -> nn.Module:
+        """Mix the average with the first weights (Wortsman et al. 2022, eq. 1)."""
+        if not self.start_share:
+            return self.model
+        mixed = copy.deepcopy(self.model)
+        for name, value in mixed.state_dict().items():
+            if value.is_floating_point():
+                value.lerp_(self._start[name], self.start_share)
+        return mixed
 
 
 def freeze_parts(model: nn.Module, parts: Sequence[str]) -> list[str]:

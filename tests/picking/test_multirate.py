@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from phasenet_das.config import PickSettings
+from phasenet_das.config import PickSettings, TeacherSettings
 from phasenet_das.errors import ConfigError
 from phasenet_das.io.recording import Recording, recording_of_array
 from phasenet_das.picking import store
@@ -118,6 +118,16 @@ def test_too_few_channels_to_average_are_said(caplog: pytest.LogCaptureFixture) 
 def test_networks_of_single_channels_see_their_own_rate() -> None:
     assert _scales(_segment(500.0, dx_m=1.0), "window") == [(100.0, 1)]
     assert _scales(_segment(500.0, dx_m=1.0), "picture") == [(100.0, 1)]
+
+
+def test_octaves_of_a_network_of_single_channels_reach_a_quarter_of_its_rate_without_averages() -> None:
+    segment = _segment(200.0, dx_m=1.0, length_s=20.0)
+    rates = [(200.0, 1), (100.0, 1), (50.0, 1), (25.0, 1)]
+    assert _scales(segment, "window", rate=TeacherSettings().rate) == rates
+    assert _scales(segment, "window", rate="octaves", average_channels=2)[-1] == (25.0, 2)
+    assert _scales(segment, "tile", rate="octaves") == _scales(segment, "tile")
+    passes = choose_rate_passes(segment, PickSettings(rate="octaves"), small_picker("window").weights)
+    assert [one.work_fraction for one in passes] == pytest.approx([8 / 15, 4 / 15, 2 / 15, 1 / 15])
 
 
 def test_what_is_asked_for_is_done() -> None:

@@ -101,6 +101,9 @@ def test_weights_that_training_starts_from_pick_beside_teacher_and_student() -> 
 def test_a_teacher_that_is_the_start_does_not_pick_twice() -> None:
     same = {"weights": "phasenet-das"}
     assert list(stages_of(Config(rounds=1, student=same, teacher=same))) == ["round1", "final"]
+    other_rate = {"weights": "phasenet-das", "rate": 50.0}
+    assert "start" not in stages_of(Config(rounds=1, student=same, teacher=other_rate, pick=other_rate))
+    assert "start" in stages_of(Config(rounds=1, student=same, teacher=other_rate, pick={"rate": "model"}))
 
 
 def test_a_finished_run_has_the_stages_that_its_verdicts_tell(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from phasenet_das.config import TrainSettings
 from phasenet_das.errors import ConfigError, WeightsError
@@ -317,3 +318,18 @@ def test_the_moving_average_follows() -> None:
         net.head.bias += 1
     average.update(net, step=1000)
     torch.testing.assert_close(average.model.head.bias, start + 0.5)
+    assert average.result() is average.model
+
+
+def test_the_result_is_a_mean_with_the_weights_of_the_start(tmp_path: Path) -> None:
+    """In a training from given weights; random weights have no part in the result."""
+    for share, given in ((0.5, "a-start"), (0.0, "a-start"), (0.5, None)):
+        settings = tiny_settings(
+            tmp_path / f"{share}{given}", weights=given, rates="model", start_share=share
+        )
+        run_here(settings)
+        best = torch.load(Path(settings.output) / "best.pt", weights_only=True)["average"]
+        result = load_file(Path(settings.output) / "model" / "model.safetensors")
+        for name, start in tiny_net().named_parameters():
+            mean = torch.lerp(best[name], start, share if given else 0.0)
+            torch.testing.assert_close(result[name], mean)
