@@ -71,7 +71,7 @@ def choose_rate_passes(recording: Recording, settings: PickSettings, weights: We
         rates = [own]
     elif _in_octaves(settings, weights):
         rates = _octaves(own, model, _slowest(weights), recording.num_samples * recording.dt_s)
-    elif settings.rate is None or settings.rate == "model":
+    elif settings.rate is None or isinstance(settings.rate, str):
         rates = [model]
     else:
         rates = list(settings.rate) if isinstance(settings.rate, tuple) else [settings.rate]

@@ -313,8 +313,8 @@ class ChunkPlan:
 def _rate_hz(recording: Recording, settings: PickSettings, model_rate_hz: float) -> float:
     """Return the rate at which the network sees a recording, Hz."""
     rate, own = settings.rate, 1 / recording.dt_s
-    if isinstance(rate, tuple):
-        raise SamplingError(f"a plan has one rate, found {list(rate)}. See choose_rate_passes.")
+    if isinstance(rate, tuple) or rate == "octaves":
+        raise SamplingError(f"a plan has one rate, found {rate}. See choose_rate_passes.")
     if rate == "native":
         rate = own
     elif rate is None or rate == "model":
