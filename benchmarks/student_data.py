@@ -137,7 +137,9 @@ def write_pseudo(part: BenchPart, folder: Path, out: Path, teacher: Picker, numb
     patch = io.read(next((folder / "data").glob("*.h5")))
     settings = KINDS[part.kind].pick
     if teacher.weights.provenance.get("rates") != "model":
-        settings = settings.model_copy(update={"rate": "octaves"})
+        own = part.config.sampling_rate_hz
+        native = settings.rate == "native"
+        settings = settings.model_copy(update={"rate": (own, own / 2, own / 4) if native else "octaves"})
     picks = teacher.pick(patch, settings, station_id=part.config.cable.station_id, min_score=FAINT_SCORE)
     strong = picks[picks["phase_score"] >= SCORE].reset_index(drop=True)
     result = associate(strong, read_channels(folder / "channels.csv"))
