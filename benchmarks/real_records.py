@@ -25,7 +25,7 @@ from phasenet_das.picking.preprocess import condition
 NOMINAL_START = "2000-01-01T00:00:00"  # SAFOD and FORGE files do not tell theirs
 ONE = {"average_channels": 1}
 FORGE = {"common_mode": "median"}
-RULE = "by the rule"
+RULE, OCTAVES = "by the rule", "octaves"
 TITLES = {
     "brady_porotomo_20160321_M4.3.h5": "Brady, M4.3: cable at the surface",
     "safod_20170630_M2.46.h5": "SAFOD, M2.46: well",
@@ -49,6 +49,9 @@ CASES: list[tuple[str, str, dict[str, Any]]] = [
     ("forge_7832_eq10.h5", RULE, FORGE),
     ("forge_7832_eq10.h5", "native 2 kHz", {"rate": "native", **ONE, **FORGE}),
     ("forge_7832_eq10.h5", "1 kHz relabelled", {"rate": 1000.0, **ONE, **FORGE}),
+]
+CASES += [
+    (file, OCTAVES, {**settings, "rate": "octaves"}) for file, label, settings in CASES if label == RULE
 ]
 BANDS = {"brady": (0.8, 8.0), "safod": (5.0, 60.0), "forge": (20.0, 300.0)}
 
