@@ -381,6 +381,12 @@ class BenchKind:
     triggers: TriggerSettings
     num_channels: tuple[int, ...] = ()
 
+    def pick_in_octaves(self) -> PickSettings:
+        """Give the settings by which a network of single channels sees this kind at several rates."""
+        own = self.sampling_rate_hz
+        native = self.pick.rate == "native"
+        return self.pick.model_copy(update={"rate": (own, own / 2, own / 4) if native else "octaves"})
+
 
 # Chosen on the validation set of the surface cables, by F1.
 _TRIGGERS = TriggerSettings(

@@ -114,13 +114,16 @@ def pickers(names: list[str], kind: str, loaded: dict[str, Any]) -> dict[str, An
 def settings_for(picker: Any, kind: str) -> PickSettings:  # noqa: ANN401
     """Give the settings of a kind; networks of neighbouring channels choose their rates by their own rule.
 
-    Where `PINNED` names a rate or a number of averaged neighbours, these networks take it.
+    Where `PINNED` names a rate or a number of averaged neighbours, these networks take it. Networks of single
+    channels take ``octaves`` alone.
     """
     settings = KINDS[kind].pick
     weights = getattr(picker, "weights", None)
-    if weights is not None and weights.sees_scales:
+    if weights is None:
+        return settings
+    if weights.sees_scales:
         return settings.model_copy(update={"rate": None, **PINNED})
-    return settings
+    return KINDS[kind].pick_in_octaves() if PINNED.get("rate") == "octaves" else settings
 
 
 def measured_snr(patch: Any, kind: str, row: pd.Series, seconds: pd.Series, phase: pd.Series) -> pd.DataFrame:  # noqa: ANN401
@@ -406,7 +409,11 @@ def main() -> None:
     parser.add_argument("--version", default="bench-v1", choices=list(VERSIONS))
     parser.add_argument("--split", default="test", choices=("test", "validation", "quick"))
     parser.add_argument("--kinds", nargs="+", default=[], metavar="KIND", help="all by default")
-    parser.add_argument("--rate", type=float, help="one rate for networks that see several, Hz")
+    parser.add_argument(
+        "--rate",
+        type=lambda text: text if text == "octaves" else float(text),
+        help="one rate for networks that see several, Hz, or octaves for those of single channels",
+    )
     parser.add_argument("--average-channels", type=int, help="channels that these average")
     parser.add_argument("--cache", type=Path, default=Path("results/bench"))
     parser.add_argument(

@@ -137,9 +137,7 @@ def write_pseudo(part: BenchPart, folder: Path, out: Path, teacher: Picker, numb
     patch = io.read(next((folder / "data").glob("*.h5")))
     settings = KINDS[part.kind].pick
     if teacher.weights.provenance.get("rates") != "model":
-        own = part.config.sampling_rate_hz
-        native = settings.rate == "native"
-        settings = settings.model_copy(update={"rate": (own, own / 2, own / 4) if native else "octaves"})
+        settings = KINDS[part.kind].pick_in_octaves()
     picks = teacher.pick(patch, settings, station_id=part.config.cable.station_id, min_score=FAINT_SCORE)
     strong = picks[picks["phase_score"] >= SCORE].reset_index(drop=True)
     result = associate(strong, read_channels(folder / "channels.csv"))
