@@ -3,6 +3,7 @@
     python benchmarks/network_speed.py                     # the table of variants
     python benchmarks/network_speed.py --only default      # one row
     python benchmarks/network_speed.py --ways              # the default, run in several ways
+    python benchmarks/network_speed.py --training          # a training step, in both precisions
 
 Each row runs in a process of its own, one thread, and counts CPU time, so that other work on the machine
 matters little. Only samples of the core count, those farther than the halo from the edges of the tile.
@@ -25,6 +26,7 @@ from torch import nn
 
 from phasenet_das.models import build_model
 from phasenet_das.models.strips import StripNetwork
+from phasenet_das.training.optimization import masked_loss_sum
 
 TILE = (640, 13056)
 LEVELS = [(2, 4), (2, 4), (2, 4), (2, 4)]
@@ -70,6 +72,7 @@ WAYS = {
     "all channels of a short array": {"tile": (512, 16384), "all_channels": True},
 }
 QUICK = {"tile": (512, 8192), "repeats": 1}
+BATCH, QUICK_BATCH = (4, 96, 3072), (1, 32, 512)
 KEEP_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": "4000000000",
     "MALLOC_TRIM_THRESHOLD_": "4000000000",
@@ -84,12 +87,17 @@ def main() -> None:
     )
     parser.add_argument("--only", choices=VARIANTS, help="measure one variant")
     parser.add_argument("--ways", action="store_true", help="run the default in several ways")
+    parser.add_argument("--training", action="store_true", help="time steps of the default's training")
     parser.add_argument("--quick", action="store_true", help="one pass over a small tile")
     parser.add_argument("--case", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.case:
         print(json.dumps(measure(json.loads(options.case))))
         return
+    if options.training:
+        print(training_table(QUICK_BATCH if options.quick else BATCH, repeats=1 if options.quick else 5))
+        if not (options.only or options.ways):
+            return
     if options.ways:
         cases = {name: {"variant": "default", **way} for name, way in WAYS.items()}
     else:
@@ -150,6 +158,27 @@ def measure(case: dict[str, Any]) -> dict[str, Any]:
         "speed": samples / seconds / 1e6,
         "peak": peak,
     }
+
+
+def training_table(batch: tuple[int, int, int], repeats: int) -> str:
+    """Time forward and backward of a batch (sample, channel, time), with the loss, without the optimizer."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    items, channels, samples = batch
+    model = build_model("phasenet-das").to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    data = torch.randn(items, 1, channels, samples).contiguous(memory_format=torch.channels_last)
+    targets, mask = torch.softmax(torch.randn(items, 3, channels, samples), 1), torch.ones(batch)
+    lines = ["| numbers | CPU-seconds of a step |", "|---|---|"]
+    for name, half in (("float32", False), ("bfloat16", True)):
+
+        def step(half: bool = half) -> None:
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                logits = model(data)
+            masked_loss_sum(logits, targets, mask, (1.0, 1.0, 1.0)).backward()
+
+        step()
+        lines.append(f"| {name} | {min(cpu_seconds(step) for _ in range(repeats)):.3f} |")
+    return "\n".join(lines)
 
 
 def cpu_seconds(score: Callable[[], None]) -> float:

@@ -24,7 +24,7 @@ ALONE = {
     "gpu": "--device cpu --channels 16",
     "index_speed": "--files 20 --minutes 2000 --picks 10000",
     "inspect_speed": "--channels 60 --samples 3000",
-    "network_speed": "--only default --quick",
+    "network_speed": "--only default --quick --training",
     "prose": "",
     "picking_speed": "--channels 8 --minutes 0.5 --weights phasenet",
     "run": "--quick --out {cache}/benchmarks.md",
