@@ -5,8 +5,8 @@
     python benchmarks/student_data.py pseudo --round 2 --teacher results/train_student_pseudo/model
 
 With the truth, a window is a whole recording. With pseudo-labels, windows are cut as in the workflow, around
-events that the association finds with nothing stated but the channel table. Recordings of wells are put on
-the time axis on which networks of 100 Hz see them.
+events that the association finds with nothing stated but the channel table. The teacher sees several rates.
+Recordings of wells are put on the time axis on which networks of 100 Hz see them.
 """
 
 from __future__ import annotations
