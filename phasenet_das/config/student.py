@@ -243,8 +243,8 @@ class TrainSettings(ConfigSection):
         None,
         ge=0,
         lt=1,
-        description="Memory of the moving average of the weights. If empty, the "
-        "average remembers 3 % of the steps, 10 to 1,000.",
+        description="Memory of the moving average of the weights. If empty, the average remembers 3 % of the "
+        "steps, 10 to 1,000.",
     )
     start_share: float = Field(
         0.5,

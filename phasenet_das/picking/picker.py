@@ -302,7 +302,7 @@ def _settings(settings: PickSettings | None, options: dict[str, Any]) -> PickSet
     for name, right in _ELSEWHERE.items():
         if name in options:
             raise ConfigError(f"pick: '{name}' is not an option of picking. Use {right}.")
-    if not options:
-        return settings or PickSettings()
     settings = settings or PickSettings()
+    if not options:
+        return settings
     return type(settings)(**{**settings.model_dump(exclude_unset=True), **options})

@@ -12,7 +12,7 @@ import torch
 from numpy.testing import assert_allclose
 
 from phasenet_das import io
-from phasenet_das.config import DataSettings, PickSettings
+from phasenet_das.config import DataSettings, PickSettings, TeacherSettings
 from phasenet_das.errors import ConfigError, DeviceError, PhaseNetDASError, SamplingError, UnitError
 from phasenet_das.io import open_archive
 from phasenet_das.models import PhaseNet, Weights
@@ -183,6 +183,11 @@ def test_dead_and_missing_samples_are_left_out_and_named(picker: Picker) -> None
     others = picks[~picks["channel_index"].isin([103, 105])]
     whole = picker.pick(patch)
     _assert_same(whole[~whole["channel_index"].isin([103, 105])].reset_index(drop=True), others)
+
+
+def test_an_option_beside_the_settings_of_a_teacher_keeps_its_rates(picker: Picker) -> None:
+    scores = picker.annotate(_record(), TeacherSettings(), batch_size=4)
+    assert [one.attrs["rate_hz"] for one in scores] == [100.0, 50.0, 25.0]
 
 
 def test_stacked_scores_return_to_every_channel(picker: Picker) -> None:
