@@ -103,7 +103,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def result(self) -> nn.Module:
-        """Mix the average with the first weights (Wortsman et al. 2022, eq. 1)."""
+        """Mix the average with the first weights (Wortsman et al. 2022)."""
         if not self.start_share:
             return self.model
         mixed = copy.deepcopy(self.model)
