@@ -117,14 +117,16 @@ def _estimated_ground(
     receivers: Receivers, config: AssociationConfig, observations: Observations, workers: int
 ) -> VelocityEstimate:
     """Estimate the velocity from a first look, and anew while that ground explains the picks poorly."""
-    from gamma.domain import make_domain
+    from gamma.domain import UNKNOWN_GROUND, make_domain
     from gamma.looks import estimate_ground
     from gamma.results import typical_residual_s
 
     ground = estimate_ground(receivers, config, [])
     for _ in range(_GROUND_ROUNDS):
         near = replace(make_domain(receivers, config, ground), beyond=None)
-        looks = _look_everywhere(replace(near, residual_s=2.0 * near.residual_s), observations, workers)
+        looks = _look_everywhere(
+            replace(near, residual_s=UNKNOWN_GROUND * near.residual_s), observations, workers
+        )
         ground = estimate_ground(receivers, config, looks)
         if typical_residual_s(looks[0]) < _FAIR_RESIDUAL * config.pick_uncertainty_s:
             break

@@ -33,6 +33,8 @@ _RING_STEP = 0.08
 _RING_NODES = 48
 _RING_DEPTH_KM = 10.0
 _WRONG_NAMES = 0.1
+UNKNOWN_GROUND = 2.0
+"""Residuals of events on ground that no event has told of, to pick errors."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,7 @@ def _domain_in(
         min_p_picks=both if config.min_p_picks is None else config.min_p_picks,
         min_s_picks=both if config.min_s_picks is None else config.min_s_picks,
         ground=ground,
-        residual_s=config.pick_uncertainty_s,
+        residual_s=(1.0 if inner is None else UNKNOWN_GROUND) * config.pick_uncertainty_s,
         inner=None if inner is None else (inner.lower_km, inner.upper_km),
         beyond=None,
     )
