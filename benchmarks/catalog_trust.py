@@ -133,7 +133,7 @@ def clearly_seen(truth: pd.DataFrame, picks: pd.DataFrame, num_channels: int) ->
     return (count.to_numpy() >= 0.5 * num_channels).all(axis=1)
 
 
-def match(events: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
+def match_either_side(events: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
     """Match listed with true events, each at its place or at its mirror image, whichever is nearer."""
     mirrored = events.copy()
     if "mirror_longitude" in events.columns:
@@ -150,7 +150,7 @@ def match(events: pd.DataFrame, truth: pd.DataFrame) -> pd.DataFrame:
 def measure(events: pd.DataFrame, truth: pd.DataFrame, clear: np.ndarray) -> dict[str, Any]:
     """Count right events and found ones, and hold errors against the stated uncertainties."""
     quality = events["quality"] if "quality" in events.columns else pd.Series("", index=events.index)
-    pairs = match(events, truth)
+    pairs = match_either_side(events, truth)
     error = pairs["epicentre_km"].to_numpy()
     listed = events.iloc[pairs["event_row"]]
     axes = listed["horizontal_uncertainty_km"].to_numpy()

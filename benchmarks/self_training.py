@@ -25,12 +25,13 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_name, "1")
 
 import pandas as pd  # noqa: E402
+from catalog_trust import match_either_side  # noqa: E402
 
 from gamma import AssociationResult  # noqa: E402
 from phasenet_das import io  # noqa: E402
 from phasenet_das.catalog import associate  # noqa: E402
 from phasenet_das.config import DataSettings, PickSettings, TeacherSettings, TrainSettings  # noqa: E402
-from phasenet_das.evaluate import evaluate_picks, match_events  # noqa: E402
+from phasenet_das.evaluate import evaluate_picks  # noqa: E402
 from phasenet_das.evaluate.picks import TOLERANCE_S  # noqa: E402
 from phasenet_das.matching import match_picks  # noqa: E402
 from phasenet_das.models import load_weights  # noqa: E402
@@ -184,9 +185,7 @@ def score(result: AssociationResult, folder: Path, after: pd.Timestamp) -> dict[
     events = result.events[result.events["time"] >= after].reset_index(drop=True)
     truth = truth[truth["phase_time"] >= after].reset_index(drop=True)
     table = evaluate_picks(picks, truth, bins={"snr_db": SNR_EDGES_DB}, num_bootstrap=0).table
-    found = match_events(
-        events, origins.reset_index(drop=True), time_tolerance_s=3.0, distance_tolerance_km=15.0
-    )
+    found = match_either_side(events, origins.reset_index(drop=True))
     return {
         **{phase: phase_scores(table[table["phase"] == phase]) for phase in ("P", "S")},
         "num_picks": len(picks),

@@ -72,6 +72,20 @@ def test_an_event_too_far_for_a_cable_has_a_distance_and_no_position():
     assert abs(event["source_distance_km"] - 181.0) < 3.0 * event["source_distance_uncertainty_km"]
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_ground_that_nobody_knows_bends_the_fronts_of_a_far_event(seed):
+    """P and S on every channel, late by up to 0.3 and 0.5 s where the ground below the cable is slow."""
+    stations = made.cable(200)
+    truth = pd.DataFrame({"t_s": [30.0], "x_km": [20.0], "y_km": [180.0], "z_km": [8.0]})
+    picks = made.make_picks(stations, truth, noise_s=0.03, seed=seed)
+    slow = np.exp(-0.5 * ((picks["channel_index"] - 60.0 - 40.0 * seed) / 25.0) ** 2)
+    late_s = slow * picks["phase_type"].map({"P": 0.3, "S": 0.5})
+    picks["phase_time"] += pd.to_timedelta(late_s, unit="s")
+    found = associate(picks, stations, AssociationConfig())
+    assert len(found.events) == 1
+    assert (found.picks["event_index"] >= 0).mean() > 0.9
+
+
 def test_no_uncertainty_is_stated_on_the_sides_or_the_floor_of_the_box():
     stations = made.network()
     deep = pd.DataFrame({"t_s": [30.0], "x_km": [5.0], "y_km": [0.0], "z_km": [40.0]})
