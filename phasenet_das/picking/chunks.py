@@ -233,4 +233,5 @@ def _describe(chunk: Chunk, screened: Screened, station_id: str, unit: str) -> C
         rate_pass=plan.rate_pass.number,
         time_stretch=plan.time_stretch,
         work_fraction=plan.rate_pass.work_fraction,
+        joined=plan.rate_pass.joined,
     )

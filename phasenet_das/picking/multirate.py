@@ -50,6 +50,7 @@ class RatePass:
     number: int  # 0 for the fastest
     settings: PickSettings  # with ``rate`` and ``average_channels`` as numbers
     work_fraction: float  # fraction of the work on the recording
+    joined: bool  # whether its picks go through :func:`join_rate_passes`
 
 
 def choose_rate_passes(recording: Recording, settings: PickSettings, weights: Weights) -> list[RatePass]:
@@ -84,9 +85,12 @@ def choose_rate_passes(recording: Recording, settings: PickSettings, weights: We
         seen = ", ".join(f"{rate:g} Hz / {average}" for rate, average in zip(rates, averages, strict=True))
         log.info("%s: seen at (rate / channels averaged) %s", recording.name, seen)
     work = np.array(rates) / np.array(averages)
+    joined = _joins(weights, len(rates))
     return [
-        RatePass(k, settings.model_copy(update={"rate": rate, "average_channels": average}), float(fraction))
-        for k, (rate, average, fraction) in enumerate(zip(rates, averages, work / work.sum(), strict=True))
+        RatePass(
+            k, settings.model_copy(update={"rate": rate, "average_channels": average}), float(part), joined
+        )
+        for k, (rate, average, part) in enumerate(zip(rates, averages, work / work.sum(), strict=True))
     ]
 
 
@@ -118,17 +122,25 @@ def warn_outside_training(recording: Recording, settings: PickSettings, weights:
             )
 
 
-def joining_reach_s(time_stretch: float) -> float:
+def joining_reach_s(time_stretch: float, num_passes: int) -> float:
     """Return how far in time picks matter for one another in :func:`join_rate_passes`, s."""
-    return (PAIR_S[1] + 2 * SAME_ARRIVAL_S) * time_stretch
+    return (SAME_ARRIVAL_S if num_passes == 1 else PAIR_S[1] + 2 * SAME_ARRIVAL_S) * time_stretch
 
 
 def range_margin_s(settings: PickSettings, weights: Weights) -> float:
     """Return how far beyond a range of time any recording must be picked to join rate passes, s."""
-    model, rate = weights.sampling_rate_hz, settings.rate
-    if isinstance(rate, tuple):
-        return joining_reach_s(model / min(rate)) if len(rate) > 1 else 0.0
-    return joining_reach_s(1 / _slowest(weights)) if _in_octaves(settings, weights) else 0.0
+    rate, slowest = settings.rate, _slowest(weights)
+    if isinstance(rate, tuple | int | float):
+        rates = rate if isinstance(rate, tuple) else (rate,)
+        passes, slowest = len(rates), min(rates) / weights.sampling_rate_hz
+    else:
+        passes = 2 if _in_octaves(settings, weights) else 1
+    return joining_reach_s(1 / slowest, passes) if _joins(weights, passes) else 0.0
+
+
+def _joins(weights: Weights, num_passes: int) -> bool:
+    """Say whether picks of one arrival are joined. At one rate, a network of single channels has its own."""
+    return num_passes > 1 or weights.architecture != "phasenet"
 
 
 def _in_octaves(settings: PickSettings, weights: Weights) -> bool:
@@ -140,25 +152,27 @@ def _slowest(weights: Weights) -> float:
     return _SLOWEST_ALONE if weights.architecture == "phasenet" else _SLOWEST
 
 
-def join_rate_passes(picks: pd.DataFrame, time_stretch: np.ndarray) -> pd.DataFrame:
-    """Choose among picks that several rate passes made of the same arrivals.
+def join_rate_passes(picks: pd.DataFrame, time_stretch: np.ndarray, num_passes: int) -> pd.DataFrame:
+    """Choose among picks of the same arrival: those of several rate passes, and a P and an S at one place.
 
-    A pass in which an event is too long or too short sees one phase only, or takes one for the other. So a
-    pick is worth its score and that of the best partner of its own rate pass: an S behind a P, or a P before
-    an S, within :data:`PAIR_S`. Of picks of different passes or phases closer than :data:`SAME_ARRIVAL_S`,
+    A pass in which an event is too long or too short sees one phase only, or takes one for the other. So
+    with several passes, a pick is worth its score and that of the best partner of its own rate pass: an S
+    behind a P, or a P before an S, within :data:`PAIR_S`. With one pass, it is worth its score. Of picks of different passes or phases closer than :data:`SAME_ARRIVAL_S`,
     only those stay that none is worth more than; of equals the faster pass's. What stays has the time and
     the amplitude of the fastest pass that picked this phase there.
 
-    `time_stretch` (pick,) float64.
+    `time_stretch` (pick,) float64 is that of each pick's pass.
     """
-    stretches, rate_pass = np.unique(time_stretch, return_inverse=True)
-    if len(stretches) < 2:
+    if picks.empty:
         return picks
+    rate_pass = np.unique(time_stretch, return_inverse=True)[1]
     # Exact to 1 us and the same for any chunk of a table.
     when = picks["phase_time"].dt.tz_convert(None).dt.as_unit("us").to_numpy().astype(np.int64)
     channel = _codes(picks)
     is_p = (picks["phase_type"] == "P").to_numpy()
-    worth = _worth(picks["phase_score"].to_numpy(np.float64), is_p, when, channel, rate_pass, time_stretch)
+    worth = picks["phase_score"].to_numpy(np.float64)
+    if num_passes > 1:
+        worth = _worth(worth, is_p, when, channel, rate_pass, time_stretch)
     order = np.lexsort((when, channel))
     longest = np.full(len(order), SAME_ARRIVAL_S * float(time_stretch.max()) * 1e6)
     keep, fastest = np.ones(len(picks), bool), rate_pass.copy()

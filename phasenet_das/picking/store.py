@@ -33,7 +33,7 @@ from phasenet_das.picking.request import Range
 from phasenet_das.tables import PickWriter, atomic_path, to_arrow, write_sidecar
 from phasenet_das.tables.coverage import ChunkInfo
 
-ALGORITHM = 4
+ALGORITHM = 5
 """Version of how chunks are picked: raised when equal inputs and settings give other picks."""
 
 _INFO = b"phasenet_das_chunk"
@@ -271,6 +271,7 @@ def merged(
 ) -> Iterator[pd.DataFrame]:
     """Merge chunks to one table in the order of time, and keep the picks of a range."""
     reach = pd.Timedelta(seconds=merging_reach_s(chunks))
+    num_passes = len(_joined_stretches(chunks))
     select = (wanted or Range()).select
     waiting: list[pd.DataFrame] = []
     rows, begin = 0, pd.Timestamp.min.tz_localize("UTC") + reach
@@ -281,20 +282,26 @@ def merged(
             table = join_picks(waiting)
             end = pd.Timestamp(one.info.start_ns, tz="UTC") - reach
             if (table["phase_time"] < end).any():
-                yield select(_settled(table, begin, end))
+                yield select(_settled(table, begin, end, num_passes))
                 begin = max(begin, end)
             waiting = [table[table["phase_time"] >= begin - reach]]
             rows = len(waiting[0])
         waiting.append(read(one.key).assign(**{_STRETCH: one.info.time_stretch}))
         rows += one.num_picks
     if rows:
-        yield select(_settled(join_picks(waiting), begin, pd.Timestamp.max.tz_localize("UTC")))
+        last = pd.Timestamp.max.tz_localize("UTC")
+        yield select(_settled(join_picks(waiting), begin, last, num_passes))
 
 
 def merging_reach_s(chunks: Iterable[StoredChunk]) -> float:
     """Return how far from a time the picks of other chunks matter for the table there, s."""
-    stretches = {chunk.info.time_stretch for chunk in chunks}
-    return _MARGIN_S + (joining_reach_s(max(stretches)) if len(stretches) > 1 else 0.0)
+    stretches = _joined_stretches(chunks)
+    return _MARGIN_S + (joining_reach_s(max(stretches), len(stretches)) if stretches else 0.0)
+
+
+def _joined_stretches(chunks: Iterable[StoredChunk]) -> set[float]:
+    """Give the time stretch of each rate pass whose picks are joined; none where they stay as they are."""
+    return {chunk.info.time_stretch for chunk in chunks if chunk.info.joined}
 
 
 def merge_chunks(store: Store, chunks: Sequence[StoredChunk], wanted: Range | None = None) -> pd.DataFrame:
@@ -322,12 +329,14 @@ def write_merged(
     return summary
 
 
-def _settled(table: pd.DataFrame, begin: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
-    """Join the rate passes, but for faint picks, and keep a span of time; the rest is its surroundings."""
+def _settled(table: pd.DataFrame, begin: pd.Timestamp, end: pd.Timestamp, num_passes: int) -> pd.DataFrame:
+    """Join picks of one arrival, but for faint ones, and keep a span of time; the rest is its surroundings."""
     table = table.drop_duplicates(["pick_id", _STRETCH], ignore_index=True)
     faint = table[FAINT].to_numpy(bool) if FAINT in table else np.zeros(len(table), bool)
     strong = table[~faint].reset_index(drop=True)
-    joined = join_rate_passes(strong, strong[_STRETCH].to_numpy())
+    joined = strong
+    if num_passes:
+        joined = join_rate_passes(strong, strong[_STRETCH].to_numpy(), num_passes)
     joined = pd.concat([joined, table[faint]]) if faint.any() else joined
     joined = joined.drop(columns=[_STRETCH, FAINT], errors="ignore")
     joined = joined.sort_values(SORTED_BY, kind="stable", ignore_index=True)

@@ -59,6 +59,7 @@ class ChunkInfo:
     rate_pass: int  # number of the rate pass, the fastest 0
     time_stretch: float  # true seconds in one of the network's
     work_fraction: float  # fraction of the work on the recording
+    joined: bool  # whether picks of one arrival are joined
 
     def to_json(self) -> dict[str, Any]:
         """Give the infos as JSON values."""

@@ -87,7 +87,7 @@ def test_cores_are_the_record_each_sample_once(
         return
     plan = ChunkPlan(
         segment,
-        RatePass(0, PickSettings(average_channels=stack), 1.0),
+        RatePass(0, PickSettings(average_channels=stack), 1.0, joined=True),
         sampling_rate_hz=100.0,
         field=ReceptiveField(reach, 7, reach // 20, 4),
         size=ChunkSize(channels=width, seconds=seconds),
@@ -170,10 +170,10 @@ def test_a_rate_far_above_the_record_s_is_refused_before_anything_is_made() -> N
     segment = _segment(data=np.zeros((4, 3000), np.float32))
     facts = {"sampling_rate_hz": 100.0, "field": ReceptiveField(1, 1, 1, 1), "size": WHOLE}
     with pytest.raises(SamplingError, match=r"rate 2001 Hz is more than 20 times the recording's 100 Hz"):
-        ChunkPlan(segment, RatePass(0, PickSettings(rate=2001), 1.0), **facts)
-    assert ChunkPlan(segment, RatePass(0, PickSettings(rate=2000), 1.0), **facts).rate_hz == 2000
+        ChunkPlan(segment, RatePass(0, PickSettings(rate=2001), 1.0, joined=True), **facts)
+    assert ChunkPlan(segment, RatePass(0, PickSettings(rate=2000), 1.0, joined=True), **facts).rate_hz == 2000
     slow = _segment(data=np.zeros((4, 3000), np.float32), dt_s=1.0)  # the network's own rate is always open
-    assert ChunkPlan(slow, RatePass(0, PickSettings(), 1.0), **facts).rate_hz == 100
+    assert ChunkPlan(slow, RatePass(0, PickSettings(), 1.0, joined=True), **facts).rate_hz == 100
 
 
 def test_a_month_is_planned_without_listing_it() -> None:

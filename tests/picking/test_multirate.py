@@ -21,6 +21,7 @@ from phasenet_das.picking.multirate import (
     choose_rate_passes,
     join_rate_passes,
     joining_reach_s,
+    range_margin_s,
     warn_outside_training,
 )
 from phasenet_das.picking.store import StoredChunk, merged
@@ -178,7 +179,8 @@ def _picks(rows: list[tuple[float, str, float, float]]) -> tuple[pd.DataFrame, n
 
 
 def _told(rows: list[tuple[float, str, float, float]]) -> list[tuple[float, str, float]]:
-    chosen = join_rate_passes(*_picks(rows))
+    picks, stretch = _picks(rows)
+    chosen = join_rate_passes(picks, stretch, len(set(stretch)))
     seconds = (chosen["phase_time"] - START).dt.total_seconds()
     return [
         (round(float(second), 3), phase, round(float(score), 3))
@@ -203,9 +205,21 @@ def test_what_only_one_scale_sees_stays() -> None:
     assert _told(rows) == [(10.0, "P", 0.5), (50.0, "S", 0.4)]
 
 
-def test_one_scale_is_left_alone() -> None:
-    picks, stretch = _picks([(10.0, "P", 0.5, 1.0), (10.1, "S", 0.4, 1.0)])
-    assert join_rate_passes(picks, stretch) is picks
+def test_an_arrival_of_one_scale_has_one_name() -> None:
+    rows = [(6.0, "P", 0.5, 1.0), (10.0, "P", 0.5, 1.0), (10.2, "S", 0.4, 1.0), (10.5, "S", 0.3, 1.0)]
+    assert _told(rows) == [(6.0, "P", 0.5), (10.0, "P", 0.5), (10.5, "S", 0.3)]
+
+
+@pytest.mark.parametrize(("architecture", "joined"), [("phasenet-das", True), ("phasenet", False)])
+def test_picks_of_a_network_of_single_channels_at_one_rate_are_its_own(
+    architecture: str, joined: bool
+) -> None:
+    weights = replace(small_picker("tile").weights, architecture=architecture)
+    passes = choose_rate_passes(_segment(100.0), PickSettings(rate=100.0), weights)
+    assert [one.joined for one in passes] == [joined]
+    assert (range_margin_s(PickSettings(rate=100.0), weights) > 0.0) == joined
+    octaves = choose_rate_passes(_segment(100.0), PickSettings(rate="octaves"), weights)
+    assert all(one.joined for one in octaves)
 
 
 @settings(max_examples=40, deadline=None)
@@ -218,19 +232,19 @@ def test_only_what_is_near_matters(seed: int, cut: float) -> None:
         for slow in rng.choice([0.5, 1.0, 2.0], 150)
     ]
     picks, stretch = _picks(sorted(rows))
-    whole = join_rate_passes(picks, stretch)
+    whole = join_rate_passes(picks, stretch, 3)
     when = (picks["phase_time"] - START).dt.total_seconds().to_numpy()
-    reach = joining_reach_s(2.0)
+    reach = joining_reach_s(2.0, 3)
     parts = []
     for low, high in ((0.0, cut), (cut, 301.0)):
         near = (when >= low - reach) & (when < high + reach)
-        part = join_rate_passes(picks[near].reset_index(drop=True), stretch[near])
+        part = join_rate_passes(picks[near].reset_index(drop=True), stretch[near], 3)
         seconds = (part["phase_time"] - START).dt.total_seconds()
         parts.append(part[(seconds >= low) & (seconds < high)])
     joined = pd.concat(parts)
     assert sorted(joined["pick_id"]) == sorted(whole["pick_id"])
     order = rng.permutation(len(picks))
-    shuffled = join_rate_passes(picks.iloc[order].reset_index(drop=True), stretch[order])
+    shuffled = join_rate_passes(picks.iloc[order].reset_index(drop=True), stretch[order], 3)
     assert sorted(shuffled["pick_id"]) == sorted(whole["pick_id"])
 
 
@@ -254,7 +268,7 @@ def test_a_table_merged_in_pieces_is_that_merged_at_once(
             key = f"{slow}-{number}"
             tables[key] = picks[inside & (stretch == slow)].reset_index(drop=True)
             start_ns = START.value + round(number * length * 1e9)
-            facts = SimpleNamespace(start_ns=start_ns, time_stretch=slow)
+            facts = SimpleNamespace(start_ns=start_ns, time_stretch=slow, joined=True)
             parts.append(StoredChunk(key, facts, len(tables[key])))
     at_once = list(merged(parts, tables.__getitem__))
     assert len(at_once) == 1
