@@ -33,7 +33,7 @@ from phasenet_das.training.optimization import MovingAverage, masked_loss_sum
 AUGMENT = AugmentSettings(
     stretch_time=2.0, stretch_space=3.0, average_channels=8, few_channels=0.4, add_event=0.3, added_events=2,
     add_event_ratio_db=20.0, noise=0.5, snr_min_db=-8.0, snr_max_db=30.0, lower_rate=0.1, missing_ends=0.2,
-    amplitude_dex=0.2, hidden=0.05,
+    amplitude_dex=0.2, hidden=0.05, phase_ratio=0.0,
 )  # fmt: skip
 BENT, QUIET = 0.25, 0.08  # shares of the pieces
 WARMUP = 0.03  # of the time

@@ -147,6 +147,18 @@ class AugmentSettings(ConfigSection):
         description="Largest ratio of the amplitudes of two events.",
         json_schema_extra=unit("dB"),
     )
+    phase_ratio: float = Field(
+        0.3,
+        ge=0,
+        le=1,
+        description="Share of samples of one event with a changed ratio of the amplitudes of P and S.",
+    )
+    phase_ratio_db: float = Field(
+        15.0,
+        ge=0,
+        description="Largest change of this ratio, in both directions.",
+        json_schema_extra=unit("dB"),
+    )
     noise: float = Field(0.5, ge=0, le=1, description="Share of samples with added noise.")
     own_noise: float = Field(
         0.7,
@@ -323,13 +335,13 @@ class StudentSettings(TrainSettings):
         "or cut around events. If empty, the recordings of the catalog.",
     )
     before_s: float = Field(
-        10.0,
+        30.0,
         ge=0,
         description="Length of a training window before the first pick of an event.",
         json_schema_extra=unit("s"),
     )
     after_s: float = Field(
-        20.0,
+        40.0,
         ge=0,
         description="Length of a training window after the last pick of an event.",
         json_schema_extra=unit("s"),

@@ -17,6 +17,7 @@ from phasenet_das.training.sample import Sample
 
 _MAX_DENOMINATOR = 64
 _OUTPUTS = 48  # of a resampled row at a time
+_RATIO_CHANGES_S = (0.4, 0.2)  # before the S: begin and end of a change of the ratio of P to S
 _SHORTEST = 0.25  # of a sample's length: how much of it stays at least when ends are missing
 
 
@@ -231,6 +232,25 @@ def add_event(sample: Sample, other: Sample, ratio_db: float) -> Sample:
     )
 
 
+def change_phase_ratio(sample: Sample, ratio_db: float) -> Sample:
+    """Change the ratio of P to S: below zero all before the S becomes weaker, above zero the S and the rest.
+
+    A sample stays as it is if it holds several events, or no S.
+    """
+    channels, total = sample.data.shape
+    inside = ((sample.arrivals >= 0) & (sample.arrivals < total)).any(axis=(1, 2))
+    s = sample.arrivals[inside][:, 1].reshape(-1, channels)
+    known = np.flatnonzero(np.isfinite(s).any(axis=0))
+    if inside.sum() != 1 or not len(known):
+        return sample
+    begin, end = (value / sample.dt_s for value in _RATIO_CHANGES_S)
+    onset = np.interp(np.arange(channels), known, s[0, known])
+    place = np.arange(total, dtype=np.float32) - onset[:, None].astype(np.float32)
+    after = np.clip((place + np.float32(begin)) / np.float32(begin - end), 0, 1)
+    weaker = after if ratio_db > 0 else 1 - after
+    return replace(sample, data=sample.data * 10 ** (weaker * np.float32(-abs(ratio_db) / 20)))
+
+
 def add_noise(sample: Sample, noise: np.ndarray, snr_db: float) -> Sample:
     """Add noise; picks stay.
 
@@ -335,8 +355,11 @@ def vary(
     """Vary a sample that has its final shape."""
     wanted = {
         name: bool(rng.random() < getattr(settings, name))
-        for name in ("add_event", "flip", "lower_rate", "noise", "missing_ends")
+        for name in ("add_event", "flip", "lower_rate", "noise", "missing_ends", "phase_ratio")
     }
+    if wanted["phase_ratio"]:
+        limit = settings.phase_ratio_db
+        sample = change_phase_ratio(sample, float(rng.uniform(-limit, limit)))
     if wanted["add_event"] and other is not None:
         for _ in range(1 if settings.added_events == 1 else int(rng.integers(settings.added_events)) + 1):
             ratio = rng.uniform(-settings.add_event_ratio_db, settings.add_event_ratio_db)

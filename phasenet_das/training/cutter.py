@@ -42,8 +42,8 @@ def cut_windows(
     data: DataSettings | None = None,
     start: Any = None,  # noqa: ANN401 - as phasenet_das.read
     end: Any = None,  # noqa: ANN401
-    before_s: float = 10.0,
-    after_s: float = 20.0,
+    before_s: float = 30.0,
+    after_s: float = 40.0,
     min_channel_share: float = 0.0,
     complete_channels: int = 25,
     label_sigma_s: float = 0.1,

@@ -14,6 +14,7 @@ from phasenet_das.training.targets import make_mask, make_targets
 AS_IT_IS = AugmentSettings(
     stretch_time=1.0, stretch_space=1.0, flip=0.0, add_event=0.0, noise=0.0, dead=0.0, hidden=0.0,
     amplitude_dex=0.0, reverse_polarity=0.0, channel_polarity=0.0, lower_rate=0.0, missing_ends=0.0,
+    phase_ratio=0.0,
 )  # fmt: skip
 
 

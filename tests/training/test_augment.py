@@ -170,6 +170,34 @@ def test_added_events_keep_both_sets_of_picks() -> None:
         augment.add_event(spiked(), augment.crop(other, (0, 0), (3, 9)), 0.0)
 
 
+@pytest.mark.parametrize(
+    ("ratio_db", "before", "after"), [(-20.0, 0.1, 1.0), (20.0, 1.0, 0.1), (0.0, 1.0, 1.0)]
+)
+def test_the_ratio_of_p_to_s_changes_shortly_before_the_s(
+    ratio_db: float, before: float, after: float
+) -> None:
+    row, time = np.arange(CHANNELS), np.arange(SAMPLES)
+    s = 300 + 4.0 * row
+    arrivals = np.stack([120 + 2.5 * row, np.where(row % 5 == 0, np.nan, s)])[None]
+    event = Sample.of(1.0 + np.zeros((CHANNELS, SAMPLES)), arrivals, DT_S)
+    event = replace(event, live=row >= 0)
+    made = augment.change_phase_ratio(event, ratio_db)
+    inner = slice(1, -1)  # between channels with an S
+    np.testing.assert_allclose(made.data[inner][time < s[inner, None] - 41], before, rtol=1e-5)
+    np.testing.assert_allclose(made.data[inner][time > s[inner, None] - 19], after, rtol=1e-5)
+    np.testing.assert_array_equal(made.arrivals, arrivals)
+
+
+def test_the_ratio_of_p_to_s_of_several_events_or_of_none_stays() -> None:
+    both = replace(
+        spiked(), arrivals=np.repeat(spiked().arrivals, 2, axis=0), confidence=np.ones((2, 2, CHANNELS))
+    )
+    p_alone = replace(spiked(), arrivals=np.where([[[True], [False]]], spiked().arrivals, np.nan))
+    beyond = replace(spiked(), arrivals=spiked().arrivals + 10_000)
+    for sample in (both, p_alone, beyond):
+        assert augment.change_phase_ratio(sample, -20.0) is sample
+
+
 def test_noise_has_the_ratio_asked_for() -> None:
     rng = np.random.default_rng(1)
     noise = 37 * rng.standard_normal((CHANNELS, SAMPLES)).astype(np.float32)
@@ -291,6 +319,7 @@ def test_nothing_asked_is_nothing_done() -> None:
             "channel_polarity",
             "lower_rate",
             "missing_ends",
+            "phase_ratio",
         ),
         0.0,
     )
