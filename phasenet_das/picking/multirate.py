@@ -157,9 +157,10 @@ def join_rate_passes(picks: pd.DataFrame, time_stretch: np.ndarray, num_passes: 
 
     A pass in which an event is too long or too short sees one phase only, or takes one for the other. So
     with several passes, a pick is worth its score and that of the best partner of its own rate pass: an S
-    behind a P, or a P before an S, within :data:`PAIR_S`. With one pass, it is worth its score. Of picks of different passes or phases closer than :data:`SAME_ARRIVAL_S`,
-    only those stay that none is worth more than; of equals the faster pass's. What stays has the time and
-    the amplitude of the fastest pass that picked this phase there.
+    behind a P, or a P before an S, within :data:`PAIR_S`. With one pass, it is worth its score. Of picks of
+    different passes or phases closer than :data:`SAME_ARRIVAL_S`, only those stay that none is worth more
+    than; of equals the faster pass's. What stays has the time and the amplitude of the fastest pass that
+    picked this phase there.
 
     `time_stretch` (pick,) float64 is that of each pick's pass.
     """

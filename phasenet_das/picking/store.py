@@ -330,7 +330,7 @@ def write_merged(
 
 
 def _settled(table: pd.DataFrame, begin: pd.Timestamp, end: pd.Timestamp, num_passes: int) -> pd.DataFrame:
-    """Join picks of one arrival, but for faint ones, and keep a span of time; the rest is its surroundings."""
+    """Join picks of one arrival, but for faint ones, and keep a span of time; the rest surrounds it."""
     table = table.drop_duplicates(["pick_id", _STRETCH], ignore_index=True)
     faint = table[FAINT].to_numpy(bool) if FAINT in table else np.zeros(len(table), bool)
     strong = table[~faint].reset_index(drop=True)
