@@ -40,11 +40,12 @@ from phasenet_das.simulate import SimulationConfig, scenario, simulate  # noqa: 
 from phasenet_das.tables import read_channels, read_events, read_picks, write_table  # noqa: E402
 from phasenet_das.tables.columns import associated_phase  # noqa: E402
 from phasenet_das.training import cut_windows, train  # noqa: E402
+from phasenet_das.training.windows import open_window  # noqa: E402
 
 STATION = "SIM"
 SCORE, FAINT_SCORE = 0.3, 0.1
 SNR_EDGES_DB = (-60.0, -10.0, 0.0, 10.0, 20.0, 80.0)
-WITHOUT = ("completion", "quiet windows", "added noise")
+WITHOUT = ("completion", "quiet windows", "added noise", "phase ratio", "long windows")
 
 
 def cable(duration_s: float, num_channels: int = 200) -> SimulationConfig:
@@ -93,6 +94,8 @@ def settings_of(args: argparse.Namespace, windows: Path, output: Path, start: st
     data: dict[str, Any] = {"windows": [str(windows)]}
     if "added noise" in args.without:
         augment["noise"] = 0.0
+    if "phase ratio" in args.without:
+        augment["phase_ratio"] = 0.0
     if "quiet windows" in args.without:
         data["quiet"] = 0.0
         augment["own_noise"] = 0.0
@@ -122,16 +125,22 @@ def train_round(
     windows = folder / f"windows-{tag}"
     shutil.rmtree(windows, ignore_errors=True)
     windows.mkdir(parents=True)
-    cut_windows(
+    reach = {"before_s": 10.0, "after_s": 20.0} if "long windows" in args.without else {}
+    written = cut_windows(
         io.open_archive([str(folder / "data")], DataSettings(station_id=STATION)),
         labelled.picks,
         labelled.events,
         windows,
-        end=end - pd.Timedelta(minutes=1),  # a window reaches beyond its event
+        end=end - pd.Timedelta(minutes=1),
         complete_channels=0 if "completion" in args.without else 25,
         faint=faint,
         agreeing=agreeing,
+        **reach,
     )
+    for path in written:
+        if open_window(path).end_time > end.tz_localize(None).to_datetime64():
+            path.unlink()  # the later part is for the scores alone
+            path.with_suffix(".picks.parquet").unlink()
     start_name = "random" if start is None else Path(start).name
     labels = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(windows.glob("*.parquet"))))
     output = folder / f"training-{tag}-{start_name}-{labels.hexdigest()[:8]}"
