@@ -67,9 +67,12 @@ def describe_rules(domain: Domain) -> list[str]:
             f"An event has P and S picks, each on {PHASE_SHARE:.0%} or more of the channels between its "
             "first and its last pick on a cable."
         )
-        if domain.beyond is not None:
-            rules.append(f"Beyond the search box the share is {RING_SHARE:.0%}.")
         rules.append(f"Its residuals are at most {_rms_limit_s(domain):.2g} s (rms).")
+        if domain.beyond is not None:
+            limit = f"{_rms_limit_s(domain.beyond):.2g} s"
+            rules.append(
+                f"Beyond the search box the share is {RING_SHARE:.0%}, and residuals are at most {limit}."
+            )
     if stated or domain.mode == "point":
         p_picks, s_picks = domain.min_p_picks, domain.min_s_picks
         rules.append(f"An event has {p_picks} or more P picks and {s_picks} or more S picks.")
