@@ -52,7 +52,7 @@ class TrainDataSettings(ConfigSection):
         0.9, ge=0, le=1, description="Share of the samples that contain a pick. The others are cut anywhere."
     )
     same_event_s: float = Field(
-        60.0,
+        15.0,
         ge=0,
         description="Windows that are closer than this in time count as the same event.",
         json_schema_extra=unit("s"),

@@ -116,30 +116,41 @@ def group_by_event(windows: Sequence[TrainingWindow], same_event_s: float) -> np
 def _split_by_group(group: np.ndarray, begin: np.ndarray, fraction: float | None, seed: int) -> np.ndarray:
     """Choose whole groups for validation, but none with more than half of the windows.
 
-    `group`, `begin` (window,). Returns (window,) bool.
+    A group is as large as events follow each other closely. Those that would bring the windows for
+    validation above twice their share are left, unless all are so large. `group`, `begin` (window,).
+    Returns (window,) bool.
     """
-    first = np.full(group.max(initial=-1) + 1, np.iinfo(np.int64).max)
+    size = np.bincount(group)
+    first = np.full(len(size), np.iinfo(np.int64).max)
     np.minimum.at(first, group, begin)
     names = [str(np.datetime64(int(ns), "ns")) for ns in first]
-    chosen = split_groups(names, fraction, seed, 2 * np.bincount(group, minlength=len(names)) > len(group))
+    chosen = np.zeros(len(size), bool)
+    least, most = held_out_count(len(size), fraction), 2 * held_out_count(len(group), fraction)
+    order = _by_digest(names, seed)
+    order = order[2 * size[order] <= len(group)]
+    for number in order:
+        if chosen.sum() < least and size[chosen].sum() + size[number] <= most:
+            chosen[number] = True
+    if least and not chosen.any():
+        chosen[order[size[order].argsort(kind="stable")[:1]]] = True
     held_out: np.ndarray = chosen[group]
     return held_out
 
 
-def split_groups(
-    names: Sequence[str], fraction: float | None, seed: int, kept: np.ndarray | None = None
-) -> np.ndarray:
-    """Choose groups for validation by the digest of their names, but none of those to keep (group,) bool.
+def split_groups(names: Sequence[str], fraction: float | None, seed: int) -> np.ndarray:
+    """Choose groups for validation by the digest of their names.
 
     Returns (group,) bool.
     """
-    digests = [hashlib.sha256(f"{seed}:{name}".encode()).hexdigest() for name in names]
-    order = np.argsort(digests, kind="stable")
-    if kept is not None:
-        order = order[~kept[order]]
     chosen = np.zeros(len(names), bool)
-    chosen[order[: held_out_count(len(names), fraction)]] = True
+    chosen[_by_digest(names, seed)[: held_out_count(len(names), fraction)]] = True
     return chosen
+
+
+def _by_digest(names: Sequence[str], seed: int) -> np.ndarray:
+    """Put groups in an order (group,) that only their names and the seed decide."""
+    digests = [hashlib.sha256(f"{seed}:{name}".encode()).hexdigest() for name in names]
+    return np.argsort(digests, kind="stable")
 
 
 def held_out_count(count: int, fraction: float | None) -> int:

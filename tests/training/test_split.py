@@ -89,6 +89,16 @@ def test_the_event_with_most_windows_is_trained_on() -> None:
         assert seconds_of(validation)[0] >= 9000
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_events_that_chain_do_not_take_most_of_the_training(seed: int) -> None:
+    """Twelve events one after another are one group: with them, 12 instead of 4 of 32 windows would validate."""
+    chain = [window_at(40.0 * number) for number in range(12)]
+    alone = [window_at(9000.0 + 1000.0 * number) for number in range(20)]
+    validation = split_windows(chain + alone, None, same_event_s=60.0, seed=seed)[1]
+    assert 2 <= len(validation) <= 3
+    assert min(seconds_of(validation)) >= 9000
+
+
 @pytest.mark.parametrize("spacing_s", [1000.0, 80.0])
 def test_noise_is_split_too_chains_no_events_and_overlaps_no_event_of_the_other_side(
     spacing_s: float,
