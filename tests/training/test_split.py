@@ -91,7 +91,7 @@ def test_the_event_with_most_windows_is_trained_on() -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_events_that_chain_do_not_take_most_of_the_training(seed: int) -> None:
-    """Twelve events one after another are one group: with them, 12 instead of 4 of 32 windows would validate."""
+    """Twelve events one after another are one group. With it, 12 of 32 windows would validate."""
     chain = [window_at(40.0 * number) for number in range(12)]
     alone = [window_at(9000.0 + 1000.0 * number) for number in range(20)]
     validation = split_windows(chain + alone, None, same_event_s=60.0, seed=seed)[1]
