@@ -71,9 +71,8 @@ def chunk(minute: int, lost: tuple[tuple[int, int, int], ...] = ()) -> ChunkInfo
     end_ns = start_ns + 60 * 10**9
     issues = (QualityIssue("nonfinite", start_ns, end_ns, lost),) if lost else ()
     failures = {f"{minute}.h5": "damaged"} if lost else {}
-    return ChunkInfo(
-        *("C", start_ns, end_ns, 0, 5, 6, 6, (), "m", (f"{minute}.h5",), issues, failures), 0, 1.0, 1.0
-    )
+    told = ("C", start_ns, end_ns, 0, 5, 6, 6, (), "m", (f"{minute}.h5",), issues, failures)
+    return ChunkInfo(*told, rate_pass=0, time_stretch=1.0, work_fraction=1.0, joined=False)
 
 
 def test_a_chunk_of_which_nothing_could_be_read_was_not_examined() -> None:
