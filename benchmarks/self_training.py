@@ -131,7 +131,7 @@ def train_round(
         labelled.picks,
         labelled.events,
         windows,
-        end=end - pd.Timedelta(minutes=1),
+        end=end - pd.Timedelta(minutes=1),  # most windows end before `end` then
         complete_channels=0 if "completion" in args.without else 25,
         faint=faint,
         agreeing=agreeing,

@@ -50,7 +50,7 @@ class RatePass:
     number: int  # 0 for the fastest
     settings: PickSettings  # with ``rate`` and ``average_channels`` as numbers
     work_fraction: float  # fraction of the work on the recording
-    joined: bool  # whether its picks go through :func:`join_rate_passes`
+    joined: bool  # whether its picks go through :func:`join_arrivals`
 
 
 def choose_rate_passes(recording: Recording, settings: PickSettings, weights: Weights) -> list[RatePass]:
@@ -123,12 +123,12 @@ def warn_outside_training(recording: Recording, settings: PickSettings, weights:
 
 
 def joining_reach_s(time_stretch: float, num_passes: int) -> float:
-    """Return how far in time picks matter for one another in :func:`join_rate_passes`, s."""
+    """Return how far in time picks matter for one another in :func:`join_arrivals`, s."""
     return (SAME_ARRIVAL_S if num_passes == 1 else PAIR_S[1] + 2 * SAME_ARRIVAL_S) * time_stretch
 
 
 def range_margin_s(settings: PickSettings, weights: Weights) -> float:
-    """Return how far beyond a range of time any recording must be picked to join rate passes, s."""
+    """Return how far beyond a range of time a recording is picked to join the picks of an arrival, s."""
     rate, slowest = settings.rate, _slowest(weights)
     if isinstance(rate, tuple | int | float):
         rates = rate if isinstance(rate, tuple) else (rate,)
@@ -152,15 +152,15 @@ def _slowest(weights: Weights) -> float:
     return _SLOWEST_ALONE if weights.architecture == "phasenet" else _SLOWEST
 
 
-def join_rate_passes(picks: pd.DataFrame, time_stretch: np.ndarray, num_passes: int) -> pd.DataFrame:
+def join_arrivals(picks: pd.DataFrame, time_stretch: np.ndarray, num_passes: int) -> pd.DataFrame:
     """Choose among picks of the same arrival: those of several rate passes, and a P and an S at one place.
 
     A pass in which an event is too long or too short sees one phase only, or takes one for the other. So
     with several passes, a pick is worth its score and that of the best partner of its own rate pass: an S
     behind a P, or a P before an S, within :data:`PAIR_S`. With one pass, it is worth its score. Of picks of
     different passes or phases closer than :data:`SAME_ARRIVAL_S`, only those stay that none is worth more
-    than; of equals the faster pass's. What stays has the time and the amplitude of the fastest pass that
-    picked this phase there.
+    than. Of equals, the faster pass's stays. What stays has the time and the amplitude of the fastest pass
+    that picked this phase there.
 
     `time_stretch` (pick,) float64 is that of each pick's pass.
     """

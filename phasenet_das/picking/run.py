@@ -72,7 +72,7 @@ class ChunkPicker:
 
     @property
     def margin_s(self) -> float:
-        """Time beyond a range that is picked to join rate passes, s."""
+        """Time beyond a range that is picked to join the picks of an arrival, s."""
         return range_margin_s(self.settings, self.weights)
 
     def station_id(self, recording: Recording) -> str:

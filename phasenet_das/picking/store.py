@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from phasenet_das.errors import PhaseNetDASError
 from phasenet_das.models.weights import Weights
 from phasenet_das.picking.chunks import Chunk
-from phasenet_das.picking.multirate import join_rate_passes, joining_reach_s
+from phasenet_das.picking.multirate import join_arrivals, joining_reach_s
 from phasenet_das.picking.peaks import SORTED_BY, join_picks
 from phasenet_das.picking.plan import ChunkPlan
 from phasenet_das.picking.request import Range
@@ -336,7 +336,7 @@ def _settled(table: pd.DataFrame, begin: pd.Timestamp, end: pd.Timestamp, num_pa
     strong = table[~faint].reset_index(drop=True)
     joined = strong
     if num_passes:
-        joined = join_rate_passes(strong, strong[_STRETCH].to_numpy(), num_passes)
+        joined = join_arrivals(strong, strong[_STRETCH].to_numpy(), num_passes)
     joined = pd.concat([joined, table[faint]]) if faint.any() else joined
     joined = joined.drop(columns=[_STRETCH, FAINT], errors="ignore")
     joined = joined.sort_values(SORTED_BY, kind="stable", ignore_index=True)

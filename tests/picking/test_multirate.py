@@ -19,7 +19,7 @@ from phasenet_das.picking import store
 from phasenet_das.picking.multirate import (
     channel_spacing_m,
     choose_rate_passes,
-    join_rate_passes,
+    join_arrivals,
     joining_reach_s,
     range_margin_s,
     warn_outside_training,
@@ -180,7 +180,7 @@ def _picks(rows: list[tuple[float, str, float, float]]) -> tuple[pd.DataFrame, n
 
 def _told(rows: list[tuple[float, str, float, float]]) -> list[tuple[float, str, float]]:
     picks, stretch = _picks(rows)
-    chosen = join_rate_passes(picks, stretch, len(set(stretch)))
+    chosen = join_arrivals(picks, stretch, len(set(stretch)))
     seconds = (chosen["phase_time"] - START).dt.total_seconds()
     return [
         (round(float(second), 3), phase, round(float(score), 3))
@@ -232,19 +232,19 @@ def test_only_what_is_near_matters(seed: int, cut: float) -> None:
         for slow in rng.choice([0.5, 1.0, 2.0], 150)
     ]
     picks, stretch = _picks(sorted(rows))
-    whole = join_rate_passes(picks, stretch, 3)
+    whole = join_arrivals(picks, stretch, 3)
     when = (picks["phase_time"] - START).dt.total_seconds().to_numpy()
     reach = joining_reach_s(2.0, 3)
     parts = []
     for low, high in ((0.0, cut), (cut, 301.0)):
         near = (when >= low - reach) & (when < high + reach)
-        part = join_rate_passes(picks[near].reset_index(drop=True), stretch[near], 3)
+        part = join_arrivals(picks[near].reset_index(drop=True), stretch[near], 3)
         seconds = (part["phase_time"] - START).dt.total_seconds()
         parts.append(part[(seconds >= low) & (seconds < high)])
     joined = pd.concat(parts)
     assert sorted(joined["pick_id"]) == sorted(whole["pick_id"])
     order = rng.permutation(len(picks))
-    shuffled = join_rate_passes(picks.iloc[order].reset_index(drop=True), stretch[order], 3)
+    shuffled = join_arrivals(picks.iloc[order].reset_index(drop=True), stretch[order], 3)
     assert sorted(shuffled["pick_id"]) == sorted(whole["pick_id"])
 
 

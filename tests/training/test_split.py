@@ -99,6 +99,14 @@ def test_events_that_chain_do_not_take_most_of_the_training(seed: int) -> None:
     assert min(seconds_of(validation)) >= 9000
 
 
+def test_of_groups_that_are_all_long_the_shortest_validates() -> None:
+    lengths = (12, 9, 10)
+    windows = [window_at(9000.0 * group + 40.0 * n) for group in range(3) for n in range(lengths[group])]
+    training, validation = split_windows(windows, None, same_event_s=60.0, seed=0)
+    assert seconds_of(validation) == [9000.0 + 40.0 * n for n in range(9)]
+    assert len(training) == 22
+
+
 @pytest.mark.parametrize("spacing_s", [1000.0, 80.0])
 def test_noise_is_split_too_chains_no_events_and_overlaps_no_event_of_the_other_side(
     spacing_s: float,
