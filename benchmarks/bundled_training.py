@@ -1,11 +1,12 @@
-"""Train the bundled PhaseNet-DAS on a GPU, on windows that are simulated meanwhile.
+"""Train the bundled PhaseNet-DAS, on windows that are simulated meanwhile.
 
     python benchmarks/bundled_training.py --shared ../shared --minutes 8 --out results/bundled_training
 
-Processes on the CPU simulate windows (training_store.py) and draw plans of batches. The GPU makes the batches
-(training_batches.py) and trains on them. The learning rate follows the clock: a warm-up, then a cosine that
-ends with the time given. Events that are held out for judging are listed in benchmarks/held_out.yaml. The
-windows that exist when a batch is drawn depend on the machine, so two runs differ.
+Processes on the CPU simulate windows (training_store.py) and draw plans of batches. The GPU, or a CPU, makes
+the batches (training_batches.py) and trains on them. The learning rate follows the clock: a warm-up, then a
+cosine that ends with the time given. A run that was stopped goes on from its last round. Events that are held
+out for judging are listed in benchmarks/held_out.yaml. The windows that exist when a batch is drawn depend on
+the machine, so two runs differ.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from training_store import makers
 
 from phasenet_das.config import AugmentSettings
 from phasenet_das.models.phasenet_das import PhaseNetDAS
+from phasenet_das.picking.prefetch import prefetch
 from phasenet_das.training.optimization import MovingAverage, masked_loss_sum
 
 AUGMENT = AugmentSettings(
@@ -38,7 +40,6 @@ AUGMENT = AugmentSettings(
 BENT, QUIET = 0.25, 0.08  # shares of the pieces
 WARMUP = 0.03  # of the time
 SHAPES: dict[str, dict[str, Any]] = {"lean": {}, "wide": {"widths": (16, 32, 96, 192)}}
-ROUND = 200  # batches after which new windows are taken in
 
 
 def main() -> None:
@@ -57,6 +58,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
     parser.add_argument("--makers", type=int, default=12, help="processes that simulate")
+    parser.add_argument("--round", type=int, default=200, help="batches after which new windows are taken in")
     parser.add_argument("--planners", type=int, default=3, help="processes that draw plans")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
@@ -120,16 +122,29 @@ class Learner:
         """Write the averaged weights."""
         torch.save(self.average.model.state_dict(), folder / f"{self.name}-{label}.pt")
 
+    def state(self) -> dict[str, Any]:
+        """Give what a run goes on from."""
+        parts = {"model": self.model, "average": self.average.model, "optimizer": self.optimizer}
+        return {name: part.state_dict() for name, part in parts.items()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state."""
+        self.model.load_state_dict(state["model"])
+        self.average.model.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+
 
 def train(learners: list[Learner], options: argparse.Namespace) -> None:
     """Train until the time is over, and save the averaged weights two thirds on the way and at the end."""
     maker, known = BatchMaker(options.device), list[Known]()
-    first, seconds = time.monotonic(), options.minutes * 60
-    number, halfway = 0, False
+    number, spent = resume(learners, options)
+    first, seconds = time.monotonic() - spent, options.minutes * 60
+    halfway = spent / seconds > 2 / 3
     torch.backends.cudnn.benchmark = True
-    with (options.out / "log.csv").open("w", newline="") as stream:
+    with (options.out / "log.csv").open("a" if number else "w", newline="") as stream:
         log = csv.writer(stream)
-        log.writerow(["batch", "seconds", "windows", *(learner.name for learner in learners)])
+        if not number:
+            log.writerow(["batch", "seconds", "windows", *(learner.name for learner in learners)])
         while time.monotonic() - first < seconds:
             take_in(options.store, maker, known)
             for batch in batches(known, maker, options, number):
@@ -152,9 +167,29 @@ def train(learners: list[Learner], options: argparse.Namespace) -> None:
                         learner.save(options.out, "two-thirds")
                 if share >= 1:
                     break
+            keep(learners, options, number, time.monotonic() - first)
     for learner in learners:
         learner.save(options.out, "end")
     print(Counter(window.kind for window in known), f"{number * options.batch_size} samples")
+
+
+def keep(learners: list[Learner], options: argparse.Namespace, number: int, spent: float) -> None:
+    """Keep the state of all networks after a round."""
+    states = {learner.name: learner.state() for learner in learners}
+    part = options.out / "state.part"
+    torch.save({"number": number, "seconds": spent, "learners": states}, part)
+    part.replace(options.out / "state.pt")
+
+
+def resume(learners: list[Learner], options: argparse.Namespace) -> tuple[int, float]:
+    """Go on from the last round of a run that was stopped: batches made, and seconds trained."""
+    path = options.out / "state.pt"
+    if not path.exists():
+        return 0, 0.0
+    state = torch.load(path, map_location=options.device, weights_only=True)
+    for learner in learners:
+        learner.restore(state["learners"][learner.name])
+    return state["number"], state["seconds"]
 
 
 def batches(known: list[Known], maker: BatchMaker, options: argparse.Namespace, number: int) -> Any:  # noqa: ANN401
@@ -165,7 +200,7 @@ def batches(known: list[Known], maker: BatchMaker, options: argparse.Namespace, 
         batch_size=options.batch_size,
         seed=7,
         first=number,
-        count=ROUND,
+        count=options.round,
         bent=BENT,
         quiet=QUIET,
     )
@@ -177,7 +212,7 @@ def batches(known: list[Known], maker: BatchMaker, options: argparse.Namespace, 
         collate_fn=_as_it_is,
         multiprocessing_context="fork" if options.planners else None,
     )
-    return map(maker, loader)
+    return prefetch(map(maker, loader))
 
 
 def _as_it_is(plan: Any) -> Any:  # noqa: ANN401

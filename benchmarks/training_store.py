@@ -36,9 +36,14 @@ SECTIONS_AT_A_TIME = 8
 SCENARIOS = ("demo", "urban", "offshore", "swarm", "hard", "borehole", "glacier")
 # Cables in wells and steep fronts come most often: there pickers are worst.
 TURNS = (
-    *("borehole", "glacier", "micro", "demo", "borehole", "few", "sequence", "local", "well"),
-    *("swarm", "borehole", "distant", "hard", "glacier", "submarine", "urban", "micro", "offshore"),
+    *("borehole", "glacier", "micro", "demo", "ringing borehole", "few", "sequence", "local", "well"),
+    *("ringing micro", "noisy glacier", "swarm", "borehole", "distant", "hard", "ringing borehole"),
+    *("glacier", "submarine", "urban", "ringing well", "micro", "noisy glacier", "offshore", "ringing micro"),
 )
+# In wells the coda of P is long and coherent, and S is barely larger. Energy of the coda, to that of P.
+RINGING = (5.0, 10.0, 20.0)
+# Amplitudes of the noise of the instrument, to those of the scenario.
+NOISIER = (2.0, 4.0)
 CHANNELS = 300
 _HIGHEST = 60_000.0  # float16 ends at 65,504
 
@@ -95,16 +100,29 @@ class WindowMaker:
 
 def recording(kind: str, number: int) -> StoredWindow:
     """Simulate a recording, on the time axis on which a network of 100 Hz sees it."""
-    if kind in SCENARIOS:
-        # The three wells of a round have three cables and rates, and the next round has others.
-        step = number // len(TURNS) + TURNS[: number % len(TURNS)].count(kind)
-        config, seed = scenario(kind, **overrides(kind, step, CHANNELS)), 60_000 + number
+    change, _, place = kind.rpartition(" ")
+    # The wells of a round have different cables and rates, and the next round has others.
+    step = number // len(TURNS) + TURNS[: number % len(TURNS)].count(kind)
+    if place in SCENARIOS:
+        config, seed = scenario(place, **overrides(place, step, CHANNELS)), 60_000 + number
         settings = PickSettings()
     else:
-        parts = [part for part in bench_parts("train", "bench-v2") if part.kind == kind]
+        parts = [part for part in bench_parts("train", "bench-v2") if part.kind == place]
         part = parts[number // len(TURNS) % len(parts)]
-        config, seed, settings = part.config, part.seed, KINDS[kind].pick
+        config, seed, settings = part.config, part.seed, KINDS[place].pick
+    if change:
+        config, seed = harder(config, change, step), 70_000 + number
     return simulated(kind, config, seed, settings)
+
+
+def harder(config: SimulationConfig, change: str, step: int) -> SimulationConfig:
+    """Give P a long coherent coda (ringing), or the instrument more noise (noisy)."""
+    values = config.model_dump()
+    if change == "ringing":
+        values["waves"]["multipath"] = RINGING[step % len(RINGING)]
+    else:
+        values["noise"]["optical_rms"] *= NOISIER[step % len(NOISIER)]
+    return SimulationConfig(**values)
 
 
 def simulated(kind: str, config: SimulationConfig, seed: int, settings: PickSettings) -> StoredWindow:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import argparse
+from pathlib import Path
+
 import numpy as np
 import torch
-from training_batches import CHANNELS, LENGTH, SAMPLES, BatchMaker, Known, PlanSource, label, normalize
+from bench_kinds import KINDS
+from bundled_training import Learner, keep, resume
+from training_batches import CHANNELS, LENGTH, SAMPLES, Batch, BatchMaker, Known, PlanSource, label, normalize
+from training_store import SCENARIOS, TURNS, harder
 
 from phasenet_das.config import AugmentSettings
 from phasenet_das.picking.normalization import moving_normalization
+from phasenet_das.simulate import scenario
 from phasenet_das.training.sample import Sample
 from phasenet_das.training.targets import make_mask, make_targets
 
@@ -63,3 +70,27 @@ def test_labels_lie_on_the_pulses_of_the_samples() -> None:
     near = torch.nn.functional.max_pool1d(batch.data[:, 0], 9, 1, 4)
     assert (near[peaks] > 5).float().mean() > 0.99
     assert torch.equal(maker(source[0]).data, batch.data)
+
+
+def test_a_run_that_was_stopped_goes_on_from_its_last_round(tmp_path: Path) -> None:
+    options = argparse.Namespace(out=tmp_path, device="cpu")
+    first, again = (Learner.of("lean", None, 1e-3, "cpu") for _ in range(2))
+    assert resume([first], options) == (0, 0.0)
+    rng = np.random.default_rng(0)
+    data = torch.from_numpy(rng.standard_normal((1, 1, 32, 512)).astype(np.float32))
+    targets = torch.full((1, 3, 32, 512), 1 / 3)
+    batch = Batch(data, targets, torch.ones(1, 32, 512))
+    losses = [first.step(batch, 0.5, number) for number in range(3)]
+    keep([first], options, 3, 12.5)
+    assert resume([again], options) == (3, 12.5)
+    assert first.step(batch, 0.5, 3) == again.step(batch, 0.5, 3) < losses[0]
+    for mine, other in zip(first.average.model.parameters(), again.average.model.parameters(), strict=True):
+        assert torch.equal(mine, other)
+
+
+def test_wells_ring_and_glaciers_are_noisy_in_turn() -> None:
+    well, glacier = scenario("borehole"), scenario("glacier")
+    assert [harder(well, "ringing", step).waves.multipath for step in range(4)] == [5.0, 10.0, 20.0, 5.0]
+    noise = [harder(glacier, "noisy", step).noise.optical_rms for step in range(2)]
+    assert noise == [2 * glacier.noise.optical_rms, 4 * glacier.noise.optical_rms]
+    assert {turn.split()[-1] for turn in TURNS} <= set(SCENARIOS) | set(KINDS)
