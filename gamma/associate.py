@@ -137,23 +137,27 @@ def _look_everywhere(domain: Domain, observations: Observations, workers: int) -
     """Find the events, look once more at the picks that none explains, then for events beyond the box.
 
     In a dense sequence the mixture may end with P and S of an event as two events, and refuse both for want
-    of the other phase. With the picks of the other events gone, the event stands out.
+    of the other phase. With the picks of the other events gone, the event stands out. Two events in the box
+    that may be P and S of one beyond it are refused as well. If the last of these looks finds none there, they
+    are taken after all.
     """
-    from gamma.fit import look
+    from gamma.fit import BEYOND, look
     from gamma.results import typical_residual_s
     from gamma.workers import open_runner
 
     looks: list[Look] = []
     left = observations
     with open_runner(domain, workers) as runner:
-        for beyond in (False, False, True):
+        for beyond, last in ((False, False), (False, False), (True, False), (False, True)):
             where = domain.beyond if beyond else domain
             if where is None or (looks and len(left) == 0):
+                continue
+            if last and not any(one.fitted.dropped[BEYOND] for one in looks):
                 continue
             usual = where.residual_s  # near events tell nothing of far ones, whose waves cross more ground
             if looks and not beyond:
                 usual = typical_residual_s(looks[0])
-            found = look(runner.for_look(usual, beyond=beyond), left)
+            found = look(runner.for_look(usual, beyond=beyond, last=last), left)
             if looks and len(found) == 0:
                 continue
             looks.append(found)

@@ -56,6 +56,7 @@ class Domain:
     residual_s: float  # expected rms of an event's residuals on cables
     inner: tuple[F64, F64] | None  # the search box about which this is the ring
     beyond: Domain | None  # the ring about a search box that the settings do not state
+    last: bool = False  # whether nothing is sought after this look
 
     @property
     def resolution_km(self) -> float:

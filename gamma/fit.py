@@ -390,7 +390,8 @@ def refit_batch(domain: Domain, batch: Batch, correlation: Correlation | None) -
         if domain.beyond is not None:  # sought anew in a larger box
             spread = np.sqrt(np.maximum(np.einsum("kii->ki", location.covariance)[:, 1:], 0.0))
             edge = domain.on_wall(fitted.events.hypocentre[:, 1:], spread)
-            edge |= split_by_phase(fitted, domain.reach_s)  # fits nowhere in the box
+            if not domain.last:  # perhaps one event that fits nowhere in the box
+                edge |= split_by_phase(fitted, domain.reach_s)
             dropped[BEYOND] += int((edge & own).sum())
             own = own & ~edge
         location = location.take(np.flatnonzero(own))

@@ -57,13 +57,13 @@ class Runner:
         self._whole = whole
         self._pool = pool
         self._ahead = ahead
-        self._look = (whole.residual_s, False)
+        self._look = (whole.residual_s, False, False)
         self.domain = whole
 
-    def for_look(self, residual_s: float, *, beyond: bool) -> Runner:
+    def for_look(self, residual_s: float, *, beyond: bool, last: bool = False) -> Runner:
         """Give a runner with the same processes, for another expected residual, in the box or beyond."""
         runner = Runner(self._whole, self._pool, self._ahead)
-        runner._look = (residual_s, beyond)
+        runner._look = (residual_s, beyond, last)
         runner.domain = _domain_of_look(self._whole, *runner._look)
         return runner
 
@@ -86,11 +86,11 @@ class Runner:
 _worker_domain: list[Domain] = []
 
 
-def _domain_of_look(whole: Domain, residual_s: float, beyond: bool) -> Domain:
+def _domain_of_look(whole: Domain, residual_s: float, beyond: bool, last: bool) -> Domain:
     where = whole.beyond if beyond else whole
     if where is None:
         raise ValueError("no search beyond the box in these settings")
-    return replace(where, residual_s=residual_s)
+    return replace(where, residual_s=residual_s, last=last)
 
 
 def _initialise(domain: Domain) -> None:
@@ -98,7 +98,7 @@ def _initialise(domain: Domain) -> None:
     _worker_domain[:] = [domain]
 
 
-def _call(function: Callable[[Domain, Any], Any], look: tuple[float, bool], task: Any) -> Any:  # noqa: ANN401
+def _call(function: Callable[[Domain, Any], Any], look: tuple[float, bool, bool], task: Any) -> Any:  # noqa: ANN401
     return function(_domain_of_look(_worker_domain[0], *look), task)
 
 

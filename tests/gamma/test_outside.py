@@ -102,3 +102,19 @@ def test_the_surface_is_an_edge_that_nothing_lies_beyond():
     event = associate(made.make_picks(stations, shallow), stations, CONFIG).events.iloc[0]
     assert event["location_quality"] == "at-boundary"
     assert np.isfinite(event[SPREADS].astype(float)).all()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_two_near_events_of_one_phase_each_are_not_taken_for_one_far_event(seed):
+    """Noise hides most of P of the first, and most of S of the second event, twenty seconds later."""
+    stations = made.cable(200)
+    places = {"t_s": [30.0, 50.0], "x_km": [6.0, 9.0], "y_km": [-17.0, -12.0], "z_km": [8.0, 4.0]}
+    picks = made.make_picks(stations, pd.DataFrame(places), noise_s=0.03, seed=seed)
+    of_first, shear, channel = picks["true_event"] == 0, picks["phase_type"] == "S", picks["channel_index"]
+    hidden = (of_first & ~shear & (channel < 140)) | (~of_first & shear & (channel >= 50))
+    picks = picks[~hidden].reset_index(drop=True)
+    found = associate(picks, stations, WIDE)
+    assert len(found.events) == 2
+    assert (found.picks["event_index"] >= 0).mean() > 0.95
+    given = found.picks[found.picks["event_index"] >= 0]
+    assert (given["event_index"] == given["true_event"]).all()
