@@ -146,18 +146,19 @@ def _look_everywhere(domain: Domain, observations: Observations, workers: int) -
     from gamma.workers import open_runner
 
     looks: list[Look] = []
-    left = observations
+    left, refused = observations, False
     with open_runner(domain, workers) as runner:
         for beyond, last in ((False, False), (False, False), (True, False), (False, True)):
             where = domain.beyond if beyond else domain
             if where is None or (looks and len(left) == 0):
                 continue
-            if last and not any(one.fitted.dropped[BEYOND] for one in looks):
+            if last and not refused:
                 continue
             usual = where.residual_s  # near events tell nothing of far ones, whose waves cross more ground
             if looks and not beyond:
                 usual = typical_residual_s(looks[0])
             found = look(runner.for_look(usual, beyond=beyond, last=last), left)
+            refused |= found.fitted.dropped[BEYOND] > 0
             if looks and len(found) == 0:
                 continue
             looks.append(found)
