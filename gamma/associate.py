@@ -138,8 +138,8 @@ def _look_everywhere(domain: Domain, observations: Observations, workers: int) -
 
     In a dense sequence the mixture may end with P and S of an event as two events, and refuse both for want
     of the other phase. With the picks of the other events gone, the event stands out. Two events in the box
-    that may be P and S of one beyond it are refused as well. If the last of these looks finds none there, they
-    are taken after all.
+    that may be P and S of one beyond it are refused as well. A last look takes them after all, if no event
+    beyond the box has their picks.
     """
     from gamma.fit import BEYOND, look
     from gamma.results import typical_residual_s
