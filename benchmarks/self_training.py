@@ -4,8 +4,9 @@
 
 Simulates two hours of a cable that no network has seen. The teacher (the bundled one-channel PhaseNet) picks
 them, association keeps the picks of events, and the student (PhaseNet-DAS, from random weights) is trained on
-labels of the first ninety minutes. Teacher, student and, for comparison, the bundled PhaseNet-DAS then pick
-the last half hour, on which nothing was trained. The truth is read after that, for the scores alone.
+labels of the first ninety minutes. The student labels these minutes anew for a second round. Teacher, student
+and, for comparison, the bundled PhaseNet-DAS then pick the last half hour, on which nothing was trained. The
+truth is read after that, for the scores alone.
 """
 
 from __future__ import annotations
@@ -276,7 +277,7 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path("results/self_training"))
     parser.add_argument("--teacher", default="phasenet", help="weights of the teacher")
     parser.add_argument("--start", help="weights that the student starts from; random ones without")
-    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=2, help="the last student gives the scores")
     parser.add_argument("--steps", type=int, help="steps of a training; as many as the data ask for without")
     parser.add_argument("--without", nargs="+", default=[], choices=WITHOUT, help="parts to leave out")
     parser.add_argument("--only-labels", action="store_true", help="print how right the labels are, and end")
