@@ -103,10 +103,7 @@ def evaluate(
         raise ConfigError("--reference: name the event table that is compared with it with --events.")
     truth = None if settings.picks is None or picks is None else Path(settings.picks)
     reference = None if settings.events is None or events is None else Path(settings.events)
-    if picks is not None and truth is None and not waveforms:
-        raise ConfigError("PICKS: expected --truth or --waveforms to compare them with, or --label-free.")
-    if events is not None and reference is None:
-        raise ConfigError("--events: found no --reference. Name the catalog to compare with.")
+    _check_partners(picks, truth, waveforms, events, reference)
     found = []
     if picks is not None and truth is not None:
         limits = {"P": settings.tolerance_p_s, "S": settings.tolerance_s_s}
@@ -131,10 +128,24 @@ def evaluate(
                 min_magnitude=settings.min_magnitude,
             )
         )
-    if not found:
-        raise ConfigError("nothing to evaluate: name PICKS --truth TRUTH, or --events E --reference R.")
     inputs = [path for path in (*tables.values(), truth, events, reference) if path is not None]
     _write(found, inputs, json_, figures)
+
+
+def _check_partners(
+    picks: Path | None,
+    truth: Path | None,
+    waveforms: list[Path] | None,
+    events: Path | None,
+    reference: Path | None,
+) -> None:
+    """Refuse a table that nothing is compared with, and no table at all."""
+    if picks is not None and truth is None and not waveforms:
+        raise ConfigError("PICKS: expected --truth or --waveforms to compare them with, or --label-free.")
+    if events is not None and reference is None:
+        raise ConfigError("--events: found no --reference. Name the catalog to compare with.")
+    if picks is None and events is None:
+        raise ConfigError("nothing to evaluate: name PICKS --truth TRUTH, or --events E --reference R.")
 
 
 def _write(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,6 +28,9 @@ from phasenet_das.cli.options import (
     stating_recordings,
 )
 from phasenet_das.cli.settings import chosen_cable, chosen_inputs, override, read_settings, training_data
+
+if TYPE_CHECKING:
+    from phasenet_das.picking import PickReport
 
 
 @stating_recordings
@@ -141,6 +144,11 @@ def pick(
         index=index,
         progress=True,
     )
+    _tell(report, output)
+
+
+def _tell(report: PickReport, output: Path) -> None:
+    """Say how many picks there are, and which recordings are missing. Fails if no sample could be read."""
     picks, reused = report.summary, f" ({report.reused} of {report.num_chunks} chunks were there)"
     typer.echo(
         f"{picks.num_picks} picks ({picks.by_phase.get('P', 0)} P, {picks.by_phase.get('S', 0)} S) on "

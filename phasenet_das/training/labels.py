@@ -16,7 +16,8 @@ from phasenet_das.tables import PICK_COLUMNS, conform
 from phasenet_das.tables.columns import associated_phase
 from phasenet_das.tables.ids import make_pick_ids
 from phasenet_das.training.fronts import find_fronts, name_fronts
-from phasenet_das.training.moveout import fit_moveout
+from phasenet_das.training.lateness import without_lateness
+from phasenet_das.training.moveout import fit_moveout, mean_nearby
 from phasenet_das.training.sample import PHASES
 
 PICKED, INTERPOLATED, EXTRAPOLATED = "picked", "interpolated", "extrapolated"
@@ -43,10 +44,11 @@ def complete_labels(
 
     Picks of any name that follow one curve are one front, and a front has one name
     (:func:`phasenet_das.training.fronts.name_fronts`): a pair of fronts is an event. A robust local line is
-    laid along each front. Picks far from it are dropped. Those near it move towards it, the more the more
-    they scatter. Channels between them, and a few beyond the last, get labels where the line is certain
-    enough. The confidence of a label is the mean score of the picks nearby, times the trust in the line,
-    times the certainty of the name.
+    laid along each front. Picks of low scores are late, and are moved by the lateness that many fronts tell
+    (:func:`phasenet_das.training.lateness.without_lateness`). Picks far from the line are dropped. Those near
+    it move towards it, the more the more they scatter. Channels between them, and a few beyond the last, get
+    labels where the line is certain enough. The confidence of a label is the mean score of the picks nearby,
+    times the trust in the line, times the certainty of the name.
 
     Parameters
     ----------
@@ -82,6 +84,9 @@ def complete_labels(
     if half_width:
         table = _with_fronts(table, int(place.max(initial=-1)) + 1, half_width, sigma_s, fewest)
     kept = table["event_index"] >= 0
+    if half_width and kept.any():
+        on_time = without_lateness(table[kept], half_width=half_width, sigma_s=sigma_s)
+        table.loc[kept, "seconds"] = on_time
     weight = table["phase_score"].to_numpy(np.float64) * table["certainty"]
     if agreeing is not None:
         weight = np.where(_found_by(table, agreeing), weight, _ALONE * weight)
@@ -174,7 +179,7 @@ def _completed(times: np.ndarray, sure: np.ndarray, half_width: int, sigma_s: fl
     near = has & told & (np.abs(times - line.time) <= 3.0 * sigma_s)
     stays = np.minimum(1.0, (_ROUGHNESS_S / np.maximum(line.spread, 1e-9)) ** 2)
     value = np.where(near, line.time + stays * (times - line.time), np.where(told, line.time, times))
-    around = _mean_nearby(sure, half_width)
+    around = mean_nearby(sure, half_width)
     confidence = np.where(told, trust * around, _ALONE * sure)
     label = near | (told & (trust >= _MIN_TRUST)) | (has & ~told)
     return _rows(label, value, confidence, _kinds(has & (near | ~told)))
@@ -183,18 +188,6 @@ def _completed(times: np.ndarray, sure: np.ndarray, half_width: int, sigma_s: fl
 def _rows(label: np.ndarray, value: np.ndarray, confidence: np.ndarray, kind: np.ndarray) -> pd.DataFrame:
     row = np.flatnonzero(label)
     return pd.DataFrame(dict(zip(_LABEL_COLUMNS, (row, value[row], confidence[row], kind[row]), strict=True)))
-
-
-def _mean_nearby(values: np.ndarray, half_width: int) -> np.ndarray:
-    """Mean of the finite values within reach of each channel; zero where there is none."""
-    taps = np.ones(2 * half_width + 1)
-    known = np.isfinite(values)
-    total, count = (
-        np.convolve(part, taps, mode="full")[half_width : half_width + len(values)]
-        for part in (np.where(known, values, 0.0), known.astype(float))
-    )
-    mean: np.ndarray = total / np.maximum(count, 1.0)
-    return mean
 
 
 def _kinds(picked: np.ndarray) -> np.ndarray:

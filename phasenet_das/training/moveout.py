@@ -124,6 +124,18 @@ def _local_lines(value: np.ndarray, weight: np.ndarray, offset: np.ndarray) -> t
     return np.where(total > 1e-9, mean_y - slope * mean_x, np.nan), (share**2).sum(axis=1)
 
 
+def mean_nearby(values: np.ndarray, half_width: int) -> np.ndarray:
+    """Mean of the finite values within reach of each channel; zero where there is none."""
+    taps = np.ones(2 * half_width + 1)
+    known = np.isfinite(values)
+    total, count = (
+        np.convolve(part, taps, mode="full")[half_width : half_width + len(values)]
+        for part in (np.where(known, values, 0.0), known.astype(float))
+    )
+    mean: np.ndarray = total / np.maximum(count, 1.0)
+    return mean
+
+
 def align_arrivals(data: np.ndarray, times: np.ndarray, *, half_width: int, window: int) -> np.ndarray:
     """Move picks so that waveforms agree with the stack of their neighbours'.
 
