@@ -396,8 +396,8 @@ def draw(evaluations: dict[tuple[str, str], PickEvaluation], names: list[str], p
     plt.close(figure)
 
 
-def main() -> None:
-    """Run the benchmark."""
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--weights",
@@ -423,7 +423,12 @@ def main() -> None:
     parser.add_argument(
         "--shared", type=Path, default=Path(os.environ.get("PHASENET_DAS_SHARED", "../shared"))
     )
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run the benchmark, print its tables, and write its numbers."""
+    options = arguments()
     options.out.mkdir(parents=True, exist_ok=True)
     PINNED.update(
         {name: getattr(options, name) for name in ("rate", "average_channels") if getattr(options, name)}
@@ -433,8 +438,6 @@ def main() -> None:
     networks = list(loaded)
     read = cases(options.split, options.cache, options.version, options.kinds)
     outcome = run_bench(networks, read, loaded)
-    strict, cpu_s = outcome.strict, outcome.cpu_s
-    names = [*networks, *CLASSICAL]
     facts: dict[str, Any] = {
         "benchmark": options.version,
         "truth": {
@@ -442,43 +445,41 @@ def main() -> None:
             for part in bench_parts(options.split, options.version)
             if not options.kinds or part.kind in options.kinds
         },
-        "cpu_s": cpu_s,
-        "scores": {f"{name} {kind}": json_records(e.table) for (name, kind), e in strict.items()},
+        "cpu_s": outcome.cpu_s,
+        "scores": {f"{name} {kind}": json_records(e.table) for (name, kind), e in outcome.strict.items()},
     }
-    print(f"### {options.version}, {options.split} set\n\n{scores_table(strict, names)}\n")
-    print(f"### Arrivals above {SEEN_DB:g} dB\n\n{seen_table(strict, names)}\n")
-    rows = [
-        (name, kind, *(f"{shares.get(phase, np.nan):.3f}" for phase in "PS"))
-        for (name, kind), shares in outcome.misnamed.items()
-    ]
-    print(
-        f"### Arrivals picked under the other name only\n\n{markdown(['picker', 'kind', 'P', 'S'], rows)}\n"
-    )
-    print(
-        "CPU-seconds for picking: "
-        + ", ".join(f"{name} {value:.0f}" for name, value in cpu_s.items())
-        + ".\n"
-    )
-    print(f"### Recall by signal-to-noise ratio, all kinds together\n\n{bins_table(strict, names)}\n")
-    draw(strict, names, options.figure or options.out / "recall_by_snr.png")
+    print_simulated(outcome, [*networks, *CLASSICAL], f"{options.version}, {options.split} set")
+    draw(outcome.strict, [*networks, *CLASSICAL], options.figure or options.out / "recall_by_snr.png")
     folder = options.shared / "data" / "das_events"
     if folder.is_dir() and not options.kinds:
         real, checks, real_snr = run_real(networks, folder, options.out, loaded)
         facts |= {"real": json_records(real), "waveforms": json_records(checks)}
         print(
-            "### Real records, against picks by eye (three times their uncertainty)\n\n"
-            + real_table(real)
-            + "\n"
+            f"### Real records, against picks by eye (three times their uncertainty)\n\n{real_table(real)}\n"
         )
-        print("### Is the benchmark as hard as the real records?\n")
-        print(CLARITY)
-        print(clarity_table(outcome, real, real_snr, networks[0]) + "\n")
+        print(f"### Is the benchmark as hard as the real records?\n\n{CLARITY}")
+        print(f"{clarity_table(outcome, real, real_snr, networks[0])}\n")
         print("### Real records, differential times of picks less those of waveforms\n")
-        print(differential_times_markdown(checks) + "\n")
+        print(f"{differential_times_markdown(checks)}\n")
     else:
         reason = "only some kinds were asked for" if options.kinds else f"they are not at hand ({folder})"
         print(f"The tables of the real records are left out, because {reason}.\n")
     (options.out / f"{options.version}.json").write_text(json.dumps(facts, indent=2) + "\n")
+
+
+def print_simulated(outcome: Outcome, names: list[str], title: str) -> None:
+    """Print the scores of pickers on the simulated recordings."""
+    print(f"### {title}\n\n{scores_table(outcome.strict, names)}\n")
+    print(f"### Arrivals above {SEEN_DB:g} dB\n\n{seen_table(outcome.strict, names)}\n")
+    rows = [
+        (name, kind, *(f"{shares.get(phase, np.nan):.3f}" for phase in "PS"))
+        for (name, kind), shares in outcome.misnamed.items()
+    ]
+    table = markdown(["picker", "kind", "P", "S"], rows)
+    print(f"### Arrivals picked under the other name only\n\n{table}\n")
+    seconds = ", ".join(f"{name} {value:.0f}" for name, value in outcome.cpu_s.items())
+    print(f"CPU-seconds for picking: {seconds}.\n")
+    print(f"### Recall by signal-to-noise ratio, all kinds together\n\n{bins_table(outcome.strict, names)}\n")
 
 
 if __name__ == "__main__":
