@@ -135,7 +135,7 @@ def evaluate(
 def _check_partners(
     picks: Path | None,
     truth: Path | None,
-    waveforms: list[Path] | None,
+    waveforms: list[str] | None,
     events: Path | None,
     reference: Path | None,
 ) -> None:

@@ -12,7 +12,7 @@ CHANNELS = 80
 
 
 def fronts(lateness_s: dict[str, float], events: int = 20, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
-    """Picks of P and S, whose scores vary along the cable, and the times that they would have without noise."""
+    """Picks of P and S, whose scores vary along the cable, and their times without noise."""
     rng = np.random.default_rng(seed)
     parts = []
     for event in range(events):
