@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal
 import numpy as np
 import pandas as pd
 
-from phasenet_das.errors import ChannelGeometryError, ConfigError
+from phasenet_das.errors import ChannelGeometryError, ConfigError, DataFormatError
 from phasenet_das.plot.overlay import (
     Place,
     draw_moveout,
@@ -87,6 +87,8 @@ def section(
     ------
     ConfigError
         `clip` or `power` is out of range, or `time_axis` or `orientation` is none of those listed.
+    DataFormatError
+        `patch` is no patch: the path of a file, for example.
     TableError
         There are picks, and all of them are of other cables.
     """
@@ -98,6 +100,7 @@ def section(
         get_station_id,
     )
 
+    _check_patch(patch)
     _check_options(time_axis, orientation)
     if not (clip > 0 and 0 < power <= 1):
         raise ConfigError(f"clip = {clip}, power = {power}: expected clip above 0, power above 0 up to 1.")
@@ -150,6 +153,8 @@ def record_section(
     ------
     ChannelGeometryError
         No distance is given and the record has none, or the numbers of channels differ.
+    DataFormatError
+        `patch` is no patch: the path of a file, for example.
     TableError
         There are picks, and all of them are of other cables.
     """
@@ -161,6 +166,7 @@ def record_section(
         get_station_id,
     )
 
+    _check_patch(patch)
     given = distance_km is not None
     distance = np.asarray(distance_km if given else get_distance_m(patch) / 1000, dtype=np.float64)
     _check_distance(distance, len(get_channel_index(patch)))
@@ -246,6 +252,15 @@ def scores(
     ax.legend(handles=handles, fontsize=TICK_SIZE, framealpha=0.92, edgecolor="#bbbbbb")
     _label(ax, times, time_axis, orientation)
     return finish(ax)
+
+
+def _check_patch(patch: object) -> None:
+    from dascore import Patch
+
+    if not isinstance(patch, Patch):
+        raise DataFormatError(
+            f"found a {type(patch).__name__}, expected a patch. Read the file first: phasenet_das.read(path)."
+        )
 
 
 def _check_options(time_axis: str, orientation: str) -> None:

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, Wedge
 
 from phasenet_das import plot
-from phasenet_das.errors import ChannelGeometryError, ConfigError, TableError
+from phasenet_das.errors import ChannelGeometryError, ConfigError, DataFormatError, TableError
 from phasenet_das.io import make_patch, read
 from phasenet_das.plot.raster import _percentile, channel_bins, envelope_trace, rasterise, signed_extreme
 from phasenet_das.tables import CHANNEL_COLUMNS, COVERAGE_COLUMNS, EVENT_COLUMNS, conform
@@ -298,6 +298,12 @@ def test_brady_shows_p_and_s(shared, ax):
 
 
 # Other figures
+
+
+@pytest.mark.parametrize("draw", [plot.section, plot.record_section])
+def test_a_path_is_refused(ax, draw):
+    with pytest.raises(DataFormatError, match=r"str, expected a patch.*read\(path\)"):
+        draw("data/cable.h5", ax=ax)
 
 
 @pytest.mark.parametrize("draw", [plot.section, plot.record_section])
