@@ -33,7 +33,9 @@ class TrafficModel:
     def __init__(self, config: SimulationConfig, cable: Cable, seed: int) -> None:
         self._config, self._cable, self._seed = config, cable, seed
         count = round(config.traffic.vehicles_per_hour * config.duration_s / 3600)
-        self._vehicles = [self._draw_vehicle(index) for index in range(count)]
+        drawn = [self._draw_vehicle(index) for index in range(count)]
+        # A short cable can lie between the ends of a road.
+        self._vehicles = [vehicle for vehicle in drawn if np.isfinite(vehicle.pass_s).any()]
         self._kept: dict[int, tuple[np.ndarray, np.ndarray]] = {}
 
     def _draw_vehicle(self, index: int) -> _Vehicle:
@@ -48,7 +50,8 @@ class TrafficModel:
         number = np.arange(n)
         on_road = (number >= min(ends[0], 0.7 * n)) & (number <= max(ends[1], ends[0] + 0.3 * n))
         pass_s = along if forward else along[-1] - along
-        pass_s = pass_s - np.median(pass_s[on_road]) + rng.uniform(0, self._config.duration_s)
+        middle_s = np.median(pass_s[on_road]) if on_road.any() else 0.0
+        pass_s = pass_s - middle_s + rng.uniform(0, self._config.duration_s)
         strain_rate = float(traffic.vehicle_strain_rate * rng.lognormal(0.0, 0.6))
         return _Vehicle(
             index, np.where(on_road, pass_s, np.nan), speed, forward, strain_rate, rng.uniform(6.0, 15.0)

@@ -67,6 +67,12 @@ def test_noise_free_motion_starts_at_the_true_p():
         assert (onset - expected).min() > -2.0
 
 
+def test_a_short_cable_between_the_ends_of_the_roads_is_simulated():
+    # Warnings are errors here: many of these vehicles pass no channel.
+    recording = Simulation(small(cable={"num_channels": 2}), 4)
+    assert np.isfinite(recording.samples(0, recording.config.num_samples)).all()
+
+
 def test_s_follows_p_and_both_follow_the_rays(recording):
     for arrivals in recording.arrivals:
         assert (arrivals.s_s > 1.3 * arrivals.p_s).all()
