@@ -21,6 +21,7 @@ I64 = npt.NDArray[np.int64]
 
 _PATH_SHARE = 0.012
 _PATH_LENGTH_KM = 2.0
+_ROWS_AT_A_TIME = 500
 _SITE_DELAY_S = np.array([0.03, 0.06])
 _COMMON_P_S = 0.7
 _MISSING_S2 = 1e6
@@ -228,8 +229,11 @@ def weigh(observed: Observed, solution: Solution) -> Precision:
 
 def _neighbours(place_km: F64) -> F64:
     """Count the events (events,) that have the same path errors, each event itself included."""
-    apart = np.linalg.norm(place_km[:, None] - place_km[None], axis=2)
-    count: F64 = np.exp(-0.5 * (apart / _PATH_LENGTH_KM) ** 2).sum(axis=1)
+    count = np.empty(len(place_km))
+    for first in range(0, len(place_km), _ROWS_AT_A_TIME):  # memory grows with the events, not their square
+        rows = slice(first, first + _ROWS_AT_A_TIME)
+        apart = np.linalg.norm(place_km[rows, None] - place_km[None], axis=2)
+        count[rows] = np.exp(-0.5 * (apart / _PATH_LENGTH_KM) ** 2).sum(axis=1)
     return count
 
 

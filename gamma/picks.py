@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -18,7 +19,9 @@ I64 = npt.NDArray[np.int64]
 
 _NEEDED = ("station_id", "phase_time", "phase_type")
 _PHASES = {"P": 0, "p": 0, "S": 1, "s": 1}
-_NAMES = ("station_id", "id")  # a station named 007 stays 007
+_NAMES = ("station_id", "id")
+# What stands for an unknown number. Words are unknown where nothing is written: a station may be named NA.
+_UNKNOWN = ("", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None", "<NA>", "#N/A")
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -28,10 +31,25 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
-        return pd.read_csv(path, dtype=dict.fromkeys(_NAMES, "str"))
+        return read_csv(path, _NAMES)
     except (OSError, ValueError) as error:  # of pandas and pyarrow: no table, another format, cut short
         kind = "Parquet" if path.suffix == ".parquet" else "CSV"
         raise PickError(f"{path}: cannot be read as {kind} ({error}). Expected CSV, or .parquet.") from error
+
+
+def read_csv(path: str | Path, words: Collection[str], skip_rows: int = 0) -> pd.DataFrame:
+    """Read a CSV table; columns of words stay words: a station named 007 or NA keeps its name.
+
+    `skip_rows` counts rows below the header.
+    """
+    names = pd.read_csv(path, nrows=0).columns
+    return pd.read_csv(
+        path,
+        dtype=dict.fromkeys(words, "str"),
+        skiprows=range(1, 1 + skip_rows),
+        keep_default_na=False,
+        na_values={name: [""] if name in words else _UNKNOWN for name in names},
+    )
 
 
 @dataclass(frozen=True)
@@ -140,7 +158,10 @@ def _times_ns(column: pd.Series) -> tuple[I64, npt.NDArray[np.bool_]]:
 def _float_column(picks: pd.DataFrame, name: str, n: int) -> F64:
     if name not in picks.columns:
         return np.full(n, np.nan)
-    return picks[name].to_numpy(np.float64, na_value=np.nan)
+    try:
+        return picks[name].to_numpy(np.float64, na_value=np.nan)
+    except (ValueError, TypeError) as error:
+        raise PickError(f"picks: {name} cannot be read as numbers ({error}).") from error
 
 
 def _match_receivers(picks: pd.DataFrame, receivers: Receivers) -> tuple[I64, dict[str, int]]:
@@ -159,7 +180,7 @@ def _match_receivers(picks: pd.DataFrame, receivers: Receivers) -> tuple[I64, di
     wanted = codes.astype(np.int64) * span + channel + 1
     place = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
     receiver = np.where(keys[order][place] == wanted, order[place], -1)
-    receiver[codes < 0] = -1
+    receiver[(codes < 0) | (channel < -1)] = -1
     return receiver, _name_unknown(receiver, np.asarray(names, dtype=object)[codes], channel, receivers)
 
 

@@ -124,8 +124,22 @@ def _normalised(stations: pd.DataFrame) -> pd.DataFrame:
     table["station_id"] = table["station_id"].astype(str)
     if "channel_index" not in table.columns:
         table["channel_index"] = -1
-    table["channel_index"] = table["channel_index"].fillna(-1).astype(np.int64)
+    channel = _numbers(table, "channel_index")
+    channel = np.where(np.isnan(channel), -1.0, channel)
+    if (channel % 1 != 0).any():
+        found = channel[channel % 1 != 0][0]
+        raise StationError(f"stations: found channel_index {found:g}, expected whole numbers.")
+    table["channel_index"] = channel.astype(np.int64)
     return table.sort_values(["station_id", "channel_index"], kind="stable", ignore_index=True)
+
+
+def _numbers(table: pd.DataFrame, *names: str) -> F64:
+    """Give columns as numbers, (receiver,) of one column, else (receiver, column)."""
+    try:
+        columns = [table[name].to_numpy(np.float64, na_value=np.nan) for name in names]
+    except (ValueError, TypeError) as error:
+        raise StationError(f"stations: {', '.join(names)} cannot be read as numbers ({error}).") from error
+    return columns[0] if len(columns) == 1 else np.column_stack(columns)
 
 
 def _refuse_duplicates(table: pd.DataFrame) -> None:
@@ -140,6 +154,8 @@ def _refuse_duplicates(table: pd.DataFrame) -> None:
 
 def _positions(table: pd.DataFrame) -> tuple[F64, LocalFrame, bool]:
     local = {"x_km", "y_km"} <= set(table.columns)
+    if local and {"longitude", "latitude"} <= set(table.columns):
+        local = bool(table[["x_km", "y_km"]].notna().any(axis=None))
     across = ["x_km", "y_km"] if local else ["longitude", "latitude"]
     missing = [name for name in across if name not in table.columns]
     if missing:
@@ -147,7 +163,7 @@ def _positions(table: pd.DataFrame) -> tuple[F64, LocalFrame, bool]:
             f"stations: missing column(s) {', '.join(missing)}. Expected longitude, latitude, elevation_m "
             "(degrees, m up) or x_km, y_km, z_km (km, z down)."
         )
-    xy = table[across].to_numpy(np.float64)
+    xy = _numbers(table, *across)
     if not _coordinates_known(table, xy):
         return np.zeros((len(table), 3)), LocalFrame(None, None), False
     if local:
@@ -179,7 +195,7 @@ def _heights(table: pd.DataFrame, name: str) -> F64:
     if name not in table.columns:
         hint = nearest_name(name, map(str, table.columns))
         raise StationError(f"stations: missing column {name}.{hint} {mend}")
-    heights = table[name].to_numpy(np.float64)
+    heights = _numbers(table, name)
     unknown = ~np.isfinite(heights)
     if unknown.any():
         raise StationError(

@@ -127,7 +127,7 @@ def match_picks(picks: pd.DataFrame, truth: pd.DataFrame, tolerance_s: Mapping[s
     ConfigError
         A phase of the truth has no tolerance, or a tolerance is negative.
     TableError
-        A column is missing.
+        A column is missing, or a row has no time.
     """
     _check(picks, truth, tolerance_s)
     phases = list(tolerance_s)
@@ -159,6 +159,7 @@ def _check(picks: pd.DataFrame, truth: pd.DataFrame, tolerance_s: Mapping[str, f
         missing = [column for column in _KEYS if column not in table.columns]
         if missing:
             raise TableError(f"{name}: missing column(s) {', '.join(missing)}. Expected {', '.join(_KEYS)}.")
+        refuse_untimed(table["phase_time"], name)
     without = sorted(set(truth["phase_type"].unique()) - set(tolerance_s))
     if without or not tolerance_s:
         raise ConfigError(
@@ -225,7 +226,7 @@ def match_events(
     ConfigError
         A tolerance is not positive.
     TableError
-        A table has no ``time``.
+        A table has no column ``time``, or a row has no time.
     """
     if not (time_tolerance_s > 0 and distance_tolerance_km > 0):
         raise ConfigError(
@@ -251,10 +252,20 @@ def match_events(
     return pairs.sort_values("reference_row", ignore_index=True)
 
 
+def refuse_untimed(times: pd.Series, name: str) -> None:
+    """Refuse rows without a time, which match nothing and everything."""
+    unknown = int(times.isna().sum())
+    if unknown:
+        raise TableError(
+            f"{name}: {unknown} of {len(times)} rows have no {times.name}. Leave these rows out."
+        )
+
+
 def event_places(table: pd.DataFrame, name: str) -> pd.DataFrame:
     """Take time, place and magnitude of events; a column that is not there is NaN."""
     if "time" not in table.columns:
         raise TableError(f"{name}: missing column time. Found {', '.join(map(str, table.columns))}.")
+    refuse_untimed(table["time"], name)
     columns = {"time": table["time"].array}
     for column in _PLACE:
         known = column in table.columns

@@ -121,3 +121,10 @@ def test_candidates_are_all_pairs_within_tolerance() -> None:
     assert set(zip(a.tolist(), b.tolist(), strict=True)) == set(
         zip(*map(np.ndarray.tolist, np.nonzero(near)), strict=True)
     )
+
+
+def test_rows_without_a_time_are_refused():
+    picks = _table([(0, 1), (1, 2)])
+    untimed = picks.assign(phase_time=picks["phase_time"].where(picks["channel_index"] > 0))
+    with pytest.raises(TableError, match="truth: 1 of 2 rows have no phase_time"):
+        match_picks(picks, untimed, TOLERANCE)

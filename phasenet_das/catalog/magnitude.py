@@ -47,7 +47,7 @@ from phasenet_das.tables import (
 )
 from phasenet_das.tables.columns import associated_phase
 from phasenet_das.tables.files import pick_tables, read_catalog
-from phasenet_das.tables.provenance import file_hash, provenance
+from phasenet_das.tables.provenance import file_hash, join_provenance, provenance
 
 _SITE: Final = ["station_id", "channel_index", "phase_type"]
 MIN_SNR_DB: Final = 10.0
@@ -144,7 +144,8 @@ def estimate_magnitudes(
     Returns
     -------
     pandas.DataFrame
-        `events` with ``magnitude, magnitude_uncertainty, num_magnitude_channels`` (and ``magnitude_type``).
+        `events` with ``magnitude, magnitude_uncertainty, num_magnitude_channels``, and ``magnitude_type``
+        where the scale has one.
         NaN where no channel of the event has a site term; as it was without a scale.
 
     Raises
@@ -161,8 +162,9 @@ def estimate_magnitudes(
     out["magnitude"] = out["event_index"].map(found["magnitude"]).astype(float)
     out["magnitude_uncertainty"] = np.where(out["magnitude"].notna(), scale.uncertainty, np.nan)
     out["num_magnitude_channels"] = out["event_index"].map(found["num_channels"]).fillna(0).astype(int)
-    if scale.magnitude_type is not None:
-        out["magnitude_type"] = scale.magnitude_type
+    if scale.magnitude_type is None:
+        return out.drop(columns="magnitude_type", errors="ignore")
+    out["magnitude_type"] = scale.magnitude_type
     return out
 
 
@@ -226,6 +228,7 @@ def _amplitudes(
     events: pd.DataFrame, picks: pd.DataFrame, channels: pd.DataFrame | None, *, measured: bool
 ) -> pd.DataFrame:
     """Log amplitude and log distance of every pick that has both."""
+    picks = picks.reset_index(drop=True)
     used = picks["event_index"].isin(events["event_index"])
     if measured:
         used &= picks[SNR] >= MIN_SNR_DB
@@ -398,7 +401,8 @@ def add_magnitudes(
     if not is_named_scale(scale):
         facts["magnitude_scale_hash"] = file_hash(scale)
     if measured or output.resolve() != Path(folder).resolve():
-        own = read_metadata(pick_tables(folder)[0])
+        said = {str(path): read_metadata(path) for path in pick_tables(folder)}
+        own = next(iter(said.values())) if len(said) == 1 else join_provenance(said)
         write_table(conform(picks, PICK_COLUMNS, "picks"), output / "picks.parquet", own)
     write_table(conform(sized, EVENT_COLUMNS, "events"), output / "events.parquet", facts)
     write_catalog(sized, picks, output, channels, settings, facts)
@@ -411,13 +415,21 @@ def _with_peaks(events: pd.DataFrame, picks: pd.DataFrame, recordings: Iterable[
 
 
 def _unit(folder: str | Path, stated: str | None) -> str:
-    path = pick_tables(folder)[0]
-    unit = stated or read_metadata(path).get("amplitude_unit")
-    if not unit:
+    if stated:
+        return stated
+    units = {path: str(read_metadata(path).get("amplitude_unit") or "") for path in pick_tables(folder)}
+    silent = next((path for path, unit in units.items() if not unit), None)
+    if silent is not None:
         raise UnitError(
-            f"{path} does not say the unit of its amplitudes. State it: --amplitude-unit 'strain / s'."
+            f"{silent} does not say the unit of its amplitudes. State it: --amplitude-unit 'strain / s'."
         )
-    return str(unit)
+    found = sorted(set(units.values()))
+    if len(found) > 1:
+        raise UnitError(
+            f"{folder}: its pick tables have amplitudes in several units ({', '.join(found)}), expected one. "
+            "Measure the peaks from the recordings (--records), or pick the files of one unit again."
+        )
+    return found[0]
 
 
 def _draw(scale: MagnitudeScale, path: Path) -> None:

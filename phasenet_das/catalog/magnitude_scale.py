@@ -35,6 +35,8 @@ _PUBLISHED: Final[dict[str, dict[str, tuple[float, float, dict[str, float]]]]] =
     }
 }
 _MICRO_LOG10: Final = -6
+_TABLES: Final = ("coefficients", "sites", "residuals")
+_NUMBERS_OF_RESIDUALS: Final = ("reference_magnitude", "magnitude", "residual")
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,7 @@ class MagnitudeScale:
         path : str or pathlib.Path
             The file to write; :func:`read_magnitude_scale` reads it.
         """
-        tables = {
-            name: getattr(self, name).to_dict("list") for name in ("coefficients", "sites", "residuals")
-        }
+        tables = {name: _without_nan(getattr(self, name)) for name in _TABLES}
         uncertainty = self.uncertainty if np.isfinite(self.uncertainty) else None
         facts = {} if metadata is None else {"metadata": dict(metadata)}
         own = {
@@ -91,7 +91,7 @@ class MagnitudeScale:
             "magnitude_type": self.magnitude_type,
             "amplitudes": self.amplitudes,
         }
-        text = json.dumps({**tables, **own, **facts}, indent=1)
+        text = json.dumps({**tables, **own, **facts}, indent=1, allow_nan=False)
         with atomic_path(path) as temporary:
             temporary.write_text(text + "\n")
         return Path(path)
@@ -115,8 +115,9 @@ def read_magnitude_scale(path: str | Path) -> MagnitudeScale:
         return named_scale(path.name)
     try:
         content = json.loads(path.read_text())
-        tables = [pd.DataFrame(content[name]) for name in ("coefficients", "sites", "residuals")]
-        uncertainty = content["uncertainty"]
+        tables = [pd.DataFrame(content[name]) for name in _TABLES]
+        tables[2] = tables[2].astype(dict.fromkeys(_NUMBERS_OF_RESIDUALS, "float64"))
+        uncertainty, magnitude_type = content["uncertainty"], content["magnitude_type"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise TableError(
             f"{path}: not a magnitude scale ({error}). Write one with MagnitudeScale.write."
@@ -126,9 +127,15 @@ def read_magnitude_scale(path: str | Path) -> MagnitudeScale:
         sites=tables[1],
         residuals=tables[2],
         uncertainty=np.nan if uncertainty is None else float(uncertainty),
-        magnitude_type=content["magnitude_type"],
+        magnitude_type=magnitude_type,
         amplitudes=content.get("amplitudes", "picks"),
     )
+
+
+def _without_nan(table: pd.DataFrame) -> dict[str, list[Any]]:
+    """Give the columns of a table; unknown numbers are None, for which JSON has a word."""
+    columns: dict[str, list[Any]] = table.astype(object).where(table.notna(), None).to_dict("list")
+    return columns
 
 
 def is_named_scale(path: str | Path) -> bool:

@@ -255,11 +255,12 @@ def _arrival(record: dict[str, Any], row: dict[str, Any], name: str) -> Arrival:
 def _magnitude(row: dict[str, Any], name: str) -> Magnitude:
     from obspy.core.event import Magnitude, QuantityError
 
+    kind = row.get("magnitude_type")  # NaN where other events of the table have one
     return Magnitude(
         resource_id=_resource_id("magnitude", name),
         mag=_rounded(row["magnitude"], 3),
         mag_errors=QuantityError(uncertainty=_rounded(row.get("magnitude_uncertainty"), 3)),
-        magnitude_type=row.get("magnitude_type"),
+        magnitude_type=kind if isinstance(kind, str) and kind else None,
         origin_id=_resource_id("origin", name) if located(row) else None,
         evaluation_mode="automatic",
     )

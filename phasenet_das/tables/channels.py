@@ -84,25 +84,44 @@ def read_channels(
         table["distance_m"] = np.nan
     table["status"] = fill_text(table["status"], "ok") if "status" in table.columns else "ok"
     table = conform(table, CHANNEL_COLUMNS, str(path))
-    twice = table.duplicated(["station_id", "channel_index"])
-    if twice.any():
-        row = table.loc[twice].iloc[0]
-        raise ChannelGeometryError(
-            f"{path}: {int(twice.sum())} receiver(s) named twice, first {row.station_id} channel "
-            f"{row.channel_index}. Keep one row for each (station_id, channel_index)."
-        )
+    refuse_repeated(table, str(path))
     return table
 
 
 def read_stations(path: str | Path) -> pd.DataFrame:
-    """Read a table of seismometers: a channel table whose ``channel_index`` is -1 where it has none."""
-    table = read_table(path)
-    if "channel_index" in _renamed(table, {}, path).columns:
-        return read_channels(path)
-    for name, value in (("channel_index", -1), ("distance_m", np.nan), ("status", "ok")):
-        if name not in table.columns:
-            table[name] = value
-    return conform(_renamed(table, {}, path), CHANNEL_COLUMNS, str(path))
+    """Read the usable seismometers of a table.
+
+    A table of seismometers is a channel table whose ``channel_index`` is -1 where it has none. Rows without
+    coordinates, and those whose ``status`` is not ``ok``, are left out, and the log counts them.
+
+    Raises
+    ------
+    ChannelGeometryError
+        A seismometer is named twice, or none is usable.
+    TableError
+        A column is missing or a value does not fit.
+    """
+    table = _renamed(read_table(path), {}, path)
+    if "channel_index" in table.columns:
+        return _placed(read_channels(path), Path(path))
+    table["status"] = fill_text(table["status"], "ok") if "status" in table.columns else "ok"
+    table = table.assign(channel_index=-1)
+    if "distance_m" not in table.columns:
+        table["distance_m"] = np.nan
+    table = conform(table, CHANNEL_COLUMNS, str(path))
+    refuse_repeated(table, str(path))
+    return _placed(table, Path(path))
+
+
+def refuse_repeated(table: pd.DataFrame, name: str) -> None:
+    """Refuse a channel table that names a receiver twice."""
+    twice = table.duplicated(["station_id", "channel_index"])
+    if twice.any():
+        row = table.loc[twice].iloc[0]
+        raise ChannelGeometryError(
+            f"{name}: {int(twice.sum())} receiver(s) named twice, first {row.station_id} channel "
+            f"{row.channel_index}. Keep one row for each (station_id, channel_index)."
+        )
 
 
 def write_channels(table: pd.DataFrame, path: str | Path) -> Path:
@@ -181,7 +200,10 @@ def _renamed(table: pd.DataFrame, columns: Mapping[str, str], path: str | Path) 
         raise ChannelGeometryError(
             f"{path}: geometry.columns names '{absent[0]}', which the file lacks.{hint}"
         )
-    table = table.rename(columns={theirs: ours for ours, theirs in columns.items()})
+    # A column that has our name and another meaning gives way to the one that is stated.
+    replaced = [ours for ours, theirs in columns.items() if ours != theirs and ours in table.columns]
+    kept = [name for name in replaced if name not in columns.values()]
+    table = table.drop(columns=kept).rename(columns={theirs: ours for ours, theirs in columns.items()})
     for theirs, ours in _OTHER_NAMES.items():
         if ours not in table.columns and theirs in table.columns:
             table = table.rename(columns={theirs: ours})
@@ -195,10 +217,15 @@ def _unproject(table: pd.DataFrame, path: str | Path, crs: str | None) -> pd.Dat
             "latitude, or x_m and y_m together with geometry.crs (such as EPSG:32611)."
         )
     from pyproj import Transformer
+    from pyproj.exceptions import CRSError
 
-    longitude, latitude = Transformer.from_crs(crs, "EPSG:4326", always_xy=True).transform(
-        table["x_m"].to_numpy(), table["y_m"].to_numpy()
-    )
+    try:
+        transformer = Transformer.from_crs(crs, "EPSG:4326", always_xy=True)
+    except CRSError as error:
+        raise ChannelGeometryError(
+            f"geometry.crs = '{crs}': no such projection ({error}). Expected a code such as EPSG:32611."
+        ) from error
+    longitude, latitude = transformer.transform(table["x_m"].to_numpy(), table["y_m"].to_numpy())
     unknown = ((table["x_m"] == 0) & (table["y_m"] == 0)).to_numpy()
     return table.assign(
         longitude=np.where(unknown, np.nan, longitude), latitude=np.where(unknown, np.nan, latitude)
@@ -206,17 +233,17 @@ def _unproject(table: pd.DataFrame, path: str | Path, crs: str | None) -> pd.Dat
 
 
 def _placed(table: pd.DataFrame, path: Path) -> pd.DataFrame:
-    """Keep the channels that have coordinates and are not marked bad."""
+    """Keep the receivers that have coordinates and are not marked bad."""
     located = table["longitude"].notna() & table["latitude"].notna() & table["elevation_m"].notna()
     good = table["status"].str.lower().isin(["ok", "good"])
     if not (located & good).any():
         raise ChannelGeometryError(
-            f"{path}: none of its {len(table)} channels has coordinates and a good status. Fill longitude, "
+            f"{path}: none of its {len(table)} receivers has coordinates and a good status. Fill longitude, "
             "latitude and elevation_m, or leave the table out: events then get a time and a distance."
         )
     if not (located & good).all():
         log.info(
-            "%s: %d channels without coordinates and %d marked bad are left out",
+            "%s: %d receivers without coordinates and %d marked bad are left out",
             path,
             int((~located).sum()),
             int((located & ~good).sum()),

@@ -210,6 +210,8 @@ def _typed(column: pd.Series, kind: str) -> pd.Series:
     if kind == _TIME:
         return to_times(column)
     if kind == "str":
+        if column.name == "station_id" and column.isna().any():
+            raise ValueError(f"{_where(column, column.isna())}, expected the name of a cable or station.")
         return column.astype("str")
     if kind.startswith("int"):
         return _integers(column, kind)

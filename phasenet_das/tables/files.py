@@ -211,13 +211,14 @@ def fill_text(column: pd.Series, empty: str = "") -> pd.Series:
 
 
 def read_csv(path: str | Path, *, skip_rows: int = 0, text: Iterable[str] = ()) -> pd.DataFrame:
-    """Read a CSV table; columns of words, and those of `text`, stay words: a cable named 007 stays 007.
+    """Read a CSV table; columns of words, and those of `text`, stay words: a cable may be named 007 or NA.
 
     `skip_rows` counts rows below the header, such as a row of units.
     """
-    kinds = TEXT_COLUMNS | dict.fromkeys(text, "str")
+    from gamma.picks import read_csv as read_with_words
+
     try:
-        return pd.read_csv(path, dtype=kinds, skiprows=range(1, 1 + skip_rows))
+        return read_with_words(path, {*TEXT_COLUMNS, *text}, skip_rows)
     except FileNotFoundError as error:
         raise TableError(f"{path}: no such file.") from error
     except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:

@@ -264,13 +264,14 @@ def from_seisbench(
 ) -> pd.DataFrame:
     """Take picks of SeisBench, such as ``output.picks``; arguments as in :func:`from_gamma`.
 
-    The name of a receiver is the trace id (NET.STA.LOC). Picks without a peak take their start.
+    The name of a receiver is the trace id (NET.STA.LOC), without the dot that ends it where the location is
+    empty. Picks without a peak take their start.
     """
     rows: list[tuple[str, int, str, float]] = []
     for pick in picks:
         time = pick.peak_time if pick.peak_time is not None else pick.start_time
         score = np.nan if pick.peak_value is None else float(pick.peak_value)
-        rows.append((str(pick.trace_id), time.ns, str(pick.phase), score))
+        rows.append((str(pick.trace_id).rstrip("."), time.ns, str(pick.phase), score))
     return _decoded(_from_rows(rows), channels, network)
 
 

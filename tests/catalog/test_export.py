@@ -423,3 +423,24 @@ def test_the_tables_of_watch_are_exported_without_a_channel_table(events, picks,
     assert answer.exit_code == 0, answer.exception
     expected = export_catalog(events, picks, tmp_path / "expected.csv", name).path
     assert path.read_bytes() == expected.read_bytes()
+
+
+def test_picks_without_a_score_have_full_weight(events, picks, channels, tmp_path):
+    bare = picks.assign(phase_score=np.nan)
+    text = exported(events, bare, channels, tmp_path / "catalog.pha", "hypodd").path.read_text()
+    weights = {line.split()[2] for line in text.splitlines() if not line.startswith("#")}
+    assert weights == {"1.0000"}
+    path = exported(events, bare, channels, tmp_path / "catalog.arc", "hypoinverse").path
+    assert set(catalog.read_hypoinverse(path)[1]["weight_code"]) == {0}
+
+
+def test_a_receiver_named_twice_is_refused(events, picks, channels, tmp_path):
+    with pytest.raises(ChannelGeometryError, match="named twice"):
+        exported(events, picks, pd.concat([channels, channels.iloc[:1]]), tmp_path / "catalog.pha", "hypodd")
+
+
+def test_a_summary_line_that_is_cut_short_is_named(tmp_path):
+    path = tmp_path / "catalog.arc"
+    path.write_text("202401010000 1234\n")
+    with pytest.raises(DataFormatError, match="line 1"):
+        catalog.read_hypoinverse(path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -177,6 +179,27 @@ def test_a_scale_is_read_as_it_was_written(tmp_path):
         estimate_magnitudes(events, picks, again, channels),
         estimate_magnitudes(events, picks, scale, channels),
     )
-    (tmp_path / "scale.json").write_text("{}")
-    with pytest.raises(TableError, match="not a magnitude scale"):
-        read_magnitude_scale(tmp_path / "scale.json")
+    content = json.loads((tmp_path / "scale.json").read_text())
+    del content["magnitude_type"]
+    for text in ("{}", json.dumps(content)):
+        (tmp_path / "scale.json").write_text(text)
+        with pytest.raises(TableError, match="not a magnitude scale"):
+            read_magnitude_scale(tmp_path / "scale.json")
+
+
+def test_a_scale_without_leave_one_out_values_is_valid_json(tmp_path):
+    events, picks, known, channels, _ = world(1)
+    scale = calibrate_magnitude(
+        events, picks, known, channels, amplitude_unit="strain / s", coefficients=A_B, min_events=1
+    )
+    path = scale.write(tmp_path / "scale.json")
+    json.loads(path.read_text(), parse_constant=pytest.fail)  # NaN is no word of JSON
+    assert np.isnan(read_magnitude_scale(path).residuals["residual"]).all()
+
+
+def test_a_scale_of_unknown_type_takes_the_old_type_away():
+    scale, (events, picks, _, channels, _) = calibrated()
+    sized = estimate_magnitudes(events.assign(magnitude_type="ML"), picks, scale, channels)
+    assert "magnitude_type" not in sized.columns
+    again = estimate_magnitudes(events, pd.concat([picks, picks]), scale, channels)  # a repeated index
+    np.testing.assert_allclose(again["magnitude"], sized["magnitude"])

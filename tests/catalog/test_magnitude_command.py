@@ -230,3 +230,26 @@ def test_settings_name_the_scale_as_the_workflow_does(folder):
     assert facts["weights_id"] == "w"
     assert facts["magnitude_scale"].endswith("scale.json")
     assert {"catalog.csv", "catalog.xml"} <= {path.name for path in (folder / "run").iterdir()}
+
+
+def two_days(folder: Path, *units: str) -> None:
+    """Write the picks of the folder as two tables of amplitudes in these units."""
+    picks = read_picks(folder / "catalog" / "picks.parquet")
+    (folder / "catalog" / "picks.parquet").unlink()
+    for day, (unit, rows) in enumerate(zip(units, (picks.iloc[::2], picks.iloc[1::2]), strict=True)):
+        path = folder / "catalog" / "picks" / f"2020-01-0{day + 1}.parquet"
+        write_table(rows, path, {"amplitude_unit": unit, "weights_id": f"w{day}"})
+
+
+def test_days_in_different_units_are_refused_and_those_in_one_keep_all_facts(folder):
+    two_days(folder, "strain / s", "nanostrain / s")
+    answer = calibrate(folder)
+    assert isinstance(answer.exception, UnitError)
+    assert "nanostrain / s, strain / s" in str(answer.exception)
+    two_days_again = [folder / "catalog" / "picks" / f"2020-01-0{day}.parquet" for day in (1, 2)]
+    write_table(read_picks(two_days_again[1]), two_days_again[1], {"amplitude_unit": "strain / s"})
+    assert calibrate(folder).exit_code == 0
+    assert apply(folder).exit_code == 0
+    facts = read_metadata(folder / "sized" / "picks.parquet")
+    assert facts["amplitude_unit"] == "strain / s"
+    assert {Path(name).name for name in facts["inputs"]} == {path.name for path in two_days_again}

@@ -265,3 +265,9 @@ def test_other_events_without_an_origin_are_refused(tmp_path):
     obspy.core.event.Catalog([obspy.core.event.Event()]).write(tmp_path / "other.xml", format="QUAKEML")
     with pytest.raises(TableError, match="without a time"):
         read_reference(tmp_path / "other.xml")
+
+
+def test_a_magnitude_without_a_type_says_none(events, picks, tmp_path):
+    some = events.assign(magnitude=2.0, magnitude_type=["ML", *[np.nan] * (len(events) - 1)])
+    found = obspy.read_events(str(write_quakeml(some, picks, tmp_path / "catalog.xml")))
+    assert [one.magnitudes[0].magnitude_type for one in found] == ["ML", *[None] * (len(events) - 1)]

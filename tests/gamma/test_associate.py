@@ -15,6 +15,8 @@ import pytest
 import gamma
 from gamma import AssociationConfig, associate
 from gamma.errors import ConfigError, PickError, StationError
+from gamma.picks import load_picks
+from gamma.receivers import load_receivers
 from phasenet_das.tables import EVENT_COLUMNS, conform
 from tests.gamma import made_picks as made
 
@@ -237,3 +239,26 @@ def test_a_million_picks_stay_in_bounded_memory():
 
 def test_summary_is_plain_data(result):
     assert json.loads(json.dumps(result.summary, default=str))["events"] == len(result.events)
+
+
+def test_scores_that_are_no_numbers_are_refused():
+    stations = made.network()
+    picks = made.make_picks(stations, made.events(1))
+    with pytest.raises(PickError, match="phase_score cannot be read as numbers"):
+        associate(picks.assign(phase_score="high"), stations, AssociationConfig(**made.settings()))
+
+
+def test_a_channel_below_zero_is_no_receiver_of_another_station():
+    stations = pd.DataFrame(
+        {"station_id": list("AAB"), "channel_index": [0, 1, 0], "x_km": 0.0, "y_km": 0.0, "z_km": 0.0}
+    )
+    picks = pd.DataFrame(
+        {
+            "station_id": "B",
+            "channel_index": [-2, -3],
+            "phase_time": pd.Timestamp(0, tz="UTC"),
+            "phase_type": "P",
+        }
+    )
+    found = load_picks(picks, load_receivers(stations), AssociationConfig(**made.settings()))
+    assert found.unknown_receivers == {"B channel -2": 1, "B channel -3": 1}

@@ -86,3 +86,18 @@ def test_a_height_in_another_unit_is_refused(name, factor, hint):
     load_receivers(table)
     with pytest.raises(StationError, match=f"{name}.*12 of 12.*10 km.*S00.*{hint}"):
         load_receivers(table.assign(**{name: factor * table[name]}))
+
+
+def test_text_and_parts_of_channels_are_refused():
+    stations = made.network()
+    with pytest.raises(StationError, match="x_km, y_km cannot be read as numbers"):
+        load_receivers(stations.assign(x_km="far"))
+    with pytest.raises(StationError, match=r"channel_index 0\.5, expected whole numbers"):
+        load_receivers(stations.assign(channel_index=0.5))
+
+
+def test_empty_local_coordinates_give_way_to_longitude_and_latitude():
+    table = geographic(made.network(), 12.0, 52.0)
+    both = load_receivers(table.assign(x_km=np.nan, y_km=np.nan))
+    assert both.geometry_known
+    np.testing.assert_array_equal(both.xyz_km, load_receivers(table).xyz_km)

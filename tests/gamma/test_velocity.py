@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from gamma import joint
 from gamma.errors import PickError
 from gamma.ground import DEFAULT_CRUST, ground, travel_time_table
 from gamma.travel_time import layered_model
@@ -185,3 +186,10 @@ def test_bad_arrivals_are_refused(change, words):
     arrivals, _ = arrivals_in(DEFAULT_CRUST)
     with pytest.raises(PickError, match=words):
         estimate_velocity(replace(arrivals, **change), **BOX)
+
+
+def test_neighbours_are_the_same_in_blocks(monkeypatch):
+    place_km = np.random.default_rng(0).uniform(0.0, 20.0, (57, 3))
+    whole = joint._neighbours(place_km)
+    monkeypatch.setattr(joint, "_ROWS_AT_A_TIME", 10)
+    np.testing.assert_array_equal(joint._neighbours(place_km), whole)

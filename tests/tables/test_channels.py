@@ -66,7 +66,7 @@ def test_bad_channels_are_left_out_and_all_bad_is_an_error(tmp_path: Path) -> No
     assert channels is not None
     assert channels["channel_index"].tolist() == [1]
     path.write_text(head + "0,bad,,,\n")
-    with pytest.raises(ChannelGeometryError, match="none of its 1 channels"):
+    with pytest.raises(ChannelGeometryError, match="none of its 1 receivers"):
         load_channels(GeometrySettings(path=str(path)), "C")
 
 
@@ -146,3 +146,31 @@ def test_seismometers_need_no_channel_number(tmp_path: Path) -> None:
     assert (table["station_id"][0], table["channel_index"][0], table["status"][0]) == ("007", -1, "ok")
     path.write_text("station_id,channel_index,longitude,latitude,elevation_m\nA,5,-119,39,1000\n")
     assert read_stations(path)["channel_index"].tolist() == [5]
+
+
+def test_seismometers_that_cannot_be_used_are_left_out_or_refused(tmp_path: Path) -> None:
+    path, head = tmp_path / "stations.csv", "station_id,longitude,latitude,elevation_m,status\n"
+    path.write_text(head + "A,-119,39,1000,ok\nB,-119,39,1000,bad\nC,,,,ok\n")
+    assert read_stations(path)["station_id"].tolist() == ["A"]
+    path.write_text(head + "A,-119,39,1000,ok\nA,-119,39,1000,ok\n")
+    with pytest.raises(ChannelGeometryError, match="named twice"):
+        read_stations(path)
+
+
+def test_a_stated_column_replaces_one_of_our_name(tmp_path: Path) -> None:
+    path = tmp_path / "channels.csv"
+    path.write_text("channel_index,longitude,latitude,elevation_m,lon_wgs84\n1,328547.35,39.8,0,-119.0\n")
+    channels = read_channels(path, "B", columns={"longitude": "lon_wgs84"})
+    assert channels["longitude"].tolist() == [-119.0]
+
+
+def test_columns_may_change_names(tmp_path: Path) -> None:
+    path = tmp_path / "channels.csv"
+    path.write_text("channel_index,longitude,latitude,elevation_m\n1,39.8,-119.0,0\n")
+    channels = read_channels(path, "B", columns={"longitude": "latitude", "latitude": "longitude"})
+    assert (channels["longitude"][0], channels["latitude"][0]) == (-119.0, 39.8)
+
+
+def test_an_unknown_projection_is_refused(utm_file: str) -> None:
+    with pytest.raises(ChannelGeometryError, match=r"EPSG:999999.*no such projection"):
+        read_channels(utm_file, "B", columns=COLUMNS, crs="EPSG:999999", skip_rows=1)

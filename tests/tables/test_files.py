@@ -393,3 +393,17 @@ def test_a_station_table_in_place_of_a_channel_table_is_told_so(tmp_path: Path) 
     path.write_text("station_id,longitude,latitude,elevation_m\nCI.CCC,-117.4,35.5,670\n")
     with pytest.raises(TableError, match=r"missing column\(s\) channel_index.*--stations"):
         tables.read_channels(path)
+
+
+@pytest.mark.parametrize("name", ["NA", "NULL", "None", "nan", "007"])
+def test_any_word_names_a_station(tmp_path: Path, name: str) -> None:
+    picks = graded_picks().assign(station_id=name)
+    path = tables.write_table(picks, tmp_path / "picks.csv")
+    assert set(tables.read_picks(path, "OTHER")["station_id"]) == {name}
+
+
+def test_a_pick_without_a_station_is_refused(tmp_path: Path) -> None:
+    path = tables.write_table(graded_picks().assign(station_id=""), tmp_path / "picks.csv")
+    with pytest.raises(TableError, match="station_id is nan in row 1"):
+        tables.read_picks(path)
+    assert set(tables.read_picks(path, "CABLE")["station_id"]) == {"CABLE"}

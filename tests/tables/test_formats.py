@@ -143,3 +143,10 @@ def test_picks_of_seismometers_need_no_channel(tmp_path):
     table.drop(columns="phase_score").to_csv(tmp_path / "wrong.csv", index=False)
     with pytest.raises(TableError, match="phase_score"):
         read_station_picks([tmp_path / "wrong.csv"])
+
+
+def test_seisbench_trace_ids_of_an_empty_location_end_in_no_dot():
+    util = pytest.importorskip("seisbench.util")
+    obspy = pytest.importorskip("obspy")
+    pick = util.Pick("CI.CCC.", obspy.UTCDateTime(0), peak_value=0.9, phase="P")
+    assert tables.from_seisbench([pick])["station_id"].tolist() == ["CI.CCC"]

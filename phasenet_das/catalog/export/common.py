@@ -15,6 +15,7 @@ from phasenet_das.catalog.export.columns import Misfits
 from phasenet_das.catalog.export.thinning import thin_picks
 from phasenet_das.errors import TableError
 from phasenet_das.tables import CHANNEL_COLUMNS, EVENT_COLUMNS, PICK_COLUMNS, atomic_path, conform
+from phasenet_das.tables.channels import refuse_repeated
 from phasenet_das.tables.codes import station_codes
 from phasenet_das.tables.columns import with_event_phase
 from phasenet_das.text import records
@@ -39,8 +40,10 @@ class PreparedCatalog:
         """Thinned picks by time, with station codes, longitude, latitude and ``time_error_s``.
 
         ``phase_type`` is the phase as which the event took the pick, ``picked_phase`` that of the picker.
+        A pick without a score, such as one of an analyst, has the full score of 1.
         """
         picks = with_event_phase(conform(self.all_picks, PICK_COLUMNS, "picks"))
+        picks["phase_score"] = picks["phase_score"].fillna(1.0)
         picks["time_error_s"] = _time_errors_s(picks)
         picks = _in_order(picks, self.misfits)
         kept = thin_picks(picks, self.max_picks_per_phase)
@@ -81,6 +84,8 @@ def prepare_catalog(
             "Drop the repeated rows."
         )
     placed = None if channels is None else conform(channels, CHANNEL_COLUMNS, "channels")
+    if placed is not None:
+        refuse_repeated(placed, "channels")
     return PreparedCatalog(table, picks, placed, max_picks_per_phase, network, dict(metadata or {}))
 
 

@@ -32,7 +32,7 @@ _PAIR_COLUMNS = {
 
 
 def write_hypodd(catalog: PreparedCatalog, path: Path) -> Path:
-    """Write located events and their picks as a hypoDD phase file; the weight of a pick is its score.
+    """Write located events and their picks as a hypoDD phase file; the weight of a pick is its score, or 1.
 
     Unknown magnitudes and errors are 0, as the format has it.
     """

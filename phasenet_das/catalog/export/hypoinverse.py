@@ -30,9 +30,9 @@ _NO_READING = "4"
 def write_hypoinverse(catalog: PreparedCatalog, path: Path) -> Path:
     """Write events and their picks as an archive file of HYPOINVERSE-2000.
 
-    Weight codes follow the score of the pick: 0 (full) from 0.8, 1 from 0.6, 2 from 0.4, else 3. The number
-    of an event is its ``event_index`` plus one. An event without coordinates has a blank trial hypocentre,
-    which makes the program begin near the earliest station.
+    Weight codes follow the score of the pick: 0 (full) from 0.8, 1 from 0.6, 2 from 0.4, else 3. A pick
+    without a score has code 0. The number of an event is its ``event_index`` plus one. An event without
+    coordinates has a blank trial hypocentre, which makes the program begin near the earliest station.
     """
     lines: list[str] = []
     for event, own in catalog.events_with_picks():
@@ -222,6 +222,7 @@ def _field(line: str, column: int, width: int, decimals: int = 0) -> float:
 
 
 def _read_summary(line: str) -> dict[str, Any]:
+    line = line.ljust(_SUMMARY_LENGTH)
     seconds = pd.Timedelta(round(_field(line, 13, 4, 2) * 1e9), unit="ns")
     north = -1 if line[18] == "S" else 1
     east = 1 if line[26] == "E" else -1
