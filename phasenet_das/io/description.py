@@ -169,6 +169,10 @@ def _open(source: Any, user: UserMetadata) -> tuple[list[Recording], list[str]]:
     try:
         found = list(archive_of_source(source, user).recordings)
     except MissingMetadataError:
+        if isinstance(source, list | tuple | set | frozenset):
+            if len(source) > 1:
+                raise
+            (source,) = source
         opened = open_source(source)
         if len(opened) > 1:
             raise

@@ -95,9 +95,10 @@ class MemberReader:
         return out
 
     def inputs(self, samples: slice) -> Inputs:
-        """Name the files behind samples."""
-        found = ((str(self.table.path[k]), str(self.table.key[k])) for k in self._members_of(samples))
-        return list(dict.fromkeys(pair for pair in found if pair[0] not in self.opened))
+        """Name the files behind samples, and the objects in memory, whose content has no key."""
+        paths = ((k, str(self.table.path[k])) for k in self._members_of(samples))
+        found = ((path, "" if path in self.opened else str(self.table.key[k])) for k, path in paths)
+        return list(dict.fromkeys(found))
 
     def _members_of(self, samples: slice) -> range:
         if samples.start >= samples.stop:

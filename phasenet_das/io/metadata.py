@@ -21,7 +21,7 @@ from phasenet_das.errors import (
 )
 from phasenet_das.io.index import NO_TIME, Geometry, Index, geometry_of
 from phasenet_das.io.merge import HALF_SAMPLE
-from phasenet_das.io.patch import check_channel_index, check_dt, parse_unit
+from phasenet_das.io.patch import check_channel_index, check_dt, check_unit_text, is_real, parse_unit
 from phasenet_das.io.quantity import check_rate, check_unit
 from phasenet_das.io.recording import Recording, spacing_m
 from phasenet_das.io.time import parse_time
@@ -177,6 +177,7 @@ def join_unit(found: str, stated: str | None) -> str:
     """Join the unit of a file with the stated one."""
     if stated is None or stated == found:
         return found
+    check_unit_text(stated)
     known, meant = parse_unit(found), parse_unit(stated)
     if known is not None and known != meant:
         raise UnitError(f"unit={stated!r} was stated, but the file says {found!r}. {_LEAVE_OUT}")
@@ -185,7 +186,10 @@ def join_unit(found: str, stated: str | None) -> str:
 
 def join_channels(found: Geometry, user: UserMetadata) -> tuple[np.ndarray, np.ndarray]:
     """Join the channels of a file with what is stated: numbers and distances in m, (channel,)."""
-    count, first = found.num_channels, user.first_channel
+    count = found.num_channels
+    first: Any = user.first_channel
+    if first is not None and not (isinstance(first, int | np.integer) and first >= 0):
+        raise ChannelGeometryError(f"first_channel={first!r} was stated. Expected a whole number from 0 on.")
     if found.channel_index is None:
         numbers = check_channel_index(np.arange(count) + (first or 0), count)
     else:
@@ -198,9 +202,9 @@ def join_channels(found: Geometry, user: UserMetadata) -> tuple[np.ndarray, np.n
     return numbers, _join_distances(found, user.dx_m, numbers)
 
 
-def _join_distances(found: Geometry, stated: float | None, numbers: np.ndarray) -> np.ndarray:
-    if stated is not None and not (np.isfinite(stated) and stated > 0):
-        raise ChannelGeometryError(f"dx_m={stated} was stated. Expected a positive channel spacing in m.")
+def _join_distances(found: Geometry, stated: Any, numbers: np.ndarray) -> np.ndarray:  # noqa: ANN401
+    if stated is not None and not (is_real(stated) and np.isfinite(stated) and stated > 0):
+        raise ChannelGeometryError(f"dx_m={stated!r} was stated. Expected a positive channel spacing in m.")
     known = found.dx_m if found.distance_m is None else spacing_m(found.distance_m)
     known = None if known is None or np.isnan(known) else known
     if known is not None and stated is not None and abs(stated / abs(known) - 1) > _DX_TOLERANCE:

@@ -80,6 +80,8 @@ def make_patch(
         `start_time` is not a time.
     SamplingError
         `dt_s` is not a positive number.
+    UnitError
+        `unit` is not text.
     ChannelGeometryError
         `channel_index` or `distance_m` does not fit the array, or a channel number comes twice.
     """
@@ -92,6 +94,7 @@ def make_patch(
             f"start_time: found {start_time!r}, expected a time such as '2024-05-01T12:00:00'."
         )
     check_dt(dt_s)
+    check_unit_text(unit)
     coords: dict[str, Any] = {"time": _time_coord(start, dt_s, num_samples)}
     distance = _known_distance(distance_m, num_channels)
     dim = "channel" if distance is None else "distance"
@@ -136,11 +139,23 @@ def check_array(array: np.ndarray, label: str = "data") -> np.ndarray:
     return array
 
 
-def check_dt(dt_s: float, label: str = "dt_s") -> float:
+def is_real(value: Any) -> bool:  # noqa: ANN401 - whatever a caller holds
+    """Say whether something is a real number, and no text of one."""
+    return isinstance(value, float | int | np.floating | np.integer)
+
+
+def check_dt(dt_s: Any, label: str = "dt_s") -> float:  # noqa: ANN401 - whatever a caller holds
     """Return the sampling interval when it is a positive number of seconds."""
-    if not np.isfinite(dt_s) or dt_s < _SHORTEST_DT_S:
-        raise SamplingError(f"{label}: found a sampling interval of {dt_s} s, expected a positive number.")
+    if not is_real(dt_s) or not np.isfinite(dt_s) or dt_s < _SHORTEST_DT_S:
+        found = f"{dt_s} s" if is_real(dt_s) else repr(dt_s)
+        raise SamplingError(f"{label}: found a sampling interval of {found}, expected a positive number.")
     return float(dt_s)
+
+
+def check_unit_text(unit: Any) -> None:  # noqa: ANN401 - whatever a caller holds
+    """Refuse a stated unit that is no text."""
+    if not isinstance(unit, str):
+        raise UnitError(f"unit: found {unit!r}, expected text such as 'm/s'. Leave out an unknown unit.")
 
 
 def check_channel_index(channel_index: npt.ArrayLike | None, num_channels: int) -> np.ndarray:

@@ -92,6 +92,7 @@ def read(
 
     user = UserMetadata(start_time, dt_s, dx_m, unit, station_id, first_channel, any_quantity)
     if channels is None and time is None and _is_ready(source, user):
+        _refuse_if_dead("Patch", source.data, np.asarray(source.get_array("channel_status")))
         return _named(source)
     archive = archive_of_source(source, user)
     recording = cut(_one_recording(archive, time), channels, time)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -22,6 +22,7 @@ from phasenet_das.io.patch import (
     get_station_id,
     get_times,
     get_unit,
+    is_real,
     spatial_first,
     units_in,
 )
@@ -196,9 +197,13 @@ class Recording:
         copy = True if values.base is not None else None  # what was just read needs no second copy
         return np.array(values, dtype=np.float32, order="C", copy=copy)
 
-    def inputs(self, samples: slice = EVERYTHING) -> Inputs:
-        """Name the files behind samples: path, and a key of the content."""
-        return self.name_inputs(self._inside(samples))
+    def inputs(self, samples: slice = EVERYTHING, *, in_memory: bool = False) -> Inputs:
+        """Name the files behind samples: path, and a key of the content.
+
+        With `in_memory`, also the objects that lie beside files. Their key is empty.
+        """
+        named = self.name_inputs(self._inside(samples))
+        return named if in_memory else [(name, key) for name, key in named if key]
 
     def _inside(self, samples: slice) -> slice:
         first = 0 if samples.start is None else samples.start
@@ -375,7 +380,13 @@ def channel_rows(recording: Recording, channels: ChannelRange | None) -> np.ndar
         return np.arange(len(numbers))
     if isinstance(channels, slice) and channels.step not in (None, 1):
         raise ConfigError(f"channels={channels}: a step is not supported. Expected (first, last + 1).")
-    low, high = (channels.start, channels.stop) if isinstance(channels, slice) else channels
+    limits = (channels.start, channels.stop) if isinstance(channels, slice) else channels
+    found = list(limits) if isinstance(limits, Iterable) else []
+    if len(found) != 2 or not all(one is None or is_real(one) for one in found):
+        raise ConfigError(
+            f"channels={channels!r} is no range of numbers. Expected (first, last + 1), None for open."
+        )
+    low, high = found
     inside = np.ones(len(numbers), dtype=bool)
     if low is not None:
         inside &= numbers >= low

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -224,8 +225,11 @@ def first_sample(start_ns: int, dt_s: float, limit_ns: int) -> int:
 
 def time_limits(limits: TimeRange) -> tuple[np.datetime64 | None, np.datetime64 | None]:
     """Read the two limits of a time range, None for open ones."""
-    start, end = (None if limit is None else parse_time(limit) for limit in limits)
-    for limit, parsed in zip(limits, (start, end), strict=True):
+    found = list(limits) if isinstance(limits, Iterable) else []
+    if len(found) != 2:
+        raise ConfigError(f"time={limits!r} is no range of times. Expected (start, end), None for open.")
+    start, end = (None if limit is None else parse_time(limit) for limit in found)
+    for limit, parsed in zip(found, (start, end), strict=True):
         if limit is not None and parsed is None:
             raise ConfigError(
                 f"time: {limit!r} is not a time. Expected ISO 8601 such as '2024-05-01T12:00:00' (UTC)."

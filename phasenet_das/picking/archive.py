@@ -194,7 +194,7 @@ def select_range(
 ) -> tuple[DataSettings, Range]:
     """Turn the channel range of the data settings into a selection, for a range never cuts a recording."""
     data = data or DataSettings()
-    wanted = Range.of(start, end, channel_range or data.channel_range)
+    wanted = Range.of(start, end, data.channel_range if channel_range is None else channel_range)
     return data.model_copy(update={"channel_range": None}), wanted
 
 

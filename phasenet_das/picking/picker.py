@@ -21,6 +21,7 @@ from phasenet_das.picking.chunks import Chunk
 from phasenet_das.picking.networks import PHASES, make_scorer
 from phasenet_das.picking.peaks import channel_scores
 from phasenet_das.picking.plan import ChunkPlan, ChunkSize
+from phasenet_das.picking.request import check_device
 from phasenet_das.picking.run import ChunkPicker, PickRun, pick_chunks
 from phasenet_das.picking.store import MemoryStore, merge_chunks
 from phasenet_das.tables.coverage import dead_throughout
@@ -65,7 +66,7 @@ def load_picker(
     WeightsError
         The weights are missing, damaged or of another architecture.
     DeviceError
-        The device is not there.
+        The device is unknown, or not there.
     """
     return Picker(load_weights(weights, sha256=sha256), device=device)
 
@@ -136,7 +137,8 @@ class Picker:
         pandas.DataFrame
             The pick table (``phasenet_das.tables.PICK_COLUMNS``), sorted by time, channel and phase. It is
             the same however the recording is stored, cut or given. ``attrs`` holds ``amplitude_unit``,
-            ``weights_id``, ``dead_channels`` and ``coverage``, the rows of the coverage table.
+            ``weights_id``, ``dead_channels`` (numbers that are dead on any cable) and ``coverage``, the rows
+            of the coverage table.
 
         Raises
         ------
@@ -155,8 +157,12 @@ class Picker:
         store = MemoryStore()
         found = pick_chunks(run, recordings, store, progress=progress)
         table = merge_chunks(store, found.chunks, wanted)
-        numbers = np.unique(np.concatenate([one.channel_index for one in recordings]))
-        dead = dead_throughout(found.infos, numbers)
+        channels_of = {
+            name: np.unique(np.concatenate([one.channel_index for one in own]))
+            for name, own in _by_cable(recordings, worker).items()
+        }
+        numbers = np.unique(np.concatenate(list(channels_of.values())))
+        dead = dead_throughout(found.infos, channels_of)
         if dead:
             log.warning("%d of %d channels are dead and are not picked", len(dead), len(numbers))
         table.attrs = {
@@ -277,6 +283,13 @@ class Picker:
         )
 
 
+def _by_cable(recordings: Sequence[Recording], worker: ChunkPicker) -> dict[str, list[Recording]]:
+    cables: dict[str, list[Recording]] = {}
+    for one in recordings:
+        cables.setdefault(worker.station_id(one), []).append(one)
+    return cables
+
+
 def _size_of(recordings: Sequence[Recording]) -> ChunkSize:
     """Pick in one go what has room in memory anyway, for no sample is then seen twice."""
     size = ChunkSize()
@@ -285,12 +298,10 @@ def _size_of(recordings: Sequence[Recording]) -> ChunkSize:
 
 
 def _find_device(name: str) -> torch.device:
+    check_device(name)
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise DeviceError(f"device '{name}': expected auto, cpu, cuda or cuda:N.") from error
+    device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise DeviceError(
             f"device '{name}': found {torch.cuda.device_count()} GPU(s). Use device='auto' or 'cpu'."

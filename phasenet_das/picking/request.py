@@ -37,11 +37,7 @@ class Range:
         low, high = (None if one is None else int(one.astype(np.int64)) for one in time_limits((start, end)))
         if low is not None and high is not None and low >= high:
             raise ConfigError(f"the time range [{start}, {end}) is empty. Expected a start before the end.")
-        if channels is not None and channels[0] >= channels[1]:
-            raise ConfigError(
-                f"channel_range {channels} is empty. Expected (first, end), the end not included."
-            )
-        return cls(low, high, channels)
+        return cls(low, high, None if channels is None else _channel_range(channels))
 
     @property
     def times(self) -> tuple[np.datetime64 | None, np.datetime64 | None]:
@@ -78,6 +74,17 @@ class Range:
         times = picks["phase_time"].dt.tz_convert(None).dt.as_unit("ns").to_numpy().astype(np.int64)
         inside = self.holds_times(times)
         return picks[inside].reset_index(drop=True)
+
+
+def _channel_range(channels: Any) -> tuple[int, int]:  # noqa: ANN401 - whatever a caller holds
+    expected = "Expected (first, end), two whole numbers, the end not included."
+    found = list(channels) if isinstance(channels, Iterable) else []
+    if len(found) != 2 or not all(isinstance(one, int | np.integer) for one in found):
+        raise ConfigError(f"channel_range {channels!r} is no range of numbers. {expected}")
+    first, end = (int(one) for one in found)
+    if first >= end:
+        raise ConfigError(f"channel_range {channels} is empty. {expected}")
+    return first, end
 
 
 def check_request(
@@ -118,7 +125,7 @@ def check_request(
     if settings is not None:
         checks += [
             lambda: check_weights_name("weights", settings.weights),
-            lambda: _check_device(settings.device),
+            lambda: check_device(settings.device),
         ]
     problems: list[PhaseNetDASError] = []
     for check in (*checks, *further):
@@ -133,6 +140,7 @@ def check_request(
         raise ConfigError(f"{len(problems)} problems:\n{lines}")
 
 
-def _check_device(name: str) -> None:
-    if not _DEVICE.fullmatch(name):
+def check_device(name: str) -> None:
+    """Refuse the name of a device that no picker can use."""
+    if not _DEVICE.fullmatch(str(name)):
         raise DeviceError(f"device '{name}': expected auto, cpu, cuda or cuda:N.")

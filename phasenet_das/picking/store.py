@@ -70,7 +70,9 @@ class ChunkKeys:
         """Name a chunk."""
         plan, recording = chunk.plan, chunk.plan.recording
         first, end = chunk.context.source
-        contents = [content for _, content in recording.inputs(slice(first, end))]
+        contents = [content for _, content in recording.inputs(slice(first, end), in_memory=True)]
+        if not all(contents) or not contents:  # another run may hold other data in memory
+            contents += [self._run, str(plan.number)]
         channels = recording.channel_index[plan.core_channels(chunk.rows)]
         values = {
             **self._common,
@@ -83,7 +85,7 @@ class ChunkKeys:
             "channels": [len(channels), int(channels.min()), int(channels.max())],
             "loaded": [plan.source_grid.first_index + n for n in (first, end)],
             "ends": [first == 0, end == recording.num_samples],
-            "inputs": contents or [self._run, str(plan.number)],
+            "inputs": contents,
         }
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
 

@@ -145,16 +145,18 @@ def record_section(
     picks : pandas.DataFrame, optional
         Pick table; picks of the chosen channels are drawn.
     max_traces : int, optional
-        Most channels to draw.
+        Most channels to draw. Dead channels are never drawn.
     reduction_velocity_km_s : float, optional
         Show time less distance over this velocity, km/s.
 
     Raises
     ------
+    ConfigError
+        `max_traces` is below 1.
     ChannelGeometryError
         No distance is given and the record has none, or the numbers of channels differ.
     DataFormatError
-        `patch` is no patch: the path of a file, for example.
+        `patch` is no patch (the path of a file, for example), or no channel at a known distance is alive.
     TableError
         There are picks, and all of them are of other cables.
     """
@@ -167,13 +169,19 @@ def record_section(
     )
 
     _check_patch(patch)
+    if max_traces < 1:
+        raise ConfigError(f"max_traces = {max_traces}: expected 1 or more.")
     given = distance_km is not None
     distance = np.asarray(distance_km if given else get_distance_m(patch) / 1000, dtype=np.float64)
     _check_distance(distance, len(get_channel_index(patch)))
     ax = new_axes(ax, (7.2, 5.4))
-    rows = _spread_rows(distance, get_channel_status(patch) == "ok", max_traces)
+    data = get_data(patch)
+    usable = np.isfinite(data).any(axis=1) & (get_channel_status(patch) != "dead")
+    rows = _spread_rows(distance, usable, max_traces)
     times = _patch_times(patch)
-    sample, traces = envelope_trace(get_data(patch)[rows], 4 * _pixels(ax, "time-right")[0])
+    chosen = data[rows]
+    chosen[~np.isfinite(chosen)] = np.nan
+    sample, traces = envelope_trace(chosen, 4 * _pixels(ax, "time-right")[0])
     traces = traces - np.nanmean(traces, axis=1, keepdims=True)
     spacing = np.ptp(distance[rows]) / max(len(rows) - 1, 1) or 1.0
     largest = np.nanmax(np.abs(traces), axis=1, keepdims=True)
@@ -366,6 +374,11 @@ def _add_distance_axis(ax: Axes, channel_index: np.ndarray, distance_m: np.ndarr
 def _spread_rows(distance: np.ndarray, usable: np.ndarray, max_traces: int) -> np.ndarray:
     """Choose channels at even steps of distance."""
     rows = np.flatnonzero(usable & np.isfinite(distance))
+    if not len(rows):
+        raise DataFormatError(
+            f"all {len(usable)} channels are dead, hold no number or lie at an unknown distance. Expected "
+            "one that lives, at a known distance. Read other channels or times, or give distance_km=."
+        )
     rows = rows[np.argsort(distance[rows], kind="stable")]
     wanted = np.linspace(distance[rows[0]], distance[rows[-1]], min(max_traces, len(rows)))
     nearest = np.searchsorted(distance[rows], wanted).clip(0, len(rows) - 1)

@@ -9,6 +9,7 @@ from pydantic import model_validator
 
 from gamma.config import Settings, setting
 from phasenet_das.errors import ConfigError
+from phasenet_das.io.time import parse_time
 
 
 class SimulationSettings(Settings):
@@ -241,6 +242,19 @@ class SimulationConfig(SimulationSettings):
     noise: NoiseConfig = NoiseConfig()
     traffic: TrafficConfig = TrafficConfig()
     faults: FaultConfig = FaultConfig()
+
+    @model_validator(mode="after")
+    def _check_times(self) -> Self:
+        if parse_time(self.start_time) is None:
+            raise ValueError(
+                f"start_time: found '{self.start_time}', expected ISO 8601 such as '2024-05-01T12:00:00'."
+            )
+        if self.num_samples < 1:
+            raise ValueError(
+                f"duration_s: found {self.duration_s:g}, which is no sample at {self.sampling_rate_hz:g} Hz. "
+                f"Expected {self.dt_s:g} s or more."
+            )
+        return self
 
     @property
     def dt_s(self) -> float:

@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 import pandas as pd
 
-from phasenet_das.errors import ConfigError
+from phasenet_das.errors import ChannelGeometryError, ConfigError
 from phasenet_das.simulate.config import SimulationConfig
 from phasenet_das.simulate.faults import Faults
 from phasenet_das.simulate.simulation import Simulation
@@ -83,10 +83,11 @@ def simulate(
     ConfigError
         A setting is out of range, or the folder holds files of another recording.
     ChannelGeometryError
-        The channels file cannot be used.
+        The channels file cannot be used, or its numbers are not consecutive.
     """
     folder = Path(out_dir)
     simulation = Simulation(config, seed)
+    _refuse_holes(simulation.cable.channel_index, config.cable.channels_file)
     faults = Faults.plan(config, seed)
     spans = _file_spans(config)
     _refuse_others(folder / "data", simulation, faults)
@@ -101,6 +102,18 @@ def simulate(
     else:
         _write_parallel(config, seed, folder, workers, len(spans), progress)
     return _write_truth(simulation, faults, folder, len(spans))
+
+
+def _refuse_holes(channel_index: np.ndarray, channels_file: str | None) -> None:
+    """Refuse numbers that the data files cannot state: their layout has the first one only."""
+    holes = np.flatnonzero(np.diff(channel_index) != 1)
+    if len(holes):
+        before, after = channel_index[holes[0] : holes[0] + 2].tolist()
+        raise ChannelGeometryError(
+            f"{channels_file}: channel {after} follows channel {before}. The numbers must be consecutive, "
+            "because a data file states its first number only. Add the channels between them, without "
+            "coordinates where these are unknown, or number the channels anew."
+        )
 
 
 def _file_spans(config: SimulationConfig) -> list[tuple[int, int]]:

@@ -13,7 +13,7 @@ import pandas as pd
 from phasenet_das.errors import PhaseNetDASError
 from phasenet_das.tables.columns import COVERAGE_COLUMNS, conform
 
-Channels = Mapping[str, np.ndarray]  # numbers of the channels of each geometry
+Channels = Mapping[str, np.ndarray]  # numbers of the channels of each geometry, or of each cable
 _NO_TIME = np.iinfo(np.int64).min  # numpy's NaT
 _HALF_SAMPLE = 0.5
 _ALIKE = ["station_id", "first_channel", "last_channel", "num_channels", "status", "reason"]
@@ -223,18 +223,21 @@ def runs_of_channels(numbers: np.ndarray, chosen: np.ndarray) -> Runs:
     return tuple((int(numbers[i]), int(numbers[j]), j - i + 1) for i, j in ends)
 
 
-def dead_throughout(infos: Sequence[ChunkInfo], channel_index: np.ndarray) -> list[int]:
-    """Name the channels of a recording that hold one value throughout.
+def dead_throughout(infos: Sequence[ChunkInfo], channels_of: Channels) -> list[int]:
+    """Name the channels that hold one value throughout on any of their cables.
 
-    `channel_index` (channel,) int.
+    `channels_of` are the channel numbers of each cable, by ``station_id``.
     """
-    alive: set[int] = set()
-    dead: set[int] = set()
-    for one in infos:
-        here = {number for first, last, _ in one.dead for number in range(first, last + 1)}
-        alive |= set(range(one.first_channel, one.last_channel + 1)) - here
-        dead |= here
-    return sorted((dead - alive) & set(channel_index.tolist()))
+    found: set[int] = set()
+    for station_id, numbers in channels_of.items():
+        alive: set[int] = set()
+        dead: set[int] = set()
+        for one in (one for one in infos if one.station_id == station_id):
+            here = {number for first, last, _ in one.dead for number in range(first, last + 1)}
+            alive |= set(range(one.first_channel, one.last_channel + 1)) - here
+            dead |= here
+        found |= (dead - alive) & set(numbers.tolist())
+    return sorted(found)
 
 
 def clip_info(info: ChunkInfo, start_ns: int | None, end_ns: int | None) -> ChunkInfo | None:

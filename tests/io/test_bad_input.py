@@ -103,6 +103,9 @@ def test_interval_and_rate_must_agree(tmp_path: Path):
         ({"dx_m": -1.0}, ChannelGeometryError, "positive"),
         ({"first_channel": 0}, ChannelGeometryError, "first channel is 40"),
         ({"unit": "strain/s"}, UnitError, "'strain/s' was stated"),
+        ({"dt_s": "0.004"}, SamplingError, "'0.004', expected a positive number"),
+        ({"dx_m": "2.5"}, ChannelGeometryError, "dx_m='2.5' was stated"),
+        ({"unit": 5}, UnitError, "found 5, expected text"),
     ],
 )
 def test_a_statement_against_the_file_is_an_error(
@@ -110,6 +113,12 @@ def test_a_statement_against_the_file_is_an_error(
 ):
     with pytest.raises(error, match=message):
         read(h5(tmp_path), **stated)
+
+
+@pytest.mark.parametrize("first", [-3, 1.5, "40"])
+def test_a_first_channel_below_zero_is_refused(tmp_path: Path, first: Any):
+    with pytest.raises(ChannelGeometryError, match="whole number from 0 on"):
+        read(h5(tmp_path, first_channel=None), first_channel=first)
 
 
 def test_a_statement_that_agrees_is_fine(tmp_path: Path):
@@ -187,6 +196,9 @@ def test_a_recording_without_any_living_channel_is_refused(tmp_path: Path, value
         read(path)
     found = describe(path)
     assert len(found.dead_channels) + len(found.nonfinite_channels) == 3
+    patch = make_patch(np.full((3, 20), value), start_time=START, dt_s=DT_S)
+    with pytest.raises(DataFormatError, match="all 3 channels are dead"):
+        read(patch)
 
 
 def test_some_bad_channels_are_flagged(tmp_path: Path):
@@ -210,6 +222,19 @@ def test_ranges_that_hold_nothing_are_refused(tmp_path: Path):
         read(path, time=("soon", None))
     with pytest.raises(ConfigError, match="step"):
         read(path, channels=slice(40, 46, 2))
+
+
+@pytest.mark.parametrize("channels", [5, (0, 5, 1), ("a", "b"), "ab", slice("a", "b")])
+def test_a_range_of_channels_that_is_none_is_refused(channels: Any):
+    with pytest.raises(ConfigError, match=r"channels=.*Expected \(first, last \+ 1\)"):
+        read(own_patch(), channels=channels)
+
+
+@pytest.mark.parametrize("time", ["2024", 5, ("2024-01-01",), slice(None, None)])
+def test_a_range_of_times_that_is_none_is_refused(time: Any):
+    for look in (read, describe):
+        with pytest.raises(ConfigError, match=r"time=.*Expected \(start, end\)"):
+            look(own_patch(), time=time)
 
 
 def test_a_folder_a_missing_file_and_an_empty_one(tmp_path: Path):
@@ -706,6 +731,22 @@ def test_an_order_that_is_stated_or_likely_is_not_warned_about(tmp_path: Path, a
 
 
 # --- writing
+
+
+@pytest.mark.parametrize(
+    "distance_m",
+    [
+        100.0 - 5.0 * np.arange(7),  # decreasing
+        40_000.0 + 10.0 * np.arange(7) + [0, 0.3, 0, 0, 0, 0, 0],  # off by less than 1e-5 of the distance
+        [0.0, 0.0, 0.0, 0.0, 0.0, 5.0, 10.0],  # most of them at one place
+    ],
+)
+def test_written_distances_are_read_back(tmp_path: Path, distance_m: Any):
+    patch = make_patch(
+        waves(), start_time=START, dt_s=DT_S, distance_m=distance_m, channel_index=4000 + np.arange(7)
+    )
+    again = read(write_quakeflow(patch, tmp_path / "a.h5"))
+    np.testing.assert_allclose(get_distance_m(again), distance_m, rtol=0, atol=1e-6)
 
 
 def test_numbers_and_distances_without_order_survive_a_file(tmp_path: Path):

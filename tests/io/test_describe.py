@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from phasenet_das.errors import ChannelGeometryError
+from phasenet_das.errors import ChannelGeometryError, MissingMetadataError
 from phasenet_das.io import describe, make_patch
 from tests.io.das_sources import ATTRS, DT_S, START, quakeflow, write_h5
 
@@ -26,6 +26,14 @@ def test_text_for_people_names_every_finding(tmp_path: Path):
     ):
         assert part in text
     assert "state it with start_time= (--start-time)" in text
+
+
+def test_a_list_of_one_is_described_as_its_item(tmp_path: Path):
+    attrs = {**ATTRS, "begin_time": "unknown", "end_time": ""}
+    paths = [write_h5(tmp_path / f"{name}.h5", np.eye(9, 60), **attrs) for name in "ab"]
+    assert describe(paths[:1]) == describe(paths[0])
+    with pytest.raises(MissingMetadataError, match="start_time"):
+        describe(paths)
 
 
 def test_a_part_is_described_as_read(tmp_path: Path):

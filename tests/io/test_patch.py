@@ -12,7 +12,13 @@ import dascore
 import numpy as np
 import pytest
 
-from phasenet_das.errors import ChannelGeometryError, DataFormatError, MissingMetadataError, SamplingError
+from phasenet_das.errors import (
+    ChannelGeometryError,
+    DataFormatError,
+    MissingMetadataError,
+    SamplingError,
+    UnitError,
+)
 from phasenet_das.io import (
     get_channel_index,
     get_channel_status,
@@ -212,6 +218,8 @@ def test_times_start_at_the_start():
         ({"dt_s": 0.0}, SamplingError, "positive"),
         ({"dt_s": -0.01}, SamplingError, "positive"),
         ({"dt_s": float("nan")}, SamplingError, "positive"),
+        ({"dt_s": None}, SamplingError, "None, expected a positive number"),
+        ({"unit": None}, UnitError, "found None, expected text"),
         ({"channel_index": [1, 2]}, ChannelGeometryError, "one number a channel"),
         ({"channel_index": [1, 2, 2, 3]}, ChannelGeometryError, "channel 2 is named twice"),
         ({"channel_index": [1, 2, 3, 4.5]}, ChannelGeometryError, "whole numbers"),

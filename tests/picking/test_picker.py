@@ -185,6 +185,19 @@ def test_dead_and_missing_samples_are_left_out_and_named(picker: Picker) -> None
     _assert_same(whole[~whole["channel_index"].isin([103, 105])].reset_index(drop=True), others)
 
 
+def test_a_channel_that_is_dead_on_one_of_two_cables_is_named(
+    picker: Picker, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = _record().data.copy()
+    data[3] = 0
+    silent = io.make_patch(
+        data, start_time=START, dt_s=0.01, station_id="A", channel_index=np.arange(100, 112)
+    )
+    picks = picker.pick([silent, _record(station_id="B")])
+    assert picks.attrs["dead_channels"] == [103]
+    assert "1 of 12 channels are dead" in caplog.text
+
+
 def test_an_option_beside_the_settings_of_a_teacher_keeps_its_rates(picker: Picker) -> None:
     scores = picker.annotate(_record(), TeacherSettings(), batch_size=4)
     assert [one.attrs["rate_hz"] for one in scores] == [100.0, 50.0, 25.0]
@@ -265,9 +278,16 @@ def test_wrong_records_are_refused(picker: Picker) -> None:
     assert set(picker.pick(_record(station_id=""), station_id="X")["station_id"]) == {"X"}
 
 
-def test_a_device_that_is_not_there_is_refused() -> None:
+@pytest.mark.parametrize("device", ["gpu!", "mps", "meta", None, "cuda:99"])
+def test_a_device_that_is_not_there_is_refused(device: str) -> None:
     with pytest.raises(DeviceError, match="device"):
-        Picker(_picker().weights, device="gpu!")
+        Picker(_picker().weights, device=device)
+
+
+@pytest.mark.parametrize("asked", [(None, 5), slice(0, 5), 5, 0, (0, 5, 1), ("a", "b"), (0.5, 5), (5, 5)])
+def test_a_range_that_is_none_is_refused(picker: Picker, asked: object) -> None:
+    with pytest.raises(ConfigError, match=r"channel_range.*Expected \(first, end\), two whole numbers"):
+        picker.pick(_record(), channel_range=asked)
 
 
 def test_silence_gives_an_empty_table(picker: Picker) -> None:

@@ -12,8 +12,9 @@ import pytest
 
 from phasenet_das import io
 from phasenet_das.picking import pick_archive
+from phasenet_das.tables import read_picks
 from tests.picking.interrupted import DATA, ENDS, SETTINGS
-from tests.picking.small_pickers import small_picker
+from tests.picking.small_pickers import assert_same_picks, small_picker
 
 ROOT = Path(__file__).parents[2]
 
@@ -61,3 +62,18 @@ def test_killed_and_run_again(folder: Path, expected: bytes, killed: Path, chunk
     again = pick_archive(small_picker(), [str(folder)], output, data=DATA, continuous=SETTINGS)
     assert again.reused == (again.num_chunks if where == "merge" else chunks)
     assert output.read_bytes() == expected
+
+
+def test_data_in_memory_beside_a_file_are_picked_anew(tmp_path: Path) -> None:
+    made = np.random.default_rng(3).standard_normal((3, 16, 4000)).astype(np.float32)
+    start = np.datetime64("2024-05-06T07:08:09")
+    facts = {"dt_s": 0.01, "station_id": "CABLE", "unit": "strain / s"}
+    io.write_quakeflow(io.make_patch(made[0], start_time=start, **facts), tmp_path / "a.h5")
+    later = start + np.timedelta64(40, "s")
+    first, other = (io.make_patch(data, start_time=later, **facts) for data in made[1:])
+    output, file = tmp_path / "picks.parquet", str(tmp_path / "a.h5")
+    pick_archive(small_picker(), [file, first], output)
+    again = pick_archive(small_picker(), [file, other], output)
+    assert again.reused == 0
+    pick_archive(small_picker(), [file, other], tmp_path / "whole.parquet")
+    assert_same_picks(read_picks(output), read_picks(tmp_path / "whole.parquet"))

@@ -341,6 +341,34 @@ def test_record_section_reduces_time(ax):
     assert "distance / 6 km/s" in ax.get_xlabel()
 
 
+def test_record_section_draws_channels_that_miss_samples(ax):
+    data = np.random.default_rng(0).normal(size=(4, 600)).astype(np.float32)
+    data[:, 300:303] = np.nan
+    data[1, 400] = np.inf
+    data[2] = np.nan
+    data[3] = 1.0
+    record = make_patch(data, start_time="2020-01-01", dt_s=0.01, distance_m=1000.0 * np.arange(4))
+    plot.record_section(record, ax=ax)
+    lines = [line.get_ydata() for line in ax.lines]
+    assert [round(float(np.nanmedian(line))) for line in lines] == [0, 1]
+    assert [np.flatnonzero(np.isnan(line)).tolist() for line in lines] == [
+        [300, 301, 302],
+        [300, 301, 302, 400],
+    ]
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan])
+def test_record_section_of_nothing_alive_is_refused(ax, value):
+    record = make_patch(np.full((3, 50), value), start_time="2020-01-01", dt_s=0.01)
+    with pytest.raises(DataFormatError, match="all 3 channels are dead"):
+        plot.record_section(record, np.arange(3.0), ax=ax)
+
+
+def test_record_section_of_no_traces_is_refused(ax):
+    with pytest.raises(ConfigError, match="max_traces = 0"):
+        plot.record_section(make_record(), np.arange(40.0), ax=ax, max_traces=0)
+
+
 def test_record_section_without_distance_is_refused(ax):
     with pytest.raises(ChannelGeometryError, match="dx_m"):
         plot.record_section(make_record(), ax=ax)

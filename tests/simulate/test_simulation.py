@@ -9,10 +9,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from phasenet_das.errors import ConfigError
+from phasenet_das.errors import ChannelGeometryError, ConfigError
 from phasenet_das.simulate import SCENARIOS, Simulation, SimulationConfig, measure_snr_db, scenario, simulate
 from phasenet_das.simulate.truth import SNR_WINDOW_S, halo_samples, pick_table, snr_db
-from phasenet_das.tables import EVENT_COLUMNS, PICK_COLUMNS, read_channels, read_events, read_picks
+from phasenet_das.tables import (
+    EVENT_COLUMNS,
+    PICK_COLUMNS,
+    read_channels,
+    read_events,
+    read_picks,
+    write_channels,
+)
 
 QUIET_NOISE = {
     "optical_rms": 0.0,
@@ -112,6 +119,29 @@ def test_files_do_not_depend_on_the_number_of_workers(written, tmp_path):
         assert one.read_bytes() == two.read_bytes()
     pd.testing.assert_frame_equal(read_picks(written.picks), read_picks(other.picks))
     assert written.events.read_bytes() == other.events.read_bytes()
+
+
+def test_a_channel_table_with_holes_is_refused(tmp_path):
+    table = Simulation(small(), 4).cable.table(np.zeros(96, bool))
+    path = write_channels(table[table["channel_index"] % 96 != 2], tmp_path / "cable.csv")
+    config = small(cable={"channels_file": str(path), "num_channels": None})
+    np.testing.assert_array_equal(Simulation(config, 4).recording().channel_index[:3], [0, 1, 3])
+    with pytest.raises(ChannelGeometryError, match=r"cable.csv: channel 3 follows channel 1.*consecutive"):
+        simulate(config, tmp_path / "out", seed=4)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"start_time": "foo"}, "start_time: found 'foo'"),
+        ({"start_time": "2024-13-01"}, "start_time"),
+        ({"duration_s": 0.001}, "duration_s: found 0.001.*0.01 s or more"),
+    ],
+)
+def test_a_recording_without_a_start_or_a_sample_is_refused(wrong, message):
+    with pytest.raises(ConfigError, match=message):
+        scenario("easy", **wrong)
 
 
 def test_truth_tables_keep_the_contracts(written):

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pandas as pd
 import pytest
 
 from phasenet_das.tables import COVERAGE_COLUMNS, conform
-from phasenet_das.tables.coverage import ChunkInfo, QualityIssue, coverage_table, merge_coverage
+from phasenet_das.tables.coverage import (
+    ChunkInfo,
+    QualityIssue,
+    coverage_table,
+    dead_throughout,
+    merge_coverage,
+)
 
 START = pd.Timestamp("2024-01-01T00:00:00Z")
 
@@ -73,6 +82,17 @@ def chunk(minute: int, lost: tuple[tuple[int, int, int], ...] = ()) -> ChunkInfo
     failures = {f"{minute}.h5": "damaged"} if lost else {}
     told = ("C", start_ns, end_ns, 0, 5, 6, 6, (), "m", (f"{minute}.h5",), issues, failures)
     return ChunkInfo(*told, rate_pass=0, time_stretch=1.0, work_fraction=1.0, joined=False)
+
+
+def test_a_channel_that_is_dead_on_one_cable_is_named_whatever_others_do() -> None:
+    silent, alive = chunk(0), chunk(0)
+    infos = [
+        replace(silent, station_id="A", dead=((0, 2, 2),)),  # the numbers 0 and 2
+        replace(silent, station_id="A", start_ns=silent.end_ns, dead=((0, 0, 1),)),
+        replace(alive, station_id="B"),
+    ]
+    channels_of = {"A": np.array([0, 2, 4]), "B": np.arange(6)}
+    assert dead_throughout(infos, channels_of) == [0]
 
 
 def test_a_chunk_of_which_nothing_could_be_read_was_not_examined() -> None:

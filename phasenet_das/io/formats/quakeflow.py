@@ -48,6 +48,7 @@ _READ = {
     ),
 }
 _NUMBERS, _DISTANCES = ("channel_index", "channels", "channel"), ("distance_m", "distance")  # datasets
+_SAME_PLACE_M = 1e-6
 _MANY_CHANNELS = 10  # times the samples
 _NOT_ATTRS = {"coords", "history", "data_units"}  # dascore keeps these for itself
 
@@ -264,7 +265,7 @@ def write_quakeflow(patch: Patch, path: str | Path) -> Path:
     -------
     pathlib.Path
         The file written: dataset ``data`` (channel, time) in the Patch's dtype, attributes
-        ``begin_time``, ``end_time`` (of the sample after the last), ``dt_s``, ``dx_m`` (when known),
+        ``begin_time``, ``end_time`` (of the sample after the last), ``dt_s``, ``dx_m`` (when above 0),
         ``unit``, ``station_id``, ``first_channel``, ``dims`` and the Patch's own text and numbers.
         Datasets ``channel_index`` and ``distance_m`` are added when ``first_channel`` and ``dx_m``
         do not tell all.
@@ -293,14 +294,14 @@ def write_quakeflow(patch: Patch, path: str | Path) -> Path:
         "dims": "channel,time",
     }
     dx_m = spacing_m(distance_m)
-    if np.isfinite(dx_m):
+    if dx_m > 0:
         attrs["dx_m"] = dx_m
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
         file.create_dataset("data", data=array).attrs.update(attrs)
         if not np.array_equal(numbers, numbers[0] + np.arange(len(numbers))):
             file["channel_index"] = numbers
         if np.isfinite(distance_m).all() and (
-            np.isnan(dx_m) or not np.allclose(distance_m, numbers * dx_m, atol=1e-9)
+            not dx_m > 0 or not np.allclose(distance_m, numbers * dx_m, rtol=0, atol=_SAME_PLACE_M)
         ):
             file["distance_m"] = distance_m
     return path
