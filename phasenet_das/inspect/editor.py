@@ -37,6 +37,9 @@ class PickEditor:
         Picks below are hidden, and are not saved.
     edited_by : str, optional
         Who corrects; the name of the account otherwise.
+    associated : bool, optional
+        Whether the picks come from an association, so that those of event -1 are no labels. By default, they
+        do when a pick belongs to an event, or was rejected before.
 
     Attributes
     ----------
@@ -47,6 +50,8 @@ class PickEditor:
         The threshold.
     event_index : int or None
         Event that added and kept picks join; the one of most picks when None.
+    associated : bool
+        As given, or as found in the given table. Corrections do not change it.
     """
 
     def __init__(
@@ -55,8 +60,13 @@ class PickEditor:
         station_id: str | None = None,
         min_score: float = 0.0,
         edited_by: str | None = None,
+        associated: bool | None = None,
     ) -> None:
         self.picks = _with_edits(picks)
+        if associated is None:
+            had_event = (self.picks["event_index"] >= 0) | (self.picks["edited"] == "rejected")
+            associated = bool(had_event.any())
+        self.associated = associated
         names = self.picks["station_id"].unique()
         if station_id is None and len(names) > 1:
             raise TableError(
@@ -263,7 +273,7 @@ class PickEditor:
 
         def change(table: pd.DataFrame) -> pd.DataFrame:
             rows = self._rows(pick_ids)
-            table.loc[rows, "event_index"] = max(self._joined_event(), 0) if keep else -1
+            table.loc[rows, "event_index"] = self._joined_event() if keep else -1
             return self._sign(table, rows, "kept" if keep else "rejected")
 
         self._correct(change, pick_ids)
@@ -318,11 +328,11 @@ class PickEditor:
         Returns
         -------
         pandas.DataFrame
-            A pick table. Where nothing in the table belongs to an event, all picks but the rejected ones
-            become those of event 0, as labels must; otherwise those of event -1 stay as they are.
+            A pick table. Where the given table was not associated, all picks but the rejected ones become
+            those of event 0, as labels must; otherwise those of event -1 stay as they are.
         """
         table = self.visible.sort_values(["channel_index", "phase_time", "phase_type"], ignore_index=True)
-        if len(table) and (table["event_index"] < 0).all():
+        if not self.associated:
             table["event_index"] = np.where(table["edited"] == "rejected", -1, 0)
         return table
 
@@ -342,6 +352,7 @@ class PickEditor:
         counts = self.picks["edited"].value_counts().drop("", errors="ignore")
         facts = {
             **(metadata or {}),
+            "associated": self.associated,
             "min_score": self.min_score,
             "edited": {str(k): int(v) for k, v in counts.items()},
             "deleted": int((~np.isin(self._given, self.picks["pick_id"].to_numpy())).sum()),
@@ -403,11 +414,11 @@ class PickEditor:
         return np.flatnonzero(np.isin(known, names))
 
     def _joined_event(self) -> int:
-        """Event of new picks: the chosen one, else that of most picks; -1 when nothing is associated."""
+        """Event of new and kept picks, which are labels: the chosen one, else that of most picks, else 0."""
         if self.event_index is not None:
             return self.event_index
         known = self.picks.loc[self.picks["event_index"] >= 0, "event_index"]
-        return int(known.mode().iloc[0]) if len(known) else -1
+        return int(known.mode().iloc[0]) if len(known) else 0
 
     def _distances_m(self, channels: np.ndarray) -> np.ndarray:
         own = self.picks[self.picks["station_id"] == self.station_id].drop_duplicates("channel_index")

@@ -17,6 +17,7 @@ from phasenet_das.inspect.snap import neighbour_lags, onset_lags
 from phasenet_das.inspect.stops import AROUND_S, Stop, make_stops
 from phasenet_das.io.read import load_patch
 from phasenet_das.plot.overlay import picks_inside, picks_of_cable
+from phasenet_das.tables import read_metadata
 from phasenet_das.tables.columns import associated_phase, plain_times
 
 if TYPE_CHECKING:
@@ -101,8 +102,9 @@ class Inspection:
                 f"recordings of {len(cables)} cables ({', '.join(cables)}): inspect one of them."
             )
         own = picks_of_cable(picks, cables[0])
-        self.editor = PickEditor(own, cables[0], min_score, edited_by)
-        self.stops = make_stops(recordings, self.editor.picks, around_s)
+        associated = _saved_association(picks, save_to)
+        self.editor = PickEditor(own, cables[0], min_score, edited_by, associated)
+        self.stops = make_stops(recordings, self.editor.picks, around_s, associated=self.editor.associated)
         self.save_to, self._picker, self._bandpass_hz = save_to, picker, bandpass_hz
         self.within_s, self.phase, self.number = 0.2, "P", 0
         self.line: Moveout | None = None
@@ -277,6 +279,14 @@ class Inspection:
         "undo": _undo,
         "redo": _redo,
     }
+
+
+def _saved_association(picks: pd.DataFrame, save_to: str | Path | None) -> bool | None:
+    """Read whether the picks of an earlier inspection were associated; None where nothing says so."""
+    if save_to is None or "edited" not in picks.columns or not Path(save_to).exists():
+        return None
+    said: bool | None = read_metadata(save_to).get("associated")
+    return said
 
 
 def _filtered(patch: Patch, bandpass_hz: tuple[float, float] | None) -> Patch:

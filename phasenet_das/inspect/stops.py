@@ -29,10 +29,15 @@ class Stop:
     event_index: int | None = None
 
 
-def make_stops(recordings: Iterable[Recording], picks: pd.DataFrame, around_s: float) -> list[Stop]:
-    """List the events by time, or the pieces of the recordings where nothing is associated."""
+def make_stops(
+    recordings: Iterable[Recording], picks: pd.DataFrame, around_s: float, *, associated: bool = True
+) -> list[Stop]:
+    """List the events by time, or the pieces of the recordings where nothing is associated.
+
+    The labels of picks that were not `associated` have one event, which is none to go to.
+    """
     recordings = list(recordings)
-    if not (picks["event_index"] >= 0).any():
+    if not associated or not (picks["event_index"] >= 0).any():
         return [stop for recording in recordings for stop in _pieces(recording)]
     stops, lost = [], 0
     for event_index, own in picks[picks["event_index"] >= 0].groupby("event_index"):

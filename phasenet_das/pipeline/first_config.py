@@ -21,6 +21,7 @@ from gamma import AssociationConfig, read_layers
 from gamma.errors import GammaError
 from phasenet_das.config import load_config
 from phasenet_das.errors import ConfigError, PhaseNetDASError
+from phasenet_das.io.files import PSEUDO_PATH
 from phasenet_das.io.recording import Recording
 from phasenet_das.pipeline.first_look import (
     UNKNOWN_GROUND,
@@ -46,7 +47,7 @@ _TEXT = """\
 # Every other setting and its default: configs/default.yaml. To list the jobs:
 #   phasenet-das run {path} --dry-run
 {found}
-name: {name} # results go to results/{name}
+name: {name} # results go to results/{run}
 
 data:
   inputs: [{inputs}]
@@ -135,12 +136,13 @@ def write_first_config(
         site = ask_for(site, look, ask)
         if site.channels is not None and site.channels != look.table_path:
             look = replace(look_at(inputs, site.channels), picks=look.picks, picks_problem=look.picks_problem)
-    run = re.sub(r"[^A-Za-z0-9._-]+", "-", name or Path(inputs[0]).resolve().stem) or "cable"
+    run = re.sub(r"[^A-Za-z0-9._-]+", "-", name or _name_of(inputs[0])).strip("-._") or "cable"
     text = _TEXT.format(
         inputs=", ".join(json.dumps(_seen_from(item, path), ensure_ascii=False) for item in inputs),
         path=shlex.quote(str(path)),
         found="\n".join(f"#   {line}" for line in found.splitlines()),
-        name=run,
+        name=_in_yaml(run),
+        run=run,
         data="\n".join(_data_lines(look)),
         geometry="\n".join(_channel_lines(look, path)),
         pick="\n".join(_pick_lines(look)),
@@ -210,9 +212,19 @@ def _two_counts(answer: str) -> tuple[int, int]:
     return p, s
 
 
+def _name_of(item: str) -> str:
+    """Return the name of a file or folder, or of the folder that a glob pattern looks into."""
+    path = Path(item)
+    while re.search(r"[*?[]", str(path)) and not path.exists():
+        path = path.parent
+    return path.resolve().stem
+
+
 def _seen_from(item: str | Path, settings: Path) -> str:
     """Return a path as the settings file names it."""
-    return str(item) if Path(item).is_absolute() else os.path.relpath(item, settings.parent)
+    if PSEUDO_PATH.match(str(item)) or Path(item).is_absolute():
+        return str(item)
+    return os.path.relpath(item, settings.parent)
 
 
 def _with_picks(look: FirstLook, first: Recording) -> FirstLook:
@@ -273,8 +285,9 @@ def _data_lines(look: FirstLook) -> list[str]:
 
 
 def _in_yaml(text: str) -> str:
-    """Quote a path that YAML would read as something else, such as one with `` #``."""
-    return text if re.fullmatch(r"[A-Za-z0-9._/-]+", text) else json.dumps(text, ensure_ascii=False)
+    """Quote a path or a name that YAML would read as something else, such as a date or one with `` #``."""
+    plain = re.fullmatch(r"[A-Za-z0-9._/-]+", text) and yaml.safe_dump(text).startswith(text)
+    return text if plain else json.dumps(text, ensure_ascii=False)
 
 
 def _channel_lines(look: FirstLook, path: Path) -> list[str]:

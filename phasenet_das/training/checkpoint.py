@@ -43,23 +43,25 @@ class StopSignal:
         self.number = number
 
 
-def run_identity(settings: TrainSettings, world_size: int) -> dict[str, Any]:
-    """Describe what a continued run must have in common with the one before."""
+def run_identity(settings: TrainSettings, world_size: int, windows: str) -> dict[str, Any]:
+    """Describe what a continued run must have in common with the one before; `windows`: their digest."""
     kept = {name: getattr(settings, name) for name in TrainSettings.model_fields if name not in _FREE}
     return {
         "settings": config_hash(TrainSettings(**kept)),
         "amp": settings.amp,
         "samples_per_step": settings.batch_size * settings.accumulate * world_size,
+        "windows": windows,
     }
 
 
 def check_same_run(found: dict[str, Any], expected: dict[str, Any], path: Path) -> None:
-    """Refuse to continue a run with other settings."""
+    """Refuse to continue a run with other settings, windows or labels."""
+    found = {"windows": expected["windows"], **found}  # older checkpoints lack it
     differing = [name for name, value in expected.items() if found.get(name) != value]
     if differing:
         raise ConfigError(
             f"{path}: made by a run that differs in {' and '.join(differing)} (found {found}, expected "
-            f"{expected}). Use its settings, or another output folder."
+            f"{expected}). Use its settings, windows and labels, or another output folder."
         )
 
 

@@ -55,7 +55,7 @@ from phasenet_das.training.optimization import (
 from phasenet_das.training.schedule import make_schedule
 from phasenet_das.training.summary import SUMMARY, TrainingSummary, advise, count_labels
 from phasenet_das.training.validation import calibrate, validate
-from phasenet_das.training.windows import TrainingWindow
+from phasenet_das.training.windows import TrainingWindow, digest_windows
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class TrainingResult:
 
 
 def train(settings: TrainSettings, *, progress: bool = False) -> TrainingResult:
-    """Train a network, or go on where a run of the same settings was interrupted.
+    """Train a network, or go on where a run of the same settings, windows and labels was interrupted.
 
     Returns
     -------
@@ -192,6 +192,8 @@ class Trainer:
             How it ended; the model folder is written in either case.
         """
         torch.manual_seed(self.settings.seed)  # the same on all ranks: they draw alike, so one state is all
+        windows = digest_windows(_windows(self.samples), _windows(self.validation))
+        self._identity = run_identity(self.settings, self.world.size, windows)
         self._resume()
         self._begin, self._begin_cpu = time.monotonic(), time.process_time()
         first_line = self.state.step + 1 if self.state.step else 0
@@ -358,7 +360,7 @@ class Trainer:
         if not self.world.is_first:
             return
         state = {
-            "run": run_identity(self.settings, self.world.size),
+            "run": self._identity,
             "model": self.model.state_dict(),
             "average": self.average.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -379,7 +381,7 @@ class Trainer:
         if not path.exists():
             return
         saved = load_checkpoint(path)
-        check_same_run(saved["run"], run_identity(self.settings, self.world.size), path)
+        check_same_run(saved["run"], self._identity, path)
         self.model.load_state_dict(saved["model"])
         self.average.model.load_state_dict(saved["average"])
         self.optimizer.load_state_dict(saved["optimizer"])

@@ -6,17 +6,21 @@ import contextlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
 import pandas as pd
 
 from phasenet_das.picking.request import Range
+from phasenet_das.tables import read_coverage
+from phasenet_das.watch.health import version_of
 
 if TYPE_CHECKING:
     from gamma import AssociationResult
 
 DAY_NS: Final = 86_400_000_000_000
+_LEAST_NS: Final = 1_000_000_000  # a shorter part is the rounding of an edge
 
 
 @dataclass(frozen=True)
@@ -34,20 +38,55 @@ class DayFolders:
         names = sorted(path.name for path in self.root.glob("????-??-??"))
         return int(pd.Timestamp(names[-1]).as_unit("ns").value) + DAY_NS if names else None
 
-    def over(self, start_ns: int, end_ns: int) -> range:
-        """Return the days that leave the tables of some data, as numbers since 1970."""
+    def over(self, start_ns: int, end_ns: int, now_ns: int) -> range:
+        """Return the days that leave the tables of some data, as numbers since 1970.
+
+        Samples in the future of the clock end no day: one file of a wrong clock would end all days up to it.
+        """
         first = max(start_ns, self.first_ns() or start_ns) // DAY_NS
-        return range(first, first if self.keep_days is None else (end_ns - 1) // DAY_NS - self.keep_days)
+        last = (min(end_ns, now_ns) - 1) // DAY_NS
+        return range(first, first if self.keep_days is None else last - self.keep_days)
+
+    def missed(self, station_id: str, start_ns: int, end_ns: int) -> list[tuple[int, int]]:
+        """Return the parts of a recording that no folder holds, because they came after their day."""
+        end_ns = min(end_ns, self.first_ns() or start_ns)
+        days = range(start_ns // DAY_NS, (end_ns - 1) // DAY_NS + 1)
+        held = sorted(
+            (max(first, start_ns), min(end, end_ns))
+            for day in days
+            for station, first, end in _held(*version_of(self._path(day) / "coverage.csv"))
+            if station == station_id and first < end_ns
+        )
+        found, reached = [], start_ns
+        for first, end in (*held, (end_ns, end_ns)):
+            if first - reached > _LEAST_NS:
+                found.append((reached, first))
+            reached = max(reached, end)
+        return found
 
     @contextlib.contextmanager
     def folder(self, day: int) -> Iterator[Path]:
         """Give a folder to fill, which gets the name of the day only when the block ends well."""
-        name = f"{pd.Timestamp(day * DAY_NS):%Y-%m-%d}"
-        temporary = self.root / f".{name}"
+        path = self._path(day)
+        temporary = path.with_name(f".{path.name}")
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
         yield temporary
-        temporary.replace(self.root / name)
+        temporary.replace(path)
+
+    def _path(self, day: int) -> Path:
+        return self.root / f"{pd.Timestamp(day * DAY_NS):%Y-%m-%d}"
+
+
+@cache
+def _held(path: Path, mtime_ns: int) -> list[tuple[str, int, int]]:
+    """Read the cable, start and end of each row of a day that says something of samples that were read."""
+    if not mtime_ns:
+        return []
+    table = read_coverage(path)
+    table = table[table["status"].isin(["examined", "skipped"])].dropna(subset=["start", "end"])
+    start, end = (table[name].dt.as_unit("ns").astype("int64").tolist() for name in ("start", "end"))
+    return list(zip(table["station_id"].tolist(), start, end, strict=True))
 
 
 def catalog_of_day(result: AssociationResult, span: Range) -> AssociationResult:

@@ -1,7 +1,7 @@
 """Hand events over to other systems: files, waveforms, a command and a webhook.
 
 Nothing here can stop picking. Each receiver has a thread of its own and a time limit, and what goes wrong is
-logged and recorded. A revision that nobody has got is sent by the next pass or by the next start.
+logged and recorded. A revision that a receiver has not got is sent by a later pass or by the next start.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Handover:
         self._senders = senders
         self._threads = {name: ThreadPoolExecutor(1, f"handover-{name}") for name in ("files", *senders)}
         self._asked: dict[tuple[str, str], int] = {}
-        self._rest_until, self._rest_s = 0.0, _FIRST_RETRY_S
+        self._rests: dict[tuple[str, str], tuple[float, float]] = {}  # until when, and how long
 
     def offer(
         self, life: EventLife, result: AssociationResult | None = None, archive: Archive | None = None
@@ -87,7 +87,10 @@ class Handover:
                 continue
             if not _lacks(life, "files", line):
                 self._send(life, line)
-            elif result is not None:
+                continue
+            if _was_tried(life, "files", line):  # files that fail keep no other receiver waiting
+                self._send(life, line)
+            if result is not None and not self._is_resting("files", line):
                 index = result.events.loc[result.events["event_id"] == line["event_id"], "event_index"]
                 own = result.picks[result.picks["event_index"].isin(index)]
                 if len(own) or line["status"] == "cancelled":  # else a pass of more minutes has its picks
@@ -118,12 +121,13 @@ class Handover:
 
     def _send(self, life: EventLife, line: Record) -> None:
         for name, send in self._senders.items():
-            if _lacks(life, name, line) and not self._rests(name):
+            if _lacks(life, name, line) and not self._is_resting(name, line):
                 self._start(life, name, line, partial(send, event_message(line, self._folder)))
 
-    def _rests(self, receiver: str) -> bool:
-        """Whether a webhook that failed is left alone for a while."""
-        return receiver == "webhook" and time.monotonic() < self._rest_until
+    def _is_resting(self, receiver: str, line: Record) -> bool:
+        """Whether a receiver that failed is left alone for a while."""
+        until, _ = self._rests.get(_rest_key(receiver, line), (0.0, 0.0))
+        return time.monotonic() < until
 
     def _start(self, life: EventLife, receiver: str, line: Record, job: Callable[[], None]) -> None:
         """Let the thread of a receiver do a job, once for a revision."""
@@ -134,8 +138,8 @@ class Handover:
 
     def _run(self, life: EventLife, receiver: str, line: Record, job: Callable[[], None]) -> None:
         """Do a job and record its end. Whatever it raises is logged."""
-        if self._rests(receiver):
-            self._asked.pop((receiver, line["event_id"]), None)
+        if self._is_resting(receiver, line):
+            self._forget_asking(receiver, line)
             return
         error = ""
         try:
@@ -143,21 +147,45 @@ class Handover:
         except Exception as found:  # noqa: BLE001 - picking goes on
             error = f"{type(found).__name__}: {found}"[:_LONGEST_ERROR]
             log.warning("%s of %s, revision %d: %s", receiver, line["event_id"], line["revision"], error)
-        if receiver == "webhook":
-            self._rest_s = min(2 * self._rest_s, _LAST_RETRY_S) if error else _FIRST_RETRY_S
-            self._rest_until = time.monotonic() + (self._rest_s if error else 0.0)
-        if receiver != "webhook" or not error:
-            _record(life, receiver, line, error)
-        else:
-            self._asked.pop((receiver, line["event_id"]), None)
+        self._rest(receiver, line, failed=bool(error))
+        if not error or (receiver != "webhook" and not _was_tried(life, receiver, line)):
+            _record(life, receiver, line, error)  # a failure that repeats is recorded once
+        if error:
+            self._forget_asking(receiver, line)
         if receiver == "files":
             self._send(life, line)
 
+    def _rest(self, receiver: str, line: Record, *, failed: bool) -> None:
+        key = _rest_key(receiver, line)
+        if failed:
+            _, last_s = self._rests.get(key, (0.0, _FIRST_RETRY_S))
+            wait_s = min(2 * last_s, _LAST_RETRY_S)
+            self._rests[key] = time.monotonic() + wait_s, wait_s
+        else:
+            self._rests.pop(key, None)
+
+    def _forget_asking(self, receiver: str, line: Record) -> None:
+        """Let a revision be asked for again, unless a later one has been."""
+        key = receiver, line["event_id"]
+        if self._asked.get(key) == line["revision"]:
+            del self._asked[key]
+
+
+def _rest_key(receiver: str, line: Record) -> tuple[str, str]:
+    """Name what rests after a failure: the whole webhook, but files and a command only for this event."""
+    return receiver, "" if receiver == "webhook" else line["event_id"]
+
 
 def _lacks(life: EventLife, receiver: str, line: Record) -> bool:
-    """Whether a receiver has not got a revision."""
+    """Whether a receiver has not got a revision: a delivery that failed is none."""
     last = life.revisions.delivered(receiver, line["event_id"])
-    return last is None or last["revision"] < line["revision"]
+    return last is None or bool(last["error"]) or last["revision"] < line["revision"]
+
+
+def _was_tried(life: EventLife, receiver: str, line: Record) -> bool:
+    """Whether a delivery of a revision is recorded, also one that failed."""
+    last = life.revisions.delivered(receiver, line["event_id"])
+    return last is not None and bool(last["revision"] >= line["revision"])
 
 
 def _record(life: EventLife, receiver: str, line: Record, error: str) -> None:

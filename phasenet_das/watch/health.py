@@ -139,17 +139,25 @@ class Health:
         if late:
             cables = ", ".join(f"{name} {duration(lag)}" for name, lag in late.items())
             out["lag"] = f"Behind the clock: {cables} (limit {duration(limits.max_lag_s)})."
-        clock = self._clock_alarm()
+        clock = self._clock_alarm(now)
         if clock:
             out["clock"] = clock
         if self.last_error:
             out["error"] = f"The last pass failed: {self.last_error}"
         return out
 
-    def _clock_alarm(self) -> str:
+    def _clock_alarm(self, now: float) -> str:
+        limit = self.limits.max_clock_s
+        early = {name: -lag for name, lag in self.lags(now).items() if lag < -limit}
+        if early:
+            cables = ", ".join(f"{name} {duration(ahead)}" for name, ahead in early.items())
+            return (
+                f"The last sample lies in the future of this machine: {cables} (limit {limit:g} s). Check "
+                "both clocks, and remove the files with wrong times."
+            )
         if not self._last_delays_s:
             return ""
-        limit, change = self.limits.max_clock_s, self.delay_s - median(self._first_delays_s)
+        change = self.delay_s - median(self._first_delays_s)
         if self.delay_s < -limit:
             return (
                 f"The last sample lies {-self.delay_s:.1f} s in the future of this machine (limit {limit:g} "
@@ -172,7 +180,7 @@ class Health:
     def lags(self, now: float) -> dict[str, float]:
         """Return how far each cable is behind the clock, s; without those that ended long ago."""
         ends = self.ends()
-        newest = max(ends.values(), default=0.0)
+        newest = min(max(ends.values(), default=0.0), now)  # one wrong clock makes no other cable old
         return {name: now - end for name, end in ends.items() if newest - end < _FORGOTTEN_S}
 
     def coverage(self) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +24,7 @@ from phasenet_das.io.archive import Archive, archive_of_index
 from phasenet_das.io.files import cable_name, find_recordings
 from phasenet_das.io.index import update_index
 from phasenet_das.io.metadata import UserMetadata
+from phasenet_das.io.recording import Recording
 from phasenet_das.picking.archive import select_range
 from phasenet_das.picking.peaks import join_picks
 from phasenet_das.picking.picker import Picker
@@ -37,7 +38,8 @@ from phasenet_das.picking.store import (
     merging_reach_s,
     write_merged,
 )
-from phasenet_das.tables import EVENT_COLUMNS, PICK_COLUMNS, conform, write_table
+from phasenet_das.tables import COVERAGE_COLUMNS, EVENT_COLUMNS, PICK_COLUMNS, conform, write_table
+from phasenet_das.tables.coverage import left_out_row
 from phasenet_das.tables.provenance import provenance
 from phasenet_das.watch.days import DAY_NS, DayFolders, catalog_of_day
 from phasenet_das.watch.events import RECENT_EVENTS, EventLife, Pass, read_recent_events
@@ -66,6 +68,7 @@ _S_PER_PICK, _S_PER_CHUNK = 3e-4, 5e-3  # that this takes, before the first time
 _SHORT_SHARE, _SHORT_S = 0.3, 120.0  # of the last minutes, associated by most passes
 _LONG_EVERY = 0.1  # of their length: then all of them are associated
 _EDGE_NS = 5_000_000_000
+_TOO_LATE = "before the tables: its day had left them when it came"
 
 
 @dataclass(frozen=True)
@@ -184,6 +187,7 @@ class Watcher:
         self._end_ns: int | None = None
         self._events = read_recent_events(output)
         self._event_of = pd.Series(dtype=object)  # id of the event of each of the last picks, by pick id
+        self._missed: list[dict[str, Any]] = []  # coverage rows of data that came after their day
         self._long_ns = 0  # end of the data when all of the last minutes were associated
         self._ground: VelocityEstimate | None = None
 
@@ -239,7 +243,7 @@ class Watcher:
         came = self._take(found)
         self._provenance = self._describe(found)
         self._is_behind = True
-        write_table(found.coverage([source.coverage]), self._output / "coverage.csv", self._provenance)
+        write_table(self._coverage(found, source), self._output / "coverage.csv", self._provenance)
         end_ns = max(chunk.info.end_ns for chunk in found.chunks)
         if self._days_pace.is_due(len(found.chunks) * _S_PER_CHUNK):
             self._write_days()
@@ -250,7 +254,7 @@ class Watcher:
         events = self._write_recent(result, end_ns)
         self._hand_over(result)
         start_ns = min(chunk.info.start_ns for chunk in found.chunks)
-        for day in self._days.over(start_ns, end_ns):
+        for day in self._days.over(start_ns, end_ns, round(now * 1e9)):
             self._archive_day(day, found, source)
         before_ns = start_ns if self._end_ns is None else self._end_ns
         self._end_ns = end_ns
@@ -316,6 +320,34 @@ class Watcher:
         return min((info.start_ns for info in came), default=0), max(
             (info.end_ns for info in came), default=0
         )
+
+    def _coverage(self, found: PickedChunks, source: Archive) -> pd.DataFrame:
+        """Make the coverage table, with the data that came after their day had left the tables."""
+        table = found.coverage([source.coverage])
+        missed = [row for recording in source.recordings for row in self._missed_rows(recording)]
+        if missed and missed != self._missed:
+            log.warning(
+                "%s from %s on: not picked, because the tables begin at %s. Check the clock of the "
+                "interrogator. If it was wrong, stop the watch, remove the folders of %s from this day on, "
+                "remove the files with wrong times, and start again.",
+                missed[-1]["station_id"],
+                missed[-1]["start"],
+                pd.Timestamp(self._days.first_ns() or 0, tz="UTC"),
+                self._days.root,
+            )
+        self._missed = missed
+        if not missed:
+            return table
+        rows = conform(pd.DataFrame(missed), COVERAGE_COLUMNS, "coverage")
+        return pd.concat([table, rows], ignore_index=True)
+
+    def _missed_rows(self, recording: Recording) -> Iterator[dict[str, Any]]:
+        station_id = self._run.picker.station_id(recording)
+        for span_ns in self._days.missed(station_id, recording.start_ns, recording.end_ns):
+            start, end = (np.datetime64(ns, "ns") for ns in span_ns)
+            files = [path for path, _ in recording.inputs(recording.sample_range(start, end))]
+            source = " ... ".join(dict.fromkeys((*files[:1], *files[-1:])))
+            yield left_out_row(_TOO_LATE, station_id=station_id, span_ns=span_ns, source=source)
 
     def _describe(self, found: PickedChunks) -> dict[str, Any]:
         return provenance(

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from phasenet_das.errors import MissingPackageError, PhaseNetDASError
+from phasenet_das.errors import ConfigError, MissingPackageError, PhaseNetDASError
 from phasenet_das.io.read import read
 
 if TYPE_CHECKING:
@@ -37,7 +37,10 @@ def zeromq_feed(address: str) -> Iterator[Patch]:
         socket.setsockopt(zmq.RCVHWM, 0)  # messages wait here, none is dropped
         socket.setsockopt(zmq.TCP_KEEPALIVE, 1)
         socket.setsockopt(zmq.SUBSCRIBE, b"")
-        socket.connect(address)
+        try:
+            socket.connect(address)
+        except zmq.ZMQError as error:
+            raise ConfigError(f"zmq {address}: {error}, expected tcp://HOST:PORT.") from error
         while True:
             message = socket.recv_multipart()[-1]
             try:

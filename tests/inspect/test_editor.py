@@ -167,6 +167,28 @@ def test_picks_that_nothing_associated_become_labels_of_one_event():
     assert set(labels.loc[labels["event_index"] == -1, "pick_id"]) == {6, 7}
 
 
+@pytest.mark.parametrize("name", ["labels.csv", "labels.parquet"])
+def test_picks_that_the_associator_rejected_stay_no_labels_when_the_only_event_is_rejected(tmp_path, name):
+    picks = make_picks()
+    picks.loc[10:, "event_index"] = -1
+    editor = PickEditor(picks)
+    editor.reject_event(0)
+    path = editor.save(tmp_path / name)
+    assert (read_picks(path)["event_index"] == -1).all()
+    assert read_metadata(path)["associated"]
+    again = PickEditor(read_picks(path))
+    assert (again.labels()["event_index"] == -1).all()
+    (new,) = again.add(4, at(3.0), "P")
+    labels = again.labels()
+    assert list(labels.loc[labels["event_index"] >= 0, "pick_id"]) == [new]
+
+
+def test_a_kept_pick_leaves_the_others_of_a_table_without_events_labels():
+    editor = PickEditor(make_picks(event=-1))
+    editor.judge(6, keep=True)
+    assert (editor.labels()["event_index"] == 0).all()
+
+
 def test_labels_are_saved_as_a_pick_table(editor, tmp_path):
     editor.min_score = 0.35
     editor.delete(19)

@@ -11,7 +11,7 @@ from phasenet_das.errors import ConfigError, TableError
 from phasenet_das.inspect import Area, Inspection, Moveout
 from phasenet_das.inspect.screen import Screen
 from phasenet_das.io import get_channel_index, get_times, make_patch
-from phasenet_das.tables import read_picks
+from phasenet_das.tables import read_metadata, read_picks
 from tests.inspect.test_editor import START, at, make_picks
 
 DT_S = 0.01
@@ -65,6 +65,30 @@ def test_picks_without_events_are_seen_piece_by_piece():
     late = make_picks().assign(phase_time=lambda table: table["phase_time"] + pd.Timedelta("1h"))
     with pytest.raises(TableError, match="outside of the recordings"):
         Inspection(make_record(), late)
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "labels.parquet"])
+def test_the_next_sessions_have_the_places_of_the_first(tmp_path, name):
+    path, picks = tmp_path / name, make_picks(event=-1)
+    for _ in range(3):
+        one = Inspection(make_record(300.0, 2), picks, save_to=path)
+        assert [stop.recording.num_samples for stop in one.stops] == [10_000] * 3
+        one.editor.judge(6, keep=False)
+        one.save()
+        assert read_metadata(path)["associated"] is False
+        picks = read_picks(path)
+        assert set(picks.loc[picks["event_index"] == -1, "pick_id"]) == {6}
+
+
+def test_picks_of_a_rejected_event_are_seen_piece_by_piece_and_stay_associated(tmp_path):
+    path, picks = tmp_path / "labels.parquet", make_picks()
+    for _ in range(3):
+        one = Inspection(make_record(), picks, save_to=path)
+        assert len(one.stops) == 1
+        one.editor.reject_event(0)
+        one.save()
+        assert read_metadata(path)["associated"]
+        picks = read_picks(path)
 
 
 def test_each_action_is_saved_and_undo_too(inspection):

@@ -17,8 +17,9 @@ from phasenet_das import io, picking
 from phasenet_das.cli import app
 from phasenet_das.config import load_config
 from phasenet_das.errors import ConfigError, DataFormatError, WeightsError
+from phasenet_das.pipeline import first_config
 from phasenet_das.pipeline.first_config import Site, write_first_config
-from phasenet_das.pipeline.first_look import extent_km, shared_s_minus_p, span
+from phasenet_das.pipeline.first_look import FirstLook, extent_km, shared_s_minus_p, span
 from tests.pipeline.cables import channel_table, event_picks, write_minutes
 from tests.tables_at_hand import pick_table
 
@@ -248,6 +249,51 @@ def test_the_command_writes_the_path_of_layers_as_the_settings_see_it(
     assert "layers: ../layers.csv" in (tmp_path / "settings" / "c.yaml").read_text()
     layers = load_config(tmp_path / "settings" / "c.yaml").association.layers
     assert layers == read_layers(tmp_path / "layers.csv")
+
+
+@pytest.mark.parametrize(
+    ("folder", "given", "name"),
+    [
+        ("20240301", "20240301/", "20240301"),
+        ("20240301", "20240301/*.h5", "20240301"),
+        ("2024-03-01", "2024-03-01", "2024-03-01"),
+        ("2024-13-45", "2024-13-45", "2024-13-45"),
+        ("data/north", "data/nor*/*.h5", "data"),
+        ("no", "no", "no"),
+        ("-_north._", "./-_north._/", "north"),
+        ("---", "./---/*.h5", "cable"),
+    ],
+)
+def test_every_folder_gives_a_name_that_yaml_reads_as_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, given: str, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_minutes(tmp_path / folder, [0])
+    answer = CliRunner().invoke(app, ["init", given, "--no-picks", "-o", "c.yaml"])
+    assert answer.exit_code == 0, answer.exception
+    config = load_config("c.yaml")
+    assert (config.name, config.report.title) == (name, name)
+    assert f"results go to results/{name}\n" in Path("c.yaml").read_text()
+
+
+def test_plain_names_and_paths_are_not_quoted(raw: str, tmp_path: Path) -> None:
+    (tmp_path / "channels.csv").rename(tmp_path / "20240301")
+    site = Site(channels=tmp_path / "20240301")
+    write_first_config([raw], tmp_path / "c.yaml", site=site, picks=False)
+    text = (tmp_path / "c.yaml").read_text()
+    assert "\nname: raw # results go to results/raw\n" in text
+    assert text.endswith("  title: raw\n")
+    assert f"  path: {tmp_path}/20240301 #" in text
+
+
+def test_a_pseudo_path_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(first_config, "look_at", lambda *_: FirstLook(None, "none", None, None, ""))
+    write_first_config(["daspy:example", "raw/*.h5"], "conf/c.yaml", picks=False)
+    text = Path("conf/c.yaml").read_text()
+    assert 'inputs: ["daspy:example", "../raw/*.h5"]' in text
+    assert yaml.safe_load(text)["name"] == "daspy-example"
+    assert load_config("conf/c.yaml").data.inputs[0] == "daspy:example"
 
 
 def test_paths_with_blanks_and_marks_are_quoted(raw: str, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import pandas as pd
 import pytest
 import torch
@@ -19,6 +20,7 @@ from phasenet_das.training import cut_windows
 from phasenet_das.training.checkpoint import initial_model
 from phasenet_das.training.logs import training_curve
 from phasenet_das.training.loop import TrainingResult
+from phasenet_das.training.windows import digest_windows, find_windows
 from tests.training.test_cut_windows import recording
 from tests.training.tiny import TinyNet, tiny_settings
 
@@ -67,6 +69,40 @@ def test_the_command_trains_goes_on_and_its_model_can_be_fine_tuned(
     other = load_config(tuned).student.model_copy(update={"architecture": "phasenet-das"})
     with pytest.raises(WeightsError, match="of architecture tiny"):
         initial_model(other)
+
+
+@pytest.mark.usefixtures("tiny")
+@pytest.mark.parametrize("kind", ["labels", "data"])
+def test_a_training_of_other_windows_or_labels_is_refused(
+    tmp_path: Path, windows: list[Path], kind: str
+) -> None:
+    file = config_file(tmp_path, windows)
+    assert command.main(["--config", str(file)]) == 0
+    assert command.main(["--config", str(file)]) == 0
+    if kind == "labels":
+        labels = windows[0].with_suffix(".picks.parquet")
+        picks = pd.read_parquet(labels)
+        picks.assign(phase_time=picks["phase_time"] + pd.Timedelta("0.1s")).to_parquet(labels)
+    else:
+        with h5py.File(windows[0], "r+") as opened:
+            opened["data"][0, 0] += 1
+    with pytest.raises(ConfigError, match=r"differs in windows .*another output folder"):
+        command.run(file)
+    last = tmp_path / "run" / "last.pt"
+    saved = torch.load(last, weights_only=True)
+    del saved["run"]["windows"]  # as checkpoints were
+    torch.save(saved, last)
+    assert command.main(["--config", str(file)]) == 0
+
+
+def test_the_digest_of_windows_tells_names_and_sides_apart(windows: list[Path]) -> None:
+    found = find_windows(windows)
+    digests = {digest_windows(found[:count], found[count:]) for count in range(len(found) + 1)}
+    assert len(digests) == len(found) + 1
+    moved = [path.rename(path.with_stem(f"{path.stem}x")) for path in windows]
+    for before, after in zip(windows, moved, strict=True):
+        before.with_suffix(".picks.parquet").rename(after.with_suffix(".picks.parquet"))
+    assert digest_windows(find_windows(moved), []) not in digests
 
 
 def test_given_weights_keep_their_shape() -> None:

@@ -197,3 +197,8 @@ def test_the_feed_of_the_documentation_on_loopback(tmp_path: Path) -> None:
     with ours:
         receive(names["packets"](ours), Spool(tmp_path, file_s=4.0))
     assert np.array_equal(io.get_data(io.read(sorted(tmp_path.glob("*/*.h5")))), NOISE[:, :900])
+
+
+def test_an_address_that_is_none_is_refused() -> None:
+    with pytest.raises(ConfigError, match="expected tcp://HOST:PORT"):
+        next(iter(zeromq_feed("tcp://bad")))

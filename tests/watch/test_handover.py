@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import http.server
 import json
 import re
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import obspy
@@ -25,7 +29,7 @@ from phasenet_das.config import HandoverSettings
 from phasenet_das.errors import HandoverError
 from phasenet_das.io.archive import open_archive
 from phasenet_das.tables.codes import station_codes
-from phasenet_das.watch import Handover, read_revisions
+from phasenet_das.watch import Handover, handover, read_revisions
 from phasenet_das.watch.events import EventLife, Pass
 from phasenet_das.watch.handover import is_good, run_command
 from phasenet_das.watch.revisions import Revisions
@@ -146,6 +150,66 @@ def test_commands_that_fail_or_hang_are_named_and_stop_nothing(tmp_path: Path) -
     errors = [line["error"] for line in lines if line.get("receiver") == "command"]
     assert len(errors) == 3
     assert all("no-such-command" in error for error in errors)
+
+
+class _Here:
+    """A thread that does each job at once."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def submit(self, job: Callable[..., None], *given: object) -> Future[None]:
+        job(*given)
+        return Future()
+
+
+def _deliveries(life: EventLife, receiver: str) -> list[str]:
+    lines = [json.loads(line) for line in life.revisions.path.read_text().splitlines()]
+    return [line["error"] for line in lines if line.get("receiver") == receiver]
+
+
+def test_files_that_a_full_disk_refused_are_written_by_a_later_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    life, result = _taken(tmp_path)
+    seconds, tries, write, is_full = [0.0], [0], handover.write_event_files, [True]
+
+    def try_to_write(*given: Any) -> None:
+        tries[0] += 1
+        if is_full[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(*given)
+
+    monkeypatch.setattr(handover, "write_event_files", try_to_write)
+    monkeypatch.setattr(handover, "ThreadPoolExecutor", _Here)
+    monkeypatch.setattr(handover, "time", SimpleNamespace(monotonic=lambda: seconds[0]))
+    got = tmp_path / "got"
+    command = ("sh", "-c", f"echo once >> {got}")
+    one = Handover(HandoverSettings(min_quality="A", on_event=command), tmp_path / "out", catalog_channels())
+    for moment, expected in ((0.0, 1), (9.0, 1), (10.0, 2), (29.0, 2), (30.0, 3)):
+        seconds[0] = moment
+        one.offer(life, result)
+        assert tries[0] == expected, "it rests for 10 s, then for 20 s"
+    assert len(_deliveries(life, "files")) == 1, "a failure that repeats is recorded once"
+    is_full[0], seconds[0] = False, 100.0
+    one.offer(life, result)
+    assert [path.name for path in (tmp_path / "out").glob("*.xml")] == ["ev0-abc.xml"]
+    assert _deliveries(life, "files")[-1] == ""
+    one.offer(life, result)
+    assert tries[0] == 4
+    assert got.read_text() == "once\n", "files that fail keep the command neither waiting nor busy"
+
+
+def test_an_alert_that_failed_is_sent_by_the_next_start(tmp_path: Path) -> None:
+    life, result = _taken(tmp_path)
+    up, got = tmp_path / "up", tmp_path / "got"
+    sent = {"formats": (), "on_event": ("sh", "-c", f"test -e {up} && echo $PHASENET_DAS_EVENT_ID >> {got}")}
+    _hand_over(tmp_path, life, result, **sent)
+    assert len(_deliveries(life, "command")) == 3, "an event that fails keeps no other waiting"
+    up.touch()
+    for _ in range(2):
+        _hand_over(tmp_path, EventLife(Revisions(life.revisions.path)), None, **sent)
+    assert len(got.read_text().split()) == len(set(got.read_text().split())) == 3
 
 
 def test_a_revision_that_the_webhook_refused_is_sent_by_the_next_start(

@@ -95,6 +95,21 @@ def test_clocks_that_drift(output: Path, delays: tuple[float, float], words: str
     assert bool(words) == ("clock" in health.alarms(END.timestamp()))
 
 
+def test_samples_in_the_future_are_an_alarm_of_each_cable(output: Path) -> None:
+    health = Health(output, HealthSettings(max_clock_s=2.0, max_silence_s=1e9), started_s=END.timestamp())
+    assert "clock" not in health.alarms(_after(-2).timestamp())
+    coverage = read_coverage(output / "coverage.csv")
+    coverage.loc[0, "end"] += pd.Timedelta(days=5)  # one file among good ones moves no median
+    write_table(coverage, output / "coverage.csv", {})
+    for _ in range(5):
+        health.passed(_step(_after(3), END))
+    assert health.lags(END.timestamp()) == pytest.approx({"CABLE": -432_000, "<b>x": 120})
+    alarms = health.alarms(_after(1000).timestamp())
+    assert alarms.keys() == {"clock", "lag"}
+    assert "CABLE 4.99 days" in alarms["clock"]
+    assert "<b>x" in alarms["lag"]
+
+
 def test_a_backlog_says_nothing_of_clocks(output: Path) -> None:
     health = Health(output, started_s=_after(900).timestamp())
     health.passed(_step(_after(600), END))

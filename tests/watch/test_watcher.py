@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -193,6 +194,46 @@ def test_days_that_are_over_move_to_their_own_folders(tmp_path: Path) -> None:
     assert set(own["event_id"]) == set(events["event_id"])
     _drop(folder, 1, days=2)
     _watcher(folder, output, keep_days=1).step(1e12)
+    assert "skipped" not in set(read_coverage(output / "coverage.csv")["status"]), "the folder holds the day"
     events, picks = read_catalog(output)
     assert (picks["phase_time"] >= midnight).all()
     assert events["time"].min() < midnight + pd.Timedelta(days=1), "the day between is kept"
+
+
+def test_a_file_of_the_future_ends_no_day(tmp_path: Path) -> None:
+    folder, output = tmp_path / "raw", tmp_path / "live"
+    now = pd.Timestamp("2024-05-07T01:00:00Z").timestamp()
+    paths = [_drop(folder, 0), _drop(folder, 3), _drop(folder, 0, days=5)]
+    for path in paths:
+        os.utime(path, (now - 60, now - 60))
+    watcher = _watcher(folder, output, keep_days=1)
+    watcher.step(now)
+    assert not (output / "days").exists()
+    os.utime(_drop(folder, 1), (now - 60, now - 60))
+    watcher.step(now)
+    coverage = read_coverage(output / "coverage.csv")
+    examined = coverage[coverage["status"] == "examined"]
+    assert (examined["end"] - examined["start"]).dt.total_seconds().tolist() == [24.0, 12.0, 12.0]
+    assert "skipped" not in set(coverage["status"])
+
+
+def test_data_that_come_after_their_day_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder, output = tmp_path / "raw", tmp_path / "live"
+    _drop(folder, 0)
+    _drop(folder, 0, days=2)
+    watcher = _watcher(folder, output, keep_days=1)
+    watcher.step(1e12)
+    assert [path.name for path in (output / "days").iterdir()] == ["2024-05-06"]
+    late = _drop(folder, 1)  # its first 3 s are of the day that is over
+    watcher.step(1e12)
+    _drop(folder, 1, days=2)
+    watcher.step(1e12)
+    coverage = read_coverage(output / "coverage.csv")
+    (row,) = coverage[coverage["status"] == "skipped"].to_dict("records")
+    midnight = pd.Timestamp("2024-05-07", tz="UTC")
+    assert (row["station_id"], row["source"]) == ("CABLE", str(late))
+    assert (row["start"], row["end"]) == (midnight - pd.Timedelta("3s"), midnight)
+    assert row["reason"].startswith("before the tables")
+    warnings = [one.getMessage() for one in caplog.records if "the tables begin at" in one.getMessage()]
+    assert len(warnings) == 1
+    assert "2024-05-07 00:00:00" in warnings[0]
