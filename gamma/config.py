@@ -256,7 +256,11 @@ class AssociationConfig(Settings):
         gt=0.0,
     )
     min_picks: int | None = setting(
-        None, "picks", "Smallest number of picks of an event, of all phases.", ge=1
+        None,
+        "picks",
+        "Smallest number of picks of an event, of all phases. It replaces the rule of 5 independent picks, "
+        "so the channels of a cable then count in full.",
+        ge=1,
     )
     min_p_picks: int | None = setting(None, "picks", "Smallest number of P picks of an event.", ge=0)
     min_s_picks: int | None = setting(None, "picks", "Smallest number of S picks of an event.", ge=0)

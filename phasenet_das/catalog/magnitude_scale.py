@@ -134,8 +134,8 @@ def read_magnitude_scale(path: str | Path) -> MagnitudeScale:
 
 def _without_nan(table: pd.DataFrame) -> dict[str, list[Any]]:
     """Give the columns of a table; unknown numbers are None, for which JSON has a word."""
-    columns: dict[str, list[Any]] = table.astype(object).where(table.notna(), None).to_dict("list")
-    return columns
+    known = table.astype(object).where(table.notna(), None)
+    return {str(name): known[name].tolist() for name in known.columns}
 
 
 def is_named_scale(path: str | Path) -> bool:

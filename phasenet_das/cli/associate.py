@@ -89,8 +89,8 @@ def associate(
     facts = provenance(settings=settings, **origin)
     catalog.write_association(result, output, facts)
     catalog.write_catalog(result.events, result.picks, output, receivers, base.report, facts)
-    seen = [*(coverage or ()), *(path.with_suffix(".coverage.csv") for path in picks)]
-    seen = [path for path in seen if path.exists()]
+    beside = (path.with_suffix(".coverage.csv") for path in picks)
+    seen = [*(coverage or ()), *(path for path in beside if path.exists())]
     if seen:
         write_table(merge_coverage(map(read_coverage, seen)), output / "coverage.csv", facts)
     headline, *grounds = _findings(result)

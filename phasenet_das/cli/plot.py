@@ -44,6 +44,7 @@ Output = Annotated[
     Path | None, typer.Option("-o", "--output", help="Figure to write: .png, .pdf, .svg or .jpg.")
 ]
 Show = Annotated[bool, typer.Option("--show", help="Show the figure in a window.")]
+_ENDINGS = (".png", ".pdf", ".svg", ".jpg", ".jpeg")
 _BEFORE_S, _AFTER_S = 5.0, 10.0  # of a record section, around the picks of its event
 
 
@@ -173,6 +174,8 @@ def timeline(folder: CatalogFolder, output: Output = None, *, show: Show = False
 
 
 def _check_target(output: Path | None, *, show: bool) -> None:
+    if output is not None and output.suffix.lower() not in _ENDINGS:
+        raise ConfigError(f"-o {output}: found no ending of a figure, expected one of {', '.join(_ENDINGS)}.")
     if output is None and not show:
         raise ConfigError("the figure has no target. State -o FILE to write it, or --show for a window.")
 

@@ -41,12 +41,11 @@ def receive(
     from phasenet_das.watch.feed import Spool, open_feed
     from phasenet_das.watch.feed import receive as write_packets
 
-    feed = override(
-        read_settings(config).watch.feed,
-        streams=tuple(streams) if streams else None,
-        file_s=file_s,
-        keep_hours=keep_hours,
-    )
+    watch = read_settings(config).watch
+    stated = {"streams": tuple(streams) if streams else None, "file_s": file_s, "keep_hours": keep_hours}
+    feed = override(watch.feed, **stated)
+    if config is not None:  # the files must stay as long as `watch` needs them
+        feed = override(watch, feed=feed).feed
     spool = Spool(
         output,
         station_id=station_id or output.resolve().name,

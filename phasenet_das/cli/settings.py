@@ -117,4 +117,8 @@ def listed_tables(path: Path) -> list[Path]:
         return [path]
     if not path.is_file():
         raise TableError(f"{path}: no such file, expected a list of pick tables, one a line.")
-    return [Path(line) for line in path.read_text().splitlines() if line.strip()]
+    try:
+        lines = path.read_text().splitlines()
+    except UnicodeDecodeError as error:
+        raise TableError(f"{path}: not a text file, expected a list of pick tables, one a line.") from error
+    return [Path(line) for line in lines if line.strip()]

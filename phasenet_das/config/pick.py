@@ -23,7 +23,7 @@ class PickSettings(ConfigSection):
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "float32",
-        description="Numbers that the network multiplies. bfloat16 takes about half the time on "
+        description="Numbers that the network multiplies. bfloat16 takes about a third less time on "
         "CPUs with AMX or AVX-512 BF16. Most scores then differ by less than 0.03. auto is bfloat16 on "
         "processors with hardware for it (these CPUs, GPUs since 2020), and float32 elsewhere.",
     )

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from phasenet_das import catalog
 from phasenet_das.cli import app
+from phasenet_das.errors import ConfigError, TableError
 from phasenet_das.tables import (
     COVERAGE_COLUMNS,
     conform,
@@ -146,3 +147,25 @@ def test_picks_below_the_smallest_score_of_their_phase_are_skipped(folder: Path)
     some = associated("--min-score", "0.35", "--min-score-s", "0.4")
     counts = some["phase_type"].value_counts()
     assert counts["P"] == 2 * counts["S"]
+
+
+def test_a_stated_coverage_table_must_exist(folder: Path) -> None:
+    places = [str(folder / "0.parquet"), "--config", str(folder / "settings.yaml"), "-o", str(folder / "out")]
+    answer = CliRunner().invoke(app, ["associate", *places, "--coverage", str(folder / "no.csv")])
+    assert isinstance(answer.exception, TableError)
+
+
+def test_a_score_above_one_and_a_list_that_is_no_text_are_refused(folder: Path) -> None:
+    places = ["--config", str(folder / "settings.yaml"), "-o", str(folder / "out")]
+    assert CliRunner().invoke(app, ["associate", "0.parquet", *places, "--min-score", "30"]).exit_code == 2
+    (folder / "picks.txt").write_bytes(bytes(range(128, 256)))
+    answer = CliRunner().invoke(app, ["associate", str(folder / "picks.txt"), *places])
+    assert isinstance(answer.exception, TableError)
+
+
+def test_files_of_a_feed_stay_as_long_as_watch_needs_them(folder: Path) -> None:
+    (folder / "watch.yaml").write_text("watch: {keep_days: 7}")
+    words = ["zmq://127.0.0.1:1", "-o", str(folder / "spool"), "--config", str(folder / "watch.yaml")]
+    answer = CliRunner().invoke(app, ["receive", *words, "--keep-hours", "1"])
+    assert isinstance(answer.exception, ConfigError)
+    assert "expected 216 or more" in str(answer.exception)

@@ -111,3 +111,16 @@ def test_picks_of_a_section_are_read(folder: Path, tmp_path: Path, monkeypatch: 
     words = ["section", "record.h5", "--picks", "picks.parquet", "-o", str(tmp_path / "s.png")]
     assert run(folder, monkeypatch, *words) == 0
     assert len(drawn[0]) == len(catalog_picks())
+
+
+@pytest.mark.parametrize("name", ["figure", "figure.xyz"])
+def test_a_figure_without_a_known_ending_is_refused(
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+) -> None:
+    assert run(folder, monkeypatch, "timeline", ".", "-o", str(tmp_path / name)) == 1
+    assert ".png, .pdf" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
