@@ -12,6 +12,7 @@ import pandas as pd
 from phasenet_das.catalog.export.common import PreparedCatalog, prepare_catalog
 from phasenet_das.catalog.export.thinning import MAX_PICKS_PER_PHASE
 from phasenet_das.catalog.quality import describe_event, explain_flags, quality_rules
+from phasenet_das.errors import TableError
 from phasenet_das.tables.columns import located
 from phasenet_das.text import coordinates, records
 
@@ -102,6 +103,13 @@ def obspy_catalog(
     """Make the ObsPy catalog of prepared tables."""
     from obspy.core.event import Catalog
 
+    ids = catalog.events["event_id"].map(lambda name: str(_resource_id("event", name)))
+    if ids.duplicated().any():
+        same = catalog.events.loc[ids == ids[ids.duplicated()].iloc[0], "event_id"].tolist()
+        raise TableError(
+            f"events: found event_id {same[0]!r} and {same[1]!r}, which QuakeML writes alike. Expected names "
+            "that differ in letters, digits or one of -.*()_~'+?=,;/&."
+        )
     total = catalog.all_picks["event_index"].value_counts()
     info = _creation_info(creation_info)
     method = None if method_id is None else _resource_id("method", method_id)
@@ -315,7 +323,7 @@ def _creation_info(values: Mapping[str, Any] | None) -> CreationInfo | None:
 def _resource_id(kind: str, name: object = None) -> ResourceIdentifier:
     from obspy.core.event import ResourceIdentifier
 
-    if isinstance(name, str) and name.startswith(("smi:", "quakeml:")):
+    if kind in {"event", "method"} and isinstance(name, str) and name.startswith(("smi:", "quakeml:")):
         return ResourceIdentifier(id=name)
     tail = "" if name is None else "/" + _NOT_IN_A_RESOURCE_ID.sub("_", str(name))
     return ResourceIdentifier(id=f"{_ROOT}/{kind}{tail}")

@@ -411,7 +411,8 @@ def recall_by_bin(tables: Mapping[str, pd.DataFrame], bin_by: str, *, ax: Axes |
 def _middles(group: pd.DataFrame) -> np.ndarray:
     """Middle of each bin; the outermost, which hold all beyond, are drawn as wide as their neighbours."""
     low, high = group["bin_low"].to_numpy(np.float64), group["bin_high"].to_numpy(np.float64)
-    width = float(np.median(high - low))
+    finite = (high - low)[np.isfinite(high - low)]
+    width = float(np.median(finite)) if len(finite) else 1.0
     low = np.where(np.isfinite(low), low, high - width)
     middle: np.ndarray = 0.5 * (low + np.where(np.isfinite(high), high, low + width))
     return middle

@@ -49,7 +49,7 @@ def magnitude_frequency(
     bin_width : float, optional
         Width of a bin, centred on its multiples.
     completeness : float, optional
-        Magnitude above which no event is missing.
+        Magnitude above which no event is missing; the next bin that begins above it, where it lies between.
 
     Returns
     -------
@@ -68,7 +68,9 @@ def magnitude_frequency(
     above = count[::-1].cumsum()[::-1]
     ax.bar(centre, count, 0.85 * bin_width, color="#c9cdd1", edgecolor=MUTED, linewidth=0.4, label="in a bin")
     ax.plot(centre, above, "o", color=INK, markersize=3.5, label="at and above", zorder=4)
-    least = centre[int(count.argmax())] if completeness is None else completeness
+    least = centre[int(count.argmax())]
+    if completeness is not None:  # a bin is used whole or not at all
+        least = np.ceil(completeness / bin_width - 1e-9) * bin_width
     used = bins * bin_width
     _draw_gutenberg_richter(ax, used[used >= least - 0.5 * bin_width], float(least), bin_width)
     ax.set_yscale("log")

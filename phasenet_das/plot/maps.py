@@ -86,7 +86,8 @@ def map_view(
         ``ellipse_azimuth_deg`` (clockwise from north), ``mirror_longitude``, ``mirror_latitude`` and
         ``back_azimuth_deg``.
     channels : pandas.DataFrame, optional
-        Channel table; without coordinates the receivers are one point at the centre.
+        Channel table. Without it the receivers are one point at the centre, or are not drawn where events
+        have places, because nothing tells where the receivers are between them.
     show_class_d : bool, optional
         Draw the places of class D too; otherwise their number is written.
     linked : bool, optional
@@ -95,7 +96,7 @@ def map_view(
     Returns
     -------
     matplotlib.axes.Axes
-        East and north of the centre of the receivers, in km.
+        East and north of the centre of the receivers, or of the events, in km.
     """
     ax = new_axes(ax, (5.0, 5.0))
     known = _with_coordinates(channels)
@@ -104,18 +105,23 @@ def map_view(
     placed, hidden = _split_class_d(events[has_place], show_class_d)
     unplaced = events[~has_place & events["source_distance_km"].notna()]
     known_direction = _back_azimuth_deg(unplaced).notna()
+    around = "the receivers" if len(known) or not has_place.any() else "the middle of the events"
+    heading = hidden
+    if len(unplaced) and not len(known) and has_place.any():  # nothing tells where the receivers are
+        heading = [f"{len(unplaced):,} event(s) without a position not shown", *hidden]
+        unplaced, known_direction = unplaced.iloc[:0], known_direction.iloc[:0]
     if len(placed):
         _draw_located(ax, placed, centre, linked=linked)
         _draw_mirrors(ax, placed, centre)
     half_width = _frame(ax, known, placed, unplaced, centre)
     _draw_arrows(ax, unplaced[known_direction])
-    heading = [*_draw_circles(ax, unplaced[~known_direction]), *hidden]
+    heading = [*_draw_circles(ax, unplaced[~known_direction]), *heading]
     if len(known):
         _draw_receivers(ax, known, centre, half_width)
-    else:
+    elif not has_place.any():
         ax.plot(0, 0, "s", color=CABLE, markersize=6, label="receivers (no coordinates)", zorder=6)
     ax.set_aspect("equal")
-    ax.set(xlabel="East of the receivers (km)", ylabel="North of the receivers (km)")
+    ax.set(xlabel=f"East of {around} (km)", ylabel=f"North of {around} (km)")
     _add_scale_bar(ax)
     if np.isfinite(centre.latitude):
         _add_degrees(ax, centre)
@@ -151,7 +157,7 @@ def depth_section(
         Depth in km below sea level, downward, over distance along the plane in km.
     """
     ax = new_axes(ax, (5.0, 3.2))
-    known = _with_coordinates(channels)
+    known = _with_coordinates(channels).sort_values("channel_index", kind="stable")
     centre = _centre(known, events)
     deep = np.array([located(event) and depth_known(event) for event in records(events)], dtype=bool)
     shown, notes = _split_class_d(events[deep], show_class_d)

@@ -119,6 +119,7 @@ def score_histogram(picks: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         Kept picks upward, rejected downward.
     """
     ax = new_axes(ax, (4.6, 2.6))
+    picks = picks.reset_index(drop=True)
     edges = np.linspace(0, 1, 41)
     kept = picks["event_index"] >= 0
     for number, (phase, group) in enumerate(picks.groupby(associated_phase(picks), observed=True)):
@@ -138,8 +139,8 @@ def score_histogram(picks: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             )
     ax.axhline(0, color=INK, linewidth=0.8, zorder=4)
     ax.yaxis.set_major_formatter(lambda value, _: f"{abs(value):,.0f}")
-    scores = picks["phase_score"].astype(float)
-    ax.set_xlim(np.floor(scores.min() * 10) / 10 if len(scores) else 0, 1)
+    lowest = picks["phase_score"].astype(float).min()
+    ax.set_xlim(np.floor(lowest * 10) / 10 if np.isfinite(lowest) else 0, 1)
     ax.set(xlabel="Score", ylabel="Picks\nrejected | kept")
     legend(ax, loc="best")
     return finish(ax, grid=True)

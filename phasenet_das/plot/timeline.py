@@ -31,6 +31,8 @@ _BIN_WIDTHS_S: Final = (
     0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 600, 1800, 3600, 21600, 86400, 604800,
 )  # fmt: skip
 _STRIP: Final = 0.07  # height of one cable's coverage, as a share of the axes
+_STRIPS: Final = 0.4  # most of the axes that the coverage of all cables takes
+_MOST_NAMES: Final = 12
 
 
 def timeline(
@@ -69,7 +71,7 @@ def timeline(
     rows = [] if coverage is None else sorted(coverage["station_id"].unique())
     if coverage is not None:
         _draw_coverage(ax, coverage, rows)
-    share = _STRIP * len(rows) + (0.03 if rows else 0)
+    share = _strip(rows) * len(rows) + (0.03 if rows else 0)
     ax.set_ylim(-share / (1 - share) * 1.1 * highest, 1.1 * highest)
     ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}" if value >= 0 else "")
     ax.set_ylabel(f"Picks per {_bin_name(width_s)}")
@@ -129,10 +131,16 @@ def _draw_groups(ax: Axes, times: np.ndarray) -> None:
     ax.plot(times, np.full(len(times), 0.93), "^", color=GROUP, markersize=6, transform=transform)
 
 
+def _strip(rows: list[str]) -> float:
+    """Give the height of one cable's coverage, as a share of the axes."""
+    return min(_STRIP, _STRIPS / max(len(rows), 1))
+
+
 def _draw_coverage(ax: Axes, coverage: pd.DataFrame, rows: list[str]) -> None:
-    transform = ax.get_xaxis_transform()
+    transform, height = ax.get_xaxis_transform(), _strip(rows)
+    step = -(-len(rows) // _MOST_NAMES)  # of many cables, each step-th is named
     for row, station in enumerate(rows):
-        bottom = 0.01 + _STRIP * row
+        bottom = 0.01 + height * row
         for examined, color in ((True, "#5aae61"), (False, MISSING)):
             chosen = coverage[
                 (coverage["station_id"] == station) & ((coverage["status"] == "examined") == examined)
@@ -142,13 +150,15 @@ def _draw_coverage(ax: Axes, coverage: pd.DataFrame, rows: list[str]) -> None:
             bars = list(zip(start, length, strict=True))
             ax.broken_barh(
                 bars,
-                (bottom, 0.8 * _STRIP),
+                (bottom, 0.8 * height),
                 facecolor=color,
                 edgecolor=INK,
                 linewidth=0.3,
                 transform=transform,
             )
+        if row % step:
+            continue
         ax.text(
-            -0.008, bottom + 0.4 * _STRIP, station, transform=ax.transAxes, ha="right", va="center",
+            -0.008, bottom + 0.4 * height, station, transform=ax.transAxes, ha="right", va="center",
             fontsize=TICK_SIZE - 1, color=INK,
         )  # fmt: skip

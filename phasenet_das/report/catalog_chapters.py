@@ -210,7 +210,7 @@ def picks_chapter(picks: pd.DataFrame) -> Chapter:
             str(name) if name == "kept" else f"rejected: {name}",
             *(f"{count:,}" for count in row),
             f"{row.iloc[-1] / len(picks):.1%}",
-            f"{median[str(name)]:.2f}",
+            number(median[str(name)], ".2f", MISSING),
         ]
         for name, row in counts.iterrows()
     ]
@@ -237,7 +237,8 @@ def map_chapter(events: pd.DataFrame, channels: pd.DataFrame | None) -> Chapter 
             lambda ax: plot.map_view(events, channels, linked=True, ax=ax),
             (6.3, 6.5),
             _MAP_CAPTION,
-            f"Map of the receivers and of {sum(map(on_map, records(events))):,} events",
+            f"Map of {'' if channels is None else 'the receivers and of '}"
+            f"{sum(map(on_map, records(events))):,} events",
         )
     ]
     if any(_in_depth_section(event) for event in records(events)):

@@ -62,14 +62,16 @@ def scores_chapter(evaluation: Mapping[str, Any] | None) -> Chapter | None:
         return None
     text, tables = [], []
     if "picks" in evaluation:
-        limits = next(iter(evaluation["picks"].values()))["tolerance_s"]
+        stages = evaluation["picks"]
+        stages = {"this catalog": stages} if "scores" in stages else stages  # of one table without a name
+        limits = next(iter(stages.values()))["tolerance_s"]
         text.append(
             "Picks against all true first arrivals, however weak: right within "
             + ", ".join(f"{value:g} s ({phase})" for phase, value in limits.items())
             + ". Precision is the share of picks that are right. Recall is the share of arrivals that were "
             "picked. F1 is their harmonic mean."
         )
-        tables.append(_pick_scores(evaluation["picks"]))
+        tables.append(_pick_scores(stages))
     if "events" in evaluation:
         found = evaluation["events"]
         row = found["scores"]

@@ -271,3 +271,18 @@ def test_a_magnitude_without_a_type_says_none(events, picks, tmp_path):
     some = events.assign(magnitude=2.0, magnitude_type=["ML", *[np.nan] * (len(events) - 1)])
     found = obspy.read_events(str(write_quakeml(some, picks, tmp_path / "catalog.xml")))
     assert [one.magnitudes[0].magnitude_type for one in found] == ["ML", *[None] * (len(events) - 1)]
+
+
+def test_each_resource_has_an_id_of_its_own(events, picks, tmp_path):
+    named = events.assign(event_id=[f"quakeml:us.anss.org/event/ci{k}" for k in range(len(events))])
+    path = write_quakeml(named.assign(magnitude=2.0), picks, tmp_path / "catalog.xml")
+    found = obspy.read_events(str(path))
+    assert [one.resource_id.id for one in found] == named["event_id"].tolist()
+    assert all(isinstance(one.preferred_origin(), obspy.core.event.Origin) for one in found if one.origins)
+    assert len(read_reference(path)) == len(events)
+
+
+def test_event_ids_that_quakeml_writes_alike_are_refused(events, picks, tmp_path):
+    alike = events.assign(event_id=["a b", "a_b", *events["event_id"].iloc[2:]])
+    with pytest.raises(TableError, match="'a b' and 'a_b'"):
+        write_quakeml(alike, picks, tmp_path / "catalog.xml")

@@ -12,7 +12,7 @@ import pytest
 
 from phasenet_das import io
 from phasenet_das.cli import main
-from phasenet_das.evaluate.report import markdown
+from phasenet_das.evaluate.report import markdown, recall_by_bin
 from phasenet_das.tables import write_table
 from phasenet_das.text import json_records
 from tests.tables_at_hand import START, make_truth
@@ -151,3 +151,11 @@ def test_help_shows_an_example(
 ) -> None:
     assert _run(monkeypatch, folder, "--help") == 0
     assert "Example: phasenet-das evaluate " in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("edges", [(25.0, 30.0, np.inf), (30.0, np.inf)])
+def test_the_outermost_bins_are_drawn(edges: tuple[float, ...]) -> None:
+    table = pd.DataFrame({"bin_low": edges[:-1], "bin_high": edges[1:], "recall": 1.0})
+    table = table.assign(bin_by="snr_db", num_truth=5, phase="P")
+    axes = recall_by_bin({"picks": table}, "snr_db")
+    assert np.isfinite(axes.lines[0].get_xdata()).all()

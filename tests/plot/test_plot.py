@@ -681,3 +681,43 @@ def test_importing_figures_is_light():
     code = "import sys, phasenet_das.plot; print(*sys.modules)"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
     assert {"matplotlib", "torch", "obspy"}.isdisjoint(answer.stdout.split())
+
+
+def test_picks_keep_their_room_beside_the_coverage_of_many_cables(ax):
+    names = [f"S{number:02d}" for number in range(30)]
+    spans = {"start": START, "end": START + pd.Timedelta("60s"), "first_channel": 0, "last_channel": 9}
+    spans |= {"num_channels": 10, "status": "examined", "reason": "", "source": "a"}
+    table = pd.DataFrame({"station_id": names}).assign(**spans)
+    plot.timeline(make_events(), make_picks([0] * 10), conform(table, COVERAGE_COLUMNS), ax=ax)
+    low, high = ax.get_ylim()
+    assert low < 0 < high
+    assert high / (high - low) > 0.5
+    assert [text.get_text() for text in ax.texts] == names[::3]
+
+
+def test_a_map_of_events_without_receivers_invents_no_place_for_them(ax):
+    both = make_events(event_index=[0, 1], longitude=[12.0, np.nan], latitude=[45.0, np.nan], depth_km=5.0)
+    plot.map_view(both, ax=ax)
+    assert "receivers (no coordinates)" not in labels(ax)
+    assert ax.get_xlabel() == "East of the middle of the events (km)"
+    assert "1 event(s) without a position not shown" in ax.get_title(loc="left")
+
+
+def test_a_cable_is_drawn_in_the_order_of_its_channels(ax):
+    plot.depth_section(make_events(), make_channels().sample(frac=1, random_state=0), ax=ax)
+    steps = np.diff(ax.lines[0].get_xdata())
+    assert (steps > 0).all() or (steps < 0).all()
+
+
+def test_completeness_between_two_bins_begins_with_the_next(ax):
+    plot.magnitude_frequency(MAGNITUDES, completeness=1.45, ax=ax)
+    text = " ".join(line.get_label() for line in ax.get_lines())
+    assert f"({(MAGNITUDES > 1.45).sum():,} events)" in text
+    assert float(text.split("b = ")[1].split(" ")[0]) == pytest.approx(1.0, abs=0.02)
+
+
+def test_scores_that_are_unknown_or_repeat_an_index_are_drawn(ax):
+    picks = pd.concat([make_picks([0, -1]), make_picks([0, -1]).assign(phase_score=np.nan)])
+    plot.score_histogram(picks, ax=ax)
+    assert labels(ax) == ["P kept (2)", "P rejected (2)"]
+    plot.score_histogram(make_picks([0]).assign(phase_score=np.nan))

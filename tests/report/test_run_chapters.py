@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pandas as pd
 
-from phasenet_das.evaluate import MeasuredStage, measure_catalog
-from phasenet_das.report.run_chapters import Training, measures_chapter, training_chapter
+from phasenet_das.evaluate import MeasuredStage, evaluate_picks, measure_catalog
+from phasenet_das.report.run_chapters import Training, measures_chapter, scores_chapter, training_chapter
+from phasenet_das.text import json_records
 from phasenet_das.training.summary import LabelCounts, TrainingSummary
 from tests.tables_at_hand import graded_events, graded_picks
 
@@ -38,3 +39,12 @@ def test_a_training_says_what_it_learned_from_and_what_came_of_it() -> None:
 
 def test_a_run_without_measures_has_no_chapter() -> None:
     assert measures_chapter(None) is None
+
+
+def test_an_evaluation_of_one_table_without_a_name_has_its_scores() -> None:
+    truth = graded_picks()
+    scores = evaluate_picks(truth, truth, tolerance_s={"P": 0.1, "S": 0.2}).table
+    one = {"tolerance_s": {"P": 0.1, "S": 0.2}, "scores": json_records(scores)}
+    plain, named = (scores_chapter({"picks": found}) for found in (one, {"this catalog": one}))
+    assert plain is not None
+    assert plain == named
