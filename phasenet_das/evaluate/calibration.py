@@ -14,6 +14,7 @@ from phasenet_das.models.calibration import PickCalibration, ScoreCurve
 
 _ONE_SIGMA = 68.27  # per cent
 _SMALLEST_BIN = 30
+_DIGITS = 5  # of the curves in a file
 _NEEDED = ("phase_probability", "phase_time_uncertainty_s")
 
 
@@ -75,7 +76,7 @@ def _curve(group: pd.DataFrame, number: int) -> ScoreCurve:
 
     bins = _equal_bins(group["phase_score"].to_numpy(), number)
     residual = group["residual_samples"].abs().to_numpy()
-    score = np.array([group["phase_score"].to_numpy()[rows].mean() for rows in bins])
+    score = np.round([group["phase_score"].to_numpy()[rows].mean() for rows in bins], _DIGITS)
     right = np.array([np.isfinite(residual[rows]).mean() for rows in bins])
     error = np.array([_spread(residual[rows]) for rows in bins])
     known = np.isfinite(error)
@@ -83,7 +84,7 @@ def _curve(group: pd.DataFrame, number: int) -> ScoreCurve:
     fit = IsotonicRegression(increasing=False, out_of_bounds="clip").fit(score[known], error[known])
     distinct = np.append(np.diff(score) > 0, True)
     columns = (score, probability, fit.predict(score))
-    return ScoreCurve(*(tuple(np.round(column[distinct], 5).tolist()) for column in columns))
+    return ScoreCurve(*(tuple(np.round(column[distinct], _DIGITS).tolist()) for column in columns))
 
 
 def _equal_bins(values: np.ndarray, number: int) -> list[np.ndarray]:

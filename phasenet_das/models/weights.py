@@ -38,7 +38,7 @@ _ARCHITECTURES: dict[str, type[torch.nn.Module]] = {
     "phasenet": PhaseNet,
     "phasenet-das": PhaseNetDAS,
 }
-_NORMALIZATIONS = {
+NORMALIZATIONS = {
     "eqnet": ("none",),
     "phasenet": ("std", "peak"),
     "phasenet-das": ("moving", "moving-array"),
@@ -419,7 +419,7 @@ def _download_seisbench(name: str) -> Path:
 
 
 def _known_normalization(architecture: str, name: str, where: str) -> str:
-    known = _NORMALIZATIONS[architecture]
+    known = NORMALIZATIONS[architecture]
     if name not in known:
         raise WeightsError(
             f"{where}: normalisation '{name}'. Understood for {architecture}: {', '.join(known)}."

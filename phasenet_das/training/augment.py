@@ -71,9 +71,9 @@ def crop(sample: Sample, first: tuple[int, int], size: tuple[int, int]) -> Sampl
 
 def stretch_time(sample: Sample, factor: float, dt_s: float | None = None) -> Sample:
     """Stretch time: everything takes `factor` times as many samples."""
-    exact = Fraction(factor).limit_denominator(_MAX_DENOMINATOR)
-    if exact <= 0:
+    if factor <= 0:
         raise ConfigError(f"factor: found {factor}, expected a positive number.")
+    exact = _exact(factor)
     ratio = float(exact)
     return replace(
         sample,
@@ -87,8 +87,13 @@ def stretch_time(sample: Sample, factor: float, dt_s: float | None = None) -> Sa
 def lower_rate(sample: Sample, factor: float) -> Sample:
     """Bring a sample to a lower rate and back: what the lower rate cannot hold is lost."""
     low = stretch_time(sample, factor)
-    back = _resample(low.data, 1 / Fraction(factor).limit_denominator(_MAX_DENOMINATOR))
+    back = _resample(low.data, 1 / _exact(factor))
     return replace(sample, data=back[:, : sample.data.shape[1]])
+
+
+def _exact(factor: float) -> Fraction:
+    """Give the simple fraction nearest to a factor; a small factor, of a high rate, needs a finer one."""
+    return Fraction(factor).limit_denominator(max(_MAX_DENOMINATOR, round(_MAX_DENOMINATOR / (2 * factor))))
 
 
 def _resample(data: np.ndarray, ratio: Fraction) -> np.ndarray:
@@ -180,7 +185,10 @@ def _choose(sample: Sample, row: np.ndarray) -> Sample:
 
 
 def average_channels(sample: Sample, size: int) -> Sample:
-    """Average neighbours, as a picker does with those that measure almost the same."""
+    """Average neighbours, as a picker does with those that measure almost the same.
+
+    Data, arrivals and confidence are the mean of the live channels of a group.
+    """
     if size == 1:
         return sample
     rows = len(sample.data) // size
@@ -188,13 +196,15 @@ def average_channels(sample: Sample, size: int) -> Sample:
         raise ConfigError(f"size: found {size}, expected 1 to the sample's {len(sample.data)} channels.")
     used = slice(rows * size)
     live = sample.live[used].reshape(rows, size)
-    weight = np.where(live.any(axis=1, keepdims=True), live, np.ones_like(live)).astype(np.float32)
-    weight /= weight.sum(axis=1, keepdims=True)
+    counted = np.where(live.any(axis=1, keepdims=True), live, True)
+    count = counted.sum(axis=1)
+    weight = counted.astype(np.float32) / count[:, None].astype(np.float32)
     grouped = sample.data[used].reshape(rows, size, -1)
     arrivals = sample.arrivals[..., used].reshape(*sample.arrivals.shape[:2], rows, size)
     with np.errstate(invalid="ignore"):  # infinite of both signs, or finite and infinite: nobody knows
-        mean = arrivals.mean(axis=-1)
-    mixed = np.isinf(arrivals).any(axis=-1) & ~np.isinf(arrivals).all(axis=-1)
+        mean = np.where(counted, arrivals, 0.0).sum(axis=-1) / count
+    infinite = np.isinf(arrivals)
+    mixed = (infinite & counted).any(axis=-1) & ~(infinite | ~counted).all(axis=-1)
     confidence = sample.confidence[..., used].reshape(*arrivals.shape[:2], rows, size)
     rejected = sample.rejected[:, used].reshape(len(sample.rejected), rows, size)
     layers = rejected.transpose(0, 2, 1).reshape(-1, rows)
@@ -202,7 +212,7 @@ def average_channels(sample: Sample, size: int) -> Sample:
         sample,
         data=np.einsum("rct,rc->rt", grouped, weight, optimize=True).astype(np.float32),
         arrivals=np.where(mixed, np.nan, mean),
-        confidence=confidence.mean(axis=-1, dtype=np.float32),
+        confidence=(np.where(counted, confidence, 0.0).sum(axis=-1) / count).astype(np.float32),
         rejected=layers,
         live=np.asarray(live.any(axis=1)),
         dx_m=sample.dx_m * size,

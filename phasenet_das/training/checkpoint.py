@@ -82,10 +82,20 @@ def load_checkpoint(path: str | Path) -> dict[str, Any]:
 
 
 def initial_model(settings: TrainSettings) -> nn.Module:
-    """Build the network by name, with random weights by the seed or with given ones, which have a shape."""
+    """Build the network by name, with random weights by the seed or with given ones, which have a shape.
+
+    Raises
+    ------
+    ConfigError
+        The network of this architecture cannot be used with this normalisation, or `model_args` differ from
+        the shape of the given weights.
+    WeightsError
+        The given weights are of another architecture, or their classes are not noise, P and S.
+    """
     from phasenet_das.models.weights import build_model, load_weights
 
     if settings.weights is None:
+        _check_normalization(settings)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             return build_model(settings.architecture, settings.model_args)
@@ -95,10 +105,27 @@ def initial_model(settings: TrainSettings) -> nn.Module:
             f"{settings.weights}: of architecture {weights.architecture}, expected {settings.architecture}. "
             "Set student.architecture."
         )
+    _check_normalization(settings)
     own = getattr(weights.model, "model_args", {})
     others = [name for name, value in settings.model_args.items() if value != own.get(name)]
     if others:
         raise ConfigError(
             f"model_args: {', '.join(others)} differ from the shape of {settings.weights}. Leave them out."
         )
+    if weights.phases != "NPS":
+        raise WeightsError(
+            f"{settings.weights}: found classes in the order {weights.phases}, expected NPS, that of the "
+            "labels. Start from other weights, or from random ones (weights: null)."
+        )
     return weights.model
+
+
+def _check_normalization(settings: TrainSettings) -> None:
+    from phasenet_das.models.weights import NORMALIZATIONS
+
+    name, known = settings.data.normalization, NORMALIZATIONS.get(settings.architecture)
+    if known and name not in known:
+        raise ConfigError(
+            f"student.data.normalization: found {name}, expected one that {settings.architecture} is used "
+            f"with: {', '.join(known)}."
+        )

@@ -44,8 +44,9 @@ def make_mask(sample: Sample, sigma_s: float, guard_s: float) -> np.ndarray:
 
     Out of the loss are: dead channels; spans around rejected picks, unless a kept pick is there; on channels
     where an event lacks P or S or both, the span in which the rest of the cable tells that its arrivals may
-    lie; and the surroundings of an S whose P came before the sample, because a first arrival without a past
-    looks like P. Around a label of low confidence the weight is that confidence.
+    lie, and the whole channel if the other phase lies beyond an end; and the surroundings of an S whose P
+    came before the sample, because a first arrival without a past looks like P. Around a label of low
+    confidence the weight is that confidence.
 
     Returns (channel, time) float32.
     """
@@ -57,7 +58,13 @@ def make_mask(sample: Sample, sigma_s: float, guard_s: float) -> np.ndarray:
     time = np.arange(shape[1])
     for event in sample.arrivals:
         unknown = np.isnan(event).any(axis=0)
-        if unknown.any() and np.isfinite(event).any():
+        if not unknown.any():
+            continue
+        # One arrival lies beyond an end of the sample, so the unknown one may lie within.
+        mask[(np.isneginf(event[0]) & np.isnan(event[1])) | (np.isnan(event[0]) & np.isposinf(event[1]))] = (
+            False
+        )
+        if np.isfinite(event).any():
             first, last = _event_span(event)
             untrusted = (time >= first[unknown, None] - guard) & (time <= last[unknown, None] + guard)
             mask[unknown] &= ~untrusted

@@ -15,7 +15,7 @@ import pandas as pd
 from phasenet_das.errors import ConfigError, DataFormatError, MissingMetadataError, TableError
 from phasenet_das.io.files import find_recordings
 from phasenet_das.io.formats.quakeflow import is_quakeflow, open_quakeflow, write_quakeflow
-from phasenet_das.io.patch import get_channel_index, get_times
+from phasenet_das.io.patch import get_channel_index, get_station_id, get_times
 from phasenet_das.io.recording import Recording
 from phasenet_das.tables import PICK_COLUMNS, conform, read_picks, write_table
 from phasenet_das.tables.files import read_csv
@@ -82,7 +82,7 @@ class TrainingWindow:
             See :func:`phasenet_das.training.labels.arrivals_of_picks`.
         """
         numbers = _recording(self.path).channel_index
-        picks = read_labels(self.labels, self.station_id)
+        picks = _of_cable(read_labels(self.labels, self.station_id), self.station_id)
         return arrivals_of_picks(picks, numbers, self.begin_time, self.dt_s)
 
     def load(
@@ -226,7 +226,7 @@ def write_window(
     ----------
     picks : pandas.DataFrame
         Pick table; picks with ``event_index`` of 0 or more are labels, the others were rejected. Those
-        outside the window are left out.
+        outside the window are left out, and of a table of several cables, those of the others.
     path : str or pathlib.Path
         Ends in ``.h5``.
     event : dict, optional
@@ -237,7 +237,7 @@ def write_window(
     TableError
         The pick table lacks a column.
     """
-    picks = conform(picks, PICK_COLUMNS, "picks")
+    picks = _of_cable(conform(picks, PICK_COLUMNS, "picks"), get_station_id(patch))
     times = get_times(patch)
     when = picks["phase_time"].dt.tz_convert(None).to_numpy()
     inside = (when >= times[0]) & (when <= times[-1])
@@ -246,6 +246,13 @@ def write_window(
     # The labels first: a window without them cannot be opened, labels without a window are never looked at.
     write_table(picks[inside].reset_index(drop=True), path.with_suffix(".picks.parquet"))
     return write_quakeflow(patch.update_attrs(**(event or {})), path)
+
+
+def _of_cable(picks: pd.DataFrame, station_id: str) -> pd.DataFrame:
+    """Take the picks of one cable from a table of several. A table of one may name it otherwise."""
+    if picks["station_id"].nunique() < 2:
+        return picks
+    return picks[picks["station_id"] == station_id].reset_index(drop=True)
 
 
 def _recording(path: Path) -> Recording:

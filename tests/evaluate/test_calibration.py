@@ -120,3 +120,13 @@ def test_a_calibration_travels_with_the_weights(tmp_path: Path, calibration: Pic
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(WeightsError, match="Measure it anew"):
         load_weights(tmp_path)
+
+
+def test_scores_near_one_make_a_calibration_that_can_be_read() -> None:
+    logits = np.random.default_rng(0).normal(10.0, 2.5, 4000)
+    picks = pd.DataFrame(
+        {"phase_type": "P", "phase_score": 1 / (1 + np.exp(-logits)), "residual_samples": 1.0}
+    )
+    made = fit_calibration(picks)
+    again = PickCalibration.from_json(json.loads(json.dumps(made.to_json())), "file")
+    assert again.curves == made.curves

@@ -43,7 +43,7 @@ def test_a_run_without_measures_has_no_chapter() -> None:
 
 def test_an_evaluation_of_one_table_without_a_name_has_its_scores() -> None:
     truth = graded_picks()
-    scores = evaluate_picks(truth, truth, tolerance_s={"P": 0.1, "S": 0.2}).table
+    scores = evaluate_picks(truth, truth, tolerance_s={"P": 0.1, "S": 0.2}, num_bootstrap=0).table
     one = {"tolerance_s": {"P": 0.1, "S": 0.2}, "scores": json_records(scores)}
     plain, named = (scores_chapter({"picks": found}) for found in (one, {"this catalog": one}))
     assert plain is not None

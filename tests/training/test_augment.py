@@ -359,3 +359,22 @@ def test_resampling_is_that_of_scipy(ratio: str) -> None:
     sample = Sample.of(data, np.empty((0, 2, 3)), DT_S)
     expected = resample_poly(data, exact.numerator, exact.denominator, axis=1, padtype="line")
     np.testing.assert_allclose(augment.stretch_time(sample, float(exact)).data, expected, atol=1e-5)
+
+
+def test_dead_channels_do_not_move_or_hide_the_labels_of_a_row() -> None:
+    arrivals = np.array([[[100.0, 120, 140, 160], [np.nan, 220, np.nan, np.nan]]])
+    whole = replace(Sample.of(np.ones((4, 400)), arrivals, DT_S), live=np.array([True, False, False, False]))
+    made = augment.average_channels(whole, 4)
+    np.testing.assert_array_equal(made.arrivals[0], [[100], [np.nan]])
+    alive = replace(whole, live=np.array([False, True, False, False]))
+    np.testing.assert_array_equal(augment.average_channels(alive, 4).arrivals[0], [[120], [220]])
+
+
+@pytest.mark.parametrize(("hz", "time"), [(4000, 0.5), (5000, 0.5), (10_000, 1.0), (10_000, 0.5)])
+def test_high_rates_are_stretched_as_asked(hz: float, time: float) -> None:
+    factor = time * 100 / hz
+    made = augment.stretch_time(
+        Sample.of(np.ones((1, 10 * hz)), np.full((1, 2, 1), 5.0 * hz), 1 / hz), factor
+    )
+    assert made.data.shape[1] == pytest.approx(1000 * time, rel=0.01)
+    assert made.arrivals[0, 0, 0] == pytest.approx(500 * time, rel=0.01)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -34,7 +35,7 @@ def windows(tmp_path: Path) -> list[Path]:
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(model_files._ARCHITECTURES, "tiny", TinyNet)
-    monkeypatch.setitem(model_files._NORMALIZATIONS, "tiny", ("std",))
+    monkeypatch.setitem(model_files.NORMALIZATIONS, "tiny", ("std",))
 
 
 def config_file(folder: Path, windows: list[Path], **changes: object) -> Path:
@@ -146,3 +147,19 @@ def test_the_training_curve_without_validation() -> None:
     log = pd.DataFrame({"step": [1, 2], "loss": [1.0, 0.5], "learning_rate": [0.1, 0.1]})
     figure = training_curve(log, pd.DataFrame(columns=["step", "loss", "p_f1", "s_f1"]))
     assert [axes.get_ylabel() for axes in figure.axes] == ["Loss (nats per pixel)", "Learning rate"]
+
+
+@pytest.mark.parametrize(
+    ("architecture", "name"), [("phasenet", "moving"), ("eqnet", "std"), ("phasenet-das", "none")]
+)
+def test_a_normalisation_that_the_network_is_not_used_with_is_refused(architecture: str, name: str) -> None:
+    with pytest.raises(ConfigError, match=f"found {name}, expected one that {architecture}"):
+        initial_model(TrainSettings(architecture=architecture, data={"normalization": name}))
+
+
+def test_weights_with_classes_in_another_order_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = replace(model_files.load_weights("phasenet"), phases="PSN")
+    monkeypatch.setattr(model_files, "load_weights", lambda _: other)
+    settings = TrainSettings(architecture="phasenet", weights="psn", data={"normalization": "std"})
+    with pytest.raises(WeightsError, match="PSN, expected NPS"):
+        initial_model(settings)

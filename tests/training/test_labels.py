@@ -338,3 +338,12 @@ def test_aligning_leaves_picks_whose_window_leaves_the_data() -> None:
     np.testing.assert_array_equal(
         align_arrivals(np.ones((4, 700), np.float32), times, half_width=3, window=80), times
     )
+
+
+def test_an_unknown_arrival_whose_partner_lies_beyond_an_end_is_not_taught_as_noise() -> None:
+    before = make_mask(sample_of([[[-np.inf, -np.inf], [np.nan, 300.0]]]), SIGMA_S, GUARD_S)
+    assert before[0].max() == 0
+    behind = make_mask(sample_of([[[np.nan], [np.inf]]]), SIGMA_S, GUARD_S)
+    assert behind.max() == 0
+    for gone in ([[np.inf], [np.nan]], [[np.nan], [-np.inf]]):  # the unknown one lies beyond the same end
+        assert make_mask(sample_of([gone]), SIGMA_S, GUARD_S).min() == 1

@@ -259,7 +259,7 @@ def test_the_model_folder_loads_and_its_card_tells_data_and_licence(
     one_rank: TrainSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(model_files._ARCHITECTURES, "tiny", TinyNet)
-    monkeypatch.setitem(model_files._NORMALIZATIONS, "tiny", ("std",))
+    monkeypatch.setitem(model_files.NORMALIZATIONS, "tiny", ("std",))
     folder = Path(one_rank.output) / "model"
     weights = model_files.load_weights(folder)
     best = torch.load(Path(one_rank.output) / "best.pt", weights_only=True)["average"]

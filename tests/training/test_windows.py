@@ -15,7 +15,7 @@ from phasenet_das import io
 from phasenet_das.config import AugmentSettings, TrainDataSettings
 from phasenet_das.errors import ConfigError, DataFormatError, MissingMetadataError, TableError
 from phasenet_das.picking.normalization import moving_normalization
-from phasenet_das.tables import PICK_COLUMNS, conform, make_pick_ids
+from phasenet_das.tables import PICK_COLUMNS, conform, make_pick_ids, write_table
 from phasenet_das.training.dataset import (
     Key,
     TrainingSamples,
@@ -280,3 +280,19 @@ def test_memory_does_not_grow_with_the_window(tmp_path: Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20e6  # the window holds 160 MB
+
+
+def test_picks_of_another_cable_are_no_labels(tmp_path: Path) -> None:
+    own = pick_table(arrivals())
+    other = own.assign(
+        station_id="Y", phase_score=0.99, phase_time=own["phase_time"] + pd.Timedelta(seconds=1)
+    )
+    both = pd.concat([own, other], ignore_index=True)
+    path = written(tmp_path)
+    write_table(both, tmp_path / "both.parquet")
+    np.testing.assert_allclose(
+        open_window(path, tmp_path / "both.parquet").arrivals()[0], arrivals(), atol=1e-6
+    )
+    patch = io.read(path)
+    again = open_window(write_window(patch, both, tmp_path / "again.h5"))
+    np.testing.assert_allclose(again.arrivals()[0], arrivals(), atol=1e-6)
