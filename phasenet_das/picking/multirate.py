@@ -246,7 +246,7 @@ def _averages(recording: Recording, rates_hz: list[float]) -> list[int]:
             *(recording.name, _UNKNOWN_GAUGE_M),
         )
         gauge_m = _UNKNOWN_GAUGE_M
-    most = min(_MOST_AVERAGED, len(recording.channel_index) // FEWEST_ROWS)
+    most = max(1, min(_MOST_AVERAGED, len(recording.channel_index) // FEWEST_ROWS))
     redundant_m = [max(0.5 * gauge_m, _SPACING_M_HZ / rate) for rate in rates_hz]
     wanted = [min(int(reach / dx_m + 1e-9), _MOST_AVERAGED) for reach in redundant_m]
     if most < wanted[0]:

@@ -114,6 +114,9 @@ def test_too_few_channels_to_average_are_said(caplog: pytest.LogCaptureFixture) 
     assert caplog.text == ""
     assert _scales(_segment(100.0, dx_m=1.0, gauge_m=10.0, channels=100)) == [(100.0, 6), (50.0, 6)]
     assert "100 channels are too few to average the 12 neighbours" in caplog.text
+    caplog.clear()
+    assert _scales(_segment(100.0, dx_m=20.0, gauge_m=20.0, channels=8))[0] == (100.0, 1)
+    assert caplog.text == ""  # no neighbour measures the same
 
 
 def test_networks_of_single_channels_see_their_own_rate() -> None:
