@@ -20,7 +20,7 @@ from phasenet_das.errors import ConfigError, UnitError
 from phasenet_das.io.patch import parse_unit, units_in
 from phasenet_das.io.recording import Recording
 from phasenet_das.picking.amplitudes import peak_amplitudes, window_power
-from phasenet_das.picking.preprocess import condition
+from phasenet_das.picking.preprocess import CORRECT_UNIT, condition
 from phasenet_das.tables.columns import associated_phase
 
 PEAK: Final = "peak_strain_rate"
@@ -180,7 +180,7 @@ def _strain_rate(data: np.ndarray, recording: Recording) -> np.ndarray:
     except UnitError as error:
         raise UnitError(
             f"{recording.label}: the record is in '{unit}', expected strain or strain rate, such as "
-            "'strain / s'. State its unit with data.unit when the file names the wrong one."
+            f"'strain / s'. If the file names no unit, state it with data.unit. {CORRECT_UNIT}"
         ) from error
 
 

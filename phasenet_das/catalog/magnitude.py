@@ -17,6 +17,7 @@ weigh large events more; here each channel is a site and all weigh the same.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -49,10 +50,13 @@ from phasenet_das.tables.columns import associated_phase
 from phasenet_das.tables.files import pick_tables, read_catalog
 from phasenet_das.tables.provenance import file_hash, join_provenance, provenance
 
+log = logging.getLogger(__name__)
+
 _SITE: Final = ["station_id", "channel_index", "phase_type"]
 MIN_SNR_DB: Final = 10.0
 """Smallest signal-to-noise ratio of an amplitude that was measured from records, dB."""
 _MIN_DISTANCE_KM: Final = 0.1
+_LIKELY: Final = (-4.0, 9.0)  # magnitudes outside are those of a wrong unit
 _MIN_SPREAD: Final = 0.05  # in log10 of the distance and in magnitude, within the channels
 
 
@@ -146,26 +150,62 @@ def estimate_magnitudes(
     pandas.DataFrame
         `events` with ``magnitude, magnitude_uncertainty, num_magnitude_channels``, and ``magnitude_type``
         where the scale has one.
-        NaN where no channel of the event has a site term; as it was without a scale.
+        NaN where no channel of the event has a site term; as it was without a scale. The log warns of
+        magnitudes below -4 or above 9, which come from a wrong unit.
 
     Raises
     ------
     ConfigError
         The scale was calibrated on peaks that `picks` does not have.
     """
-    if scale is None:
-        return events.copy()
+    return events.copy() if scale is None else _estimated(events, picks, scale, channels, ["strain / s"])
+
+
+def _estimated(
+    events: pd.DataFrame,
+    picks: pd.DataFrame,
+    scale: MagnitudeScale,
+    channels: pd.DataFrame | None,
+    units: Sequence[str],
+) -> pd.DataFrame:
+    """Give events their magnitude. `units` are those that the amplitudes had before they were converted."""
     data = _amplitudes(events, picks, channels, measured=_takes_peaks(scale, picks))
     single = _pick_magnitudes(data, scale.coefficients, scale.sites)
     found = _event_magnitudes(single)
     out = events.copy()
     out["magnitude"] = out["event_index"].map(found["magnitude"]).astype(float)
+    _warn_of_unlikely(out, single, units)
     out["magnitude_uncertainty"] = np.where(out["magnitude"].notna(), scale.uncertainty, np.nan)
     out["num_magnitude_channels"] = out["event_index"].map(found["num_channels"]).fillna(0).astype(int)
     if scale.magnitude_type is None:
         return out.drop(columns="magnitude_type", errors="ignore")
     out["magnitude_type"] = scale.magnitude_type
     return out
+
+
+def _warn_of_unlikely(events: pd.DataFrame, single: pd.DataFrame, units: Sequence[str]) -> None:
+    """Warn of magnitudes that no earthquake has, or that no cable records."""
+    low, high = _LIKELY
+    strange = events[(events["magnitude"] < low) | (events["magnitude"] > high)]
+    if strange.empty:
+        return
+    first = strange.iloc[0]
+    peak = 10 ** single.loc[single["event_index"].isin(strange["event_index"]), "log_amplitude"].median()
+    log.warning(
+        "%d of %d magnitudes lie outside %g to %g, such as %.1f of event %s. The median peak of these events "
+        "is %.2g strain / s, and the unit in use is '%s'. The unit is probably wrong: nanostrain taken for "
+        "strain is a factor of 1e9, and unscaled numbers are no strain. Correct the unit of the recordings "
+        "with patch.update_attrs(data_units='nanostrain / s') and phasenet_das.io.write_quakeflow, or "
+        "state that of the pick table with amplitude_unit (--amplitude-unit).",
+        len(strange),
+        int(events["magnitude"].notna().sum()),
+        low,
+        high,
+        first["magnitude"],
+        first["event_id"],
+        peak,
+        "', '".join(units),
+    )
 
 
 def stated_event(events: pd.DataFrame, name: str, magnitude: float, time_tolerance_s: float) -> pd.DataFrame:
@@ -388,12 +428,16 @@ def add_magnitudes(
 ) -> tuple[pd.DataFrame, str]:
     """Write a catalog again, with magnitudes. Returns the events, and the amplitudes used in a word."""
     events, picks = read_catalog(folder)
-    known = read_magnitude_scale(scale)
+    known, recordings = read_magnitude_scale(scale), list(recordings)
     if known.amplitudes != "picks":
         picks = _with_peaks(events, picks, recordings)
     measured = _takes_peaks(known, picks)
-    ready = picks if measured else _in_strain_rate(picks, _unit(folder, amplitude_unit))
-    sized = estimate_magnitudes(events, ready, known, channels)
+    if measured:
+        ready, units = picks, sorted({one.unit for one in recordings}) or ["strain / s"]
+    else:
+        unit = _unit(folder, amplitude_unit)
+        ready, units = _in_strain_rate(picks, unit), [unit]
+    sized = _estimated(events, ready, known, channels, units)
     output, amplitudes = Path(output), "records" if measured else "picks"
     # All that the tables said of themselves stays; the scale is added.
     facts = read_metadata(Path(folder) / "events.parquet")

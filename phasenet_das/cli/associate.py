@@ -21,6 +21,7 @@ from phasenet_das.cli.options import (
     Workers,
 )
 from phasenet_das.cli.settings import listed_tables, load_receivers, read_settings
+from phasenet_das.errors import ConfigError
 
 if TYPE_CHECKING:
     from gamma import AssociationResult
@@ -71,6 +72,9 @@ def associate(
     settings = base.association.with_velocity(vp_km_s=vp_km_s, vs_km_s=vs_km_s, layers=layers)
     picks = [table for path in picks for table in listed_tables(path)]
     table = read_pick_tables(picks, station_id)
+    for score in (min_score, min_score_p, min_score_s):
+        if score is not None and not 0 <= score <= 1:
+            raise ConfigError(f"--min-score: found {score:g}, expected a score from 0 to 1.")
     own = {"P": min_score_p, "S": min_score_s}
     if min_score is None and base.pick.faint_score is not None:  # the faint picks are not for association
         usual = base.pick.thresholds()

@@ -9,7 +9,7 @@ import typer
 
 from gamma.errors import nearest_name
 from phasenet_das.cli.options import Band, Cable, ChannelTable, ConfigFile, StationId
-from phasenet_das.cli.settings import load_receivers, override, read_settings, stated_facts
+from phasenet_das.cli.settings import chosen_cable, load_receivers, override, read_settings, stated_facts
 from phasenet_das.errors import ConfigError
 
 _CORRELATED = "hypodd-dtcc"
@@ -54,6 +54,7 @@ def export(
     from phasenet_das.io import read
     from phasenet_das.io.files import find_recordings
     from phasenet_das.tables import read_catalog, read_metadata
+    from phasenet_das.tables.channels import only_station
 
     names = (*EXPORT_FORMATS, _CORRELATED)
     if format_ not in names:
@@ -74,18 +75,28 @@ def export(
     }
     if format_ == _CORRELATED:
         cut = CorrelationWindow(band_hz=bandpass_hz or (1.0, 15.0))
-        stated = stated_facts(override(base.data, station_id=station_id))
+        name = station_id or only_station(picks[picks["channel_index"] >= 0])
+        data = base.data if base.cables and cable is None else chosen_cable(base, cable).data
+        stated = stated_facts(override(data, station_id=name))
         sources = (read(path, **stated) for path in find_recordings(waveforms or []))
         pairs = compare_differential_times(sources, picks, cut, between="events")
-        export_differential_times(pairs, events, output, placed, **chosen)
-        typer.echo(f"differential times -> {output}")
+        times = export_differential_times(pairs, events, output, placed, **chosen)
+        typer.echo(
+            f"{times.num_times:,} differential time{'' if times.num_times == 1 else 's'} of "
+            f"{times.num_pairs:,} pair{'' if times.num_pairs == 1 else 's'} of events -> {output}"
+        )
+        _name_left_out(times.left_out, format_)
         return
     facts = read_metadata(folder / "events.parquet")
     done = export_catalog(events, picks, output, format_, placed, metadata=facts, **chosen)
     typer.echo(f"{done.num_events:,} event{'' if done.num_events == 1 else 's'} -> {output}")
-    if done.left_out:
+    _name_left_out(done.left_out, format_)
+
+
+def _name_left_out(names: list[str], format_: str) -> None:
+    if names:
         typer.echo(
-            f"{len(done.left_out)} events have no position, which {format_} needs, and were left out: "
-            f"{', '.join(done.left_out[:5])}{' ...' if len(done.left_out) > 5 else ''}",
+            f"{len(names)} events have no position, which {format_} needs, and were left out: "
+            f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''}",
             err=True,
         )

@@ -46,9 +46,9 @@ ChannelRange = Annotated[
     str | None, typer.Option(help="Range of channel numbers, END not included: 100:500.", metavar="FIRST:END")
 ]
 Weights = Annotated[str | None, typer.Option(help="Bundled model, seisbench:NAME, folder or checkpoint.")]
-MinScore = Annotated[float | None, typer.Option(help="Smallest score of a pick, 0 to 1.", min=0, max=1)]
-MinScoreP = Annotated[float | None, typer.Option(help="Smallest score of a P pick.", min=0, max=1)]
-MinScoreS = Annotated[float | None, typer.Option(help="Smallest score of an S pick.", min=0, max=1)]
+MinScore = Annotated[float | None, typer.Option(help="Smallest score of a pick, 0 to 1.")]
+MinScoreP = Annotated[float | None, typer.Option(help="Smallest score of a P pick.")]
+MinScoreS = Annotated[float | None, typer.Option(help="Smallest score of an S pick.")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 Precision = Annotated[
     str | None, typer.Option(help="Numbers that the network multiplies: auto, float32 or bfloat16.")

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,6 +27,11 @@ _UNFINISHED = "bak tmp part partial crdownload filepart swp"
 _NOT_DAS = {
     f".{ending}" for kinds in (_TEXT, _PICTURE, _PROGRAM, _ARCHIVE, _UNFINISHED) for ending in kinds.split()
 }
+_LETTERS = {"ä": "ae", "ö": "oe", "ü": "ue", "æ": "ae", "ø": "oe", "œ": "oe", "ł": "l", "đ": "d"}
+_WRITTEN = str.maketrans(
+    {"ß": "ss", **_LETTERS, **{one.upper(): two.capitalize() for one, two in _LETTERS.items()}}
+)
+_HASH_DIGITS = 4
 _DAS = {".h5", ".hdf5", ".hdf", ".tdms", ".sgy", ".segy", ".mseed", ".miniseed", ".nc", ".das"}
 
 
@@ -77,21 +83,44 @@ def _usable(inputs: Iterable[str | Path]) -> list[str]:
 
 
 def cable_name(path: str, inputs: Sequence[str | Path]) -> str:
-    """Name a cable that its files do not name: after the one file, or the folder, that was given."""
+    """Name a cable that its files do not name: after the one file, or the folder, that was given.
+
+    See :func:`as_name`. A name with other letters than ASCII that another input has too ends with a hash.
+    """
     if len(inputs) == 1 and str(inputs[0]) == path:
-        return _as_name(Path(path).stem)
+        return as_name(Path(path).stem)
     return _folder_name(Path(path).parent, tuple(map(str, inputs)))
 
 
 @lru_cache(maxsize=1024)
 def _folder_name(folder: Path, inputs: tuple[str, ...]) -> str:
-    given = (Path(item) for item in inputs)
+    given = [Path(item) for item in inputs]
     above = (item for item in given if item == folder or item in folder.parents)
-    return _as_name(next(above, folder).resolve().name)
+    text = next(above, folder).resolve().name
+    name = as_name(text)
+    if text.isascii():
+        return name
+    others = {(item.parent if item.is_file() else item).resolve().name for item in given} - {text}
+    return _with_hash(name, text) if name in map(as_name, others) else name
 
 
-def _as_name(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._") or "DAS"
+def as_name(text: str, default: str = "DAS") -> str:
+    """Write a text as the name of a cable or a run: ASCII letters, digits, dot, dash and underscore.
+
+    Latin letters lose their marks, and umlauts become two letters. Other letters cannot be written, so a hash
+    of the text is the ending. `default` is the name of a text without any letter or digit.
+    """
+    known = unicodedata.normalize("NFC", text).translate(_WRITTEN)
+    parts = unicodedata.normalize("NFKD", known)
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", "".join(one for one in parts if not unicodedata.combining(one)))
+    name = name.strip("-._") or default
+    unwritten = any(not one.isascii() and unicodedata.category(one)[0] in "LNSC" for one in parts)
+    return _with_hash(name, text) if unwritten else name
+
+
+def _with_hash(name: str, text: str) -> str:
+    digest = hashlib.sha256(unicodedata.normalize("NFC", text).encode("utf-8", "surrogateescape"))
+    return f"{name}-{digest.hexdigest()[:_HASH_DIGITS]}"
 
 
 def _expand(pattern: str) -> Iterator[FileEntry]:

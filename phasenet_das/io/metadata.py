@@ -180,7 +180,11 @@ def join_unit(found: str, stated: str | None) -> str:
     check_unit_text(stated)
     known, meant = parse_unit(found), parse_unit(stated)
     if known is not None and known != meant:
-        raise UnitError(f"unit={stated!r} was stated, but the file says {found!r}. {_LEAVE_OUT}")
+        raise UnitError(
+            f"unit={stated!r} was stated, but the file says {found!r}. A stated unit is for files that lack "
+            "theirs. Pick the files of another unit in a run of their own. If all files state their unit, "
+            "leave the statement out. If the file is wrong, correct its header."
+        )
     return stated
 
 

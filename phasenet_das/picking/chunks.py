@@ -11,6 +11,7 @@ import pandas as pd
 
 from phasenet_das.picking.amplitudes import AMPLITUDE_WINDOW_S, pick_amplitudes
 from phasenet_das.picking.normalization import MovingScale
+from phasenet_das.picking.peaks import ONSET_SAMPLES
 from phasenet_das.picking.plan import ChunkPlan, Context
 from phasenet_das.picking.preprocess import (
     Conditioned,
@@ -22,7 +23,7 @@ from phasenet_das.picking.preprocess import (
     screen,
 )
 from phasenet_das.picking.resampling import resample_span
-from phasenet_das.tables.coverage import ChunkInfo, runs_of_channels
+from phasenet_das.tables.coverage import ChunkInfo, QualityIssue, runs_of_channels
 
 _CACHED_SAMPLES = 250_000
 
@@ -217,6 +218,9 @@ def _describe(chunk: Chunk, screened: Screened, station_id: str, unit: str) -> C
     files = [path for path, _ in recording.inputs(slice(first, end))]
     seen = {path for path, _ in recording.inputs(slice(*context.source))}
     start_ns, end_ns = plan.source_times_ns(np.array([first, end])).tolist()
+    issues = list(quality_issues(flags[..., begun] & ~dead[:, None], *times, numbers))
+    if plan.grid.num_samples <= ONSET_SAMPLES and not dead.all():
+        issues = [QualityIssue("short", start_ns, end_ns, runs_of_channels(numbers, ~dead))]
     return ChunkInfo(
         station_id=station_id,
         start_ns=start_ns,
@@ -228,7 +232,7 @@ def _describe(chunk: Chunk, screened: Screened, station_id: str, unit: str) -> C
         dead=runs_of_channels(numbers, dead),
         unit=unit,
         sources=tuple(dict.fromkeys((*files[:1], *files[-1:]))),
-        issues=tuple(quality_issues(flags[..., begun] & ~dead[:, None], *times, numbers)),
+        issues=tuple(issues),
         failures={path: reason for path, reason in recording.failures.copy().items() if path in seen},
         rate_pass=plan.rate_pass.number,
         time_stretch=plan.time_stretch,

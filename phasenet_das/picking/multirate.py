@@ -112,13 +112,18 @@ def warn_outside_training(recording: Recording, settings: PickSettings, weights:
             "%s: %g Hz, but %s was trained for %g to %g Hz: look at the picks, or train on your own cable",
             *(recording.name, own, weights.name, low, high),
         )
-    spacing = channel_spacing_m(recording) * (settings.average_channels or 1)
+    own_m = channel_spacing_m(recording)
+    spacing = own_m * (settings.average_channels or 1)
     if weights.trained_dx_m is not None and not math.isnan(spacing):
         low, high = weights.trained_dx_m
         if not _within(spacing, (low, high)):
+            too_wide = own_m > high and not _within(own_m, (low, high))
             log.warning(
-                "%s: rows every %.3g m, but %s was trained for %g to %g m: choose average_channels to fit",
+                "%s: rows every %.3g m, but %s was trained for %g to %g m: %s",
                 *(recording.name, spacing, weights.name, low, high),
+                "no setting narrows the rows, so look at the picks"
+                if too_wide
+                else "choose average_channels to fit",
             )
 
 
@@ -235,6 +240,8 @@ def _octaves(own_hz: float, model_hz: float, slowest: float, length_s: float) ->
 
 def _averages(recording: Recording, rates_hz: list[float]) -> list[int]:
     """Say how many neighbours are averaged at each rate."""
+    if len(recording.channel_index) == 1:
+        return [1] * len(rates_hz)
     dx_m, gauge_m = channel_spacing_m(recording), recording.gauge_length_m
     if math.isnan(dx_m) or dx_m <= 0:
         log.warning("%s: channel distances are not known: no neighbours are averaged", recording.name)

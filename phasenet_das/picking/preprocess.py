@@ -24,6 +24,13 @@ _SAMPLES_AT_A_TIME = 4_000_000
 KINDS = ("dead", "nonfinite", "saturated", "coarse")
 """What may be wrong with a channel in a block, in the order of `Screened.flags`."""
 
+CORRECT_UNIT = (
+    "If the file names the wrong unit, write it again with the right one, such as strain: patch = "
+    "phasenet_das.read(path).update_attrs(data_units='strain'), then "
+    "phasenet_das.io.write_quakeflow(patch, new_path)."
+)
+"""How to correct the unit of a file. A stated unit that contradicts the file is refused."""
+
 _BLOCK_S = 4.0
 _CLIPPED_SHARE = 0.02
 _CLIPPED_LEVELS = 64
@@ -142,8 +149,7 @@ def _strain_rate(data: np.ndarray, dt_s: float, unit: str) -> tuple[np.ndarray, 
     per_second = known is not None and known.dimensionality.get("[time]", 0) < 0
     if per_second or any(sign in words for sign in ("rate", "/s", "/ s", "s^-1", "s-1", "hz")):
         raise UnitError(
-            f"to_strain_rate: the data is in '{unit}', a rate already. Leave the setting off, or state unit= "
-            "when the file names the wrong one."
+            f"to_strain_rate: the data is in '{unit}', a rate already. Leave the setting off. {CORRECT_UNIT}"
         )
     if data.shape[-1] < 2:
         raise DataFormatError("to_strain_rate: expected at least 2 samples, found 1.")

@@ -15,13 +15,15 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import pandas as pd
 import yaml
 
 from gamma import AssociationConfig, read_layers
 from gamma.errors import GammaError
 from phasenet_das.config import load_config
+from phasenet_das.config.section import NAME
 from phasenet_das.errors import ConfigError, PhaseNetDASError
-from phasenet_das.io.files import PSEUDO_PATH
+from phasenet_das.io.files import PSEUDO_PATH, as_name, find_recordings
 from phasenet_das.io.recording import Recording
 from phasenet_das.pipeline.first_look import (
     UNKNOWN_GROUND,
@@ -32,6 +34,7 @@ from phasenet_das.pipeline.first_look import (
     span,
 )
 from phasenet_das.tables import atomic_path
+from phasenet_das.tables.files import read_table
 
 log = logging.getLogger(__name__)
 
@@ -43,18 +46,13 @@ _DEPTH_KM = 20.0
 _KILOHERTZ = 250.0  # Hz; above, a recording is meant for events nearby
 
 _TEXT = """\
-# Settings of the cable in {inputs}, written by 'phasenet-das init' after a look at its files.
+# Settings of {inputs}, written by 'phasenet-das init' after a look at its files.
 # Every other setting and its default: configs/default.yaml. To list the jobs:
 #   phasenet-das run {path} --dry-run
 {found}
 name: {name} # results go to results/{run}
 
-data:
-  inputs: [{inputs}]
-{data}
-
-geometry:
-{geometry}
+{recordings}
 
 pick:
   weights: phasenet-das # 'phasenet-das weights list' names others
@@ -130,21 +128,28 @@ def write_first_config(
     look = look_at(inputs, site.channels)
     if picks and look.first is not None:
         look = _with_picks(look, look.first)
-    found = _describe(look)
+    inputs_of = _inputs_of_cables(look, inputs)
+    found = _describe(look, divided=bool(inputs_of))
     show(found)
     if ask is not None:
         site = ask_for(site, look, ask)
         if site.channels is not None and site.channels != look.table_path:
             look = replace(look_at(inputs, site.channels), picks=look.picks, picks_problem=look.picks_problem)
-    run = re.sub(r"[^A-Za-z0-9._-]+", "-", name or _name_of(inputs[0])).strip("-._") or "cable"
+    if inputs_of:
+        cables = _looks_at_cables(inputs_of, site.channels)
+        recordings = _cables_lines(cables, path)
+        tables = [one.table for one, _ in cables.values() if one.table is not None]
+        look = replace(look, table=pd.concat(tables, ignore_index=True) if tables else None)
+    else:
+        recordings = _cable_lines(look, inputs, path)
+    run = as_name(name or _name_of(inputs[0]), "cable")
     text = _TEXT.format(
-        inputs=", ".join(json.dumps(_seen_from(item, path), ensure_ascii=False) for item in inputs),
+        inputs=_listed(inputs, path),
         path=shlex.quote(str(path)),
         found="\n".join(f"#   {line}" for line in found.splitlines()),
         name=_in_yaml(run),
         run=run,
-        data="\n".join(_data_lines(look)),
-        geometry="\n".join(_channel_lines(look, path)),
+        recordings="\n".join(recordings),
         pick="\n".join(_pick_lines(look)),
         association="\n".join(_association_lines(look, site, path)),
         length_s=_length_s(look.first),
@@ -227,6 +232,82 @@ def _seen_from(item: str | Path, settings: Path) -> str:
     return os.path.relpath(item, settings.parent)
 
 
+def _listed(inputs: Sequence[str], path: Path) -> str:
+    return ", ".join(json.dumps(_seen_from(item, path), ensure_ascii=False) for item in inputs)
+
+
+def _cable_names(look: FirstLook) -> list[str]:
+    return sorted({one.station_id for one in look.archive.recordings}) if look.archive else []
+
+
+def _inputs_of_cables(look: FirstLook, inputs: Sequence[str]) -> dict[str, list[str]]:
+    """Give the inputs of each of several cables; nothing where an input holds several, or none."""
+    names = _cable_names(look)
+    if look.archive is None or len(names) < 2:
+        return {}
+    cables_of: dict[str, set[str]] = {}
+    for recording in look.archive.recordings:
+        for path, _ in recording.inputs():
+            cables_of.setdefault(path, set()).add(recording.station_id)
+    inputs_of: dict[str, list[str]] = {}
+    for item in inputs:
+        found = {name for path in find_recordings([item]) for name in cables_of.get(path, ())}
+        if len(found) != 1:
+            return {}
+        inputs_of.setdefault(_as_station(found.pop()), []).append(item)
+    return inputs_of if len(inputs_of) == len(names) else {}
+
+
+def _as_station(name: str) -> str:
+    return name if re.fullmatch(NAME, name) else as_name(name)
+
+
+def _looks_at_cables(
+    inputs_of: dict[str, list[str]], channels: Path | None
+) -> dict[str, tuple[FirstLook, list[str]]]:
+    """Look at each cable by itself, with its own rows of the channel table; and give its inputs.
+
+    A table of its own names a cable. A table that lies beside several and names none is nobody's.
+    """
+    looks = {name: look_at(items, channels) for name, items in inputs_of.items()}
+    paths = [one.table_path for one in looks.values()]
+    found = {}
+    for name, one in looks.items():
+        called, look = name, one
+        if one.table is not None and one.table_path is not None and one.first is not None:
+            named = "station_id" in read_table(one.table_path).columns
+            if paths.count(one.table_path) > 1:
+                own = one.table["station_id"].isin([name, one.first.station_id]) & named
+                look = replace(one, table=one.table[own])
+            elif named:
+                called = _as_station(one.station_id or name)
+        found[name if called in looks or called in found else called] = look, inputs_of[name]
+    return found
+
+
+def _cables_lines(cables: dict[str, tuple[FirstLook, list[str]]], path: Path) -> list[str]:
+    lines = ["cables: # by their names in all tables"]
+    for name, (look, inputs) in cables.items():
+        own = _cable_lines(look, inputs, path, named=True)
+        lines += [f"  {_in_yaml(name)}:", *(f"    {line}" for line in own)]
+    return lines
+
+
+def _cable_lines(look: FirstLook, inputs: Sequence[str], path: Path, *, named: bool = False) -> list[str]:
+    """Write the sections `data` and `geometry` of a cable, which is `named` by a key above them."""
+    data = _data_lines(look)
+    if named:
+        data = [line for line in data if not line.startswith("  station_id:")]
+    return [
+        "data:",
+        f"  inputs: [{_listed(inputs, path)}]",
+        *data,
+        *([] if named else [""]),
+        "geometry:",
+        *_channel_lines(look, path),
+    ]
+
+
 def _with_picks(look: FirstLook, first: Recording) -> FirstLook:
     """Pick the first minute by the settings that the file will state."""
     stated = yaml.safe_load("\n".join(["pick:", *_pick_lines(look), "  min_score: 0.3"]))
@@ -236,13 +317,14 @@ def _with_picks(look: FirstLook, first: Recording) -> FirstLook:
         return replace(look, picks_problem=" ".join(str(error).split()))
 
 
-def _describe(look: FirstLook) -> str:
-    """Tell in lines what was found."""
+def _describe(look: FirstLook, *, divided: bool) -> str:
+    """Tell in lines what was found; `divided`: the settings give each cable a section of its own."""
     if look.archive is None or look.first is None:
         return f"The files cannot be used as they are: {look.problem}"
     first, spacing = look.first, _spacing(look.first)
     lines = [
         look.archive.summary(),
+        *_about_cables(look, divided=divided),
         f"{first.num_channels} channels, {first.channel_index.min()} to {first.channel_index.max()}, "
         + ("of unknown spacing" if spacing is None else f"{spacing:g} m apart")
         + f", {1 / first.dt_s:g} Hz, unit {first.unit}",
@@ -252,6 +334,18 @@ def _describe(look: FirstLook) -> str:
     if look.picks_problem:
         lines.append(f"The first minute cannot be picked: {look.picks_problem}")
     return "\n".join(lines)
+
+
+def _about_cables(look: FirstLook, *, divided: bool) -> list[str]:
+    names = _cable_names(look)
+    if len(names) < 2:
+        return []
+    if divided:
+        return [f"{len(names)} cables: each has its inputs and its channel table in `cables` of the settings"]
+    listed = ", ".join(names)
+    return [
+        f"The inputs do not part the cables {listed}: give each its own inputs in `cables` before the run"
+    ]
 
 
 def _spacing(recording: Recording) -> float | None:
@@ -270,13 +364,13 @@ def _data_lines(look: FirstLook) -> list[str]:
             "  # dx_m: 10.0",
         ]
     first = look.first
-    names = sorted({recording.station_id for recording in look.archive.recordings})
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", look.station_id or "CABLE")
-    lines = [f'  station_id: "{name}" # name of the cable in all tables']
+    names = _cable_names(look)
     if len(names) > 1:
-        lines.append(
-            f"  # The files are of several cables ({', '.join(names)}): give each its own in `cables`."
-        )
+        lines = [f"  # The files are of several cables ({', '.join(names)}): give each its own in `cables`."]
+    else:
+        lines = [
+            f'  station_id: "{_as_station(look.station_id or "CABLE")}" # name of the cable in all tables'
+        ]
     if _spacing(first) is None:
         lines.append("  # dx_m: 10.0 # STATE the channel spacing: the files do not say")
     if first.unit == "unknown":

@@ -12,7 +12,7 @@ import pandas as pd
 from gamma.errors import nearest_name
 from phasenet_das.config import GeometrySettings
 from phasenet_das.errors import ChannelGeometryError, TableError
-from phasenet_das.tables.columns import CHANNEL_COLUMNS, TEXT_COLUMNS, conform
+from phasenet_das.tables.columns import CHANNEL_COLUMNS, TEXT_COLUMNS, conform, require_columns
 from phasenet_das.tables.files import fill_text, read_table, write_table
 
 log = logging.getLogger(__name__)
@@ -68,6 +68,8 @@ def read_channels(
     table = _renamed(table, named, path)
     if "longitude" not in table.columns and ({"x_m", "y_m"} & set(table.columns) or named):
         table = _unproject(table, path, crs)
+    if "channel_index" in table.columns:  # before the columns that the file need not have are added
+        require_columns(table, ("longitude", "latitude", "elevation_m"), str(path))
     if "station_id" not in table.columns:
         if station_id is None:
             raise ChannelGeometryError(

@@ -164,8 +164,15 @@ def require_columns(table: pd.DataFrame, columns: Iterable[str], name: str) -> N
     if missing == ["station_id"]:
         hint = "Add it, or say station_id= (--station-id) when all rows belong to one cable."
     else:
-        hint = _dialect_hint(found) or " ".join(f"'{name}':{nearest_name(name, found)}" for name in missing)
+        hint = _dialect_hint(found) or _nearest_hint(missing, found)
     raise TableError(f"{name}: missing column(s) {', '.join(missing)}. {hint}")
+
+
+def _nearest_hint(missing: list[str], found: list[str]) -> str:
+    """Say which column is probably meant by each missing one, else which columns there are."""
+    near = {name: nearest_name(name, found) for name in missing}
+    alike = [f"For '{name}':{hint}" for name, hint in near.items() if hint.startswith(" Did you mean")]
+    return " ".join(alike) or f"Found the columns {', '.join(found)}. Add the missing ones, or rename."
 
 
 def _dialect_hint(found: list[str]) -> str:

@@ -25,6 +25,7 @@ _MANY_RUNS = 16
 _DONE = {
     "dead": ("skipped", "one value only, to seven digits: not picked there"),
     "nonfinite": ("skipped", "NaN or infinite: not picked there"),
+    "short": ("skipped", "not longer than the samples after a start that are never picked"),
     "saturated": ("examined", "saturated: picked, the amplitudes are lower bounds"),
     "coarse": ("examined", "a large offset hides the signal: subtract the mean of each channel first"),
 }
@@ -34,7 +35,7 @@ _DONE = {
 class QualityIssue:
     """Something wrong with some channels over some time."""
 
-    kind: str  # one of ``phasenet_das.picking.preprocess.KINDS``
+    kind: str  # one of ``phasenet_das.picking.preprocess.KINDS``, or ``short``: of the whole recording
     start_ns: int  # span, ns since 1970, half open
     end_ns: int
     channels: Runs  # runs of channels: first and last number, and how many
@@ -82,6 +83,7 @@ def coverage_table(infos: Sequence[ChunkInfo], left_out: Iterable[pd.DataFrame] 
     read = [one for one in ordered if not _nothing_read(one)]
     slots = [_slot(list(group)) for _, group in groupby(read, key=_slot_key)]
     rows = [_examined_row(one) for one in _join_slots(slots)]
+    rows += [_dead_row(one) for one in ordered if one.dead and _nothing_read(one)]
     rows += list(_issue_rows(ordered))
     rows += list(_failure_rows(ordered))
     tables = [pd.DataFrame(rows, columns=list(COVERAGE_COLUMNS)), *left_out]
@@ -92,14 +94,16 @@ def coverage_table(infos: Sequence[ChunkInfo], left_out: Iterable[pd.DataFrame] 
 
 
 def _nothing_read(one: ChunkInfo) -> bool:
-    """Say whether no sample of a chunk is a number: it was not examined, and its issues say why."""
-    return any(
-        found.kind == "nonfinite"
+    """Say whether no sample of a chunk could be picked: it was not examined, and its issues say why."""
+    lost = [
+        found
+        for found in one.issues
+        if found.kind in ("nonfinite", "short")
         and found.start_ns <= one.start_ns
         and found.end_ns >= one.end_ns
-        and _count(found.channels) >= one.num_channels
-        for found in one.issues
-    )
+    ]
+    dead = _count(one.dead)
+    return any(_count(found.channels) + dead >= one.num_channels for found in lost)
 
 
 def left_out_row(reason: str, *, station_id: str, span_ns: tuple[int, int], source: str) -> dict[str, Any]:
@@ -141,11 +145,20 @@ def _join_slots(slots: list[ChunkInfo]) -> Iterator[ChunkInfo]:
 
 def _examined_row(one: ChunkInfo) -> dict[str, Any]:
     dead = _count(one.dead)
+    if dead >= one.num_channels:
+        return _dead_row(one)
     reason = f"{dead} dead channels, such as {one.dead[0][0]}" if dead else ""
     channels = one.first_channel, one.last_channel, one.num_channels - dead
     return _row(
         one.station_id, (one.start_ns, one.end_ns), channels, "examined", reason, _TO.join(one.sources)
     )
+
+
+def _dead_row(one: ChunkInfo) -> dict[str, Any]:
+    """Make the row of channels that are dead over a whole span: nobody examined them."""
+    channels = min(first for first, _, _ in one.dead), max(last for _, last, _ in one.dead), _count(one.dead)
+    source = _TO.join(one.sources)
+    return _row(one.station_id, (one.start_ns, one.end_ns), channels, *_DONE["dead"], source)
 
 
 def _issue_rows(infos: list[ChunkInfo]) -> Iterator[dict[str, Any]]:

@@ -218,11 +218,35 @@ def read_csv(path: str | Path, *, skip_rows: int = 0, text: Iterable[str] = ()) 
     from gamma.picks import read_csv as read_with_words
 
     try:
-        return read_with_words(path, {*TEXT_COLUMNS, *text}, skip_rows)
+        table = read_with_words(path, {*TEXT_COLUMNS, *text}, skip_rows)
     except FileNotFoundError as error:
         raise TableError(f"{path}: no such file.") from error
     except (OSError, pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        _refuse_other_separators(path, _first_line(path))
         raise TableError(f"{path}: cannot be read as a table ({error}). Expected Parquet or CSV.") from error
+    if len(table.columns) == 1:
+        _refuse_other_separators(path, str(table.columns[0]))
+    return table
+
+
+def _first_line(path: str | Path) -> str:
+    try:
+        with Path(path).open(encoding="utf-8") as file:
+            line = file.readline()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return "" if "," in line else line.rstrip("\r\n")
+
+
+def _refuse_other_separators(path: str | Path, header: str) -> None:
+    """Refuse a header of one field that holds semicolons or tabs."""
+    for sign, code, name in ((";", ";", "semicolons"), ("\t", "\\t", "tabs")):
+        if sign in header:
+            raise TableError(
+                f"{path}: found {name} between the columns, expected commas between columns and points in "
+                f"numbers. Convert it: table = pandas.read_csv('{path}', sep='{code}', decimal=','), then "
+                "phasenet_das.write_table(table, 'converted.csv')."
+            )
 
 
 def read_table(path: str | Path, *, skip_rows: int = 0, text: Iterable[str] = ()) -> pd.DataFrame:

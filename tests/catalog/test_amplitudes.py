@@ -6,14 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from phasenet_das import io
 from phasenet_das.catalog import (
     calibrate_magnitude,
     estimate_magnitudes,
     measure_amplitudes,
     named_scale,
 )
+from phasenet_das.config import DataSettings, PickSettings
 from phasenet_das.errors import ConfigError, UnitError
 from phasenet_das.io.recording import Recording, recording_of_array
+from phasenet_das.picking.preprocess import condition
 
 DT_S, START = 0.01, np.datetime64("2024-01-01T00:00:00", "ns")
 NUM_CHANNELS, NUM_SAMPLES = 6, 6000
@@ -274,3 +277,22 @@ def test_the_named_scale_has_the_mean_site_term_and_its_spread():
     np.testing.assert_allclose(found["magnitude_uncertainty"], 1.2, atol=0.01)
     with pytest.raises(ConfigError, match="yin2023"):
         named_scale("yin2024")
+
+
+def test_the_named_repair_of_a_wrong_unit_works(tmp_path):
+    """A stated unit that contradicts the file is refused."""
+    events, picks, _ = tables()
+    options = {"start_time": START, "dt_s": DT_S, "station_id": "CABLE"}
+    io.write_quakeflow(
+        io.make_patch(two_events().astype(np.float32), unit="m / s", **options), tmp_path / "1.h5"
+    )
+    wrong = io.open_archive(tmp_path / "1.h5", DataSettings(station_id="CABLE")).recordings
+    with pytest.raises(UnitError, match=r"update_attrs\(data_units=.*write_quakeflow"):
+        measure_amplitudes(events, picks, wrong)
+    with pytest.raises(UnitError, match=r"Leave the setting off.*update_attrs\(data_units=.*write_quakeflow"):
+        condition(two_events(), DT_S, "m / s", PickSettings(to_strain_rate=True))
+    io.write_quakeflow(io.read(tmp_path / "1.h5").update_attrs(data_units="strain / s"), tmp_path / "2.h5")
+    right = io.open_archive(tmp_path / "2.h5", DataSettings(station_id="CABLE")).recordings
+    expected = peaks(two_events())["peak_strain_rate"]
+    found = measure_amplitudes(events, picks, right)["peak_strain_rate"]
+    np.testing.assert_allclose(found, expected, rtol=1e-5)

@@ -14,6 +14,7 @@ from phasenet_das import catalog
 from phasenet_das.catalog import EXPORT_FORMATS, export_catalog, export_differential_times, export_stations
 from phasenet_das.cli import app
 from phasenet_das.errors import ChannelGeometryError, ConfigError, DataFormatError, TableError
+from phasenet_das.io import make_patch, write_quakeflow
 from phasenet_das.tables import station_codes, write_table
 
 MOST = 6
@@ -387,7 +388,9 @@ def _dtcc(pairs, events, channels, tmp_path):
 
 def test_differential_times_are_those_of_travel_times(events, channels, tmp_path):
     """Both origins are 60 s apart, so the first travel time is 0.02 s the shorter."""
-    head, *lines = _dtcc(_pairs(), events, channels, tmp_path).read_text().splitlines()
+    written = _dtcc(_pairs(), events, channels, tmp_path)
+    assert (written.num_pairs, written.num_times, written.left_out) == (1, MOST, [])
+    head, *lines = written.path.read_text().splitlines()
     assert head.split() == ["#", "1", "2", "0.0"]
     assert pd.read_csv(tmp_path / "dt.cc.events.csv")["event_id"].tolist() == events["event_id"].tolist()
     codes = pd.read_csv(tmp_path / "dt.cc.codes.csv").set_index("station_code")
@@ -400,9 +403,68 @@ def test_differential_times_are_those_of_travel_times(events, channels, tmp_path
 
 
 def test_opposite_polarity_and_unlocated_events_are_no_differential_times(events, channels, tmp_path):
-    assert _dtcc(_pairs(-0.9), events, channels, tmp_path).read_text() == ""
-    path = export_differential_times(_pairs(), events, tmp_path / "dt.cc", channels)
-    assert path.read_text() == ""
+    with pytest.raises(TableError, match=r"None of the 200 pairs .* alike enough, with equal polarity"):
+        _dtcc(_pairs(-0.9), events, channels, tmp_path)
+    with pytest.raises(TableError, match=r"a position: 1, expected at least 2.*--channels"):
+        export_differential_times(_pairs(), events, tmp_path / "dt.cc", channels)
+    with pytest.raises(TableError, match="None of the 200 pairs of picks is of two events with a position"):
+        _dtcc(_pairs().assign(event_2=7), events, channels, tmp_path)
+    with pytest.raises(TableError, match="--station-id"):
+        _dtcc(_pairs().iloc[:0], events, channels, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def _recorded_twice(folder):
+    """One wave on eight channels, and the same 60 s later, in a folder that does not name the cable."""
+    rng, dt_s = np.random.default_rng(2), 0.01
+    wave = np.zeros((8, 12000), np.float32)
+    for first in (2000, 8000):
+        wave[:, first : first + 300] = np.random.default_rng(5).standard_normal((8, 300))
+    wave += 0.01 * rng.standard_normal(wave.shape)
+    patch = make_patch(wave, start_time="2020-01-01T00:00:00", dt_s=dt_s, station_id="", unit="strain / s")
+    write_quakeflow(patch, folder / "pair" / "one.h5")
+    channel = np.tile(np.arange(8), 2)
+    event = np.repeat([0, 1], 8)
+    return pd.DataFrame(
+        {
+            "station_id": "CABLE", "channel_index": channel, "event_index": event, "phase_type": "P",
+            "phase_time": pd.Timestamp("2020-01-01T00:00:20Z") + pd.to_timedelta(60.0 * event, unit="s"),
+            "phase_score": 0.9,
+        }
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("located", [2, 3])
+def test_the_command_names_the_recordings_as_the_picks_and_counts(events, tmp_path, located):
+    """The recordings are called after their folder, and the picks after the cable."""
+    picks = _recorded_twice(tmp_path)
+    times = pd.to_datetime(["2020-01-01T00:00:19Z", "2020-01-01T00:01:19Z", "2020-01-01T01:00:00Z"])
+    many = pd.concat([events, events.iloc[:1]], ignore_index=True).assign(
+        event_index=range(3), event_id=["a", "b", "far"], longitude=-117.5, latitude=35.7, depth_km=8.0
+    )
+    many["time"] = times
+    many.loc[located:, ["longitude", "latitude", "depth_km"]] = np.nan
+    write_table(many, tmp_path / "catalog" / "events.parquet")
+    write_table(picks, tmp_path / "catalog" / "picks.parquet")
+    arguments = ["--format", "hypodd-dtcc", "--waveforms", str(tmp_path / "pair")]
+    path = tmp_path / "dt.cc"
+    answer = CliRunner().invoke(app, ["export", str(tmp_path / "catalog"), *arguments, "-o", str(path)])
+    assert answer.exit_code == 0, answer.exception
+    assert "8 differential times of 1 pair of events" in answer.output
+    assert len(path.read_text().splitlines()) == 9
+    assert ("1 events have no position, which hypodd-dtcc needs" in answer.output) == (located == 2)
+
+
+def test_the_command_ends_with_an_error_where_no_time_is_found(events, tmp_path):
+    write_table(events, tmp_path / "catalog" / "events.parquet")  # the second has no position
+    write_table(_recorded_twice(tmp_path), tmp_path / "catalog" / "picks.parquet")
+    arguments = ["--format", "hypodd-dtcc", "--waveforms", str(tmp_path / "pair")]
+    answer = CliRunner().invoke(
+        app, ["export", str(tmp_path / "catalog"), *arguments, "-o", str(tmp_path / "dt.cc")]
+    )
+    assert isinstance(answer.exception, TableError)
+    assert "expected at least 2" in str(answer.exception)
+    assert not list(tmp_path.glob("dt.cc*"))
 
 
 def test_pairs_of_channels_are_no_differential_times_of_events(events, channels, tmp_path):

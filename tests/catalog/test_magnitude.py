@@ -203,3 +203,21 @@ def test_a_scale_of_unknown_type_takes_the_old_type_away():
     assert "magnitude_type" not in sized.columns
     again = estimate_magnitudes(events, pd.concat([picks, picks]), scale, channels)  # a repeated index
     np.testing.assert_allclose(again["magnitude"], sized["magnitude"])
+
+
+def test_magnitudes_of_a_wrong_unit_are_warned_of(caplog):
+    scale, (events, picks, _, channels, _) = calibrated()
+    estimate_magnitudes(events, picks, scale, channels)
+    assert not caplog.records
+    wrong = picks.assign(phase_amplitude=picks["phase_amplitude"] * 1e9)
+    found = estimate_magnitudes(events, wrong, scale, channels)
+    assert (found["magnitude"] > 9).all()
+    peak = 10 ** np.log10(wrong["phase_amplitude"].astype(float)).median()
+    assert "8 of 8 magnitudes lie outside -4 to 9" in caplog.text
+    assert f"median peak of these events is {peak:.2g} strain / s" in caplog.text
+    assert "1e9" in caplog.text
+    caplog.clear()
+    estimate_magnitudes(
+        events, picks.assign(phase_amplitude=picks["phase_amplitude"] * 1e-9), scale, channels
+    )
+    assert "8 of 8 magnitudes lie outside" in caplog.text

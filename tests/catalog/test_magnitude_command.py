@@ -253,3 +253,17 @@ def test_days_in_different_units_are_refused_and_those_in_one_keep_all_facts(fol
     facts = read_metadata(folder / "sized" / "picks.parquet")
     assert facts["amplitude_unit"] == "strain / s"
     assert {Path(name).name for name in facts["inputs"]} == {path.name for path in two_days_again}
+
+
+def test_a_wrong_unit_is_named_with_the_magnitudes_that_it_makes(folder, caplog):
+    assert calibrate(folder).exit_code == 0
+    assert apply(folder).exit_code == 0
+    assert "magnitudes lie outside" not in caplog.text
+    path = folder / "catalog" / "picks.parquet"
+    picks = read_picks(path)
+    write_table(
+        picks.assign(phase_amplitude=picks["phase_amplitude"] * 1e12), path, {"amplitude_unit": "1/s"}
+    )
+    assert apply(folder).exit_code == 0
+    assert "8 of 8 magnitudes lie outside -4 to 9" in caplog.text
+    assert "the unit in use is '1/s'" in caplog.text

@@ -157,7 +157,8 @@ def test_a_stated_coverage_table_must_exist(folder: Path) -> None:
 
 def test_a_score_above_one_and_a_list_that_is_no_text_are_refused(folder: Path) -> None:
     places = ["--config", str(folder / "settings.yaml"), "-o", str(folder / "out")]
-    assert CliRunner().invoke(app, ["associate", "0.parquet", *places, "--min-score", "30"]).exit_code == 2
+    answer = CliRunner().invoke(app, ["associate", str(folder / "0.parquet"), *places, "--min-score", "30"])
+    assert isinstance(answer.exception, ConfigError)
     (folder / "picks.txt").write_bytes(bytes(range(128, 256)))
     answer = CliRunner().invoke(app, ["associate", str(folder / "picks.txt"), *places])
     assert isinstance(answer.exception, TableError)

@@ -103,6 +103,7 @@ def test_interval_and_rate_must_agree(tmp_path: Path):
         ({"dx_m": -1.0}, ChannelGeometryError, "positive"),
         ({"first_channel": 0}, ChannelGeometryError, "first channel is 40"),
         ({"unit": "strain/s"}, UnitError, "'strain/s' was stated"),
+        ({"unit": "strain/s"}, UnitError, "in a run of their own. If all files state their unit, leave the"),
         ({"dt_s": "0.004"}, SamplingError, "'0.004', expected a positive number"),
         ({"dx_m": "2.5"}, ChannelGeometryError, "dx_m='2.5' was stated"),
         ({"unit": 5}, UnitError, "found 5, expected text"),
@@ -777,3 +778,8 @@ def test_event_attributes_survive_a_file(tmp_path: Path):
     patch = make_patch(waves(), start_time=START, dt_s=DT_S, attrs={"event_id": "nc1", "magnitude": 1.5})
     again = read(write_quakeflow(patch, tmp_path / "a.h5"))
     assert (again.attrs.event_id, again.attrs.magnitude) == ("nc1", 1.5)
+
+
+def test_an_array_is_sent_to_the_function_that_takes_it():
+    with pytest.raises(DataFormatError, match=r"For an array,? use pn\.io\.make_patch\(\)"):
+        read(np.zeros((3, 20)))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from phasenet_das.errors import DataFormatError
-from phasenet_das.io.files import find_recordings
+from phasenet_das.io.files import as_name, cable_name, find_recordings
 
 
 @pytest.fixture
@@ -39,3 +39,41 @@ def test_nothing_found_is_an_error(folder: Path) -> None:
         find_recordings([folder / "none.h5"])
     with pytest.raises(DataFormatError, match="nothing"):
         find_recordings([])
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("Kabel Ä", "Kabel-Ae"),
+        ("Kabel A\u0308", "Kabel-Ae"),  # as macOS writes it
+        ("Straße", "Strasse"),
+        ("Réunion", "Reunion"),
+        ("Łódź", "Lodz"),
+        ("北", "DAS-01bc"),
+        ("Kabel \u2013 Nord", "Kabel-Nord"),
+        ("Kabel 1", "Kabel-1"),
+        ("...", "DAS"),
+    ],
+)
+def test_names_of_cables_keep_the_letters_that_can_be_written(text: str, name: str) -> None:
+    assert as_name(text) == name
+
+
+@pytest.mark.parametrize("names", [("Kabel Ä", "Kabel Ö"), ("北", "南"), ("Réunion", "Reunion"), ("é", "è")])
+def test_folders_that_differ_in_other_letters_are_cables_of_their_own(
+    tmp_path: Path, names: tuple[str, str]
+) -> None:
+    folders = [tmp_path / name for name in names]
+    for one in folders:
+        one.mkdir()
+    found = {cable_name(str(one / "1.h5"), [str(item) for item in folders]) for one in folders}
+    assert len(found) == 2
+    assert all(name.isascii() for name in found)
+
+
+def test_folders_of_ascii_names_have_no_hash(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("Kabel 1", "Kabel-1", "Käbel-1")]
+    for one in folders:
+        one.mkdir()
+    inputs = [str(one) for one in folders]
+    assert [cable_name(f"{item}/1.h5", inputs) for item in inputs[:2]] == ["Kabel-1", "Kabel-1"]

@@ -97,6 +97,14 @@ def test_without_distances_nothing_is_averaged_and_it_is_said(caplog: pytest.Log
     assert caplog.text.count("distances are not known") == 1
 
 
+def test_of_one_channel_no_distances_are_missed(caplog: pytest.LogCaptureFixture) -> None:
+    whole = _segment(100.0)
+    one = whole.narrow(np.array([0]), slice(0, whole.num_samples))
+    with caplog.at_level(logging.WARNING):
+        assert {average for _, average in _scales(one)} == {1}
+    assert caplog.text == ""
+
+
 def test_what_was_chosen_and_assumed_is_said(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         _scales(_segment(100.0, dx_m=1.0, gauge_m=10.0))
@@ -164,6 +172,14 @@ def test_unlike_anything_trained_on_is_said(caplog: pytest.LogCaptureFixture) ->
             )
     assert "20 Hz, but" in caplog.text
     assert "rows every 200 m" in caplog.text
+    assert "no setting narrows the rows, so look at the picks" in caplog.text
+    caplog.clear()
+    for spacing_m, average in ((0.1, 1), (20.0, 4)):
+        warn_outside_training(
+            _segment(100.0, dx_m=spacing_m), PickSettings(average_channels=average), weights
+        )
+    assert caplog.text.count("choose average_channels to fit") == 2
+    assert "no setting" not in caplog.text
 
 
 def _picks(rows: list[tuple[float, str, float, float]]) -> tuple[pd.DataFrame, np.ndarray]:

@@ -270,6 +270,26 @@ def test_bad_channels_are_named_with_what_was_done(tmp_path: Path) -> None:
         _pick(folder, tmp_path / "strict.parquet", options=RunOptions(strict=True))
 
 
+@pytest.mark.parametrize("size", [{}, {"chunk_channels": 8}])
+def test_a_recording_of_dead_channels_alone_was_not_examined(tmp_path: Path, size: dict[str, int]) -> None:
+    folder = _write(tmp_path / "raw", np.zeros((24, 3600), np.float32), [])
+    coverage = _pick(folder, tmp_path / "picks.parquet", continuous=ContinuousSettings(**size)).coverage
+    assert set(coverage["status"]) == {"skipped"}
+    row = coverage[["first_channel", "last_channel", "num_channels"]]
+    assert row.values.tolist() == [[0, 23, 24]]
+    assert coverage["reason"].str.startswith("one value only").all()  # as `watch` counts them
+
+
+@pytest.mark.parametrize(("samples", "status"), [(20, "skipped"), (21, "examined")])
+def test_a_recording_that_ends_before_its_first_pick_was_not_examined(
+    tmp_path: Path, samples: int, status: str
+) -> None:
+    folder = _write(tmp_path / "raw", _noise(samples=samples), [])
+    coverage = _pick(folder, tmp_path / "picks.parquet").coverage
+    assert set(coverage["status"]) == {status}
+    assert coverage["num_channels"].sum() == 24
+
+
 def test_channels_whose_offset_hides_the_signal_are_named(tmp_path: Path) -> None:
     data = _noise().astype(np.float64)
     data[7] += 1e7

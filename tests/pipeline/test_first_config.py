@@ -161,6 +161,56 @@ def test_the_table_names_a_cable_that_its_files_do_not_name(raw: str, tmp_path: 
     assert load_config(tmp_path / "c.yaml").data.station_id == "RN"
 
 
+def test_each_of_several_cables_has_a_section_of_its_own(tmp_path: Path) -> None:
+    for name in ("A", "B"):
+        write_minutes(tmp_path / name / "raw", [0], "")
+    channel_table(6, "A").drop(columns="station_id").to_csv(tmp_path / "A" / "channels.csv", index=False)
+    (tmp_path / "A" / "raw").rename(tmp_path / "A" / "north")
+    (tmp_path / "B" / "raw").rename(tmp_path / "B" / "south")
+    inputs = [str(tmp_path / "A" / "north"), str(tmp_path / "B" / "south" / "00.h5")]
+    found = write_first_config(inputs, tmp_path / "c.yaml", picks=False)
+    assert "2 cables: each has its inputs and its channel table in `cables`" in found
+    cables = load_config(tmp_path / "c.yaml").cable_settings()
+    assert {name: one.data.station_id for name, one in cables.items()} == {"north": "north", "south": "south"}
+    assert [one.data.inputs for one in cables.values()] == [(item,) for item in inputs]
+    assert [one.geometry.path for one in cables.values()] == [str(tmp_path / "A" / "channels.csv"), None]
+
+
+@pytest.mark.parametrize(("named", "tables"), [(["north"], ["north"]), (["north", "south"], None), ([], [])])
+def test_a_table_beside_several_cables_is_of_those_that_it_names(
+    tmp_path: Path, named: list[str], tables: list[str] | None
+) -> None:
+    for name in ("north", "south"):
+        write_minutes(tmp_path / name, [0], name)
+    whole = pd.concat([channel_table(6, name) for name in named or ["north"]])
+    whole.drop(columns=[] if named else "station_id").to_csv(tmp_path / "channels.csv", index=False)
+    inputs = [str(tmp_path / name) for name in ("north", "south")]
+    write_first_config(inputs, tmp_path / "c.yaml", picks=False)
+    cables = load_config(tmp_path / "c.yaml").cables
+    placed = [name for name, one in cables.items() if one.geometry.path is not None]
+    assert placed == (["north", "south"] if tables is None else tables)
+
+
+def test_a_table_names_its_own_cable_of_several(tmp_path: Path) -> None:
+    for name in ("A", "B"):
+        write_minutes(tmp_path / name / "raw", [0], name)
+    channel_table(6, "RN").to_csv(tmp_path / "A" / "channels.csv", index=False)
+    inputs = [str(tmp_path / name / "raw") for name in ("A", "B")]
+    write_first_config(inputs, tmp_path / "c.yaml", picks=False)
+    assert list(load_config(tmp_path / "c.yaml").cables) == ["RN", "B"]
+
+
+def test_cables_that_share_an_input_have_no_common_name(tmp_path: Path) -> None:
+    for name in ("north", "south"):
+        write_minutes(tmp_path / "raw" / name, [0], name)
+    found = write_first_config([str(tmp_path / "raw")], tmp_path / "c.yaml", picks=False)
+    assert "The inputs do not part the cables north, south: give each its own inputs in `cables`" in found
+    config = load_config(tmp_path / "c.yaml")
+    assert config.data.station_id is None
+    assert not config.cables
+    assert "  # The files are of several cables (north, south)" in (tmp_path / "c.yaml").read_text()
+
+
 def test_questions_are_asked_until_they_can_be_read(raw: str, tmp_path: Path) -> None:
     (tmp_path / "channels.csv").rename(tmp_path / "elsewhere.txt")
     (tmp_path / "site").mkdir()

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from phasenet_das.config import GeometrySettings
-from phasenet_das.errors import ChannelGeometryError
-from phasenet_das.tables import read_channels
+from phasenet_das.errors import ChannelGeometryError, TableError
+from phasenet_das.tables import read_channels, write_table
 from phasenet_das.tables.channels import (
     load_channels,
     only_station,
@@ -174,3 +174,26 @@ def test_columns_may_change_names(tmp_path: Path) -> None:
 def test_an_unknown_projection_is_refused(utm_file: str) -> None:
     with pytest.raises(ChannelGeometryError, match=r"EPSG:999999.*no such projection"):
         read_channels(utm_file, "B", columns=COLUMNS, crs="EPSG:999999", skip_rows=1)
+
+
+def test_a_table_without_elevation_is_told_which_columns_it_has(tmp_path: Path) -> None:
+    path = tmp_path / "channels.csv"
+    path.write_text("channel_index,longitude,latitude\n1,-119,39\n")
+    with pytest.raises(
+        TableError, match=r"elevation_m\. Found the columns channel_index, longitude, latitude\."
+    ):
+        read_channels(path, "B")
+
+
+@pytest.mark.parametrize(("sign", "name"), [(";", "semicolons"), ("\t", "tabs")])
+def test_other_separators_are_named_and_the_conversion_works(tmp_path: Path, sign: str, name: str) -> None:
+    """A spreadsheet in Europe writes semicolons between columns, and commas in numbers."""
+    path = tmp_path / "channels.csv"
+    rows = ["channel_index longitude latitude elevation_m", "2500 -119,0 39,8 1240", "2501 -119,1 39,8 1240"]
+    path.write_text("\n".join(rows).replace(" ", sign) + "\n")
+    with pytest.raises(TableError, match=f"found {name} between the columns, expected commas") as refused:
+        read_channels(path, "B")
+    assert f"sep={sign!r}, decimal=','" in str(refused.value)
+    table = pd.read_csv(path, sep=sign, decimal=",")
+    converted = read_channels(write_table(table, tmp_path / "converted.csv"), "B")
+    assert converted["longitude"].tolist() == [-119.0, -119.1]

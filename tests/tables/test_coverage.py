@@ -100,3 +100,25 @@ def test_a_chunk_of_which_nothing_could_be_read_was_not_examined() -> None:
     examined = table[table["status"] == "examined"]
     assert examined["start"].tolist() == [START, START + pd.Timedelta(minutes=2)]
     assert set(table["status"]) == {"examined", "skipped", "unreadable"}
+
+
+def test_a_chunk_of_dead_channels_and_of_no_numbers_was_not_examined() -> None:
+    table = coverage_table([replace(chunk(0, ((3, 5, 3),)), dead=((0, 2, 3),)), chunk(1)])
+    examined = table[table["status"] == "examined"]
+    assert examined["start"].tolist() == [START + pd.Timedelta(minutes=1)]
+    skipped = table[table["status"] == "skipped"].sort_values("first_channel")
+    assert skipped[["first_channel", "last_channel", "num_channels"]].values.tolist() == [
+        [0, 2, 3],
+        [3, 5, 3],
+    ]
+
+
+def test_dead_blocks_of_channels_beside_others_are_counted_where_those_are_examined() -> None:
+    whole = chunk(0)
+    blocks = [
+        replace(whole, last_channel=2, num_channels=3, dead=((0, 2, 3),)),
+        replace(whole, first_channel=3, num_channels=3),
+    ]
+    table = merge_coverage([coverage_table(blocks)])
+    assert table[["status", "num_channels"]].values.tolist() == [["examined", 3]]
+    assert table["reason"].tolist() == ["3 dead channels, such as 0"]

@@ -407,3 +407,12 @@ def test_a_pick_without_a_station_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TableError, match="station_id is nan in row 1"):
         tables.read_picks(path)
     assert set(tables.read_picks(path, "CABLE")["station_id"]) == {"CABLE"}
+
+
+@pytest.mark.parametrize("row", ["A;1;2024-01-01T00:00:00Z;P;0,9", "A;1;2024-01-01T00:00:00Z;P;0.9"])
+def test_semicolons_between_columns_are_named_in_every_table(tmp_path: Path, row: str) -> None:
+    path = tmp_path / "picks.csv"
+    path.write_text(MINIMAL.replace(",", ";") + "A;1;2024-01-01T00:00:00Z;P;1\n" + row + "\n")
+    for read in (tables.read_picks, tables.read_events, tables.read_coverage):
+        with pytest.raises(TableError, match="found semicolons between the columns"):
+            read(path)

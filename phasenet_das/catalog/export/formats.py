@@ -17,6 +17,8 @@ from phasenet_das.catalog.export.common import RECEIVER, PreparedCatalog, prepar
 from phasenet_das.catalog.export.geojson import write_geojson
 from phasenet_das.catalog.export.hypodd import (
     HYPOCENTRE,
+    choose_pairs,
+    without_hypocentre,
     write_hypodd,
     write_hypodd_dtcc,
     write_hypodd_stations,
@@ -71,6 +73,28 @@ class Exported:
     num_events: int
     left_out: list[str]
     misfits: Misfits = field(default_factory=Misfits)
+
+
+@dataclass(frozen=True)
+class DifferentialTimes:
+    """The file of differential times that an export has written, and what it holds.
+
+    Attributes
+    ----------
+    path : pathlib.Path
+        The file.
+    num_pairs : int
+        Pairs of events in it.
+    num_times : int
+        Differential times in it.
+    left_out : list of str
+        ``event_id`` of events without a hypocentre.
+    """
+
+    path: Path
+    num_pairs: int
+    num_times: int
+    left_out: list[str]
 
 
 def export_catalog(
@@ -188,7 +212,7 @@ def export_differential_times(
     *,
     max_picks_per_phase: int = MAX_PICKS_PER_PHASE,
     network: str = "XX",
-) -> Path:
+) -> DifferentialTimes:
     """Write differential travel times from cross-correlation as hypoDD's ``dt.cc``.
 
     Of each pair of events, cable and phase the best-correlated channels are kept, spread along the cable by
@@ -210,21 +234,24 @@ def export_differential_times(
 
     Returns
     -------
-    pathlib.Path
-        The file, and beside it the tables of :func:`export_catalog`.
+    DifferentialTimes
+        The file and its counts. Beside the file are the tables of :func:`export_catalog`.
 
     Raises
     ------
     TableError
-        `pairs` lacks a column, or pairs channels instead of events.
+        `pairs` lacks a column, pairs channels instead of events, or holds no time that can be written. No
+        file is then written.
     """
     prepared = prepare_catalog(
         events, empty_picks(), channels, max_picks_per_phase=max_picks_per_phase, network=network
     )
-    written = write_hypodd_dtcc(prepared, pairs, Path(path))
+    used = choose_pairs(prepared, pairs)
+    written = write_hypodd_dtcc(prepared, used, Path(path))
     _write_numbers(prepared, written)
     _write_codes(prepared.codes(pairs.rename(columns={"channel_1": "channel_index"})), written)
-    return written
+    num_pairs = len(used[["event_1", "event_2"]].drop_duplicates())
+    return DifferentialTimes(written, num_pairs, len(used), without_hypocentre(prepared.events))
 
 
 def _format(name: str) -> _Format:

@@ -70,11 +70,58 @@ def write_hypodd_stations(placed: pd.DataFrame, path: Path) -> Path:
     return write_lines(lines, path)
 
 
-def write_hypodd_dtcc(catalog: PreparedCatalog, pairs: pd.DataFrame, path: Path) -> Path:
-    """Write the differential travel times of pairs of located events as ``dt.cc``."""
-    located = catalog.events[catalog.events[list(HYPOCENTRE)].notna().all(axis=1)]
-    origin = located.set_index("event_index")["time"]
-    used = _thin_pairs(_check_pairs(pairs, origin.index), catalog.max_picks_per_phase)
+def without_hypocentre(events: pd.DataFrame) -> list[str]:
+    """List the ``event_id`` of events that have no hypocentre."""
+    names: list[str] = events.loc[events[list(HYPOCENTRE)].isna().any(axis=1), "event_id"].tolist()
+    return names
+
+
+def choose_pairs(catalog: PreparedCatalog, pairs: pd.DataFrame) -> pd.DataFrame:
+    """Choose the pairs of ``dt.cc``: both events located, well correlated, thinned along each cable."""
+    _check_pairs(pairs)
+    bare = without_hypocentre(catalog.events)
+    located = catalog.events.loc[~catalog.events["event_id"].isin(bare), "event_index"]
+    known = pairs[pairs["event_1"].isin(located) & pairs["event_2"].isin(located)]
+    good = known[known["kept"].astype(bool) & (known["correlation"] > 0)].reset_index(drop=True)
+    if good.empty:
+        raise TableError(_explain_no_times(len(located), bare, len(pairs), len(known)))
+    return _thin_pairs(good, catalog.max_picks_per_phase)
+
+
+def _explain_no_times(num_located: int, bare: list[str], num_pairs: int, num_known: int) -> str:
+    start = "differential times: found none, and no file was written."
+    names = f": {_listed(bare)}" if bare else ""
+    if num_located < 2:
+        return (
+            f"{start} Events with a position: {num_located}, expected at least 2. Events without: {len(bare)}"
+            f"{names}. Give 'phasenet-das associate' a channel table (--channels). Events far from the cable "
+            "have no position even then."
+        )
+    if num_pairs == 0:
+        return (
+            f"{start} No two events have a pick of one phase on one channel, with windows that lie whole in "
+            "the recordings. Name the recordings on which the picks were made, and the cable as the picks "
+            "name it (--station-id)."
+        )
+    if num_known == 0:
+        return (
+            f"{start} None of the {num_pairs} pairs of picks is of two events with a position. Events "
+            f"without: {len(bare)}{names}. Give 'phasenet-das associate' a channel table (--channels)."
+        )
+    return (
+        f"{start} None of the {num_known} pairs of picks of located events is alike enough, with equal "
+        "polarity. Choose another band (--bandpass-hz), or events that are closer to each other."
+    )
+
+
+def _listed(names: list[str]) -> str:
+    """List the first names."""
+    return f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
+
+
+def write_hypodd_dtcc(catalog: PreparedCatalog, used: pd.DataFrame, path: Path) -> Path:
+    """Write the differential travel times of the pairs of :func:`choose_pairs` as ``dt.cc``."""
+    origin = catalog.events.set_index("event_index")["time"]
     seconds = (origin.loc[used["event_2"]].array - origin.loc[used["event_1"]].array).total_seconds()
     dt_s = np.asarray(seconds) - used["waveform_dt_s"].to_numpy()
     receivers = used[["station_id", "channel_1"]].rename(columns={"channel_1": "channel_index"})
@@ -90,7 +137,7 @@ def write_hypodd_dtcc(catalog: PreparedCatalog, pairs: pd.DataFrame, path: Path)
     return write_lines(lines, path)
 
 
-def _check_pairs(pairs: pd.DataFrame, located: pd.Index) -> pd.DataFrame:
+def _check_pairs(pairs: pd.DataFrame) -> None:
     missing = sorted(_PAIR_COLUMNS - set(pairs.columns))
     if missing:
         raise TableError(
@@ -102,8 +149,6 @@ def _check_pairs(pairs: pd.DataFrame, located: pd.Index) -> pd.DataFrame:
             "differential times: found pairs of channels of one event, expected pairs of events on one "
             "channel: compare_differential_times(..., between='events')."
         )
-    known = pairs["event_1"].isin(located) & pairs["event_2"].isin(located)
-    return pairs[pairs["kept"].astype(bool) & (pairs["correlation"] > 0) & known].reset_index(drop=True)
 
 
 def _thin_pairs(pairs: pd.DataFrame, max_picks_per_phase: int) -> pd.DataFrame:

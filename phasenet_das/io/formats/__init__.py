@@ -29,7 +29,7 @@ def open_source(source: Any) -> list[Recording]:  # noqa: ANN401 - a path or one
         raise DataFormatError(
             f"{type(source).__module__}.{type(source).__name__} is not a source of DAS data. Expected a "
             "path, a dascore Patch or Spool, an ObsPy Stream, an xarray or xdas DataArray, a DASPy Section, "
-            "or a list of them. For an array use make_patch()."
+            "or a list of them. For an array use pn.io.make_patch()."
         )
     module, function = _OBJECTS[_key_of(source)]
     found: list[Recording] = getattr(import_module(f"{__name__}.{module}"), function)(source)
@@ -114,7 +114,7 @@ def _open_checked(path: Path, headers_only: bool) -> list[Recording]:
         raise NoRecordingError(
             f"{path}: found {_content(path, hdf5)}, which is not a format of DAS data that is read. Expected "
             "HDF5 with a dataset 'data' (channel, time), a format of dascore, miniSEED, SEG-Y or netCDF. For "
-            "SAC, pass what obspy.read() returns. For an array, use make_patch()."
+            "SAC, pass what obspy.read() returns. For an array, use pn.io.make_patch()."
         )
     return found
 
