@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import subprocess
@@ -114,6 +115,14 @@ def test_info_numbers_channels_as_the_settings_do(run: Run, workplace: Path, tmp
     answer = run("info", tmp_path / "bare.h5", "--config", settings, cwd=workplace)
     assert "5 (300 to 304)" in answer.stdout
     assert "OWN" in answer.stdout
+
+
+def test_info_describes_every_cable_of_the_settings(run: Run, workplace: Path, tmp_path: Path) -> None:
+    cables = {name: {"data": {"inputs": [str(workplace / "record.h5")], "station_id": name}} for name in "AB"}
+    (tmp_path / "two.yaml").write_text(json.dumps({"cables": cables}))
+    answer = run("info", "--config", tmp_path / "two.yaml", cwd=workplace)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.count("100 Hz") == 2
 
 
 def test_plot_draws_all_channels_of_the_range(
