@@ -174,7 +174,9 @@ def timeline(folder: CatalogFolder, output: Output = None, *, show: Show = False
 
 
 def _check_target(output: Path | None, *, show: bool) -> None:
-    if output is not None and output.suffix.lower() not in _ENDINGS:
+    from phasenet_das.tables.names import check_output
+
+    if output is not None and check_output(output).suffix.lower() not in _ENDINGS:
         raise ConfigError(f"-o {output}: found no ending of a figure, expected one of {', '.join(_ENDINGS)}.")
     if output is None and not show:
         raise ConfigError("the figure has no target. State -o FILE to write it, or --show for a window.")
