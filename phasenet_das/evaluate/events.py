@@ -154,10 +154,11 @@ def _by_magnitude(
 
 
 def _completeness(by_magnitude: pd.DataFrame) -> float:
+    """Give the lowest bin from which on nine tenths are found; a bin without an event shows nothing."""
     recall = by_magnitude["recall"].to_numpy(np.float64)
-    bad = np.flatnonzero(recall < 0.9)
-    first = int(bad[-1]) + 1 if len(bad) else 0
-    return float(by_magnitude["magnitude_low"].iloc[first]) if first < len(recall) else np.nan
+    good, bad = np.flatnonzero(recall >= 0.9), np.flatnonzero(recall < 0.9)
+    above = good[good > bad.max(initial=-1)]
+    return float(by_magnitude["magnitude_low"].iloc[above[0]]) if len(above) else np.nan
 
 
 def source_distance_km(truth: pd.DataFrame, events: pd.DataFrame, channels: pd.DataFrame) -> np.ndarray:

@@ -79,6 +79,9 @@ def test_completeness_is_where_all_higher_bins_are_found() -> None:
     assert np.isnan(none.table["completeness_magnitude"].iloc[0])
     unknown = evaluate_events(REFERENCE, REFERENCE.drop(columns="magnitude"))
     assert unknown.by_magnitude.empty
+    apart = REFERENCE.assign(magnitude=[1.0, 5.0, 5.2, 5.4])  # no event from 1.5 to 5
+    found = evaluate_events(apart.iloc[1:], apart, magnitude_step=0.5)
+    assert found.table["completeness_magnitude"].iloc[0] == pytest.approx(5.0)
 
 
 def test_events_outside_the_examined_span_do_not_count() -> None:
