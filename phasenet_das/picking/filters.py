@@ -13,6 +13,7 @@ from phasenet_das.errors import SamplingError
 
 _ATTENUATION_DB = 70.0
 _SAMPLES_AT_A_TIME = 4_000_000
+_LONGEST = 1_000_000  # samples of a filter
 
 
 def bandpass(data: np.ndarray, dt_s: float, low_hz: float, high_hz: float) -> np.ndarray:
@@ -45,6 +46,13 @@ def _bandpass_taps(dt_s: float, low_hz: float, high_hz: float) -> np.ndarray:
         )
     width = min(low_hz, nyquist - high_hz) / nyquist
     count, beta = scipy.signal.kaiserord(_ATTENUATION_DB, width)
+    if count > _LONGEST:
+        low = low_hz <= nyquist - high_hz
+        edge = "lower corner farther from 0" if low else "upper corner farther from Nyquist"
+        raise SamplingError(
+            f"band {low_hz:g}-{high_hz:g} Hz: its filter has {count:,} samples, expected {_LONGEST:,} at "
+            f"most. Take the {edge}."
+        )
     taps: np.ndarray = scipy.signal.firwin(
         count | 1, [low_hz, high_hz], window=("kaiser", beta), pass_zero=False, fs=1 / dt_s
     )

@@ -93,6 +93,8 @@ def test_bandpass_keeps_the_band_and_its_timing() -> None:
 
 
 def test_a_band_beyond_nyquist_is_refused() -> None:
+    with pytest.raises(SamplingError, match="Take the lower corner farther from 0"):
+        bandpass(_noise(100), 0.01, 1e-6, 10.0)  # of 400 million samples
     with pytest.raises(SamplingError, match="Nyquist, 50 Hz"):
         bandpass(_noise(100), 0.01, 1.0, 50.0)
 
