@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     )
     from phasenet_das.catalog.export.formats import (
         EXPORT_FORMATS,
-        DifferentialTimes,
         Exported,
         export_catalog,
         export_differential_times,
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 __all__ = [
     "EXPORT_FORMATS",
     "FLAG_MEANINGS",
-    "DifferentialTimes",
     "Exported",
     "MagnitudeScale",
     "associate",
@@ -61,8 +59,7 @@ __getattr__ = lazy_names(
     {
         ".amplitudes": "measure_amplitudes",
         ".association": "associate explain_rejected write_association write_catalog",
-        ".export.formats": "EXPORT_FORMATS DifferentialTimes Exported export_catalog "
-        "export_differential_times export_stations",
+        ".export.formats": "EXPORT_FORMATS Exported export_catalog export_differential_times export_stations",
         ".export.hypoinverse": "read_hypoinverse",
         ".export.nonlinloc": "read_nonlinloc",
         ".export.thinning": "thin_picks",

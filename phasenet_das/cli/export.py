@@ -80,12 +80,10 @@ def export(
         stated = stated_facts(override(data, station_id=name))
         sources = (read(path, **stated) for path in find_recordings(waveforms or []))
         pairs = compare_differential_times(sources, picks, cut, between="events")
-        times = export_differential_times(pairs, events, output, placed, **chosen)
-        typer.echo(
-            f"{times.num_times:,} differential time{'' if times.num_times == 1 else 's'} of "
-            f"{times.num_pairs:,} pair{'' if times.num_pairs == 1 else 's'} of events -> {output}"
-        )
-        _name_left_out(times.left_out, format_)
+        done = export_differential_times(pairs, events, output, placed, **chosen)
+        times = f"{done.num_times:,} differential time{'' if done.num_times == 1 else 's'}"
+        typer.echo(f"{times} of {done.num_events:,} events -> {output}")
+        _name_left_out(done.left_out, format_)
         return
     facts = read_metadata(folder / "events.parquet")
     done = export_catalog(events, picks, output, format_, placed, metadata=facts, **chosen)

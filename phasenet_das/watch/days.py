@@ -6,7 +6,7 @@ import contextlib
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 DAY_NS: Final = 86_400_000_000_000
 _LEAST_NS: Final = 1_000_000_000  # a shorter part is the rounding of an edge
+_TABLES_KEPT: Final = 4096  # coverage tables of days
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ class DayFolders:
         return self.root / f"{pd.Timestamp(day * DAY_NS):%Y-%m-%d}"
 
 
-@cache
+@lru_cache(_TABLES_KEPT)
 def _held(path: Path, mtime_ns: int) -> list[tuple[str, int, int]]:
     """Read the cable, start and end of each row of a day that says something of samples that were read."""
     if not mtime_ns:

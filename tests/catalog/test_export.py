@@ -389,7 +389,7 @@ def _dtcc(pairs, events, channels, tmp_path):
 def test_differential_times_are_those_of_travel_times(events, channels, tmp_path):
     """Both origins are 60 s apart, so the first travel time is 0.02 s the shorter."""
     written = _dtcc(_pairs(), events, channels, tmp_path)
-    assert (written.num_pairs, written.num_times, written.left_out) == (1, MOST, [])
+    assert (written.num_events, written.num_times, written.left_out) == (2, MOST, [])
     head, *lines = written.path.read_text().splitlines()
     assert head.split() == ["#", "1", "2", "0.0"]
     assert pd.read_csv(tmp_path / "dt.cc.events.csv")["event_id"].tolist() == events["event_id"].tolist()
@@ -450,7 +450,7 @@ def test_the_command_names_the_recordings_as_the_picks_and_counts(events, tmp_pa
     path = tmp_path / "dt.cc"
     answer = CliRunner().invoke(app, ["export", str(tmp_path / "catalog"), *arguments, "-o", str(path)])
     assert answer.exit_code == 0, answer.exception
-    assert "8 differential times of 1 pair of events" in answer.output
+    assert "8 differential times of 2 events" in answer.output
     assert len(path.read_text().splitlines()) == 9
     assert ("1 events have no position, which hypodd-dtcc needs" in answer.output) == (located == 2)
 

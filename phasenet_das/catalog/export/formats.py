@@ -67,34 +67,15 @@ class Exported:
         ``event_id`` of events that the format cannot hold.
     misfits : Misfits
         Values that its columns cannot hold, counted by name, and picks that are left out.
+    num_times : int
+        Differential times in it, if it is one of ``dt.cc``.
     """
 
     path: Path
     num_events: int
     left_out: list[str]
     misfits: Misfits = field(default_factory=Misfits)
-
-
-@dataclass(frozen=True)
-class DifferentialTimes:
-    """The file of differential times that an export has written, and what it holds.
-
-    Attributes
-    ----------
-    path : pathlib.Path
-        The file.
-    num_pairs : int
-        Pairs of events in it.
-    num_times : int
-        Differential times in it.
-    left_out : list of str
-        ``event_id`` of events without a hypocentre.
-    """
-
-    path: Path
-    num_pairs: int
-    num_times: int
-    left_out: list[str]
+    num_times: int = 0
 
 
 def export_catalog(
@@ -212,7 +193,7 @@ def export_differential_times(
     *,
     max_picks_per_phase: int = MAX_PICKS_PER_PHASE,
     network: str = "XX",
-) -> DifferentialTimes:
+) -> Exported:
     """Write differential travel times from cross-correlation as hypoDD's ``dt.cc``.
 
     Of each pair of events, cable and phase the best-correlated channels are kept, spread along the cable by
@@ -234,7 +215,7 @@ def export_differential_times(
 
     Returns
     -------
-    DifferentialTimes
+    Exported
         The file and its counts. Beside the file are the tables of :func:`export_catalog`.
 
     Raises
@@ -250,8 +231,8 @@ def export_differential_times(
     written = write_hypodd_dtcc(prepared, used, Path(path))
     _write_numbers(prepared, written)
     _write_codes(prepared.codes(pairs.rename(columns={"channel_1": "channel_index"})), written)
-    num_pairs = len(used[["event_1", "event_2"]].drop_duplicates())
-    return DifferentialTimes(written, num_pairs, len(used), without_hypocentre(prepared.events))
+    num_events = pd.concat([used["event_1"], used["event_2"]]).nunique()
+    return Exported(written, num_events, without_hypocentre(prepared.events), num_times=len(used))
 
 
 def _format(name: str) -> _Format:
