@@ -47,10 +47,11 @@ generated: $(INSTALLED)
 bench: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run.py
 
-# The bundled networks, PhaseNet-DAS and the one-channel PhaseNet: some 3 GB of simulated recordings, then over
-# an hour of two cores.
+# The bundled networks, PhaseNet-DAS and the one-channel PhaseNet: 10 GB of simulated windows, then PhaseNet-DAS from
+# random weights and PhaseNet. Each of the three steps goes on where it was stopped. Without a GPU, each takes two
+# hours at most on two cores, and PhaseNet-DAS needs some such steps in a row (docs/development/networks.md).
 weights: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/student_data.py truth
-	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bundled_data.py
-	$(BIN)/phasenet-das train --config configs/train_phasenet_das.yaml
+	echo 0 1 | OMP_NUM_THREADS=1 xargs -n 1 -P 2 $(BIN)/python benchmarks/training_store.py --end 720 --step 2 --first
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bundled_training.py --makers 0 --wait 0 --minutes 110 --batch-size 8 \
+		--rate 1e-3 --planners 1
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/teacher.py

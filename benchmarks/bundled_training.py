@@ -3,10 +3,11 @@
     python benchmarks/bundled_training.py --shared ../shared --minutes 8 --out results/bundled_training
 
 Processes on the CPU simulate windows (training_store.py) and draw plans of batches. The GPU, or a CPU, makes
-the batches (training_batches.py) and trains on them. The learning rate follows the clock: a warm-up, then a
-cosine that ends with the time given. A run that was stopped goes on from its last round. Events that are held
-out for judging are listed in benchmarks/held_out.yaml. The windows that exist when a batch is drawn depend on
-the machine, so two runs differ.
+the batches (training_batches.py) and trains on them. Windows that were simulated before are taken in too.
+The learning rate follows the clock: a warm-up, then a cosine that ends with the time given. A run that was
+stopped goes on from its last round. Events that are held out for judging are listed in
+benchmarks/held_out.yaml. The windows that exist when a batch is drawn depend on the machine, so two runs
+differ.
 """
 
 from __future__ import annotations
@@ -136,7 +137,7 @@ class Learner:
 
 def train(learners: list[Learner], options: argparse.Namespace) -> None:
     """Train until the time is over, and save the averaged weights two thirds on the way and at the end."""
-    maker, known = BatchMaker(options.device), list[Known]()
+    maker, known, taken = BatchMaker(options.device), list[Known](), set[Path]()
     number, spent = resume(learners, options)
     first, seconds = time.monotonic() - spent, options.minutes * 60
     halfway = spent / seconds > 2 / 3
@@ -146,7 +147,7 @@ def train(learners: list[Learner], options: argparse.Namespace) -> None:
         if not number:
             log.writerow(["batch", "seconds", "windows", *(learner.name for learner in learners)])
         while time.monotonic() - first < seconds:
-            take_in(options.store, maker, known)
+            take_in(options.store, maker, known, taken)
             for batch in batches(known, maker, options, number):
                 share = (time.monotonic() - first) / seconds
                 losses = [learner.step(batch, share, number) for learner in learners]
@@ -219,11 +220,11 @@ def _as_it_is(plan: Any) -> Any:  # noqa: ANN401
     return plan
 
 
-def take_in(store: Path, maker: BatchMaker, known: list[Known]) -> None:
-    """Take the windows in that have been simulated since, and delete their files."""
-    for path in sorted(store.glob("*.pkl")):
+def take_in(store: Path, maker: BatchMaker, known: list[Known], taken: set[Path]) -> None:
+    """Take the windows in that have been simulated since."""
+    for path in sorted(set(store.glob("*.pkl")) - taken):
         windows = pickle.loads(path.read_bytes())  # noqa: S301 - our own processes wrote it
-        path.unlink()
+        taken.add(path)
         for kind, data, arrivals, live in windows:
             maker.add(data, live)
             known.append(Known(kind, arrivals, live, data.shape[1]))

@@ -1,7 +1,7 @@
 """Calibrate a network on bench-v1's validation set, and draw its reliability on the test set.
 
     python benchmarks/calibration.py phasenet-das --figure docs/figures/reliability.jpg
-    python benchmarks/calibration.py results/train_phasenet_das/model --write   # put it into the folder
+    python benchmarks/calibration.py results/teacher/model --write   # put it into the folder
 
 Picks of all kinds count together, as the network sees recordings by its own rule. Errors are in samples of
 the rate from which a pick takes its time.

@@ -1,8 +1,8 @@
 """Distillation: a small PhaseNet learns what another picker says of single traces, and what is true of them.
 
-The other picker's probabilities are computed once, over whole traces, and kept. What is learned is
-``truth_share`` of the true labels and the rest of its probabilities (Hinton et al. 2015, section 2, at
-temperature one): where it errs, truth corrects it; where no label can tell how clear an arrival is, it does.
+The other picker's probabilities are computed once, over whole traces, and kept. The target is a mean of the
+true labels and of these probabilities (Hinton et al. 2015, section 2, at temperature one). Truth corrects the
+other picker. The other picker says how clear an arrival is, and knows events that nobody labelled.
 """
 
 from __future__ import annotations
@@ -49,12 +49,15 @@ class TraceSet:
         True P and S, in samples; infinite where there is none.
     share : float
         How often traces of this kind are drawn, relative to others.
+    truth_share : float
+        Share of the true labels in the targets, from 0 to 1. The rest is the teacher's.
     """
 
     data: np.ndarray
     scores: np.ndarray
     arrivals: np.ndarray
     share: float = 1.0
+    truth_share: float = 0.5
 
     def __post_init__(self) -> None:
         """Refuse arrays that do not belong together."""
@@ -65,6 +68,8 @@ class TraceSet:
                 f"traces: data {self.data.shape}, scores {scores}, arrivals {arrivals}; expected "
                 "(trace, time), (trace, 2, time), (trace, event, 2)."
             )
+        if not 0 <= self.truth_share <= 1:
+            raise ConfigError(f"truth_share: found {self.truth_share}, expected a number from 0 to 1.")
 
 
 def teacher_scores(teacher: Weights, data: np.ndarray) -> np.ndarray:
@@ -96,11 +101,11 @@ def save_traces(traces: TraceSet, path: str | Path) -> Path:
     return path
 
 
-def load_traces(path: str | Path, share: float = 1.0) -> TraceSet:
+def load_traces(path: str | Path, share: float = 1.0, truth_share: float = 0.5) -> TraceSet:
     """Read traces."""
     try:
         with np.load(path) as file:
-            return TraceSet(file["data"], file["scores"], file["arrivals"], share)
+            return TraceSet(file["data"], file["scores"], file["arrivals"], share, truth_share)
     except (OSError, KeyError, ValueError, BadZipFile) as error:
         raise DataFormatError(f"{path}: cannot be read as traces ({error!r}); make it anew.") from error
 
@@ -112,20 +117,17 @@ class DistillationSamples(TrainingSamples):
         self,
         sets: Sequence[TraceSet],
         settings: TrainSettings,
-        truth_share: float = 0.5,
         *,
         varied: bool = True,
     ) -> None:
         super().__init__([], settings, varied=varied)
-        if not 0 <= truth_share <= 1:
-            raise ConfigError(f"truth_share: found {truth_share}, expected a number from 0 to 1.")
         lengths = {one.data.shape[1] for one in sets}
         if len(lengths) > 1 or min(lengths, default=settings.data.num_samples) < settings.data.num_samples:
             raise ConfigError(
                 f"traces of {sorted(lengths)} samples: expected one length of "
                 f"{settings.data.num_samples} (data.num_samples) or more."
             )
-        self.sets, self.truth_share = list(sets), truth_share
+        self.sets = list(sets)
         shares = np.array([one.share for one in sets], float)
         self._weights = shares / max(shares.sum(), 1e-12)
 
@@ -139,15 +141,15 @@ class DistillationSamples(TrainingSamples):
 
     def __getitem__(self, key: Key) -> tuple[Key, Tensor, Tensor, Tensor]:
         """Make the tensors of one sample: key, data (1, channel, time), targets (3, ...), mask."""
-        sample, scores = self._windows(key)
+        sample, scores, truth_share = self._windows(key)
         targets = make_targets(sample, self.settings.data.label_sigma_s)[:3]
-        targets[1:] = self.truth_share * targets[1:] + (1 - self.truth_share) * scores
+        targets[1:] = truth_share * targets[1:] + (1 - truth_share) * scores
         targets[0] = np.maximum(1 - targets[1:].sum(axis=0), 0)
         mask = np.broadcast_to(sample.live[:, None], sample.data.shape).astype(np.float32)
         return key, torch.from_numpy(sample.data[None]), torch.from_numpy(targets), torch.from_numpy(mask)
 
-    def _windows(self, key: Key) -> tuple[Sample, np.ndarray]:
-        """Draw windows, and the teacher's scores of them (2, channel, time)."""
+    def _windows(self, key: Key) -> tuple[Sample, np.ndarray, np.ndarray]:
+        """Draw windows, the teacher's scores (2, channel, time), and the share of truth (channel, 1)."""
         data = self.settings.data
         rng = generator(self.settings.seed, "traces" if self.varied else "validation traces", *key)
         kinds = rng.choice(len(self.sets), data.num_channels, p=self._weights)
@@ -161,7 +163,8 @@ class DistillationSamples(TrainingSamples):
         if self.varied:
             values *= rng.choice(np.array([-1, 1], np.float32), (data.num_channels, 1))
         sample = Sample.of(values, arrivals, 1.0 / data.sampling_rate_hz)
-        return normalize(sample, data), scores
+        truth_share = np.array([self.sets[kind].truth_share for kind in kinds], np.float32)
+        return normalize(sample, data), scores, truth_share[:, None]
 
 
 def _window(
@@ -185,15 +188,14 @@ def distill(
     training: Sequence[TraceSet],
     validation: Sequence[TraceSet] = (),
     *,
-    truth_share: float = 0.5,
     progress: bool = False,
 ) -> TrainingResult:
     """Train a one-channel network on traces, or go on where the same run was interrupted."""
     if settings.architecture != "phasenet":
         raise ConfigError(f"architecture: found {settings.architecture}, expected phasenet for distillation.")
-    samples = DistillationSamples(training, settings, truth_share)
+    samples = DistillationSamples(training, settings)
     if not len(samples):
         raise ConfigError("nothing to learn from: give at least one trace.")
-    judged = DistillationSamples(validation, settings, truth_share, varied=False)
+    judged = DistillationSamples(validation, settings, varied=False)
     trainer = Trainer(settings, initial_model(settings), samples, judged, find_world(settings.device))
     return trainer.run(progress=progress)

@@ -1,22 +1,21 @@
 """Train the bundled PhaseNet for a fibre channel: from recordings to a model folder.
 
-    python benchmarks/student_data.py truth && python benchmarks/bundled_data.py --recordings 0
+    python benchmarks/training_store.py --folder results/training_store --end 720
     python benchmarks/teacher.py --shared ../shared --out results/teacher
 
-First the traces, each kind in a file of its own that is not made again: seismometer records, channels of
-fibre sections simulated of them (bundled_data.py) and of bench-v1's training recordings (student_data.py),
-and real noise; with the probabilities that the original PhaseNet gives each. Then the training, which goes on
-where it stopped. The validation records are in the sections too: their scores are for watching only.
-What is held out for judging is listed in benchmarks/held_out.yaml.
+First the traces, each kind in a file of its own that is not made again: seismometer records, channels of the
+windows that PhaseNet-DAS learns from (training_store.py), and real noise. The original PhaseNet gives
+probabilities to each. Then the training, which goes on where it stopped. The validation records are in the
+sections too: their scores are for watching only. What is held out for judging is listed in
+benchmarks/held_out.yaml.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+import pickle
+from collections.abc import Callable, Iterable
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,34 +23,43 @@ import numpy as np
 import pandas as pd
 import torch
 import yaml
-from bundled_data import training_rows
 from distillation import TraceSet, distill, load_traces, save_traces, teacher_scores
 from scipy.signal import butter, sosfilt
 from tqdm import tqdm
+from training_store import RATE_HZ, read_noise, training_rows
 
-from phasenet_das.config import TrainSettings
+from phasenet_das.config import AugmentSettings, TrainSettings
 from phasenet_das.models import load_weights
 from phasenet_das.simulate import Record, load_records
-from phasenet_das.simulate.noise import fill, load_noise
+from phasenet_das.simulate.noise import fill
 from phasenet_das.simulate.seeds import generator
-from phasenet_das.training import Sample, find_windows
-from phasenet_das.training.augment import crop, stretch_time
+from phasenet_das.training import Sample
+from phasenet_das.training.augment import anchored_start, average_channels, crop, stretch_time, vary
 from phasenet_das.training.split import split_groups
 
-RATE_HZ = 100.0
+NOISE_RATES_HZ = (100.0, 250.0, 500.0)  # those at which a network of 100 Hz sees faster recordings too
 NUM_SAMPLES = 6000
-MOST_EVENTS = 4
-TRUTH_SHARE = 0.5
+MOST_EVENTS = 12
 VALIDATION_SHARE = 0.1
-# Traces of each kind, and how often they are drawn.
-COUNTS = {"records": 9600, "quiet": 1600, "sections": 3200, "recordings": 800, "noise": 400}
-SHARES = {"records": 0.42, "quiet": 0.13, "sections": 0.27, "recordings": 0.1, "noise": 0.08}
+# Traces of each kind, how often they are drawn, and the share of truth in their targets. Analysts labelled
+# one event of a record, and the simulator knows all.
+COUNTS = {"records": 24000, "quiet": 4000, "sections": 20000, "recordings": 20000, "noise": 3200}
+SHARES = {"records": 0.35, "quiet": 0.1, "sections": 0.25, "recordings": 0.22, "noise": 0.08}
+TRUTH_SHARES = {"records": 0.5, "quiet": 0.5, "sections": 0.8, "recordings": 0.8, "noise": 0.8}
 VALIDATION_COUNTS = {"records": 160}
+# Channels of fibre vary as those of PhaseNet-DAS do (bundled_training.py), but for what needs neighbours.
+AUGMENT = AugmentSettings(
+    stretch_time=2.0, average_channels=8, add_event=0.25, added_events=2, add_event_ratio_db=15.0, noise=0.5,
+    snr_min_db=-6.0, snr_max_db=30.0, lower_rate=0.1, missing_ends=0.2, phase_ratio=0.0, hidden=0.0, dead=0.0,
+)  # fmt: skip
 DATA = (
     "Channels of fibre sections simulated of {count} NCEDC records (AI4EPS/PhaseNet, MIT), the records' own "
-    "components, noise of four instruments (DASDAE/test_data, MIT) and training recordings of bench-v1; half "
-    "of each target is what the original PhaseNet (Zhu & Beroza 2019, MIT) gives, half the true arrivals."
+    "components, noise of four instruments (DASDAE/test_data, MIT), simulated recordings of scenarios, and "
+    "the training recordings of bench-v2. A fifth to a half of each target is the output of the original "
+    "PhaseNet (Zhu & Beroza 2019, MIT), the rest the true arrivals."
 )
+
+Stored = tuple[str, np.ndarray, np.ndarray, np.ndarray]  # training_store.StoredWindow, as its files hold it
 
 
 class Piece(NamedTuple):
@@ -69,12 +77,12 @@ def main() -> None:
     parser.add_argument("--shared", type=Path, default=Path("../shared"))
     parser.add_argument("--out", type=Path, default=Path("results/teacher"))
     parser.add_argument("--held-out", type=Path, default=Path(__file__).with_name("held_out.yaml"))
-    parser.add_argument("--sections", type=Path, default=Path("results/bundled/sections"))
-    parser.add_argument("--recordings", type=Path, default=Path("results/student/train"))
+    parser.add_argument("--store", type=Path, default=Path("results/training_store"), help="windows of fibre")
     parser.add_argument("--traces", type=Path, help="folder of the traces; OUT/traces by default")
     parser.add_argument("--weights", help="start from these instead of random ones")
-    parser.add_argument("--steps", type=int, default=3600)
+    parser.add_argument("--steps", type=int, default=12000)
     parser.add_argument("--learning-rate", type=float, default=4e-3)
+    parser.add_argument("--workers", type=int, default=1, help="processes that draw windows")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--teacher", default="seisbench:original", help="the network to learn from")
     parser.add_argument("--quick", action="store_true", help="try the script out: few traces, two steps")
@@ -87,40 +95,44 @@ def main() -> None:
     rows = training_rows(pd.read_csv(records.with_suffix(".csv")), held_out)
     judged = split_groups([str(row) for row in rows], VALIDATION_SHARE, options.seed)
     folder = options.traces or options.out / "traces"
-    with noise_folder(options.shared / "data" / "das_noise", held_out["noise"]) as noise:
-        learned = load_records(records, [row for row, out in zip(rows, judged, strict=True) if not out])
-        makers: dict[str, Callable[[], Iterable[Piece]]] = {
-            "records": lambda: record_traces(learned, counts["records"], options.seed),
-            "quiet": lambda: quiet_traces(learned, counts["quiet"], options.seed),
-            "sections": lambda: window_traces(options.sections, counts["sections"], options.seed),
-            "recordings": lambda: window_traces(options.recordings, counts["recordings"], options.seed),
-            "noise": lambda: noise_traces(noise, counts["noise"], options.seed),
-        }
-        training = [
-            load_traces(make(folder / f"{kind}.npz", counts[kind], maker, options.teacher), SHARES[kind])
-            for kind, maker in makers.items()
-        ]
-        others = load_records(records, [row for row, out in zip(rows, judged, strict=True) if out])
-        count = 16 if options.quick else VALIDATION_COUNTS["records"]
-        path = make(
-            folder / "validation.npz",
-            count,
-            lambda: record_traces(others, count, options.seed),
-            options.teacher,
-        )
+    fibres = options.shared / "data" / "das_noise"
+    noise = [read_noise(fibres, held_out["noise"], rate_hz) for rate_hz in NOISE_RATES_HZ]
+    learned = load_records(records, [row for row, out in zip(rows, judged, strict=True) if not out])
+
+    def fibre(kind: str) -> Iterable[Piece]:
+        return fibre_traces(options.store, noise[0], counts[kind], options.seed, kind)
+
+    makers: dict[str, Callable[[], Iterable[Piece]]] = {
+        "records": lambda: record_traces(learned, counts["records"], options.seed),
+        "quiet": lambda: quiet_traces(learned, counts["quiet"], options.seed),
+        "sections": lambda: fibre("sections"),
+        "recordings": lambda: fibre("recordings"),
+        "noise": lambda: noise_traces(list(chain(*noise)), counts["noise"], options.seed),
+    }
+    training = []
+    for kind, maker in makers.items():
+        path = make(folder / f"{kind}.npz", counts[kind], maker, options.teacher)
+        training.append(load_traces(path, SHARES[kind], TRUTH_SHARES[kind]))
+    others = load_records(records, [row for row, out in zip(rows, judged, strict=True) if out])
+    count = 16 if options.quick else VALIDATION_COUNTS["records"]
+    path = make(
+        folder / "validation.npz",
+        count,
+        lambda: record_traces(others, count, options.seed),
+        options.teacher,
+    )
     description = DATA.format(count=len(learned))
     result = distill(
         settings(options, description),
         training,
         [load_traces(path)],
-        truth_share=TRUTH_SHARE,
         progress=True,
     )
     print(f"{result.step} steps -> {result.folder}: {result.metrics}")
 
 
 def settings(options: argparse.Namespace, description: str) -> TrainSettings:
-    """Give the settings of the training: 32 windows a step."""
+    """Give the settings of the training: 64 windows a step."""
     return TrainSettings(
         output=str(options.out),
         architecture="phasenet",
@@ -134,30 +146,20 @@ def settings(options: argparse.Namespace, description: str) -> TrainSettings:
         },
         weights=options.weights,
         steps=options.steps,
-        batch_size=2,
+        batch_size=4,
         learning_rate=options.learning_rate,
         final_learning_rate=3e-5,
         warmup_steps=min(100, options.steps),
-        ema_decay=0.997,
-        validate_every=800,
+        ema_decay=0.999,
+        validate_every=2000,
         validation_samples=12,
         save_every=200,
-        num_workers=0,
+        num_workers=options.workers,
         device="cpu",
         seed=options.seed,
         license="MIT",
         data_description=description,
     )
-
-
-@contextmanager
-def noise_folder(folder: Path, held_out: list[str]) -> Iterator[Path]:
-    """Give a folder of the noise recordings that may be trained on."""
-    with tempfile.TemporaryDirectory() as temporary:
-        for path in folder.glob("*.h5"):
-            if path.name not in held_out:
-                shutil.copy(path, temporary)
-        yield Path(temporary)
 
 
 def make(path: Path, count: int, maker: Callable[[], Iterable[Piece]], teacher_name: str) -> Path:
@@ -171,7 +173,8 @@ def make(path: Path, count: int, maker: Callable[[], Iterable[Piece]], teacher_n
             data = standardised(piece.data)
             parts.append((data, teacher_scores(teacher, data), piece.arrivals))
             bar.update(len(data))
-    return save_traces(TraceSet(*(np.concatenate(part) for part in zip(*parts, strict=True))), path)
+    data, scores, arrivals = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return save_traces(TraceSet(data, scores, arrivals), path)
 
 
 def standardised(data: np.ndarray) -> np.ndarray:
@@ -243,28 +246,67 @@ def quiet_traces(records: list[Record], count: int, seed: int) -> Iterable[Piece
         yield Piece(np.stack([filtered(trace, rng) for trace in data]), np.full((8, MOST_EVENTS, 2), np.inf))
 
 
-def window_traces(folder: Path, count: int, seed: int) -> Iterable[Piece]:
-    """Cut traces of training windows around their arrivals, eight channels of a window at a time."""
-    windows = find_windows([folder])
-    for number in range(count // 8):
-        rng = generator(seed, "window traces", number)
-        window = windows[number * max(1, 8 * len(windows) // count) % len(windows)]
-        labels = window.arrivals()
-        channels = np.sort(rng.choice(window.num_channels, 8, replace=False))
-        known = labels[0][:, :, channels[0]]
-        known = known[np.isfinite(known)]
-        start = rng.choice(known) - rng.integers(NUM_SAMPLES) if len(known) else 0
-        first = int(np.clip(start, 0, max(window.num_samples - NUM_SAMPLES, 0)))
-        span = slice(first, min(first + NUM_SAMPLES, window.num_samples))
-        piece = window.load(slice(channels[0], channels[-1] + 1), span, labels)
-        piece = crop(piece, (0, 0), (len(piece.data), NUM_SAMPLES))
-        rows = channels - channels[0]
-        yield Piece(piece.data[rows], some_events(piece.arrivals[:, :, rows].transpose(2, 0, 1)))
+def fibre_traces(
+    store: Path, instruments: list[np.ndarray], count: int, seed: int, kind: str
+) -> Iterable[Piece]:
+    """Vary channels of fibre: averaged, stretched in time, with other events and noise of real fibres added.
+
+    Four neighbouring traces come of one place of a window. `kind` is sections or recordings.
+    """
+    paths = stored_files(store, kind)
+    groups = np.diff(np.linspace(0, count // 4, len(paths) + 1).round().astype(int))
+    for number, (path, wanted) in enumerate(zip(paths, groups, strict=True)):
+        windows = pickle.loads(path.read_bytes())  # noqa: S301 - training_store.py wrote it
+        for group in range(wanted):
+            rng = generator(seed, f"fibre {kind}", number, group)
+            sample = varied_piece(windows, instruments, rng)
+            live = sample.live & (np.ptp(sample.data, axis=1) > 0)
+            if live.any():
+                yield Piece(sample.data[live], some_events(sample.arrivals[:, :, live].transpose(2, 0, 1)))
 
 
-def noise_traces(folder: Path, count: int, seed: int) -> Iterable[Piece]:
-    """Stretch real noise over the length of a trace, at the network's rate and on slower time axes."""
-    recordings = [noise for hz in (100.0, 250.0, 500.0) for noise in load_noise(folder, hz)]
+def stored_files(store: Path, kind: str) -> list[Path]:
+    """List the files of a training store that hold sections, or recordings."""
+    chosen = []
+    for path in sorted(store.glob("*.pkl")):
+        first = pickle.loads(path.read_bytes())[0][0]  # noqa: S301 - training_store.py wrote it
+        if first != "noise" and (first == "section") == (kind == "sections"):
+            chosen.append(path)
+    if not chosen:
+        raise SystemExit(f"error: {store} holds no {kind}. Make them with benchmarks/training_store.py.")
+    return chosen
+
+
+def varied_piece(windows: list[Stored], instruments: list[np.ndarray], rng: np.random.Generator) -> Sample:
+    """Cut traces of a window, and add other events and noise to them."""
+    rows = min(4, *(len(data) for _, data, _, _ in windows))
+
+    def other() -> Sample:
+        return fibre_piece(windows, rng, rows)
+
+    def noise() -> np.ndarray:
+        return fill(instruments[int(rng.integers(len(instruments)))], rows, NUM_SAMPLES, rng)
+
+    return vary(other(), AUGMENT, rng, other=other, noise=noise)
+
+
+def fibre_piece(windows: list[Stored], rng: np.random.Generator, rows: int) -> Sample:
+    """Cut traces of 60 s of a window around an arrival."""
+    _, data, arrivals, live = windows[rng.integers(len(windows))]
+    average = min(int((AUGMENT.average_channels + 1) ** rng.random()), len(data) // rows)
+    first = int(rng.integers(len(data) - rows * average + 1))
+    taken = slice(first, first + rows * average)
+    times = np.where(live[taken], arrivals[:, :, taken], np.inf)
+    sample = average_channels(Sample.of(data[taken], times, 1.0 / RATE_HZ), average)
+    factor = float(AUGMENT.stretch_time ** rng.uniform(-1, 1))
+    size = (rows, int(np.ceil(NUM_SAMPLES / factor)) + 1)
+    _, start = anchored_start(sample.arrivals, sample.data.shape, size, rng)
+    sample = stretch_time(crop(sample, (0, start), size), factor)
+    return crop(sample, (0, 0), (rows, NUM_SAMPLES))
+
+
+def noise_traces(recordings: list[np.ndarray], count: int, seed: int) -> Iterable[Piece]:
+    """Stretch real noise over the length of a trace."""
     for number in range(count // 8):
         rng = generator(seed, "noise traces", number)
         data = fill(recordings[number % len(recordings)], 8, NUM_SAMPLES, rng)

@@ -1,7 +1,8 @@
 """Windows for training that are simulated while the training runs, by processes of their own.
 
 Sections of real seismometer records, sections of noise, and recordings of scenarios and of the training split
-of the benchmarks come in turn. Window `n` is the same for any number of processes.
+of the benchmarks come in turn. Window `n` is the same for any number of processes. A turn whose file exists
+is not made again.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import yaml
 from bench_kinds import KINDS
 from bench_recordings import bench_parts
-from bundled_data import EVENT, NOISE, RATE_HZ, SHAPE, overrides, training_rows
 
 from phasenet_das.config import PickSettings
 from phasenet_das.picking.preprocess import condition
@@ -32,7 +33,23 @@ from phasenet_das.simulate import RecordSectionConfig, Simulation, SimulationCon
 from phasenet_das.simulate.noise import load_noise
 from phasenet_das.simulate.record_sections import RecordSections
 
+RATE_HZ = 100.0
+SHAPE = {"num_channels": 128, "num_samples": 6144}
+EVENT = {
+    "lag_min_s": 0.3,
+    "lag_max_s": 40.0,
+    "snr_min_db": 5.0,
+    "snr_max_db": 40.0,
+    "noise_only": 0.0,
+    "near": 0.4,
+    "lone": 0.0,
+    "converted": 0.4,
+}
+NOISE = {"noise_only": 1.0, "traffic": 0.3}
 SECTIONS_AT_A_TIME = 8
+# Channel spacing and gauge length (m) of the simulated cables.
+CABLES = [(1.0, 10.0), (2.0, 4.0), (4.0, 10.0), (8.0, 8.0), (10.0, 30.0), (20.0, 20.0), (50.0, 30.0)]
+BOREHOLE_RATES_HZ = (500.0, 1000.0, 2000.0)
 SCENARIOS = ("demo", "urban", "offshore", "swarm", "hard", "borehole", "glacier")
 # Cables in wells and steep fronts come most often: there pickers are worst.
 TURNS = (
@@ -58,7 +75,14 @@ class StoredWindow:
     live: np.ndarray  # (channel,) bool
 
 
-def read_noise(source: Path, held_out: list[str]) -> list[np.ndarray]:
+def training_rows(table: pd.DataFrame, held_out: dict[str, list[str]]) -> list[int]:
+    """List the records of stations that are not held out."""
+    station = table["fname"].str.split("_").str[:2].str.join(".")
+    kept = ~station.isin(held_out["stations"]) & ~table["fname"].isin(held_out["records"])
+    return [int(row) for row in table.loc[kept, "row"]]
+
+
+def read_noise(source: Path, held_out: list[str], rate_hz: float = RATE_HZ) -> list[np.ndarray]:
     """Read the recordings of noise that may be trained on, or a file of them; (channel, time) float32."""
     if source.is_file():
         with np.load(source) as arrays:
@@ -67,7 +91,7 @@ def read_noise(source: Path, held_out: list[str]) -> list[np.ndarray]:
         for path in source.glob("*.h5"):
             if path.name not in held_out:
                 shutil.copy(path, scratch)
-        return load_noise(scratch, RATE_HZ)
+        return load_noise(scratch, rate_hz)
 
 
 class WindowMaker:
@@ -113,6 +137,22 @@ def recording(kind: str, number: int) -> StoredWindow:
     if change:
         config, seed = harder(config, change, step), 70_000 + number
     return simulated(kind, config, seed, settings)
+
+
+def overrides(name: str, step: int, channels: int) -> dict[str, Any]:
+    """Give what departs from the scenario: one file, few channels, any spacing, any rate in a well."""
+    spacings = CABLES[:3] if name == "borehole" else CABLES[2:] if name == "glacier" else CABLES
+    dx_m, gauge_length_m = spacings[step % len(spacings)]
+    seconds = 60.0 if name in ("borehole", "glacier") else 300.0
+    # Each well has another rate when its cable comes again.
+    rates = {"sampling_rate_hz": BOREHOLE_RATES_HZ[(step // 3 + step) % 3]} if name == "borehole" else {}
+    return {
+        **rates,
+        "duration_s": seconds,
+        "file_length_s": seconds,
+        "cable": {"num_channels": channels, "dx_m": dx_m, "gauge_length_m": gauge_length_m},
+        "faults": {"num_gaps": 0, "clock_jump_s": 0.0, "wrong_metadata": False},
+    }
 
 
 def harder(config: SimulationConfig, change: str, step: int) -> SimulationConfig:
@@ -179,10 +219,13 @@ def main() -> None:
     held_out = yaml.safe_load(options.held_out.read_text())
     data = options.shared / "data"
     noise = read_noise(options.noise or data / "das_noise", held_out["noise"])
+    options.folder.mkdir(parents=True, exist_ok=True)
     maker = WindowMaker(data / "waveforms3c" / "phasenet_ncedc_154.h5", noise, held_out)
     os.nice(5)
     for turn in itertools.takewhile(lambda n: n != options.end, itertools.count(options.first, options.step)):
         part = options.folder / f"{turn:06d}.part"
+        if part.with_suffix(".pkl").exists():
+            continue
         made = [(window.kind, window.data, window.arrivals, window.live) for window in maker(turn)]
         part.write_bytes(pickle.dumps(made, protocol=5))
         part.rename(part.with_suffix(".pkl"))

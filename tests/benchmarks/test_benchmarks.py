@@ -37,7 +37,7 @@ ALONE = {
     "workflow_runs": "--quick --out {out}",
 }
 # by run, by bundled_training, and by the last test
-RUN_BY_OTHERS = {"association", "bench_pickers", "bundled_data", "teacher", "training_store"}
+RUN_BY_OTHERS = {"association", "bench_pickers", "teacher", "training_store"}
 REAL = {
     "association_moveouts": "-o {out}",
     "association_real": "-o {out} --hours 0.5",
@@ -112,19 +112,13 @@ def test_a_script_of_real_data_runs(name: str, script: Callable[..., str], share
 
 @pytest.mark.slow
 @pytest.mark.shared
-def test_the_bundled_phasenet_is_made_of_what_two_scripts_write(
+def test_the_bundled_phasenet_is_made_of_a_store(
     script: Callable[..., str], shared: Path, tmp_path: Path
 ) -> None:
-    script(
-        "bundled_data",
-        "--shared {shared} --out {out} --sections 2 --recordings 1 --channels 24",
-        shared=shared,
-    )
-    script("student_data", ALONE["student_data"])
-    windows = "--sections {out}/sections --recordings {out}/train"
+    script("training_store", "--shared {shared} --folder {out}/store --end 2", shared=shared)
     printed = script(
         "teacher",
-        f"--quick --teacher phasenet --out {{out}}/run --shared {{shared}} {windows}",
+        "--quick --teacher phasenet --out {out}/run --shared {shared} --store {out}/store --workers 0",
         shared=shared,
     )
     assert "2 steps" in printed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +94,7 @@ def test_a_teacher_must_be_a_phasenet() -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_targets_are_the_stated_mixture(share: float, tmp_path: Path) -> None:
-    samples = DistillationSamples([traces()], settings(tmp_path), share)
+    samples = DistillationSamples([replace(traces(), truth_share=share)], settings(tmp_path))
     key, data, targets, mask = samples[Key(0, 3)]
     sample = samples.sample(key)
     truth = make_targets(sample, 0.05)
@@ -102,6 +103,17 @@ def test_targets_are_the_stated_mixture(share: float, tmp_path: Path) -> None:
     np.testing.assert_allclose(targets[2], share * truth[2], atol=1e-6)  # the teacher never says S
     np.testing.assert_allclose(targets[1], truth[1], atol=0.02)  # and is right on P
     assert mask.min() == 1
+
+
+def test_each_kind_of_traces_has_its_own_share_of_truth(tmp_path: Path) -> None:
+    kinds = [replace(traces(), truth_share=share) for share in (0.2, 0.9)]
+    samples = DistillationSamples(kinds, settings(tmp_path))
+    found = set()
+    for number in range(8):
+        _, _, targets, _ = samples[Key(0, number)]
+        peaks, truth = targets[2].amax(1), make_targets(samples.sample(Key(0, number)), 0.05)[2].max(axis=1)
+        found |= {round(float(peak / top), 2) for peak, top in zip(peaks, truth, strict=True) if top > 0.5}
+    assert found == {0.2, 0.9}
 
 
 def test_samples_depend_on_their_key_alone(tmp_path: Path) -> None:
@@ -126,7 +138,7 @@ def test_what_cannot_be_used_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataFormatError, match="expected"):
         TraceSet(made.data, made.scores[:, :1], made.arrivals)
     with pytest.raises(ConfigError, match="truth_share"):
-        DistillationSamples([made], settings(tmp_path), 1.5)
+        TraceSet(made.data, made.scores, made.arrivals, truth_share=1.5)
     short = TraceSet(made.data[:, :50], made.scores[..., :50], made.arrivals)
     with pytest.raises(ConfigError, match="one length"):
         DistillationSamples([made, short], settings(tmp_path))
