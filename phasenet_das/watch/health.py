@@ -198,9 +198,9 @@ class Health:
         picks = pd.concat([*(table[table["phase_time"] < begin] for table in tables), recent])
         return picks[(picks["phase_time"] >= start) & (picks["phase_time"] < end)]
 
-    def picks_per_minute(self) -> float:
-        """Return the rate of picks over the last ten minutes of data."""
-        end = max(self.ends().values(), default=0.0)
+    def picks_per_minute(self, now: float) -> float:
+        """Return the rate of picks over the last ten minutes of data before a time."""
+        end = min(max(self.ends().values(), default=0.0), now)
         return len(self.picks(end - _RATE_S, end)) * 60.0 / _RATE_S
 
     def dead_channels(self) -> dict[str, int]:
@@ -230,7 +230,7 @@ class Health:
             "waiting_files": self.waiting,
             "passes": self.passes,
             "errors": self.errors,
-            "picks_per_minute": self.picks_per_minute(),
+            "picks_per_minute": self.picks_per_minute(now),
             "dead_channels": self.dead_channels(),
             "memory_mb": round(memory_bytes() / 1e6),
         }

@@ -152,7 +152,7 @@ def _headline(health: Health, hour: _Hour, now_s: float) -> list[tuple[str, str]
         (number(age, ".0f", MISSING) + " s" * bool(np.isfinite(age)), "since the last file"),
         (f"{len(hour.events):,}", "event in this hour" if len(hour.events) == 1 else "events in this hour"),
         (f"{kept:,}", f"of {len(hour.picks):,} picks in events"),
-        (f"{health.picks_per_minute():,.0f}", "picks a minute (last 10 minutes)"),
+        (f"{health.picks_per_minute(now_s):,.0f}", "picks a minute (last 10 minutes)"),
         (f"{sum(dead.values()):,}", "dead channels now"),
     ]
 

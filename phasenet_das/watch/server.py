@@ -110,7 +110,7 @@ class _Metrics:
             "waiting_files": ("New files of the pass that is running", health.waiting),
             "picks_per_minute": (
                 "Picks per minute in the last ten minutes of data",
-                health.picks_per_minute(),
+                health.picks_per_minute(now),
             ),
             "last_file_timestamp_seconds": ("When the newest file was written", health.arrived_s),
             "file_delay_seconds": ("From the last sample of a file to its writing", health.delay_s),

@@ -226,9 +226,9 @@ class Watcher:
 
     def close(self) -> None:
         """Write the tables that lack anything, and end the handing over."""
-        if self._is_behind:
+        if self._is_behind and self._end_ns is not None:
             self._write_days()
-            result = self._write_whole()
+            result = self._write_whole(self._end_ns)
             self._hand_over(result)
         if self._handover is not None:
             self._handover.close()
@@ -244,11 +244,11 @@ class Watcher:
         self._provenance = self._describe(found)
         self._is_behind = True
         write_table(self._coverage(found, source), self._output / "coverage.csv", self._provenance)
-        end_ns = max(chunk.info.end_ns for chunk in found.chunks)
+        end_ns = self._data_end_ns(found, source, now)
         if self._days_pace.is_due(len(found.chunks) * _S_PER_CHUNK):
             self._write_days()
         if self._whole_pace.is_due(sum(chunk.num_picks for chunk in found.chunks) * _S_PER_PICK):
-            result = self._write_whole()
+            result = self._write_whole(end_ns)
         else:
             result = self._recent_association(end_ns)
         events = self._write_recent(result, end_ns)
@@ -349,6 +349,17 @@ class Watcher:
             source = " ... ".join(dict.fromkeys((*files[:1], *files[-1:])))
             yield left_out_row(_TOO_LATE, station_id=station_id, span_ns=span_ns, source=source)
 
+    def _data_end_ns(self, found: PickedChunks, source: Archive, now: float) -> int:
+        """Return the end of the data. Recordings that begin in the future count only if there is no other.
+
+        Otherwise one file with a wrong clock moves the last minutes to its time and makes all events final.
+        """
+        limit_ns = round((now + self._health.limits.max_clock_s) * 1e9)
+        begun_ns = max((one.end_ns for one in source.recordings if one.start_ns <= limit_ns), default=0)
+        infos = [chunk.info for chunk in found.chunks]
+        begun = [info for info in infos if info.start_ns < begun_ns]
+        return max(info.end_ns for info in begun or infos)
+
     def _describe(self, found: PickedChunks) -> dict[str, Any]:
         return provenance(
             settings=self._picker.used_settings(self._settings),
@@ -378,22 +389,24 @@ class Watcher:
         ]
         return join_picks(merged(chunks, self._store.picks if is_long else self._read, span))
 
-    def _spans_ns(self, start_ns: int | None = None) -> np.ndarray:
-        """Return the spans of the chunks after a time; shape (chunk, 2), int64."""
+    def _spans_ns(self, start_ns: int | None, end_ns: int) -> np.ndarray:
+        """Return the spans of the chunks between two times; shape (chunk, 2), int64."""
         spans = [(chunk.info.start_ns, chunk.info.end_ns) for chunk in self._chunks.values()]
-        return np.maximum(np.array(spans, np.int64).reshape(-1, 2), start_ns or 0)
+        return np.array(spans, np.int64).reshape(-1, 2).clip(start_ns or 0, end_ns)
 
-    def _find_events(self, picks: pd.DataFrame, start_ns: int | None = None) -> AssociationResult:
-        """Associate picks, and give the events from a time on the ids that they had before."""
+    def _find_events(
+        self, picks: pd.DataFrame, end_ns: int, start_ns: int | None = None
+    ) -> AssociationResult:
+        """Associate picks of data to an end. Events from a time on get the ids that they had before."""
         assert self._associate is not None  # noqa: S101 - asked for by the caller
         result = self._associate(picks, self._ground if start_ns else None)
         stages, events = {**self._stages, "associated_at": time.time()}, result.events
         if start_ns is not None:  # an event that moves over the limit is not taken for gone
             events = events[events["time"] >= pd.Timestamp(start_ns - _EDGE_NS, tz="UTC")]
-        ids = self._life.take(Pass(events, result.picks, self._spans_ns(start_ns), stages))
+        ids = self._life.take(Pass(events, result.picks, self._spans_ns(start_ns, end_ns), stages))
         return replace(result, events=events.assign(event_id=ids))
 
-    def _write_whole(self) -> AssociationResult | None:
+    def _write_whole(self, end_ns: int) -> AssociationResult | None:
         """Write the tables of all that was picked, as one run over the same files writes them."""
         chunks, path, wanted = list(self._chunks.values()), self._output / "picks.parquet", self._run.wanted
         result = None
@@ -401,7 +414,7 @@ class Watcher:
             if self._associate is None:
                 write_merged(self._store, chunks, path, self._provenance, wanted)
             else:
-                result = self._find_events(merge_chunks(self._store, chunks, wanted))
+                result = self._find_events(merge_chunks(self._store, chunks, wanted), end_ns)
                 self._ground = result.ground
                 self._write_result(result, self._output)
         self._is_behind = False
@@ -441,7 +454,7 @@ class Watcher:
         if self._associate is None:
             return None
         length_ns = self._recent_ns
-        if end_ns - self._long_ns < _LONG_EVERY * length_ns:
+        if 0 <= end_ns - self._long_ns < _LONG_EVERY * length_ns:
             length_ns = min(length_ns, max(round(_SHORT_SHARE * length_ns), round(_SHORT_S * 1e9)))
         else:
             self._long_ns = end_ns
@@ -449,14 +462,14 @@ class Watcher:
         events, picks = self._events, self._picks_of(end_ns - length_ns, end_ns)
         settled = events.loc[events["time"] < pd.Timestamp(start_ns - _EDGE_NS, tz="UTC"), "event_id"]
         taken = self._event_of.index[self._event_of.isin(settled)]
-        result = self._find_events(picks[~picks["pick_id"].isin(taken)], start_ns)
+        result = self._find_events(picks[~picks["pick_id"].isin(taken)], end_ns, start_ns)
         if self._ground is None and result.ground is not None and result.ground.status == "estimated":
             self._ground = result.ground  # until all picks have been associated
         return result
 
     def _write_recent(self, result: AssociationResult | None, end_ns: int) -> int:
         """Write the picks of the last minutes, and all events so far; count the recent ones."""
-        start = pd.Timestamp(end_ns - self._recent_ns, tz="UTC")
+        start, end = (pd.Timestamp(ns, tz="UTC") for ns in (end_ns - self._recent_ns, end_ns))
         picks, recent = self._picks_of(start.value, end_ns).assign(event_index=-1), 0
         if result is not None:
             events = self._events = self._joined_events(result.events)
@@ -467,7 +480,7 @@ class Watcher:
             number = pd.Series(events.index, index=events["event_id"])
             found = picks["pick_id"].map(self._event_of).map(number)
             picks["event_index"] = found.fillna(-1).astype("int64")
-            recent = int((events["time"] >= start).sum())
+            recent = int(events["time"].between(start, end).sum())
         write_table(picks, self._output / "recent_picks.parquet", self._provenance)
         return recent
 

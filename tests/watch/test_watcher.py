@@ -14,7 +14,7 @@ from gamma import AssociationResult
 from phasenet_das import io
 from phasenet_das.config import ContinuousSettings, DataSettings, WatchSettings
 from phasenet_das.tables import EVENT_COLUMNS, read_catalog, read_coverage, read_events, read_picks
-from phasenet_das.watch import Watcher, read_revisions
+from phasenet_das.watch import Health, Watcher, read_revisions
 from phasenet_das.watch.pace import Pace
 from tests.picking.small_pickers import assert_same_picks, small_picker
 
@@ -215,6 +215,36 @@ def test_a_file_of_the_future_ends_no_day(tmp_path: Path) -> None:
     examined = coverage[coverage["status"] == "examined"]
     assert (examined["end"] - examined["start"]).dt.total_seconds().tolist() == [24.0, 12.0, 12.0]
     assert "skipped" not in set(coverage["status"])
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+def test_a_file_of_the_future_moves_no_recent_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_whole: bool
+) -> None:
+    monkeypatch.setattr(Pace, "is_due", lambda *_: is_whole)
+    folder, output, start = tmp_path / "raw", tmp_path / "live", pd.Timestamp(START, tz="UTC")
+    now = (start + pd.Timedelta(minutes=2)).timestamp()
+    watcher = _watcher(folder, output)
+
+    def step(number: int, days: int = 0) -> pd.Timestamp:
+        os.utime(_drop(folder, number, days), (now - 10, now - 10))
+        return watcher.step(now).picked_to
+
+    future = pd.Timedelta(days=5, seconds=SECONDS)
+    assert step(0, days=5) == start + future, "there are no other data yet"
+    assert step(0) == start + pd.Timedelta(seconds=SECONDS)
+    assert step(1) == start + pd.Timedelta(seconds=2 * SECONDS)
+    assert step(1, days=5) == start + pd.Timedelta(seconds=2 * SECONDS)
+    end = start + pd.Timedelta(seconds=2 * SECONDS)
+    picks, events = read_picks(output / "recent_picks.parquet"), read_events(output / "recent_events.parquet")
+    assert picks["phase_time"].between(end - pd.Timedelta(seconds=20), end).all()
+    assert len(picks) > 0
+    assert set(picks["phase_time"].dt.floor("5s")) <= set(events["time"])
+    revisions = read_revisions(output / "revisions.jsonl")
+    assert set(revisions.loc[revisions["time"] < end, "status"]) == {"open"}
+    assert Health(output).ends()["CABLE"] - now > 4 * 86400, "the future was picked too"
+    assert "clock" in Health(output).alarms(now)
+    assert Health(output).picks_per_minute(now) > 0
 
 
 def test_data_that_come_after_their_day_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
