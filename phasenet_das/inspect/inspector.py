@@ -302,14 +302,15 @@ class PickInspector:
         first, last = screen.channels.min() - 0.5, screen.channels.max() + 0.5
         self.section.set(xlim=(first, last), ylim=(screen.seconds[-1], screen.seconds[0]))
         self.section.set(xlabel="Channel", ylabel=f"Time since {utc_text(screen.times[0])} (s)")
-        self.section.set_title(self.inspection.stop.name, loc="left", fontsize=9)
+        self.section.set_title(self.inspection.stop.name, loc="left", fontsize=9, parse_math=False)
         self._show_view()
 
     def _start_channel(self) -> None:
         """Make what shows one channel; later only its contents change."""
         unit = self.inspection.screen.unit
         (self._wave,) = self.trace.plot([], [], color=INK, linewidth=0.6)
-        self.trace.set_ylabel(f"Amplitude\n({unit})" if unit != "unknown" else "Amplitude")
+        name = f"Amplitude\n({unit})" if unit != "unknown" else "Amplitude"
+        self.trace.set_ylabel(name, parse_math=False)
         self.trace.tick_params(labelbottom=False)
         self._threshold = self.score.axhline(0.0, color=EVENT, linewidth=0.8, linestyle="--")
         self._score_lines = {
@@ -438,9 +439,10 @@ class PickInspector:
         pressed: KeyEvent = event  # type: ignore[assignment]
         if pressed.key in KEYS:
             try:
-                self.figure.suptitle(self.act(KEYS[pressed.key]), fontsize=9)
+                answer = self.act(KEYS[pressed.key])
             except ConfigError as error:
-                self.figure.suptitle(str(error), fontsize=9)
+                answer = str(error)
+            self.figure.suptitle(answer, fontsize=9, parse_math=False)
 
     def _on_view(self, _: object) -> None:
         self._view_changed = True  # drawn once both axes have their limits

@@ -396,12 +396,14 @@ def _number_events(ax: Axes, numbers: np.ndarray, east: np.ndarray, north: np.nd
 
 def _away(ax: Axes, east: np.ndarray, north: np.ndarray) -> np.ndarray:
     """Lead from each place away from its neighbours, by some points; to the upper right without any."""
-    places = np.column_stack([east, north])
-    apart = places[:, None] - places[None]
-    near = np.exp(-(((apart / (0.05 * np.ptp(ax.get_xlim()))) ** 2).sum(axis=-1)))
-    pushed = (apart * near[..., None]).sum(axis=1) + 1e-6
+    places, reach = np.column_stack([east, north]), 0.05 * np.ptp(ax.get_xlim())
+    pushed, crowd = np.empty_like(places), np.empty((len(places), 1))
+    for row, place in enumerate(places):  # one at a time: all pairs of a large catalog need gigabytes
+        apart = place - places
+        near = np.exp(-((apart / reach) ** 2).sum(axis=1))
+        pushed[row], crowd[row] = near @ apart + 1e-6, near.sum()
     length = np.hypot(*pushed.T)[:, None]
-    offsets: np.ndarray = pushed / length * np.where(near.sum(axis=1) > 1.5, 13.0, 8.0)[:, None]
+    offsets: np.ndarray = pushed / length * np.where(crowd > 1.5, 13.0, 8.0)
     return offsets
 
 

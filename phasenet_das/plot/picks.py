@@ -156,7 +156,8 @@ def _seconds(value: float, scale: float, *, sign: bool = False) -> str:
 def _place_cables(ax: Axes, picks: pd.DataFrame) -> np.ndarray:
     """Put cables one behind the other, and write their names when there are several."""
     stations = sorted(picks["station_id"].astype(str).unique())
-    ax.set_xlabel(f"Channel ({stations[0]})" if len(stations) == 1 and stations[0] else "Channel")
+    name = f"Channel ({stations[0]})" if len(stations) == 1 and stations[0] else "Channel"
+    ax.set_xlabel(name, parse_math=False)
     position = picks["channel_index"].to_numpy(dtype=np.float64, copy=True)
     if len(stations) < 2:
         return position
@@ -170,6 +171,6 @@ def _place_cables(ax: Axes, picks: pd.DataFrame) -> np.ndarray:
         centres.append(start + length[station] / 2)
         start += length[station] + _GAP * length.sum()
         ax.axvline(start - _GAP * length.sum() / 2, color=MUTED, linewidth=0.5, zorder=1)
-    ax.set_xticks(centres, stations)
+    ax.set_xticks(centres, stations, parse_math=False)
     ax.set_xlabel("Cable or station")
     return position

@@ -53,8 +53,8 @@ def size_inches(ax: Axes) -> tuple[float, float]:
 
 
 def heading(ax: Axes, text: str) -> None:
-    """Write a heading at the upper left."""
-    ax.set_title(text, loc="left", fontsize=LABEL_SIZE + 1, color=INK)
+    """Write a heading at the upper left. Its text is literal, so ``$`` begins no formula."""
+    ax.set_title(text, loc="left", fontsize=LABEL_SIZE + 1, color=INK, parse_math=False)
 
 
 def date_numbers(moments: np.ndarray) -> np.ndarray:
@@ -91,11 +91,13 @@ def finish(ax: AnyAxes, *, grid: bool = False) -> AnyAxes:
 
 
 def legend(ax: Axes, **options: Any) -> Legend | None:  # noqa: ANN401 - options of Axes.legend
-    """Draw a legend when something has a label."""
+    """Draw a legend when something has a label. Labels are literal, so ``$`` begins no formula."""
     if not ax.get_legend_handles_labels()[1]:
         return None
     box = ax.legend(fontsize=TICK_SIZE, framealpha=0.92, edgecolor="#bbbbbb", borderpad=0.4, **options)
     box.get_frame().set_linewidth(0.5)
+    for text in box.get_texts():
+        text.set_parse_math(False)
     return box
 
 

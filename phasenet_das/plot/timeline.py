@@ -160,5 +160,5 @@ def _draw_coverage(ax: Axes, coverage: pd.DataFrame, rows: list[str]) -> None:
             continue
         ax.text(
             -0.008, bottom + 0.4 * height, station, transform=ax.transAxes, ha="right", va="center",
-            fontsize=TICK_SIZE - 1, color=INK,
+            fontsize=TICK_SIZE - 1, color=INK, parse_math=False,
         )  # fmt: skip

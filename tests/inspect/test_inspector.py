@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import re
+
+import matplotlib as mpl
 import numpy as np
 import pytest
 import xarray as xr
@@ -25,9 +29,13 @@ DRAG = {
 
 @pytest.fixture
 def inspector() -> PickInspector:
+    return make_inspector("A")
+
+
+def make_inspector(station_id: str, event: int = 0, unit: str = "") -> PickInspector:
     data = np.random.default_rng(0).standard_normal((10, 1000)).astype(np.float32)
     data[:, 200:230] *= 20
-    patch = make_patch(data, start_time=START, dt_s=DT_S, station_id="A")
+    patch = make_patch(data, start_time=START, dt_s=DT_S, station_id=station_id, unit=unit)
     scores = xr.DataArray(
         np.zeros((3, 10, 1000), np.float32),
         dims=("phase", "channel", "time"),
@@ -35,7 +43,7 @@ def inspector() -> PickInspector:
     )
     figure = Figure(figsize=(8, 8), layout="constrained")
     FigureCanvasAgg(figure)
-    made = PickInspector(patch, make_picks(), scores, figure=figure)
+    made = PickInspector(patch, make_picks(event).assign(station_id=station_id), scores, figure=figure)
     figure.canvas.draw()
     return made
 
@@ -177,6 +185,19 @@ def test_a_line_of_clicks_and_a_key_move_picks(inspector):
     moved = inspector.editor.picks.query("edited == 'moved'")["phase_time"]
     assert len(moved) == 10
     assert ((moved - START).dt.total_seconds() - 2.2).abs().max() < 0.05
+
+
+def test_names_units_and_messages_are_drawn_literally(monkeypatch):
+    made = make_inspector("$x$", event=-1, unit="$m$")
+    monkeypatch.setattr(made, "act", lambda _: "$y$")
+    canvas = made.figure.canvas
+    canvas.callbacks.process("key_press_event", KeyEvent("key_press_event", canvas, "m"))
+    file = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        made.figure.savefig(file, format="svg")
+    drawn = re.findall("<text[^>]*>([^<]*)</text>", file.getvalue())
+    assert {"($m$)", "$y$"} < set(drawn)
+    assert any(text.startswith("$x$ 2024-05-06") for text in drawn)
 
 
 def test_a_drag_chooses_with_the_box_only_in_its_mode(inspector):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import re
 import subprocess
 import sys
+import tracemalloc
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -21,6 +24,7 @@ from matplotlib.patches import Circle, Wedge
 from phasenet_das import plot
 from phasenet_das.errors import ChannelGeometryError, ConfigError, DataFormatError, TableError
 from phasenet_das.io import make_patch, read
+from phasenet_das.plot.maps import _away
 from phasenet_das.plot.raster import _percentile, channel_bins, envelope_trace, rasterise, signed_extreme
 from phasenet_das.tables import CHANNEL_COLUMNS, COVERAGE_COLUMNS, EVENT_COLUMNS, conform
 from tests.tables_at_hand import catalog_channels, graded_events, graded_groups, graded_picks, pick_table
@@ -98,6 +102,12 @@ def make_channels():
     frame = pd.DataFrame(table).assign(latitude=-20.0, elevation_m=-500.0, distance_m=np.nan, status="ok")
     frame["longitude"] = (frame["longitude"] + 180) % 360 - 180
     return conform(frame, CHANNEL_COLUMNS)
+
+
+def make_coverage(names="CABLE"):
+    spans = {"start": START, "end": START + pd.Timedelta("60s"), "first_channel": 0, "last_channel": 9}
+    spans |= {"num_channels": 10, "status": "examined", "reason": "", "source": "a"}
+    return conform(pd.DataFrame({"station_id": np.atleast_1d(names)}).assign(**spans), COVERAGE_COLUMNS)
 
 
 def labels(ax):
@@ -437,6 +447,26 @@ def test_the_ellipse_points_along_its_azimuth(ax):
     assert np.rad2deg(ellipse._angles) == pytest.approx([60])
 
 
+def test_numbers_lead_away_from_neighbours(ax):
+    east, north = np.array([0.0, 0.1, 8.0]), np.array([0.0, 0.0, 8.0])
+    ax.set_xlim(-10, 10)
+    left, right, alone = _away(ax, east, north)
+    np.testing.assert_allclose(left, [-13, 0], atol=0.01)
+    np.testing.assert_allclose(right, [13, 0], atol=0.01)
+    np.testing.assert_allclose(alone, 8 / np.sqrt(2))
+
+
+def test_the_numbers_of_many_events_take_little_memory(ax):
+    east, north = np.random.default_rng(0).normal(size=(2, 1500))
+    ax.set_xlim(-3, 3)
+    tracemalloc.start()
+    try:
+        _away(ax, east, north)
+        assert tracemalloc.get_traced_memory()[1] < 8_000_000  # all pairs take 36 MB for each of two axes
+    finally:
+        tracemalloc.stop()
+
+
 def test_the_mirror_image_is_joined_to_its_event(ax):
     mirror = {"mirror_longitude": [-179.9], "mirror_latitude": [-20.3]}
     plot.map_view(make_events(longitude=-179.9, latitude=-20.1, **mirror), make_channels(), ax=ax)
@@ -677,6 +707,39 @@ def test_without_axes_there_is_a_new_figure(name):
     assert plt.get_fignums() == [made.figure.number]
 
 
+NAMED = {
+    "section": lambda name, ax: plot.section(make_record(station_id=name), ax=ax),
+    "residuals": lambda name, ax: plot.residuals(make_picks([0], station_id=name), ax=ax),
+    "residuals_of_two": lambda name, ax: plot.residuals(
+        pd.concat([make_picks([0], station_id=name), make_picks([0])]), ax=ax
+    ),
+    "pick_section": lambda name, ax: plot.pick_section(make_picks([0]), title=name, ax=ax),
+    "map_view": lambda name, ax: plot.map_view(make_events(), make_channels().assign(station_id=name), ax=ax),
+    "depth_section": lambda name, ax: plot.depth_section(
+        make_events(), make_channels().assign(station_id=name), ax=ax
+    ),
+    "timeline": lambda name, ax: plot.timeline(
+        make_events(), make_picks([0]), make_coverage().assign(station_id=name), ax=ax
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ["$x$", "a$b$", "one$", r"$\frac$", r"c\$d"])
+@pytest.mark.parametrize("figure", sorted(NAMED))
+def test_names_are_drawn_literally(name, figure, ax):
+    NAMED[figure](name, ax)
+    file = io.StringIO()
+    with mpl.rc_context({"svg.fonttype": "none"}):
+        ax.figure.savefig(file, format="svg")
+    drawn = re.findall("<text[^>]*>([^<]*)</text>", file.getvalue())
+    assert any(text in {name, f"Channel ({name})"} for text in drawn)
+
+
+def test_logarithmic_axes_keep_their_powers(ax):
+    plot.magnitude_frequency(MAGNITUDES, ax=ax)
+    assert all(tick.get_parse_math() for tick in ax.get_yticklabels())
+
+
 def test_importing_figures_is_light():
     code = "import sys, phasenet_das.plot; print(*sys.modules)"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
@@ -685,10 +748,7 @@ def test_importing_figures_is_light():
 
 def test_picks_keep_their_room_beside_the_coverage_of_many_cables(ax):
     names = [f"S{number:02d}" for number in range(30)]
-    spans = {"start": START, "end": START + pd.Timedelta("60s"), "first_channel": 0, "last_channel": 9}
-    spans |= {"num_channels": 10, "status": "examined", "reason": "", "source": "a"}
-    table = pd.DataFrame({"station_id": names}).assign(**spans)
-    plot.timeline(make_events(), make_picks([0] * 10), conform(table, COVERAGE_COLUMNS), ax=ax)
+    plot.timeline(make_events(), make_picks([0] * 10), make_coverage(names), ax=ax)
     low, high = ax.get_ylim()
     assert low < 0 < high
     assert high / (high - low) > 0.5
