@@ -222,7 +222,8 @@ def main() -> None:
     options.folder.mkdir(parents=True, exist_ok=True)
     maker = WindowMaker(data / "waveforms3c" / "phasenet_ncedc_154.h5", noise, held_out)
     os.nice(5)
-    for turn in itertools.takewhile(lambda n: n != options.end, itertools.count(options.first, options.step)):
+    turns = itertools.count(options.first, options.step)
+    for turn in itertools.takewhile(lambda n: options.end is None or n < options.end, turns):
         part = options.folder / f"{turn:06d}.part"
         if part.with_suffix(".pkl").exists():
             continue

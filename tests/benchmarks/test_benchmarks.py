@@ -115,7 +115,10 @@ def test_a_script_of_real_data_runs(name: str, script: Callable[..., str], share
 def test_the_bundled_phasenet_is_made_of_a_store(
     script: Callable[..., str], shared: Path, tmp_path: Path
 ) -> None:
-    script("training_store", "--shared {shared} --folder {out}/store --end 2", shared=shared)
+    for first in (0, 1):  # as two processes share the turns
+        turns = f"--first {first} --step 2 --end 2"
+        script("training_store", f"--shared {{shared}} --folder {{out}}/store {turns}", shared=shared)
+    assert len(list((tmp_path / "store").iterdir())) == 2
     printed = script(
         "teacher",
         "--quick --teacher phasenet --out {out}/run --shared {shared} --store {out}/store --workers 0",
