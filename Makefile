@@ -47,9 +47,9 @@ generated: $(INSTALLED)
 bench: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/run.py
 
-# The bundled networks, PhaseNet-DAS and the one-channel PhaseNet: 10 GB of simulated windows, then PhaseNet-DAS from
-# random weights and PhaseNet. Each of the three steps goes on where it was stopped. Without a GPU, each takes two
-# hours at most on two cores, and PhaseNet-DAS needs some such steps in a row (docs/development/networks.md).
+# The bundled networks, PhaseNet-DAS and the one-channel PhaseNet: 10 GB of simulated windows, then a first stage of
+# PhaseNet-DAS, and PhaseNet. Each of the three goes on where it was stopped. On two cores, a training takes two hours at
+# most. A further stage of PhaseNet-DAS: --start lean=results/bundled_training/lean --out results/stage2.
 weights: $(INSTALLED)
 	echo 0 1 | OMP_NUM_THREADS=1 xargs -n 1 -P 2 $(BIN)/python benchmarks/training_store.py --end 720 --step 2 --first
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bundled_training.py --makers 0 --wait 0 --minutes 110 --batch-size 8 \

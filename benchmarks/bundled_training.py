@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import csv
 import math
-import pickle
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -25,10 +24,11 @@ from typing import Any
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
-from training_batches import Batch, BatchMaker, Known, PlanSource
-from training_store import makers
+from training_batches import CHANNELS, DT_S, SAMPLES, SIGMA_S, WINDOW_S, Batch, BatchMaker, Known, PlanSource
+from training_store import load_windows, makers
 
 from phasenet_das.config import AugmentSettings
+from phasenet_das.models import load_weights, save_weights
 from phasenet_das.models.phasenet_das import PhaseNetDAS
 from phasenet_das.picking.prefetch import prefetch
 from phasenet_das.training.optimization import MovingAverage, masked_loss_sum
@@ -53,7 +53,13 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("results/bundled_training"))
     parser.add_argument("--store", type=Path, default=Path("results/training_store"))
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=["lean"])
-    parser.add_argument("--start", nargs="*", default=[], metavar="SHAPE=FILE", help="weights to start from")
+    parser.add_argument(
+        "--start",
+        nargs="*",
+        default=[],
+        metavar="SHAPE=WEIGHTS",
+        help="model folder or bundled network to start from",
+    )
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--wait", type=float, default=30.0, help="seconds of simulation before the training")
     parser.add_argument("--batch-size", type=int, default=64)
@@ -94,7 +100,7 @@ class Learner:
         torch.manual_seed(0)
         model = PhaseNetDAS(**SHAPES[name])
         if start is not None:
-            model.load_state_dict(torch.load(start, map_location="cpu", weights_only=True))
+            model.load_state_dict(load_weights(start).model.state_dict())
             rate = 0.5 * rate
         model = model.to(device).to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         optimizer = torch.optim.AdamW(
@@ -119,9 +125,32 @@ class Learner:
         self.average.update(self.model, number)
         return loss.detach()
 
-    def save(self, folder: Path, label: str) -> None:
-        """Write the averaged weights."""
-        torch.save(self.average.model.state_dict(), folder / f"{self.name}-{label}.pt")
+    def save(self, folder: Path, samples: int) -> None:
+        """Write the averaged weights as a model folder, not calibrated yet (calibration.py)."""
+        save_weights(
+            folder,
+            self.average.model,
+            architecture="phasenet-das",
+            model_args=self.average.model.model_args,  # type: ignore[arg-type]
+            sampling_rate_hz=1 / DT_S,
+            phases="NPS",
+            component_order="1",
+            normalization="moving",
+            window_samples=round(WINDOW_S / DT_S),
+            provenance={
+                "license": "MIT",
+                "package": "phasenet-das",
+                "data": "Windows of benchmarks/training_store.py, with every true arrival.",
+                "rates": "octaves",
+                "label_sigma_s": SIGMA_S,
+                "num_channels": CHANNELS,
+                "num_samples": SAMPLES,
+                "samples": samples,
+                "trained_rate_hz": [50.0, 2000.0],
+                "trained_dx_m": [1.0, 50.0],
+                "settings": {"shape": self.name, "augment": AUGMENT.model_dump()},
+            },
+        )
 
     def state(self) -> dict[str, Any]:
         """Give what a run goes on from."""
@@ -165,12 +194,12 @@ def train(learners: list[Learner], options: argparse.Namespace) -> None:
                 if not halfway and share > 2 / 3:
                     halfway = True
                     for learner in learners:
-                        learner.save(options.out, "two-thirds")
+                        learner.save(options.out / f"{learner.name}-two-thirds", number * options.batch_size)
                 if share >= 1:
                     break
             keep(learners, options, number, time.monotonic() - first)
     for learner in learners:
-        learner.save(options.out, "end")
+        learner.save(options.out / learner.name, number * options.batch_size)
     print(Counter(window.kind for window in known), f"{number * options.batch_size} samples")
 
 
@@ -223,11 +252,10 @@ def _as_it_is(plan: Any) -> Any:  # noqa: ANN401
 def take_in(store: Path, maker: BatchMaker, known: list[Known], taken: set[Path]) -> None:
     """Take the windows in that have been simulated since."""
     for path in sorted(set(store.glob("*.pkl")) - taken):
-        windows = pickle.loads(path.read_bytes())  # noqa: S301 - our own processes wrote it
         taken.add(path)
-        for kind, data, arrivals, live in windows:
-            maker.add(data, live)
-            known.append(Known(kind, arrivals, live, data.shape[1]))
+        for window in load_windows(path):
+            maker.add(window.data, window.live)
+            known.append(Known(window.kind, window.arrivals, window.live, window.data.shape[1]))
 
 
 if __name__ == "__main__":

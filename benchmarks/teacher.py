@@ -13,7 +13,6 @@ benchmarks/held_out.yaml.
 from __future__ import annotations
 
 import argparse
-import pickle
 from collections.abc import Callable, Iterable
 from itertools import chain
 from pathlib import Path
@@ -26,7 +25,7 @@ import yaml
 from distillation import TraceSet, distill, load_traces, save_traces
 from scipy.signal import butter, sosfilt
 from tqdm import tqdm
-from training_store import RATE_HZ, read_noise, training_rows
+from training_store import RATE_HZ, StoredWindow, kind_of, load_windows, read_noise, training_rows
 
 from phasenet_das.config import AugmentSettings, TrainSettings
 from phasenet_das.models import load_weights
@@ -46,7 +45,7 @@ VALIDATION_SHARE = 0.1
 COUNTS = {"records": 24000, "quiet": 4000, "sections": 20000, "recordings": 20000, "noise": 3200}
 SHARES = {"records": 0.35, "quiet": 0.1, "sections": 0.25, "recordings": 0.22, "noise": 0.08}
 TRUTH_SHARES = {"records": 0.2, "quiet": 0.2, "sections": 0.3, "recordings": 0.3, "noise": 0.3}
-VALIDATION_COUNTS = {"records": 160}
+VALIDATION_TRACES = 160
 # Channels of fibre vary as those of PhaseNet-DAS do (bundled_training.py), but for what needs neighbours.
 AUGMENT = AugmentSettings(
     stretch_time=2.0, average_channels=8, add_event=0.25, added_events=2, add_event_ratio_db=15.0, noise=0.5,
@@ -58,8 +57,6 @@ DATA = (
     "the training recordings of bench-v2. Seven to eight tenths of each target are the output of the "
     "original PhaseNet (Zhu & Beroza 2019, MIT), the rest the true arrivals."
 )
-
-Stored = tuple[str, np.ndarray, np.ndarray, np.ndarray]  # training_store.StoredWindow, as its files hold it
 
 
 class Piece(NamedTuple):
@@ -114,12 +111,8 @@ def main() -> None:
         path = make(folder / f"{kind}.npz", counts[kind], maker)
         training.append(load_traces(path, SHARES[kind], TRUTH_SHARES[kind]))
     others = load_records(records, [row for row, out in zip(rows, judged, strict=True) if out])
-    count = 16 if options.quick else VALIDATION_COUNTS["records"]
-    path = make(
-        folder / "validation.npz",
-        count,
-        lambda: record_traces(others, count, options.seed),
-    )
+    count = 16 if options.quick else VALIDATION_TRACES
+    path = make(folder / "validation.npz", count, lambda: record_traces(others, count, options.seed))
     description = DATA.format(count=len(learned))
     result = distill(
         settings(options, description),
@@ -254,7 +247,7 @@ def fibre_traces(
     paths = stored_files(store, kind)
     groups = np.diff(np.linspace(0, count // 4, len(paths) + 1).round().astype(int))
     for number, (path, wanted) in enumerate(zip(paths, groups, strict=True)):
-        windows = pickle.loads(path.read_bytes())  # noqa: S301 - training_store.py wrote it
+        windows = load_windows(path) if wanted else []
         for group in range(wanted):
             rng = generator(seed, f"fibre {kind}", number, group)
             sample = varied_piece(windows, instruments, rng)
@@ -265,19 +258,17 @@ def fibre_traces(
 
 def stored_files(store: Path, kind: str) -> list[Path]:
     """List the files of a training store that hold sections, or recordings."""
-    chosen = []
-    for path in sorted(store.glob("*.pkl")):
-        first = pickle.loads(path.read_bytes())[0][0]  # noqa: S301 - training_store.py wrote it
-        if first != "noise" and (first == "section") == (kind == "sections"):
-            chosen.append(path)
+    chosen = [path for path in sorted(store.glob("*.pkl")) if kind_of(int(path.stem)) == kind]
     if not chosen:
-        raise SystemExit(f"error: {store} holds no {kind}. Make them with benchmarks/training_store.py.")
+        raise SystemExit(f"error: {store} holds no {kind}. Make some with benchmarks/training_store.py.")
     return chosen
 
 
-def varied_piece(windows: list[Stored], instruments: list[np.ndarray], rng: np.random.Generator) -> Sample:
+def varied_piece(
+    windows: list[StoredWindow], instruments: list[np.ndarray], rng: np.random.Generator
+) -> Sample:
     """Cut traces of a window, and add other events and noise to them."""
-    rows = min(4, *(len(data) for _, data, _, _ in windows))
+    rows = min(4, *(len(window.data) for window in windows))
 
     def other() -> Sample:
         return fibre_piece(windows, rng, rows)
@@ -288,14 +279,14 @@ def varied_piece(windows: list[Stored], instruments: list[np.ndarray], rng: np.r
     return vary(other(), AUGMENT, rng, other=other, noise=noise)
 
 
-def fibre_piece(windows: list[Stored], rng: np.random.Generator, rows: int) -> Sample:
+def fibre_piece(windows: list[StoredWindow], rng: np.random.Generator, rows: int) -> Sample:
     """Cut traces of 60 s of a window around an arrival."""
-    _, data, arrivals, live = windows[rng.integers(len(windows))]
-    average = min(int((AUGMENT.average_channels + 1) ** rng.random()), len(data) // rows)
-    first = int(rng.integers(len(data) - rows * average + 1))
+    window = windows[rng.integers(len(windows))]
+    average = min(int((AUGMENT.average_channels + 1) ** rng.random()), len(window.data) // rows)
+    first = int(rng.integers(len(window.data) - rows * average + 1))
     taken = slice(first, first + rows * average)
-    times = np.where(live[taken], arrivals[:, :, taken], np.inf)
-    sample = average_channels(Sample.of(data[taken], times, 1.0 / RATE_HZ), average)
+    times = np.where(window.live[taken], window.arrivals[:, :, taken], np.inf)
+    sample = average_channels(Sample.of(window.data[taken], times, 1.0 / RATE_HZ), average)
     factor = float(AUGMENT.stretch_time ** rng.uniform(-1, 1))
     size = (rows, int(np.ceil(NUM_SAMPLES / factor)) + 1)
     _, start = anchored_start(sample.arrivals, sample.data.shape, size, rng)

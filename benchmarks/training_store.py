@@ -75,6 +75,16 @@ class StoredWindow:
     live: np.ndarray  # (channel,) bool
 
 
+def load_windows(path: Path) -> list[StoredWindow]:
+    """Read the windows of a turn, which hold no class of this script: another script may read them."""
+    return [StoredWindow(*window) for window in pickle.loads(path.read_bytes())]  # noqa: S301 - our own file
+
+
+def kind_of(turn: int) -> str:
+    """Name what a turn makes: sections, noise or recordings."""
+    return "sections" if turn % 2 == 0 else "noise" if turn % 8 == 3 else "recordings"
+
+
 def training_rows(table: pd.DataFrame, held_out: dict[str, list[str]]) -> list[int]:
     """List the records of stations that are not held out."""
     station = table["fname"].str.split("_").str[:2].str.join(".")
@@ -104,10 +114,10 @@ class WindowMaker:
         self._noise = RecordSections(known, RecordSectionConfig(**SHAPE, **NOISE), 13, noise)
 
     def __call__(self, turn: int) -> list[StoredWindow]:
-        """Make sections in the even turns, and a recording or sections of noise in the odd ones."""
-        if turn % 2 == 0:
+        """Make sections, sections of noise, or a recording."""
+        if kind_of(turn) == "sections":
             return self._sections(self._events, "section", turn // 2)
-        if turn % 8 == 3:
+        if kind_of(turn) == "noise":
             return self._sections(self._noise, "noise", turn // 8)
         number = turn // 8 * 3 + (1, 5, 7).index(turn % 8)
         return [recording(TURNS[number % len(TURNS)], number)]

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from phasenet_das.models import load_weights
 from phasenet_das.simulate import simulate
 from tests.pipeline.commands import python_beside_commands
 
@@ -112,7 +113,7 @@ def test_a_script_of_real_data_runs(name: str, script: Callable[..., str], share
 
 @pytest.mark.slow
 @pytest.mark.shared
-def test_the_bundled_phasenet_is_made_of_a_store(
+def test_both_bundled_networks_are_made_of_a_store(
     script: Callable[..., str], shared: Path, tmp_path: Path
 ) -> None:
     for first in (0, 1):  # as two processes share the turns
@@ -125,4 +126,9 @@ def test_the_bundled_phasenet_is_made_of_a_store(
         shared=shared,
     )
     assert "2 steps" in printed
-    assert (tmp_path / "run" / "model" / "config.json").exists()
+    assert load_weights(tmp_path / "run" / "model").architecture == "phasenet"
+    once = "--minutes 0.01 --wait 0 --makers 0 --batch-size 2 --planners 0 --device cpu --store {out}/store"
+    script("bundled_training", f"{once} --out {{out}}/first")
+    assert load_weights(tmp_path / "first" / "lean").sees_scales
+    script("bundled_training", f"{once} --out {{out}}/second --start lean={{out}}/first/lean")
+    assert len(list((tmp_path / "store").iterdir())) == 2  # the windows stay for the next stage
